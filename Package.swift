@@ -1,0 +1,83 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every Swift target is checked alike: unsafe expressions are marked, warnings are errors.
+let swiftSettings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableExperimentalFeature("Lifetimes"),
+]
+
+/// Tests may use Foundation freely, so memory safety marks are left to Sources.
+let testSettings: [SwiftSetting] = [.swiftLanguageMode(.v6)]
+
+let package = Package(
+    name: "Tessera",
+    products: [.executable(name: "tessera", targets: ["tessera"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    ],
+    targets: [
+        // One direction: each target depends only on targets above it in this list.
+        .target(
+            name: "CKernels",
+            cSettings: [
+                .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
+                // Debug builds run the same kernels at a usable speed.
+                .unsafeFlags(["-O3"]),
+            ]),
+        .systemLibrary(
+            name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .target(name: "Kernels", dependencies: ["CKernels"], swiftSettings: swiftSettings),
+        .target(name: "WeightFile", dependencies: ["CZstd"], swiftSettings: swiftSettings),
+        .target(name: "Import", dependencies: ["WeightFile"], swiftSettings: swiftSettings),
+        .target(
+            name: "Quantization", dependencies: ["Import", "WeightFile"],
+            swiftSettings: swiftSettings),
+        .target(name: "Tokenization", dependencies: ["WeightFile"], swiftSettings: swiftSettings),
+        .target(
+            name: "Transformer", dependencies: ["Kernels", "WeightFile"],
+            swiftSettings: swiftSettings),
+        .target(
+            name: "Decoding", dependencies: ["Kernels", "Tokenization", "Transformer", "WeightFile"],
+            swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "tessera",
+            dependencies: [
+                "Decoding", "Import", "Kernels", "Quantization", "Tokenization", "Transformer",
+                "WeightFile",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: swiftSettings),
+        .testTarget(
+            name: "KernelsTests", dependencies: ["Kernels", "CKernels"],
+            swiftSettings: testSettings),
+        .testTarget(
+            name: "WeightFileTests", dependencies: ["WeightFile"], swiftSettings: testSettings),
+        .testTarget(
+            name: "ImportTests", dependencies: ["Import", "WeightFile"],
+            swiftSettings: testSettings),
+        .testTarget(
+            name: "QuantizationTests",
+            dependencies: ["Quantization", "Import", "Kernels", "WeightFile"],
+            swiftSettings: testSettings),
+        .testTarget(
+            name: "TokenizationTests", dependencies: ["Tokenization", "Import", "WeightFile"],
+            swiftSettings: testSettings),
+        .testTarget(
+            name: "TransformerTests",
+            dependencies: ["Transformer", "Quantization", "Import", "Kernels", "WeightFile"],
+            swiftSettings: testSettings),
+        .testTarget(
+            name: "DecodingTests",
+            dependencies: [
+                "Decoding", "Transformer", "Tokenization", "Quantization", "Import", "Kernels",
+                "WeightFile",
+            ],
+            swiftSettings: testSettings),
+    ]
+)

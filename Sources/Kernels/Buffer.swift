@@ -1,0 +1,60 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// A fixed number of plain values in memory aligned to 64 bytes, zero at first.
+///
+/// The one owner of raw memory outside the mapped file: activations, logits and the KV cache are
+/// built on it. Not synchronized: one pass at a time writes.
+@safe public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
+    public let count: Int
+    /// First element; valid while this object lives. For kernels only.
+    package let pointer: UnsafeMutablePointer<Element>
+
+    public init(count: Int) {
+        precondition(count >= 0, "negative count \(count)")
+        let bytes = max(1, count) * MemoryLayout<Element>.stride
+        let padded = (bytes + 127) / 64 * 64  // kernels may read one vector past the end
+        guard let raw = unsafe aligned_alloc(64, padded) else {
+            fatalError("out of memory: a buffer of \(padded) bytes")
+        }
+        unsafe memset(raw, 0, padded)
+        unsafe pointer = raw.bindMemory(to: Element.self, capacity: max(1, count))
+        self.count = count
+    }
+
+    deinit { unsafe free(pointer) }
+
+    public subscript(index: Int) -> Element {
+        get {
+            precondition(index >= 0 && index < count, "\(index) outside 0..<\(count)")
+            return unsafe pointer[index]
+        }
+        set {
+            precondition(index >= 0 && index < count, "\(index) outside 0..<\(count)")
+            unsafe pointer[index] = newValue
+        }
+    }
+
+    /// Calls `body` with the elements in `range`.
+    public func withSpan<R>(
+        _ range: Range<Int>, _ body: (Span<Element>) throws -> R
+    ) rethrows -> R {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "\(range) of \(count)")
+        let slice = unsafe UnsafeBufferPointer(start: pointer + range.lowerBound, count: range.count)
+        return try body(unsafe Span(_unsafeElements: slice))
+    }
+
+    /// Calls `body` with the elements in `range`, for writing.
+    public func withMutableSpan<R>(
+        _ range: Range<Int>, _ body: (inout MutableSpan<Element>) throws -> R
+    ) rethrows -> R {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "\(range) of \(count)")
+        let slice = unsafe UnsafeMutableBufferPointer(
+            start: pointer + range.lowerBound, count: range.count)
+        var span = unsafe MutableSpan(_unsafeElements: slice)
+        return try body(&span)
+    }
+}

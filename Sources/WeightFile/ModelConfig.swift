@@ -1,0 +1,88 @@
+/// What a decoder-only transformer is, as data: Llama, Qwen2, Qwen3, SmolLM2 and Ministral 3 differ
+/// only in these values. Names are those of Hugging Face's `config.json`. Formats/TSR.md §4.
+public struct ModelConfig: Equatable, Sendable {
+    /// Display name, e.g. `SmolLM2-135M-Instruct`. UTF-8, at most 255 bytes.
+    public var name = ""
+    /// Hugging Face `model_type` of the source, for display only. At most 31 bytes.
+    public var modelType = ""
+    /// Width of the residual stream.
+    public var hiddenSize = 0
+    /// Width of the gated MLP.
+    public var intermediateSize = 0
+    public var layerCount = 0
+    /// Query heads.
+    public var headCount = 0
+    /// Key/value heads; divides `headCount`.
+    public var kvHeadCount = 0
+    /// Width of one head; even. Not derived: `headCount * headDim` may differ from `hiddenSize`.
+    public var headDim = 0
+    /// Rows of the embedding and of the output head.
+    public var vocabularySize = 0
+    /// Longest sequence the model was trained for, in positions.
+    public var maxPositions = 0
+    public var rmsNormEps: Float = 1e-5
+    /// Angle per position of each rotated pair (i, i + headDim / 2), in radians, after any scaling
+    /// (linear, llama3, YaRN): `headDim / 2` values, computed at import.
+    public var ropeInverseFrequencies: [Double] = []
+    /// Factor on cos and sin (YaRN's attention factor); 1 without.
+    public var ropeAttentionFactor: Float = 1
+    /// Queries after RoPE are multiplied by 1 + beta ln(1 + floor(position / original)); nil: by 1.
+    public var queryScaling: QueryScaling?
+    /// Biases on q, k and v (Qwen2).
+    public var attentionBias = false
+    /// RMSNorm of each query and key head before RoPE (Qwen3).
+    public var queryKeyNorm = false
+    /// The output head is the embedding.
+    public var tieWordEmbeddings = false
+    /// How the model fills blocks of masked positions; nil for next-token prediction only.
+    public var blockDecoding: BlockDecoding?
+    /// What `generate` uses where the user names nothing.
+    public var sampling = SamplingDefaults()
+
+    public init() {}
+
+    /// Ministral 3's position-dependent query scale.
+    public struct QueryScaling: Equatable, Sendable {
+        /// `llama_4_scaling_beta`.
+        public var beta: Float
+        /// `original_max_position_embeddings`, > 0.
+        public var originalMaxPositions: Int
+        public init(beta: Float, originalMaxPositions: Int) {
+            self.beta = beta
+            self.originalMaxPositions = originalMaxPositions
+        }
+    }
+
+    /// How a model with a masked-token objective is decoded (arXiv 2509.04185 and its relatives).
+    public struct BlockDecoding: Equatable, Sendable {
+        /// Input id of an open position; its own logit is never sampled.
+        public var maskToken: Int
+        /// Block size trained with; 1...64.
+        public var blockSize: Int
+        /// Whether the logits at a position predict the token at the *next* position.
+        public var shiftedLogits: Bool
+        /// Whether a finished block's keys and values come from its bidirectional pass
+        /// (block-causal past) instead of a causal one.
+        public var bidirectionalCommit: Bool
+        /// Reveal where max p exceeds this; 0 means the entropy-bounded sampler.
+        public var confidenceThreshold: Float
+        public init(
+            maskToken: Int, blockSize: Int, shiftedLogits: Bool = false,
+            bidirectionalCommit: Bool = false, confidenceThreshold: Float = 0
+        ) {
+            self.maskToken = maskToken
+            self.blockSize = blockSize
+            self.shiftedLogits = shiftedLogits
+            self.bidirectionalCommit = bidirectionalCommit
+            self.confidenceThreshold = confidenceThreshold
+        }
+    }
+
+    /// `generation_config.json`. Temperature 0 is greedy; topK 0 and topP 1 are off.
+    public struct SamplingDefaults: Equatable, Sendable {
+        public var temperature: Float = 0
+        public var topK = 0
+        public var topP: Float = 1
+        public init() {}
+    }
+}

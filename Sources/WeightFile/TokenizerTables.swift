@@ -1,0 +1,62 @@
+/// A byte-level BPE tokenizer as data, independent of where it came from. Formats/TSR.md §5.
+public struct TokenizerTables: Equatable, Sendable {
+    /// How text is cut before merging.
+    public enum PreTokenizer: UInt32, Sendable {
+        /// GPT-2's pattern.
+        case gpt2 = 1
+        /// Every digit alone, then GPT-2's pattern (SmolLM2).
+        case digitsGPT2 = 2
+        /// Llama 3's pattern: digits in runs of at most three.
+        case llama3 = 3
+        /// Qwen 2 and 3's pattern: digits alone.
+        case qwen2 = 4
+        /// `pattern` holds a regular expression that the scanners do not know.
+        case regex = 5
+    }
+
+    public enum TokenKind: UInt8, Sendable {
+        /// Reached by merging bytes.
+        case normal = 0
+        /// Matched in the raw text before anything else, and printed (`special: false`).
+        case added = 1
+        /// Matched in the raw text, never printed as text (`special: true`).
+        case special = 2
+        /// Padding of the vocabulary: never produced, never sampled.
+        case unused = 3
+    }
+
+    /// One merge: `left` followed by `right` becomes `result`. Rank is the position in `merges`.
+    public struct Merge: Equatable, Sendable {
+        public var left: UInt32
+        public var right: UInt32
+        public var result: UInt32
+        public init(left: UInt32, right: UInt32, result: UInt32) {
+            self.left = left
+            self.right = right
+            self.result = result
+        }
+    }
+
+    /// Bytes of each token; the index is the id. Added and special tokens hold their text in UTF-8.
+    public var tokens: [[UInt8]] = []
+    /// Kind of each token, parallel to `tokens`.
+    public var kinds: [TokenKind] = []
+    /// Merges, lowest rank (first applied) first.
+    public var merges: [Merge] = []
+    public var preTokenizer = PreTokenizer.gpt2
+    /// Only for `.regex`: the pattern as in tokenizer.json.
+    public var pattern = ""
+    /// Emit a pre-token that is itself in the vocabulary without merging (Llama 3).
+    public var ignoreMerges = false
+    /// Unicode NFC before pre-tokenizing (Qwen).
+    public var normalizesNFC = false
+    /// Put `bosToken` in front of a plain prompt.
+    public var addsBOS = false
+    public var bosToken: Int?
+    public var padToken: Int?
+    public var unknownToken: Int?
+    /// Any of these ends generation.
+    public var eosTokens: [Int] = []
+
+    public init() {}
+}

@@ -1,0 +1,10 @@
+import ArgumentParser
+
+@main
+struct Tessera: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tessera",
+        abstract: "Runs 8B language models on Linux machines that are too small for them.",
+        version: "0.1.0",
+        subcommands: [])
+}
