@@ -43,7 +43,8 @@ let package = Package(
             name: "Transformer", dependencies: ["Kernels", "WeightFile"],
             swiftSettings: swiftSettings),
         .target(
-            name: "Decoding", dependencies: ["Kernels", "Tokenization", "Transformer", "WeightFile"],
+            name: "Decoding",
+            dependencies: ["Kernels", "Tokenization", "Transformer", "WeightFile"],
             swiftSettings: swiftSettings),
         .executableTarget(
             name: "tessera",

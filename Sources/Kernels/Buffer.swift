@@ -43,7 +43,8 @@
         _ range: Range<Int>, _ body: (Span<Element>) throws -> R
     ) rethrows -> R {
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "\(range) of \(count)")
-        let slice = unsafe UnsafeBufferPointer(start: pointer + range.lowerBound, count: range.count)
+        let slice = unsafe UnsafeBufferPointer(
+            start: pointer + range.lowerBound, count: range.count)
         return try body(unsafe Span(_unsafeElements: slice))
     }
 
