@@ -1,7 +1,7 @@
 /// A byte-level BPE tokenizer as data, independent of where it came from. Formats/TSR.md §5.
 public struct TokenizerTables: Equatable, Sendable {
     /// How text is cut before merging.
-    public enum PreTokenizer: UInt32, Sendable {
+    public enum PreTokenizer: UInt32, Sendable, CaseIterable {
         /// GPT-2's pattern.
         case gpt2 = 1
         /// Every digit alone, then GPT-2's pattern (SmolLM2).
@@ -26,7 +26,7 @@ public struct TokenizerTables: Equatable, Sendable {
     }
 
     /// One merge: `left` followed by `right` becomes `result`. Rank is the position in `merges`.
-    public struct Merge: Equatable, Sendable {
+    public struct Merge: Equatable, Sendable, BitwiseCopyable {
         public var left: UInt32
         public var right: UInt32
         public var result: UInt32
@@ -38,7 +38,7 @@ public struct TokenizerTables: Equatable, Sendable {
     }
 
     /// Bytes of each token; the index is the id. Added and special tokens hold their text in UTF-8.
-    public var tokens: [[UInt8]] = []
+    public var tokens = TokenList()
     /// Kind of each token, parallel to `tokens`.
     public var kinds: [TokenKind] = []
     /// Merges, lowest rank (first applied) first.
@@ -59,4 +59,12 @@ public struct TokenizerTables: Equatable, Sendable {
     public var eosTokens: [Int] = []
 
     public init() {}
+
+    /// Tables from plain arrays; `kinds` empty means that every token is `.normal`.
+    public init(tokens: [[UInt8]], kinds: [TokenKind] = [], merges: [Merge] = []) {
+        self.tokens = TokenList(tokens)
+        self.kinds =
+            kinds.isEmpty ? Array(repeating: .normal, count: tokens.count) : kinds
+        self.merges = merges
+    }
 }

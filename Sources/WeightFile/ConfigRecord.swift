@@ -1,0 +1,149 @@
+/// The model configuration as it stands in a file. Formats/TSR.md §5.
+enum ConfigRecord {
+    private static let attentionBias: UInt32 = 1
+    private static let queryKeyNorm: UInt32 = 2
+    private static let tieWordEmbeddings: UInt32 = 4
+    private static let queryScaling: UInt32 = 8
+    private static let blockDecoding: UInt32 = 16
+    private static let shiftedLogits: UInt32 = 32
+    private static let bidirectionalCommit: UInt32 = 64
+    private static let knownFlags: UInt32 = 127
+
+    /// Reads and checks the section. Rules 10...15.
+    static func parse(
+        _ bytes: RawSpan, base: Int
+    ) throws(Violation) -> (config: ModelConfig, source: String) {
+        var fields = FieldReader(bytes, base: base, sizeRule: .configSize)
+        var config = ModelConfig()
+        try readSizes(&fields, into: &config)
+        try readNumbers(&fields, into: &config)
+        let nameBytes = try fields.int32()
+        let modelTypeBytes = try fields.int32()
+        let sourceBytes = try fields.int32()
+        try fields.zeros(8, .configReserved)
+        try fields.skip(32)
+        try check(config, base: base)
+        let frequencies = try fields.array(of: UInt64.self, count: config.headDim / 2)
+        config.ropeInverseFrequencies = frequencies.map(Double.init(bitPattern:))
+        try checkFrequencies(config, base: base)
+        for (found, limit, at) in [
+            (nameBytes, Limits.nameBytes, 76), (modelTypeBytes, Limits.modelTypeBytes, 80),
+            (sourceBytes, Limits.sourceBytes, 84),
+        ] where found > limit {
+            throw Violation(
+                .configText, at: base + at, found: "\(found) bytes", expected: "at most \(limit)")
+        }
+        config.name = try fields.text(byteCount: nameBytes, .configText)
+        config.modelType = try fields.text(byteCount: modelTypeBytes, .configText)
+        let source = try fields.text(byteCount: sourceBytes, .configText)
+        try fields.finish()
+        return (config, source)
+    }
+
+    private static func readSizes(
+        _ fields: inout FieldReader, into config: inout ModelConfig
+    ) throws(Violation) {
+        config.hiddenSize = try fields.int32()
+        config.intermediateSize = try fields.int32()
+        config.layerCount = try fields.int32()
+        config.headCount = try fields.int32()
+        config.kvHeadCount = try fields.int32()
+        config.headDim = try fields.int32()
+        config.vocabularySize = try fields.int32()
+        config.maxPositions = try fields.int32()
+    }
+
+    private static func readNumbers(
+        _ fields: inout FieldReader, into config: inout ModelConfig
+    ) throws(Violation) {
+        config.rmsNormEps = try fields.f32()
+        config.ropeAttentionFactor = try fields.f32()
+        let flagsOffset = fields.offset
+        let flags = try fields.u32()
+        guard flags & ~knownFlags == 0 else {
+            throw Violation(
+                .configReserved, at: flagsOffset, found: flags, expected: "flags 0...\(knownFlags)")
+        }
+        config.attentionBias = flags & attentionBias != 0
+        config.queryKeyNorm = flags & queryKeyNorm != 0
+        config.tieWordEmbeddings = flags & tieWordEmbeddings != 0
+        let beta = try fields.f32()
+        let original = try fields.int32()
+        if flags & queryScaling != 0 {
+            config.queryScaling = .init(beta: beta, originalMaxPositions: original)
+        } else if beta.bitPattern != 0 || original != 0 {
+            throw Violation(
+                .configReserved, at: flagsOffset + 4, found: "query scaling without its flag",
+                expected: 0)
+        }
+        try readBlockDecoding(&fields, flags: flags, into: &config)
+        config.sampling.temperature = try fields.f32()
+        config.sampling.topK = try fields.int32()
+        config.sampling.topP = try fields.f32()
+    }
+
+    private static func readBlockDecoding(
+        _ fields: inout FieldReader, flags: UInt32, into config: inout ModelConfig
+    ) throws(Violation) {
+        let offset = fields.offset
+        let mask = try fields.int32()
+        let size = try fields.int32()
+        let confidence = try fields.f32()
+        if flags & blockDecoding != 0 {
+            config.blockDecoding = .init(
+                maskToken: mask, blockSize: size, shiftedLogits: flags & shiftedLogits != 0,
+                bidirectionalCommit: flags & bidirectionalCommit != 0,
+                confidenceThreshold: confidence)
+        } else if mask != 0 || size != 0 || confidence.bitPattern != 0
+            || flags & (shiftedLogits | bidirectionalCommit) != 0
+        {
+            throw Violation(
+                .configReserved, at: offset, found: "block decoding without its flag", expected: 0)
+        }
+    }
+
+    /// The section's bytes; `source` says where the model came from.
+    static func encode(_ config: ModelConfig, source: String) -> [UInt8] {
+        var fields = FieldWriter()
+        for size in [
+            config.hiddenSize, config.intermediateSize, config.layerCount, config.headCount,
+            config.kvHeadCount, config.headDim, config.vocabularySize, config.maxPositions,
+        ] {
+            fields.int32(size)
+        }
+        fields.f32(config.rmsNormEps)
+        fields.f32(config.ropeAttentionFactor)
+        fields.u32(flags(of: config))
+        fields.f32(config.queryScaling?.beta ?? 0)
+        fields.int32(config.queryScaling?.originalMaxPositions ?? 0)
+        fields.int32(config.blockDecoding?.maskToken ?? 0)
+        fields.int32(config.blockDecoding?.blockSize ?? 0)
+        fields.f32(config.blockDecoding?.confidenceThreshold ?? 0)
+        fields.f32(config.sampling.temperature)
+        fields.int32(config.sampling.topK)
+        fields.f32(config.sampling.topP)
+        fields.int32(config.name.utf8.count)
+        fields.int32(config.modelType.utf8.count)
+        fields.int32(source.utf8.count)
+        fields.zeros(40)
+        for frequency in config.ropeInverseFrequencies { fields.f64(frequency) }
+        fields.append(config.name.utf8)
+        fields.append(config.modelType.utf8)
+        fields.append(source.utf8)
+        return fields.bytes
+    }
+
+    private static func flags(of config: ModelConfig) -> UInt32 {
+        var flags: UInt32 = 0
+        if config.attentionBias { flags |= attentionBias }
+        if config.queryKeyNorm { flags |= queryKeyNorm }
+        if config.tieWordEmbeddings { flags |= tieWordEmbeddings }
+        if config.queryScaling != nil { flags |= queryScaling }
+        if let block = config.blockDecoding {
+            flags |= blockDecoding
+            if block.shiftedLogits { flags |= shiftedLogits }
+            if block.bidirectionalCommit { flags |= bidirectionalCommit }
+        }
+        return flags
+    }
+}

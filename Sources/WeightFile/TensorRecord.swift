@@ -1,0 +1,165 @@
+/// How the tiles of a tensor are stored. Formats/TSR.md §9.
+public enum StorageClass: UInt32, Sendable, CaseIterable {
+    /// As the kernels read them.
+    case plain = 0
+}
+
+/// A tensor that is to be written; it is stored plain.
+public struct TensorSpec: Sendable, Equatable {
+    /// Hugging Face's name, e.g. `model.layers.0.self_attn.q_proj.weight`; 1...255 bytes.
+    public var name: String
+    public var rows: Int
+    public var columns: Int
+    public var encoding: TensorEncoding
+
+    public init(name: String, rows: Int, columns: Int, encoding: TensorEncoding) {
+        self.name = name
+        self.rows = rows
+        self.columns = columns
+        self.encoding = encoding
+    }
+}
+
+/// A tensor of a file. Formats/TSR.md §7.
+public struct TensorRecord: Sendable, Equatable {
+    /// Hugging Face's name.
+    public var name: String
+    public var rows: Int
+    public var columns: Int
+    public var encoding: TensorEncoding
+    public var storage: StorageClass
+    /// Rows of each tile but the last, which may have fewer.
+    public var tileRows: Int
+    public var tileCount: Int
+    /// Index of the first tile in the file's tile table.
+    public var firstTile: Int
+    /// First byte in the file; a multiple of 16 KiB.
+    public var offset: Int
+    /// Bytes stored, the sum of its tiles'.
+    public var byteCount: Int
+
+    /// Bytes of one panel of 16 rows, or for f32 and f16 of one row.
+    ///
+    /// - Precondition: The result fits an Int.
+    public static func panelBytes(encoding: TensorEncoding, columns: Int) -> Int {
+        guard let bytes = encoding.panelBytes(columns: columns) else {
+            preconditionFailure("a panel of \(columns) columns does not fit the address space")
+        }
+        return bytes
+    }
+
+    /// Bytes of a plain tensor.
+    ///
+    /// - Precondition: The result fits an Int.
+    public static func byteCount(encoding: TensorEncoding, rows: Int, columns: Int) -> Int {
+        guard let bytes = encoding.byteCount(rows: rows, columns: columns) else {
+            preconditionFailure("\(rows) x \(columns) values do not fit the address space")
+        }
+        return bytes
+    }
+
+    /// Bits stored per value of the matrix.
+    public var bitsPerWeight: Double {
+        Double(byteCount) * 8 / (Double(rows) * Double(columns))
+    }
+}
+
+extension TensorEncoding {
+    /// Rows of one panel: 16, or 1 for f32 and f16.
+    public var rowsPerPanel: Int {
+        switch self {
+        case .f32, .f16: 1
+        case .int8, .int4, .int4Affine: Self.panelRows
+        }
+    }
+
+    /// Bytes of one fp16 scale (or minimum) plane of a panel, padding included; 0 for f32 and f16.
+    func planeBytes(columns: Int) -> Int? {
+        switch self {
+        case .f32, .f16: return 0
+        case .int8, .int4, .int4Affine:
+            let groups = roundUp(columns, to: Self.groupColumns).map { $0 / Self.groupColumns }
+            return groups.flatMap { product($0, Self.panelRows * 2) }
+                .flatMap { roundUp($0, to: 64) }
+        }
+    }
+
+    /// Planes of fp16 values in front of the codes of a panel.
+    var planeCount: Int {
+        switch self {
+        case .f32, .f16: 0
+        case .int8, .int4: 1
+        case .int4Affine: 2
+        }
+    }
+
+    /// Bytes of one panel (f32, f16: of one row), nil past `Int.max`.
+    func panelBytes(columns: Int) -> Int? {
+        switch self {
+        case .f32: return product(columns, 4)
+        case .f16: return product(columns, 2)
+        case .int8, .int4, .int4Affine:
+            guard let padded = roundUp(columns, to: Self.groupColumns),
+                let plane = planeBytes(columns: columns),
+                let planes = product(plane, planeCount),
+                let codes = product(padded, self == .int8 ? 16 : 8)
+            else { return nil }
+            return sum(planes, codes)
+        }
+    }
+
+    /// Bytes of a plain tensor, nil past `Int.max`.
+    func byteCount(rows: Int, columns: Int) -> Int? {
+        guard let panels = roundUp(rows, to: rowsPerPanel).map({ $0 / rowsPerPanel }),
+            let bytes = panelBytes(columns: columns)
+        else { return nil }
+        return product(panels, bytes)
+    }
+
+    /// Rows of a tile of at most `Limits.tileBytes`, at least one panel, at most the tensor.
+    func tileRows(rows: Int, columns: Int) -> Int {
+        let bytes = max(1, panelBytes(columns: columns) ?? Int.max)
+        let whole = (rows - 1) / rowsPerPanel + 1
+        return min(whole, max(1, Limits.tileBytes / bytes)) * rowsPerPanel
+    }
+}
+
+/// Bounds that keep sizes and allocations in proportion. Formats/TSR.md §11.
+enum Limits {
+    static let headerBytes = 192
+    /// Sections of the metadata begin at multiples of this.
+    static let sectionAlignment = 16
+    /// Tensors begin at multiples of this: the largest page size in use, so that a tensor can be
+    /// mapped, advised and read around the page cache alone.
+    static let tensorAlignment = 16_384
+    static let metadataBytes = 64 << 20
+    static let tensors = 65_535
+    static let nameBytes = 255
+    static let modelTypeBytes = 31
+    static let sourceBytes = 1_023
+    static let dimension = 1 << 31
+    /// What the writer aims at; a tile stays in a core's L2 cache.
+    static let tileBytes = 65_536
+    /// What a reader accepts in a tile of more than one panel.
+    static let largestTileBytes = 1 << 20
+    /// What a reader accepts in a tile of one panel.
+    static let largestPanelBytes = 1 << 30
+    static let fileBytes = 1 << 46
+}
+
+/// `value` rounded up to a multiple of `alignment`, nil past `Int.max`.
+func roundUp(_ value: Int, to alignment: Int) -> Int? {
+    sum(value, alignment - 1).map { $0 / alignment * alignment }
+}
+
+/// `a + b`, nil past `Int.max`.
+func sum(_ a: Int, _ b: Int) -> Int? {
+    let (value, overflow) = a.addingReportingOverflow(b)
+    return overflow ? nil : value
+}
+
+/// `a * b`, nil past `Int.max`.
+func product(_ a: Int, _ b: Int) -> Int? {
+    let (value, overflow) = a.multipliedReportingOverflow(by: b)
+    return overflow ? nil : value
+}

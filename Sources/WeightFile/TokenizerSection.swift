@@ -1,0 +1,183 @@
+/// The tokenizer as it stands in a file. Formats/TSR.md §6.
+///
+/// Opening a file copies four arrays and checks their numbers; nothing is parsed item by item.
+enum TokenizerSection {
+    /// Stands for "no such token".
+    private static let none = UInt32.max
+    private static let ignoreMerges: UInt32 = 1
+    private static let normalizesNFC: UInt32 = 2
+    private static let addsBOS: UInt32 = 4
+    private static let knownFlags: UInt32 = 7
+
+    /// Reads and checks the section. Rules 16...22.
+    ///
+    /// - Parameter vocabularySize: Rows of the embedding; there may be fewer tokens, not more.
+    static func parse(
+        _ bytes: RawSpan, base: Int, vocabularySize: Int
+    ) throws(Violation) -> TokenizerTables {
+        var fields = FieldReader(bytes, base: base, sizeRule: .tokenizerSize)
+        var tables = TokenizerTables()
+        let tokenCount = try fields.int32()
+        let mergeCount = try fields.int32()
+        let textBytes = try fields.int32()
+        let eosCount = try fields.int32()
+        let patternBytes = try fields.int32()
+        guard tokenCount <= vocabularySize else {
+            throw Violation(
+                .tokenizerSize, at: base, found: "\(tokenCount) tokens",
+                expected: "at most \(vocabularySize)")
+        }
+        try readSettings(&fields, into: &tables)
+        tables.bosToken = try tokenID(&fields, below: tokenCount)
+        tables.padToken = try tokenID(&fields, below: tokenCount)
+        tables.unknownToken = try tokenID(&fields, below: tokenCount)
+        try fields.zeros(8, .tokenizerReserved)
+
+        let offsets = try readOffsets(&fields, tokenCount: tokenCount, textBytes: textBytes)
+        let mergesOffset = fields.offset
+        tables.merges = try fields.array(of: TokenizerTables.Merge.self, count: mergeCount)
+        try check(tables.merges, offsets, base: mergesOffset)
+        let eosOffset = fields.offset
+        let eos = try fields.array(of: UInt32.self, count: eosCount)
+        tables.eosTokens = eos.map(Int.init)
+        if let index = tables.eosTokens.firstIndex(where: { $0 >= tokenCount }) {
+            throw Violation(
+                .tokenIDs, at: eosOffset + 4 * index, found: tables.eosTokens[index],
+                expected: "below \(tokenCount)")
+        }
+        tables.kinds = try readKinds(&fields, count: tokenCount)
+        let text = try fields.array(of: UInt8.self, count: textBytes)
+        tables.tokens = TokenList(bytes: text, offsets: offsets)
+        tables.pattern = try fields.text(byteCount: patternBytes, .tokenizerText)
+        try fields.finish()
+        return tables
+    }
+
+    private static func readSettings(
+        _ fields: inout FieldReader, into tables: inout TokenizerTables
+    ) throws(Violation) {
+        let offset = fields.offset
+        let kind = try fields.u32()
+        guard let preTokenizer = TokenizerTables.PreTokenizer(rawValue: kind) else {
+            throw Violation(
+                .tokenizerReserved, at: offset, found: "pre-tokenizer \(kind)", expected: "1...5")
+        }
+        let flags = try fields.u32()
+        guard flags & ~knownFlags == 0 else {
+            throw Violation(
+                .tokenizerReserved, at: offset + 4, found: flags,
+                expected: "flags 0...\(knownFlags)")
+        }
+        tables.preTokenizer = preTokenizer
+        tables.ignoreMerges = flags & ignoreMerges != 0
+        tables.normalizesNFC = flags & normalizesNFC != 0
+        tables.addsBOS = flags & addsBOS != 0
+    }
+
+    private static func tokenID(
+        _ fields: inout FieldReader, below count: Int
+    ) throws(Violation) -> Int? {
+        let offset = fields.offset
+        let id = try fields.u32()
+        if id == none { return nil }
+        guard Int(id) < count else {
+            throw Violation(.tokenIDs, at: offset, found: id, expected: "below \(count)")
+        }
+        return Int(id)
+    }
+
+    /// Offsets of the tokens in the token text: from 0, never falling, to its end.
+    private static func readOffsets(
+        _ fields: inout FieldReader, tokenCount: Int, textBytes: Int
+    ) throws(Violation) -> [UInt32] {
+        let base = fields.offset
+        let offsets = try fields.array(of: UInt32.self, count: tokenCount + 1)
+        var last: UInt32 = 0
+        for index in offsets.indices {
+            guard offsets[index] >= last, index > 0 || offsets[0] == 0 else {
+                throw Violation(
+                    .tokenOffsets, at: base + 4 * index, found: offsets[index],
+                    expected: index == 0 ? "0" : "at least \(last)")
+            }
+            last = offsets[index]
+        }
+        guard Int(last) == textBytes else {
+            throw Violation(
+                .tokenOffsets, at: base + 4 * tokenCount, found: last, expected: textBytes)
+        }
+        return offsets
+    }
+
+    /// Ids exist, and the result is as long as its parts together.
+    private static func check(
+        _ merges: [TokenizerTables.Merge], _ offsets: [UInt32], base: Int
+    ) throws(Violation) {
+        let count = offsets.count - 1
+        for index in merges.indices {
+            let merge = merges[index]
+            let (left, right, result) = (Int(merge.left), Int(merge.right), Int(merge.result))
+            guard left < count, right < count, result < count else {
+                throw Violation(
+                    .merges, at: base + 12 * index, found: "\(left) + \(right) = \(result)",
+                    expected: "ids below \(count)")
+            }
+            let parts =
+                UInt64(offsets[left + 1] - offsets[left])
+                + UInt64(offsets[right + 1] - offsets[right])
+            guard parts == UInt64(offsets[result + 1] - offsets[result]) else {
+                throw Violation(
+                    .merges, at: base + 12 * index, found: "\(left) + \(right) = \(result)",
+                    expected: "a result as long as its parts")
+            }
+        }
+    }
+
+    private static func readKinds(
+        _ fields: inout FieldReader, count: Int
+    ) throws(Violation) -> [TokenizerTables.TokenKind] {
+        let base = fields.offset
+        let bytes = try fields.array(of: UInt8.self, count: count)
+        var kinds: [TokenizerTables.TokenKind] = []
+        kinds.reserveCapacity(count)
+        for index in bytes.indices {
+            guard let kind = TokenizerTables.TokenKind(rawValue: bytes[index]) else {
+                throw Violation(
+                    .tokenKinds, at: base + index, found: bytes[index], expected: "0...3")
+            }
+            kinds.append(kind)
+        }
+        return kinds
+    }
+
+    /// The section's bytes.
+    static func encode(_ tables: TokenizerTables) -> [UInt8] {
+        var fields = FieldWriter()
+        fields.int32(tables.tokens.count)
+        fields.int32(tables.merges.count)
+        fields.int32(tables.tokens.bytes.count)
+        fields.int32(tables.eosTokens.count)
+        fields.int32(tables.pattern.utf8.count)
+        fields.u32(tables.preTokenizer.rawValue)
+        var flags: UInt32 = 0
+        if tables.ignoreMerges { flags |= ignoreMerges }
+        if tables.normalizesNFC { flags |= normalizesNFC }
+        if tables.addsBOS { flags |= addsBOS }
+        fields.u32(flags)
+        for id in [tables.bosToken, tables.padToken, tables.unknownToken] {
+            // An id that does not fit becomes one that no vocabulary has.
+            fields.u32(id.map { UInt32(exactly: $0) ?? none - 1 } ?? none)
+        }
+        fields.zeros(8)
+        for offset in tables.tokens.offsets { fields.u32(offset) }
+        for merge in tables.merges {
+            fields.u32(merge.left)
+            fields.u32(merge.right)
+            fields.u32(merge.result)
+        }
+        for id in tables.eosTokens { fields.int32(id) }
+        fields.append(tables.kinds.lazy.map(\.rawValue))
+        fields.append(tables.tokens.bytes)
+        fields.append(tables.pattern.utf8)
+        return fields.bytes
+    }
+}

@@ -1,0 +1,126 @@
+import Foundation
+import WeightFile
+
+/// A model of one layer with made-up values that follow every rule; a few kilobytes.
+struct TinyModel {
+    var config = ModelConfig()
+    var tokenizer = TokenizerTables()
+    var chatTemplate: String? = "{{ messages[0].content }}"
+    var tensors: [TensorSpec] = []
+    var source = "made for tests"
+
+    /// - Parameter encoding: Of the matrices; vectors are f32.
+    init(encoding: TensorEncoding = .int4) {
+        config.name = "tiny"
+        config.modelType = "llama"
+        config.hiddenSize = 8
+        config.intermediateSize = 12
+        config.layerCount = 1
+        config.headCount = 2
+        config.kvHeadCount = 1
+        config.headDim = 4
+        config.vocabularySize = 6
+        config.maxPositions = 64
+        config.ropeInverseFrequencies = [1, 0.01]
+        config.tieWordEmbeddings = true
+        tokenizer = TokenizerTables(
+            tokens: [[97], [98], [97, 98], [97, 98, 98], Array("<s>".utf8)],
+            kinds: [.normal, .normal, .normal, .normal, .special],
+            merges: [.init(left: 0, right: 1, result: 2), .init(left: 2, right: 1, result: 3)])
+        tokenizer.bosToken = 4
+        tokenizer.eosTokens = [4]
+        setTensors(encoding: encoding)
+    }
+
+    /// Makes the tensor list fit the configuration.
+    mutating func setTensors(encoding: TensorEncoding) {
+        tensors = config.requiredTensors.map { name, rows, columns in
+            let isVector = name.hasSuffix("norm.weight") || name.hasSuffix(".bias")
+            return TensorSpec(
+                name: name, rows: rows, columns: columns, encoding: isVector ? .f32 : encoding)
+        }
+    }
+
+    /// Seeded bytes for each tensor: valid scales, codes and numbers.
+    func bytes(of spec: TensorSpec, seed: UInt64 = 1) -> [UInt8] {
+        var random = SplitMix(state: seed &+ UInt64(spec.name.utf8.count) &* 977)
+        let panel = TensorRecord.panelBytes(encoding: spec.encoding, columns: spec.columns)
+        let count = TensorRecord.byteCount(
+            encoding: spec.encoding, rows: spec.rows, columns: spec.columns)
+        let groups = (spec.columns + 31) / 32
+        let plane = (groups * 32 + 63) / 64 * 64
+        var bytes: [UInt8] = []
+        while bytes.count < count {
+            let place = bytes.count % panel
+            switch spec.encoding {
+            case .f32: bytes.append(contentsOf: little(Float(random.next() % 64) / 32 - 1))
+            case .f16: bytes.append(contentsOf: little(Float16(Float(random.next() % 64) / 32 - 1)))
+            case .int8, .int4, .int4Affine:
+                let planes = spec.encoding == .int4Affine ? 2 * plane : plane
+                if place >= planes {
+                    bytes.append(UInt8(random.next() % 255 + 1))
+                } else if place % plane < groups * 32 {
+                    bytes.append(contentsOf: little(Float16(Float(random.next() % 16) / 64)))
+                } else {
+                    bytes.append(0)
+                }
+            }
+        }
+        return bytes
+    }
+
+    /// Writes the model in chunks of `chunk` bytes.
+    func write(to path: String, chunk: Int = 1000) throws {
+        let writer = try WeightFileWriter(
+            path: path, config: config, tokenizer: tokenizer, chatTemplate: chatTemplate,
+            tensors: tensors, source: source)
+        let all = tensors.flatMap { bytes(of: $0) }
+        for start in stride(from: 0, to: all.count, by: chunk) {
+            try writer.append(Array(all[start..<min(start + chunk, all.count)]))
+        }
+        try writer.finish()
+    }
+
+    /// The bytes of the written file.
+    func fileBytes() throws -> [UInt8] {
+        let folder = try TemporaryFolder()
+        try write(to: folder.file("tiny.tsr"))
+        return [UInt8](try Data(contentsOf: URL(fileURLWithPath: folder.file("tiny.tsr"))))
+    }
+
+    private func little(_ value: Float) -> [UInt8] {
+        withUnsafeBytes(of: value.bitPattern.littleEndian, Array.init)
+    }
+
+    private func little(_ value: Float16) -> [UInt8] {
+        withUnsafeBytes(of: value.bitPattern.littleEndian, Array.init)
+    }
+}
+
+/// Vigna's SplitMix64: small and the same everywhere.
+struct SplitMix {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
+
+/// A folder that is removed with its content when the test ends.
+final class TemporaryFolder {
+    let url: URL
+
+    init() throws {
+        url = FileManager.default.temporaryDirectory
+            .appendingPathComponent("tessera-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(at: url) }
+
+    func file(_ name: String) -> String { url.appendingPathComponent(name).path }
+}
