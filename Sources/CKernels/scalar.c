@@ -1,1 +1,159 @@
+// The definition of every inner kernel: short, portable, never tuned. The files named after an
+// instruction set must give the same integers, and floats within rounding of these.
+#pragma STDC FP_CONTRACT OFF
+#include <math.h>
+#include <string.h>
+
 #include "CKernels.h"
+
+float tsr_half_to_float(uint16_t half) {
+  _Float16 value;
+  memcpy(&value, &half, sizeof value);
+  return (float)value;
+}
+
+uint16_t tsr_float_to_half(float value) {
+  _Float16 half = (_Float16)value;
+  uint16_t bits;
+  memcpy(&bits, &half, sizeof bits);
+  return bits;
+}
+
+static void quantize(const float *x, size_t groups, int8_t *codes, float *scales, float *sums) {
+  for (size_t g = 0; g < groups; g++, x += TSR_GROUP, codes += TSR_GROUP) {
+    float largest = 0;
+    for (size_t i = 0; i < TSR_GROUP; i++) largest = fmaxf(largest, fabsf(x[i]));
+    float inverse = largest > 0 ? 127.0f / largest : 0;
+    if (!(inverse <= 3.0e38f)) inverse = 0;  // a denormal group is zero, an infinite one too
+    int32_t sum = 0;
+    for (size_t i = 0; i < TSR_GROUP; i++) {
+      int32_t code = (int32_t)rintf(x[i] * inverse);  // |code| <= 127, to nearest even
+      codes[i] = (int8_t)code;
+      sum += code;
+    }
+    scales[g] = inverse > 0 ? largest / 127.0f : 0;
+    sums[g] = scales[g] * (float)sum;
+  }
+}
+
+// Bytes of a plane of 16 half-precision values per group, padded to a cache line.
+static inline size_t plane_bytes(size_t groups) { return (groups * 32 + 63) / 64 * 64; }
+
+static inline float half_at(const uint8_t *plane, size_t index) {
+  uint16_t bits;
+  memcpy(&bits, plane + 2 * index, sizeof bits);
+  return tsr_half_to_float(bits);
+}
+
+static void panel_int8(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens,
+                       float *out) {
+  const uint8_t *codes = panel + plane_bytes(x->groups);
+  memset(out, 0, tokens * TSR_PANEL_ROWS * sizeof(float));
+  for (size_t t = 0; t < tokens; t++) {
+    const int8_t *xt = x->codes + (first + t) * x->columns;
+    for (size_t g = 0; g < x->groups; g++) {
+      size_t at = (first + t) * x->groups + g;
+      for (size_t row = 0; row < TSR_PANEL_ROWS; row++) {
+        int32_t dot = 0;  // exact: |dot| <= 32 * 255 * 127
+        for (size_t i = 0; i < TSR_GROUP; i++)
+          dot += codes[g * 512 + i / 4 * 64 + row * 4 + i % 4] * xt[g * TSR_GROUP + i];
+        float scaled = x->scales[at] * (float)dot - 128.0f * x->sums[at];
+        out[t * TSR_PANEL_ROWS + row] += half_at(panel, g * TSR_PANEL_ROWS + row) * scaled;
+      }
+    }
+  }
+}
+
+// Code of column i of a group, in a 256-byte block of 4-bit codes.
+static inline int32_t nibble(const uint8_t *block, size_t row, size_t i) {
+  uint8_t byte = block[i / 8 * 64 + row * 4 + i % 4];
+  return i % 8 < 4 ? byte & 15 : byte >> 4;
+}
+
+static void panel_int4_any(const uint8_t *panel, const tsr_activations *x, size_t first,
+                           size_t tokens, float *out, bool affine) {
+  size_t plane = plane_bytes(x->groups);
+  const uint8_t *codes = panel + (affine ? 2 * plane : plane);
+  memset(out, 0, tokens * TSR_PANEL_ROWS * sizeof(float));
+  for (size_t t = 0; t < tokens; t++) {
+    const int8_t *xt = x->codes + (first + t) * x->columns;
+    for (size_t g = 0; g < x->groups; g++) {
+      size_t at = (first + t) * x->groups + g;
+      for (size_t row = 0; row < TSR_PANEL_ROWS; row++) {
+        int32_t dot = 0;  // exact: |dot| <= 32 * 15 * 127
+        for (size_t i = 0; i < TSR_GROUP; i++)
+          dot += nibble(codes + g * 256, row, i) * xt[g * TSR_GROUP + i];
+        float scale = half_at(panel, g * TSR_PANEL_ROWS + row);
+        float scaled = x->scales[at] * (float)dot;
+        float *sum = &out[t * TSR_PANEL_ROWS + row];
+        if (affine)
+          *sum += scale * scaled + half_at(panel + plane, g * TSR_PANEL_ROWS + row) * x->sums[at];
+        else
+          *sum += scale * (scaled - 8.0f * x->sums[at]);
+      }
+    }
+  }
+}
+
+static void panel_int4(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens,
+                       float *out) {
+  panel_int4_any(panel, x, first, tokens, out, false);
+}
+
+static void panel_int4_affine(const uint8_t *panel, const tsr_activations *x, size_t first,
+                              size_t tokens, float *out) {
+  panel_int4_any(panel, x, first, tokens, out, true);
+}
+
+static float dot_f32(const float *a, const float *b, size_t count) {
+  float sum = 0;
+  for (size_t i = 0; i < count; i++) sum += a[i] * b[i];
+  return sum;
+}
+
+static float dot_f16(const uint16_t *a, const float *b, size_t count) {
+  float sum = 0;
+  for (size_t i = 0; i < count; i++) sum += tsr_half_to_float(a[i]) * b[i];
+  return sum;
+}
+
+static void add_scaled(float *y, float factor, const float *x, size_t count) {
+  for (size_t i = 0; i < count; i++) y[i] += factor * x[i];
+}
+
+static void widen_int8(const int8_t *x, float scale, float *y, size_t count) {
+  for (size_t i = 0; i < count; i++) y[i] = scale * (float)x[i];
+}
+
+static void widen_f16(const uint16_t *x, float *y, size_t count) {
+  for (size_t i = 0; i < count; i++) y[i] = tsr_half_to_float(x[i]);
+}
+
+static float exponentials(float *x, float max, size_t count) {
+  float sum = 0;
+  for (size_t i = 0; i < count; i++) {
+    x[i] = expf(x[i] - max);
+    sum += x[i];
+  }
+  return sum;
+}
+
+static void swiglu(const float *gate, const float *up, float *out, size_t count) {
+  for (size_t i = 0; i < count; i++) out[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
+}
+
+const tsr_kernels *tsr_kernels_scalar(void) {
+  static const tsr_kernels table = {
+      .name = "scalar",
+      .quantize = quantize,
+      .panel = {panel_int8, panel_int4, panel_int4_affine},
+      .dot_f32 = dot_f32,
+      .dot_f16 = dot_f16,
+      .add_scaled = add_scaled,
+      .widen_int8 = widen_int8,
+      .widen_f16 = widen_f16,
+      .exponentials = exponentials,
+      .swiglu = swiglu,
+  };
+  return &table;
+}

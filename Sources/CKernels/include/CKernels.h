@@ -1,5 +1,147 @@
+// The operations of a transformer pass, in C. scalar.c defines each one; the files named after an
+// instruction set hold faster forms of the inner kernels; ops.c shares work out over the threads.
 #ifndef CKERNELS_H
 #define CKERNELS_H
+
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+// Values of TensorEncoding (Formats/TSR.md, "Tensor bytes").
+enum { TSR_F32 = 1, TSR_F16 = 2, TSR_INT8 = 3, TSR_INT4 = 4, TSR_INT4_AFFINE = 5 };
+enum { TSR_PANEL_ROWS = 16, TSR_GROUP = 32, TSR_VISIBLE_RANGES = 4 };
+
+// A weight matrix [rows, columns] in the mapped file.
+typedef struct {
+  const uint8_t *base;
+  size_t rows, columns;
+  size_t panel_bytes;  // of 16 rows (integer encodings) or of one row (f32, f16)
+  uint32_t encoding;
+} tsr_matrix;
+
+// Activations [tokens, columns], columns padded to a multiple of 32 with zeros, in two forms:
+// values, and codes with one scale per token and group of 32: value ~ scale * code, |code| <= 127.
+typedef struct {
+  float *values;   // [tokens, columns]
+  int8_t *codes;   // [tokens, columns]
+  float *scales;   // [tokens, groups]
+  float *sums;     // [tokens, groups]: scale * sum of codes
+  size_t columns;  // padded
+  size_t groups;   // columns / 32
+} tsr_activations;
+
+enum { TSR_KV_INT8 = 1, TSR_KV_F16 = 2, TSR_KV_F32 = 3 };
+
+// Keys and values of one layer: [kv_heads, slots, head_dim]; int8 has a scale per head and slot.
+typedef struct {
+  void *keys, *values;
+  float *key_scales, *value_scales;  // [kv_heads, slots]
+  size_t kv_heads, slots, head_dim;
+  uint32_t encoding;
+} tsr_kv;
+
+// out[tokens][16] = panel * x, for one 16-row panel and tokens first..<first + tokens.
+typedef void (*tsr_panel_kernel)(const uint8_t *panel, const tsr_activations *x, size_t first,
+                                 size_t tokens, float *out);
+
+// Inner kernels of one instruction set. None allocates; none can fail.
+typedef struct {
+  const char *name;
+  // Codes, scales and sums of `groups` groups of 32 values.
+  void (*quantize)(const float *x, size_t groups, int8_t *codes, float *scales, float *sums);
+  tsr_panel_kernel _Nonnull panel[3];  // int8, int4, int4 affine
+  float (*dot_f32)(const float *a, const float *b, size_t count);
+  float (*dot_f16)(const uint16_t *a, const float *b, size_t count);
+  // y += factor * x
+  void (*add_scaled)(float *y, float factor, const float *x, size_t count);
+  // Widens `count` codes and multiplies by `scale`.
+  void (*widen_int8)(const int8_t *x, float scale, float *y, size_t count);
+  void (*widen_f16)(const uint16_t *x, float *y, size_t count);
+  // x = exp(x - max) in place; returns the sum.
+  float (*exponentials)(float *x, float max, size_t count);
+  // out = gate / (1 + exp(-gate)) * up
+  void (*swiglu)(const float *gate, const float *up, float *out, size_t count);
+} tsr_kernels;
+
+const tsr_kernels *tsr_kernels_scalar(void);
+// NULL where the processor lacks the instructions or the file was built for another architecture.
+const tsr_kernels *_Nullable tsr_kernels_avx2(void);
+const tsr_kernels *_Nullable tsr_kernels_avx512vnni(void);
+const tsr_kernels *_Nullable tsr_kernels_neon(void);
+
+// Threads that wait for work: they spin for some microseconds, then park.
+typedef struct tsr_pool tsr_pool;
+tsr_pool *_Nullable tsr_pool_create(size_t threads);
+void tsr_pool_destroy(tsr_pool *pool);
+size_t tsr_pool_threads(const tsr_pool *pool);
+// Threads worth starting: processors of the affinity mask, cut to the control group's quota.
+size_t tsr_usable_threads(void);
+typedef void (*tsr_task)(void *context, size_t index, size_t worker);
+// Calls task(context, i, worker) for i in 0..<count on all threads, and returns when all are done.
+void tsr_pool_run(tsr_pool *pool, tsr_task task, void *context, size_t count);
+
+typedef struct {
+  const tsr_kernels *kernels;
+  tsr_pool *pool;
+  float *scratch;         // [threads, scratch_floats]
+  size_t scratch_floats;  // per thread
+} tsr_compute;
+
+void tsr_embed(const tsr_matrix *matrix, const int32_t *ids, size_t count, float *x);
+void tsr_rms_norm(const tsr_compute *compute, const float *x, const int32_t *_Nullable rows,
+                  size_t tokens, size_t columns, const float *weight, float eps,
+                  const tsr_activations *out);
+void tsr_quantize(const tsr_compute *compute, const tsr_activations *a, size_t tokens);
+// y[token * stride + offsets[i] + row] = matrices[i] * x, or += with `adding`.
+void tsr_multiply(const tsr_compute *compute, const tsr_matrix *matrices, const size_t *offsets,
+                  size_t matrix_count, const tsr_activations *x, size_t tokens, float *y,
+                  size_t stride, bool adding);
+void tsr_add_bias(float *y, const float *bias, size_t count, size_t stride, size_t tokens);
+void tsr_swiglu(const tsr_compute *compute, const float *gate, const float *up, size_t stride,
+                size_t columns, size_t tokens, const tsr_activations *out);
+
+typedef struct {
+  float *x;       // first head of the first token
+  size_t stride;  // between tokens
+  size_t heads, head_dim, tokens;
+  const float *cosines, *sines;     // [tokens, head_dim / 2]
+  const float *_Nullable norm;      // [head_dim], RMSNorm of each head first
+  const float *_Nullable factors;   // [tokens], applied last
+  float eps;
+} tsr_rotation;
+void tsr_rotate(const tsr_compute *compute, const tsr_rotation *rotation);
+
+void tsr_store_kv(const tsr_kernels *kernels, const float *keys, const float *values, size_t stride,
+                  size_t tokens, const int32_t *slots, const tsr_kv *kv);
+
+typedef struct {
+  const float *queries;  // first head of the first token
+  size_t stride;         // between tokens
+  size_t heads, tokens;
+  const int32_t *visible;  // [tokens, 4, 2]: begin and end of up to four slot ranges
+  float scale;
+  const tsr_kv *kv;
+  const tsr_activations *out;  // [tokens, heads * head_dim]
+} tsr_attention;
+// Needs scratch_floats >= tsr_attention_scratch(heads / kv_heads, head_dim).
+void tsr_attend(const tsr_compute *compute, const tsr_attention *attention);
+size_t tsr_attention_scratch(size_t group_heads, size_t head_dim);
+
+typedef struct {
+  float max;
+  int32_t argmax;         // lowest index among equals
+  float log_sum_exp;      // of the whole row
+  float entropy;          // nats, of softmax(row)
+  float second;           // largest value but one
+} tsr_row_summary;
+// Summary of count values; entries of -inf count as absent.
+tsr_row_summary tsr_summarize(const tsr_compute *compute, const float *row, size_t count,
+                              float *scratch);
+
+float tsr_half_to_float(uint16_t half);
+uint16_t tsr_float_to_half(float value);
+
+#pragma clang assume_nonnull end
 #endif

@@ -1,0 +1,309 @@
+// The operations of a pass, built on the inner kernels of one table and shared out over the pool.
+#include <math.h>
+#include <string.h>
+
+#include "CKernels.h"
+
+enum { TOKEN_BLOCK = 64 };  // tokens a panel is multiplied with before its results are stored
+
+static inline float half_at(const uint8_t *plane, size_t index) {
+  uint16_t bits;
+  memcpy(&bits, plane + 2 * index, sizeof bits);
+  return tsr_half_to_float(bits);
+}
+
+// Embedding ------------------------------------------------------------------------------------
+
+static void decode_row(const tsr_matrix *m, size_t row, float *x) {
+  size_t groups = (m->columns + TSR_GROUP - 1) / TSR_GROUP;
+  size_t plane = (groups * 32 + 63) / 64 * 64, r = row % TSR_PANEL_ROWS;
+  if (m->encoding == TSR_F32) {
+    memcpy(x, m->base + row * m->panel_bytes, m->columns * sizeof(float));
+    return;
+  }
+  if (m->encoding == TSR_F16) {
+    for (size_t i = 0; i < m->columns; i++) x[i] = half_at(m->base + row * m->panel_bytes, i);
+    return;
+  }
+  const uint8_t *panel = m->base + row / TSR_PANEL_ROWS * m->panel_bytes;
+  for (size_t i = 0; i < m->columns; i++) {
+    size_t g = i / TSR_GROUP, c = i % TSR_GROUP;
+    float scale = half_at(panel, g * TSR_PANEL_ROWS + r);
+    if (m->encoding == TSR_INT8) {
+      x[i] = scale * (float)(panel[plane + g * 512 + c / 4 * 64 + r * 4 + c % 4] - 128);
+      continue;
+    }
+    bool affine = m->encoding == TSR_INT4_AFFINE;
+    uint8_t byte = panel[(affine ? 2 : 1) * plane + g * 256 + c / 8 * 64 + r * 4 + c % 4];
+    int code = c % 8 < 4 ? byte & 15 : byte >> 4;
+    x[i] = affine ? scale * (float)code + half_at(panel + plane, g * TSR_PANEL_ROWS + r)
+                  : scale * (float)(code - 8);
+  }
+}
+
+void tsr_embed(const tsr_matrix *matrix, const int32_t *ids, size_t count, float *x) {
+  for (size_t t = 0; t < count; t++) decode_row(matrix, (size_t)ids[t], x + t * matrix->columns);
+}
+
+// Norm, activation, quantization -----------------------------------------------------------------
+
+static void finish_row(const tsr_compute *c, const tsr_activations *a, size_t token) {
+  c->kernels->quantize(a->values + token * a->columns, a->groups, a->codes + token * a->columns,
+                       a->scales + token * a->groups, a->sums + token * a->groups);
+}
+
+typedef struct {
+  const tsr_compute *compute;
+  const float *x, *up, *weight;
+  const int32_t *rows;
+  size_t columns, stride;
+  float eps;
+  const tsr_activations *out;
+} row_job;
+
+static float mean_square(const tsr_kernels *k, const float *x, size_t count) {
+  return k->dot_f32(x, x, count) / (float)count;
+}
+
+static void norm_row(void *context, size_t token, size_t worker) {
+  (void)worker;
+  const row_job *job = context;
+  const float *x = job->x + (job->rows ? (size_t)job->rows[token] : token) * job->columns;
+  float *y = job->out->values + token * job->out->columns;
+  float factor = 1.0f / sqrtf(mean_square(job->compute->kernels, x, job->columns) + job->eps);
+  for (size_t i = 0; i < job->columns; i++) y[i] = x[i] * factor * job->weight[i];
+  finish_row(job->compute, job->out, token);
+}
+
+void tsr_rms_norm(const tsr_compute *compute, const float *x, const int32_t *rows, size_t tokens,
+                  size_t columns, const float *weight, float eps, const tsr_activations *out) {
+  row_job job = {compute, x, NULL, weight, rows, columns, 0, eps, out};
+  tsr_pool_run(compute->pool, norm_row, &job, tokens);
+}
+
+static void quantize_row(void *context, size_t token, size_t worker) {
+  (void)worker;
+  const row_job *job = context;
+  finish_row(job->compute, job->out, token);
+}
+
+void tsr_quantize(const tsr_compute *compute, const tsr_activations *a, size_t tokens) {
+  row_job job = {.compute = compute, .out = a};
+  tsr_pool_run(compute->pool, quantize_row, &job, tokens);
+}
+
+static void swiglu_row(void *context, size_t token, size_t worker) {
+  (void)worker;
+  const row_job *job = context;
+  const tsr_activations *out = job->out;
+  job->compute->kernels->swiglu(job->x + token * job->stride, job->up + token * job->stride,
+                                out->values + token * out->columns, job->columns);
+  finish_row(job->compute, out, token);
+}
+
+void tsr_swiglu(const tsr_compute *compute, const float *gate, const float *up, size_t stride,
+                size_t columns, size_t tokens, const tsr_activations *out) {
+  row_job job = {compute, gate, up, NULL, NULL, columns, stride, 0, out};
+  tsr_pool_run(compute->pool, swiglu_row, &job, tokens);
+}
+
+void tsr_add_bias(float *y, const float *bias, size_t count, size_t stride, size_t tokens) {
+  for (size_t t = 0; t < tokens; t++)
+    for (size_t i = 0; i < count; i++) y[t * stride + i] += bias[i];
+}
+
+// Matrix multiplication ------------------------------------------------------------------------
+
+typedef struct {
+  const tsr_compute *compute;
+  const tsr_matrix *matrices;
+  const size_t *offsets;
+  size_t matrix_count;
+  const tsr_activations *x;
+  size_t tokens, stride, panels_per_chunk;
+  float *y;
+  bool adding;
+} multiply_job;
+
+static size_t panel_count(const tsr_matrix *m) {
+  return (m->rows + TSR_PANEL_ROWS - 1) / TSR_PANEL_ROWS;
+}
+
+static void store_panel(const multiply_job *job, const tsr_matrix *m, size_t panel, size_t first,
+                        size_t tokens, size_t offset, const float *out) {
+  size_t row = panel * TSR_PANEL_ROWS;
+  size_t rows = m->rows - row < TSR_PANEL_ROWS ? m->rows - row : TSR_PANEL_ROWS;
+  for (size_t t = 0; t < tokens; t++) {
+    float *y = job->y + (first + t) * job->stride + offset + row;
+    const float *o = out + t * TSR_PANEL_ROWS;
+    if (job->adding) {
+      for (size_t r = 0; r < rows; r++) y[r] += o[r];
+    } else {
+      memcpy(y, o, rows * sizeof(float));
+    }
+  }
+}
+
+static void multiply_dense(const multiply_job *job, const tsr_matrix *m, size_t panel,
+                           size_t first, size_t tokens, float *out) {
+  const tsr_kernels *k = job->compute->kernels;
+  for (size_t r = 0; r < TSR_PANEL_ROWS; r++) {
+    size_t row = panel * TSR_PANEL_ROWS + r;
+    if (row >= m->rows) return;
+    const uint8_t *weights = m->base + row * m->panel_bytes;
+    for (size_t t = 0; t < tokens; t++) {
+      const float *x = job->x->values + (first + t) * job->x->columns;
+      out[t * TSR_PANEL_ROWS + r] = m->encoding == TSR_F32
+                                        ? k->dot_f32((const float *)weights, x, m->columns)
+                                        : k->dot_f16((const uint16_t *)weights, x, m->columns);
+    }
+  }
+}
+
+static void multiply_panel(const multiply_job *job, const tsr_matrix *m, size_t panel,
+                           size_t offset) {
+  float out[TOKEN_BLOCK * TSR_PANEL_ROWS];
+  for (size_t first = 0; first < job->tokens; first += TOKEN_BLOCK) {
+    size_t tokens = job->tokens - first < TOKEN_BLOCK ? job->tokens - first : TOKEN_BLOCK;
+    if (m->encoding == TSR_F32 || m->encoding == TSR_F16)
+      multiply_dense(job, m, panel, first, tokens, out);
+    else
+      job->compute->kernels->panel[m->encoding - TSR_INT8](m->base + panel * m->panel_bytes,
+                                                           job->x, first, tokens, out);
+    store_panel(job, m, panel, first, tokens, offset, out);
+  }
+}
+
+static void multiply_chunk(void *context, size_t chunk, size_t worker) {
+  (void)worker;
+  const multiply_job *job = context;
+  size_t begin = chunk * job->panels_per_chunk, end = begin + job->panels_per_chunk;
+  for (size_t i = 0; i < job->matrix_count && end > 0; i++) {
+    const tsr_matrix *m = &job->matrices[i];
+    size_t panels = panel_count(m);
+    for (size_t panel = begin; panel < end && panel < panels; panel++)
+      multiply_panel(job, m, panel, job->offsets[i]);
+    begin = begin > panels ? begin - panels : 0;
+    end = end > panels ? end - panels : 0;
+  }
+}
+
+void tsr_multiply(const tsr_compute *compute, const tsr_matrix *matrices, const size_t *offsets,
+                  size_t matrix_count, const tsr_activations *x, size_t tokens, float *y,
+                  size_t stride, bool adding) {
+  size_t panels = 0;
+  for (size_t i = 0; i < matrix_count; i++) panels += panel_count(&matrices[i]);
+  // Chunks small enough to even out the threads, large enough to read in long runs.
+  size_t wanted = tsr_pool_threads(compute->pool) * 8;
+  size_t per_chunk = (panels + wanted - 1) / wanted;
+  multiply_job job = {compute, matrices, offsets, matrix_count, x,
+                      tokens,  stride,   per_chunk, y,          adding};
+  tsr_pool_run(compute->pool, multiply_chunk, &job, (panels + per_chunk - 1) / per_chunk);
+}
+
+// Rotary embedding and the cache ---------------------------------------------------------------
+
+typedef struct {
+  const tsr_compute *compute;
+  const tsr_rotation *rotation;
+} rotate_job;
+
+static void rotate_token(void *context, size_t token, size_t worker) {
+  (void)worker;
+  const rotate_job *job = context;
+  const tsr_rotation *r = job->rotation;
+  size_t half = r->head_dim / 2;
+  const float *cosines = r->cosines + token * half, *sines = r->sines + token * half;
+  for (size_t h = 0; h < r->heads; h++) {
+    float *x = r->x + token * r->stride + h * r->head_dim;
+    if (r->norm) {
+      float square = mean_square(job->compute->kernels, x, r->head_dim);
+      float factor = 1.0f / sqrtf(square + r->eps);
+      for (size_t i = 0; i < r->head_dim; i++) x[i] *= factor * r->norm[i];
+    }
+    float factor = r->factors ? r->factors[token] : 1.0f;
+    for (size_t i = 0; i < half; i++) {
+      float a = x[i], b = x[i + half];
+      x[i] = (a * cosines[i] - b * sines[i]) * factor;
+      x[i + half] = (b * cosines[i] + a * sines[i]) * factor;
+    }
+  }
+}
+
+void tsr_rotate(const tsr_compute *compute, const tsr_rotation *rotation) {
+  rotate_job job = {compute, rotation};
+  if (rotation->tokens < 4) {  // cheaper than waking a thread
+    for (size_t token = 0; token < rotation->tokens; token++) rotate_token(&job, token, 0);
+    return;
+  }
+  tsr_pool_run(compute->pool, rotate_token, &job, rotation->tokens);
+}
+
+static float store_int8(const float *x, size_t count, int8_t *codes) {
+  float largest = 0;
+  for (size_t i = 0; i < count; i++) largest = fmaxf(largest, fabsf(x[i]));
+  float inverse = largest > 1e-30f ? 127.0f / largest : 0;
+  for (size_t i = 0; i < count; i++) codes[i] = (int8_t)rintf(x[i] * inverse);
+  return inverse > 0 ? largest / 127.0f : 0;
+}
+
+static void store_row(const float *x, const tsr_kv *kv, void *store, float *scales, size_t head,
+                      size_t slot) {
+  size_t row = head * kv->slots + slot, at = row * kv->head_dim;
+  switch (kv->encoding) {
+    case TSR_KV_INT8:
+      scales[row] = store_int8(x, kv->head_dim, (int8_t *)store + at);
+      break;
+    case TSR_KV_F16:
+      for (size_t i = 0; i < kv->head_dim; i++)
+        ((uint16_t *)store)[at + i] = tsr_float_to_half(x[i]);
+      break;
+    default:
+      memcpy((float *)store + at, x, kv->head_dim * sizeof(float));
+  }
+}
+
+void tsr_store_kv(const tsr_kernels *kernels, const float *keys, const float *values, size_t stride,
+                  size_t tokens, const int32_t *slots, const tsr_kv *kv) {
+  (void)kernels;
+  for (size_t t = 0; t < tokens; t++) {
+    for (size_t h = 0; h < kv->kv_heads; h++) {
+      size_t from = t * stride + h * kv->head_dim, slot = (size_t)slots[t];
+      store_row(keys + from, kv, kv->keys, kv->key_scales, h, slot);
+      store_row(values + from, kv, kv->values, kv->value_scales, h, slot);
+    }
+  }
+}
+
+// Row summary ----------------------------------------------------------------------------------
+
+enum { SUMMARY_BLOCK = 1024 };
+
+tsr_row_summary tsr_summarize(const tsr_compute *compute, const float *row, size_t count,
+                              float *scratch) {
+  tsr_row_summary summary = {-INFINITY, 0, -INFINITY, 0, -INFINITY};
+  for (size_t i = 0; i < count; i++) {
+    if (row[i] > summary.max) {
+      summary.second = summary.max;
+      summary.max = row[i];
+      summary.argmax = (int32_t)i;
+    } else if (row[i] > summary.second) {
+      summary.second = row[i];
+    }
+  }
+  if (!(summary.max > -INFINITY)) return summary;
+  // H = log S - (sum of e^(x - max) (x - max)) / S
+  double sum = 0, weighted = 0;
+  for (size_t begin = 0; begin < count; begin += SUMMARY_BLOCK) {
+    size_t size = count - begin < SUMMARY_BLOCK ? count - begin : SUMMARY_BLOCK;
+    memcpy(scratch, row + begin, size * sizeof(float));
+    sum += compute->kernels->exponentials(scratch, summary.max, size);
+    float block = 0;
+    for (size_t i = 0; i < size; i++)
+      block += scratch[i] > 0 ? scratch[i] * (row[begin + i] - summary.max) : 0;
+    weighted += block;
+  }
+  summary.log_sum_exp = summary.max + (float)log(sum);
+  summary.entropy = (float)fmax(0, log(sum) - weighted / sum);
+  return summary;
+}

@@ -1,0 +1,208 @@
+// A thread pool for regions of a few microseconds: workers spin on a generation counter, then park
+// on a futex. The caller is worker 0. Work is taken in single indices from an atomic counter.
+#define _GNU_SOURCE
+#include "CKernels.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { SPINS = 4000 };  // about 50-100 microseconds, longer than the serial parts of a pass
+
+struct tsr_pool {
+  size_t threads;
+  pthread_t *handles;  // [threads - 1]
+  tsr_task task;
+  void *context;
+  size_t count;
+  _Alignas(64) _Atomic uint32_t generation;  // odd bits unused; bumps once per region
+  _Alignas(64) _Atomic size_t next;
+  _Alignas(64) _Atomic uint32_t running;  // workers that have not finished this region
+  _Alignas(64) _Atomic uint32_t parked;
+  _Atomic bool stopping;
+};
+
+typedef struct {
+  tsr_pool *pool;
+  size_t worker;
+} worker_start;
+
+static inline void relax(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+static void futex_wait(_Atomic uint32_t *word, uint32_t value) {
+  syscall(SYS_futex, (uint32_t *)word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
+
+static void futex_wake(_Atomic uint32_t *word) {
+  syscall(SYS_futex, (uint32_t *)word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+// Returns when the generation differs from `seen`.
+static uint32_t await_generation(tsr_pool *pool, uint32_t seen) {
+  for (int spin = 0; spin < SPINS; spin++) {
+    uint32_t now = atomic_load_explicit(&pool->generation, memory_order_acquire);
+    if (now != seen) return now;
+    relax();
+  }
+  for (;;) {
+    atomic_fetch_add(&pool->parked, 1);
+    uint32_t now = atomic_load(&pool->generation);
+    if (now == seen) futex_wait(&pool->generation, seen);
+    atomic_fetch_sub(&pool->parked, 1);
+    now = atomic_load(&pool->generation);
+    if (now != seen) return now;
+  }
+}
+
+static void take_work(tsr_pool *pool, size_t worker) {
+  for (;;) {
+    size_t index = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
+    if (index >= pool->count) return;
+    pool->task(pool->context, index, worker);
+  }
+}
+
+static void *worker_main(void *argument) {
+  worker_start start = *(worker_start *)argument;
+  free(argument);
+  tsr_pool *pool = start.pool;
+  uint32_t seen = 0;
+  for (;;) {
+    seen = await_generation(pool, seen);
+    if (atomic_load(&pool->stopping)) return NULL;
+    take_work(pool, start.worker);
+    atomic_fetch_sub_explicit(&pool->running, 1, memory_order_release);
+  }
+}
+
+void tsr_pool_run(tsr_pool *pool, tsr_task task, void *context, size_t count) {
+  if (pool->threads == 1 || count <= 1) {
+    for (size_t index = 0; index < count; index++) task(context, index, 0);
+    return;
+  }
+  pool->task = task;
+  pool->context = context;
+  pool->count = count;
+  atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+  atomic_store_explicit(&pool->running, (uint32_t)pool->threads - 1, memory_order_relaxed);
+  atomic_fetch_add(&pool->generation, 1);  // publishes the region
+  if (atomic_load(&pool->parked) > 0) futex_wake(&pool->generation);
+  take_work(pool, 0);
+  // A worker may have been descheduled: give way to it rather than burn its time slice.
+  for (int spin = 0; atomic_load_explicit(&pool->running, memory_order_acquire) > 0; spin++) {
+    if (spin < SPINS) relax();
+    else sched_yield();
+  }
+}
+
+size_t tsr_pool_threads(const tsr_pool *pool) { return pool->threads; }
+
+tsr_pool *tsr_pool_create(size_t threads) {
+  if (threads == 0) threads = 1;
+  tsr_pool *pool = aligned_alloc(64, (sizeof(tsr_pool) + 63) / 64 * 64);
+  if (!pool) return NULL;
+  memset(pool, 0, sizeof *pool);
+  pool->threads = 1;
+  pool->handles = calloc(threads, sizeof(pthread_t));
+  if (!pool->handles) {
+    free(pool);
+    return NULL;
+  }
+  for (size_t worker = 1; worker < threads; worker++) {
+    worker_start *start = malloc(sizeof *start);
+    if (!start) break;
+    *start = (worker_start){pool, worker};
+    if (pthread_create(&pool->handles[worker - 1], NULL, worker_main, start) != 0) {
+      free(start);
+      break;  // fewer threads than asked for; tsr_pool_threads tells
+    }
+    pool->threads++;
+  }
+  return pool;
+}
+
+void tsr_pool_destroy(tsr_pool *pool) {
+  atomic_store(&pool->stopping, true);
+  atomic_fetch_add(&pool->generation, 1);
+  futex_wake(&pool->generation);
+  for (size_t worker = 1; worker < pool->threads; worker++)
+    pthread_join(pool->handles[worker - 1], NULL);
+  free(pool->handles);
+  free(pool);
+}
+
+// Processors that a control group's quota allows, or SIZE_MAX without one. `quota` holds the
+// allowed microseconds per `period`; "max" or a negative number means no limit.
+static size_t quota_threads(const char *quota, const char *period) {
+  char *end;
+  long long allowed = strtoll(quota, &end, 10);
+  long long each = strtoll(period, NULL, 10);
+  if (end == quota || allowed <= 0 || each <= 0) return SIZE_MAX;
+  size_t threads = (size_t)((allowed + each - 1) / each);
+  return threads == 0 ? 1 : threads;
+}
+
+static bool read_line(const char *path, char *line, int size) {
+  FILE *file = fopen(path, "r");
+  if (!file) return false;
+  bool ok = fgets(line, size, file) != NULL;
+  fclose(file);
+  return ok;
+}
+
+// The quota of this process's own control group (v2, then v1) and of the mounted roots.
+static size_t cgroup_threads(void) {
+  size_t best = SIZE_MAX;
+  char line[512], path[700], quota[64], period[64];
+  FILE *groups = fopen("/proc/self/cgroup", "r");
+  while (groups && fgets(line, sizeof line, groups)) {
+    line[strcspn(line, "\n")] = 0;
+    char *controllers = strchr(line, ':');
+    char *group = controllers ? strchr(controllers + 1, ':') : NULL;
+    if (!group) continue;
+    *group++ = 0;
+    controllers++;
+    if (*controllers == 0) {
+      snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
+      if (read_line(path, quota, sizeof quota)) {
+        char *space = strchr(quota, ' ');
+        size_t threads = quota_threads(quota, space ? space + 1 : "100000");
+        if (threads < best) best = threads;
+      }
+    } else if (strcmp(controllers, "cpu") == 0 || strncmp(controllers, "cpu,", 4) == 0) {
+      snprintf(path, sizeof path, "/sys/fs/cgroup/cpu%s/cpu.cfs_quota_us", group);
+      bool has_quota = read_line(path, quota, sizeof quota);
+      snprintf(path, sizeof path, "/sys/fs/cgroup/cpu%s/cpu.cfs_period_us", group);
+      if (has_quota && read_line(path, period, sizeof period)) {
+        size_t threads = quota_threads(quota, period);
+        if (threads < best) best = threads;
+      }
+    }
+  }
+  if (groups) fclose(groups);
+  return best;
+}
+
+size_t tsr_usable_threads(void) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  size_t threads = 1;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) threads = (size_t)CPU_COUNT(&set);
+  size_t quota = cgroup_threads();
+  if (quota < threads) threads = quota;
+  return threads == 0 ? 1 : threads;
+}

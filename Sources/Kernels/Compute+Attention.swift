@@ -1,0 +1,142 @@
+internal import CKernels
+
+/// Where the heads of one projection lie in a buffer `[tokens, stride]`.
+public struct HeadLayout: Sendable {
+    public var offset: Int
+    public var stride: Int
+    public var heads: Int
+    public var headDim: Int
+
+    public init(offset: Int, stride: Int, heads: Int, headDim: Int) {
+        self.offset = offset
+        self.stride = stride
+        self.heads = heads
+        self.headDim = headDim
+    }
+
+    func check(_ tokens: Int, in y: Buffer<Float>) {
+        precondition(
+            offset >= 0 && offset + heads * headDim <= stride && tokens * stride <= y.count,
+            "\(tokens) tokens of \(heads) x \(headDim) at \(offset) of \(stride)")
+    }
+}
+
+/// Angles of a pass's positions, and what else is done to a head on the way.
+public struct Rotation {
+    /// `[tokens, headDim / 2]`.
+    public var cosines: Buffer<Float>
+    public var sines: Buffer<Float>
+    /// `[headDim]`: RMSNorm of each head first (Qwen3).
+    public var norm: Buffer<Float>?
+    public var eps: Float
+    /// `[tokens]`: factors applied last (Ministral 3).
+    public var factors: Buffer<Float>?
+
+    public init(
+        cosines: Buffer<Float>, sines: Buffer<Float>, norm: Buffer<Float>? = nil, eps: Float = 0,
+        factors: Buffer<Float>? = nil
+    ) {
+        self.cosines = cosines
+        self.sines = sines
+        self.norm = norm
+        self.eps = eps
+        self.factors = factors
+    }
+}
+
+extension Compute {
+    /// Rotates each head by its token's angles: pairs (i, i + headDim / 2), as Hugging Face does.
+    public func rotate(
+        _ y: Buffer<Float>, _ layout: HeadLayout, tokens: Int, by rotation: Rotation
+    ) {
+        layout.check(tokens, in: y)
+        let angles = tokens * layout.headDim / 2
+        precondition(rotation.cosines.count >= angles && rotation.sines.count >= angles, "angles")
+        precondition(rotation.norm.map { $0.count == layout.headDim } ?? true, "norm")
+        precondition(rotation.factors.map { $0.count >= tokens } ?? true, "factors")
+        unsafe withRaw { compute in
+            var raw = unsafe tsr_rotation(
+                x: y.pointer + layout.offset, stride: layout.stride, heads: layout.heads,
+                head_dim: layout.headDim, tokens: tokens, cosines: rotation.cosines.pointer,
+                sines: rotation.sines.pointer, norm: rotation.norm?.pointer,
+                factors: rotation.factors?.pointer, eps: rotation.eps)
+            unsafe tsr_rotate(compute, &raw)
+        }
+    }
+
+    /// Writes the keys and values of `tokens` into slots of the cache.
+    ///
+    /// - Parameters:
+    ///   - y: `[tokens, stride]` holding both projections.
+    ///   - slots: `[tokens]`.
+    public func store(
+        _ y: Buffer<Float>, keys: HeadLayout, values: HeadLayout, tokens: Int,
+        slots: Buffer<Int32>, into layer: KVLayer
+    ) {
+        keys.check(tokens, in: y)
+        values.check(tokens, in: y)
+        precondition(keys.heads == layer.kvHeads && keys.headDim == layer.headDim, "heads")
+        precondition(keys.stride == values.stride, "strides")
+        for index in 0..<tokens {
+            precondition(slots[index] >= 0 && Int(slots[index]) < layer.slots, "slot")
+        }
+        unsafe withUnsafePointer(to: layer.raw) { kv in
+            unsafe tsr_store_kv(
+                raw.kernels, y.pointer + keys.offset, y.pointer + values.offset, keys.stride,
+                tokens, slots.pointer, kv)
+        }
+    }
+
+    /// Attention of each query head over the slots its token sees.
+    ///
+    /// - Parameters:
+    ///   - y: `[tokens, stride]` holding the rotated queries.
+    ///   - visible: `[tokens, 4, 2]`: begin and end of up to four disjoint slot ranges.
+    ///   - a: `[tokens, heads * headDim]`, overwritten in both forms.
+    public func attend(
+        _ y: Buffer<Float>, queries: HeadLayout, tokens: Int, visible: Buffer<Int32>,
+        scale: Float, layer: KVLayer, into a: Activations
+    ) {
+        queries.check(tokens, in: y)
+        a.check(tokens: tokens)
+        precondition(visible.count >= tokens * 8, "\(visible.count) range bounds")
+        precondition(queries.heads % layer.kvHeads == 0, "\(queries.heads) heads")
+        precondition(a.columns == queries.heads * queries.headDim, "\(a.columns) columns")
+        checkScratch(groupHeads: queries.heads / layer.kvHeads, headDim: layer.headDim)
+        unsafe withRaw { compute in
+            unsafe withUnsafePointer(to: layer.raw) { kv in
+                unsafe withUnsafePointer(to: a.raw) { out in
+                    var raw = unsafe tsr_attention(
+                        queries: y.pointer + queries.offset, stride: queries.stride,
+                        heads: queries.heads, tokens: tokens, visible: visible.pointer,
+                        scale: scale, kv: kv, out: out)
+                    unsafe tsr_attend(compute, &raw)
+                }
+            }
+        }
+    }
+
+    /// What a sampler asks of one row of logits.
+    public struct RowSummary: Sendable, Equatable {
+        public var max: Float
+        /// Lowest index of the largest value.
+        public var argmax: Int
+        public var logSumExp: Float
+        /// Of softmax(row), in nats.
+        public var entropy: Float
+        /// Largest value but one.
+        public var second: Float
+    }
+
+    /// Summary of `row[range]`; entries of -infinity count as absent.
+    public func summarize(_ row: Buffer<Float>, _ range: Range<Int>) -> RowSummary {
+        precondition(range.lowerBound >= 0 && range.upperBound <= row.count, "\(range)")
+        let raw = unsafe withRaw { compute in
+            unsafe tsr_summarize(
+                compute, row.pointer + range.lowerBound, range.count, callerScratch)
+        }
+        return RowSummary(
+            max: raw.max, argmax: Int(raw.argmax), logSumExp: raw.log_sum_exp,
+            entropy: raw.entropy, second: raw.second)
+    }
+}

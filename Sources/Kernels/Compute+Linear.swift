@@ -1,0 +1,129 @@
+internal import CKernels
+
+extension Compute {
+    /// Looks up rows of an embedding.
+    ///
+    /// - Parameters:
+    ///   - matrix: `[vocabulary, columns]`.
+    ///   - tokens: Ids, each a row of `matrix`.
+    ///   - x: `[count, columns]`, overwritten.
+    public func embed(
+        _ matrix: Matrix, tokens: Buffer<Int32>, count: Int, into x: Buffer<Float>
+    ) {
+        precondition(count <= tokens.count && count * matrix.columns <= x.count, "\(count) tokens")
+        for index in 0..<count {
+            let id = Int(tokens[index])
+            precondition(id >= 0 && id < matrix.rows, "token \(id) of \(matrix.rows)")
+        }
+        unsafe withUnsafePointer(to: matrix.raw) {
+            unsafe tsr_embed($0, tokens.pointer, count, x.pointer)
+        }
+    }
+
+    /// RMSNorm of rows of `x`, times `weight`, in both forms.
+    ///
+    /// - Parameters:
+    ///   - x: `[_, columns]`.
+    ///   - rows: Which rows of `x`, in this order; nil: the first `tokens`.
+    ///   - weight: `[columns]`.
+    ///   - a: `[tokens, columns]`, overwritten.
+    public func rmsNorm(
+        _ x: Buffer<Float>, rows: Buffer<Int32>? = nil, tokens: Int, weight: Buffer<Float>,
+        eps: Float, into a: Activations
+    ) {
+        a.check(tokens: tokens)
+        let columns = a.columns
+        precondition(weight.count == columns, "\(weight.count) weights for \(columns) columns")
+        if let rows {
+            for index in 0..<tokens {
+                let row = Int(rows[index])
+                precondition(row >= 0 && (row + 1) * columns <= x.count, "row \(row)")
+            }
+        } else {
+            precondition(tokens * columns <= x.count, "\(tokens) rows of \(columns)")
+        }
+        unsafe withRaw { compute in
+            unsafe withUnsafePointer(to: a.raw) { out in
+                unsafe tsr_rms_norm(
+                    compute, x.pointer, rows?.pointer, tokens, columns, weight.pointer, eps, out)
+            }
+        }
+    }
+
+    /// Makes the 8-bit form of what stands in `a.values`.
+    public func quantize(_ a: Activations, tokens: Int) {
+        a.check(tokens: tokens)
+        unsafe withRaw { compute in
+            unsafe withUnsafePointer(to: a.raw) { unsafe tsr_quantize(compute, $0, tokens) }
+        }
+    }
+
+    /// Multiplies each matrix of `group` by `a`.
+    ///
+    /// - Parameter y: `[tokens, group.outputStride]`, overwritten at the group's rows.
+    public func multiply(
+        _ group: MatrixGroup, _ a: Activations, tokens: Int, into y: Buffer<Float>
+    ) {
+        multiply(group, a, tokens: tokens, into: y, stride: group.outputStride, adding: false)
+    }
+
+    /// Adds the product of the group's only matrix and `a` to `x`.
+    ///
+    /// - Parameter x: `[tokens, rows]`.
+    public func multiplyAdding(
+        _ group: MatrixGroup, _ a: Activations, tokens: Int, into x: Buffer<Float>
+    ) {
+        precondition(group.matrices.count == 1, "\(group.matrices.count) matrices")
+        let rows = group.matrices[0].rows
+        multiply(group, a, tokens: tokens, into: x, stride: rows, adding: true)
+    }
+
+    /// Multiplies the group's only matrix by `a` into rows `stride` apart.
+    public func multiply(
+        _ group: MatrixGroup, _ a: Activations, tokens: Int, into y: Buffer<Float>, stride: Int,
+        adding: Bool
+    ) {
+        a.check(tokens: tokens)
+        precondition(group.columns == a.columns, "\(group.columns) columns by \(a.columns)")
+        let last = (group.rowOffsets.last ?? 0) + (group.matrices.last?.rows ?? 0)
+        precondition(last <= stride && tokens * stride <= y.count, "\(tokens) x \(stride)")
+        unsafe withRaw { compute in
+            unsafe withUnsafePointer(to: a.raw) { x in
+                unsafe tsr_multiply(
+                    compute, group.raw.pointer, offsets(of: group), group.matrices.count, x,
+                    tokens, y.pointer, stride, adding)
+            }
+        }
+    }
+
+    private func offsets(of group: MatrixGroup) -> UnsafePointer<Int> {
+        unsafe UnsafePointer(group.offsets.pointer)
+    }
+
+    /// Adds `bias` to columns `offset...` of each row of `y`.
+    public func addBias(
+        _ bias: Buffer<Float>, to y: Buffer<Float>, offset: Int, stride: Int, tokens: Int
+    ) {
+        precondition(offset + bias.count <= stride && tokens * stride <= y.count, "bias")
+        unsafe tsr_add_bias(y.pointer + offset, bias.pointer, bias.count, stride, tokens)
+    }
+
+    /// silu(gate) * up, in both forms.
+    ///
+    /// - Parameters:
+    ///   - y: `[tokens, stride]` with gate at column 0 and up at `upOffset`.
+    ///   - a: `[tokens, columns]`, overwritten.
+    public func swiGLU(
+        _ y: Buffer<Float>, stride: Int, upOffset: Int, tokens: Int, into a: Activations
+    ) {
+        a.check(tokens: tokens)
+        precondition(
+            upOffset + a.columns <= stride && tokens * stride <= y.count, "\(tokens) x \(stride)")
+        unsafe withRaw { compute in
+            unsafe withUnsafePointer(to: a.raw) { out in
+                unsafe tsr_swiglu(
+                    compute, y.pointer, y.pointer + upOffset, stride, a.columns, tokens, out)
+            }
+        }
+    }
+}

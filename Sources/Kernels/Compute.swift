@@ -1,0 +1,94 @@
+internal import CKernels
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
+
+/// Why the kernels could not be set up.
+public enum KernelError: Error, Equatable, CustomStringConvertible {
+    /// No table of that name runs here.
+    case unknownISA(String, available: [String])
+    /// Threads or their memory could not be had.
+    case noThreads(Int)
+
+    public var description: String {
+        switch self {
+        case .unknownISA(let name, let available):
+            "instruction set '\(name)' is not available here; choose one of "
+                + available.joined(separator: ", ")
+        case .noThreads(let count):
+            "could not start a pool of \(count) threads; try a smaller --threads"
+        }
+    }
+}
+
+/// One instruction set's kernels and the threads that run them. Every operation of a pass is a
+/// method; none allocates, and one runs at a time.
+@safe public final class Compute: @unchecked Sendable {
+    /// Name of the table in use, e.g. `avx2`.
+    public let isa: String
+    public let threads: Int
+    private let scratch: Buffer<Float>
+    let raw: tsr_compute
+
+    /// Floats of scratch per thread: attention over heads of up to 512 with up to 64 query heads
+    /// per kv head, and a block of a row summary.
+    private static let scratchFloats = 1 << 17
+
+    /// - Parameters:
+    ///   - isa: A name of ``availableISAs``; by default `TESSERA_ISA`, or the fastest.
+    ///   - threads: By default the processors this process may use.
+    public init(isa: String? = nil, threads: Int? = nil) throws(KernelError) {
+        let wanted = isa ?? Self.environment("TESSERA_ISA")
+        let tables = unsafe Self.tables()
+        var choice = unsafe tables[0]
+        if let wanted {
+            guard let found = unsafe tables.first(where: { unsafe Self.name(of: $0) == wanted })
+            else { throw .unknownISA(wanted, available: Self.availableISAs) }
+            unsafe choice = found
+        }
+        let count = threads ?? tsr_usable_threads()
+        guard count > 0, let pool = unsafe tsr_pool_create(count) else { throw .noThreads(count) }
+        self.isa = unsafe Self.name(of: choice)
+        self.threads = unsafe tsr_pool_threads(pool)
+        scratch = Buffer(count: self.threads * Self.scratchFloats)
+        unsafe raw = tsr_compute(
+            kernels: choice, pool: pool, scratch: scratch.pointer,
+            scratch_floats: Self.scratchFloats)
+    }
+
+    deinit { unsafe tsr_pool_destroy(raw.pool) }
+
+    /// Names of the tables this processor can run, fastest first.
+    public static var availableISAs: [String] { unsafe tables().map { unsafe name(of: $0) } }
+
+    private static func tables() -> [UnsafePointer<tsr_kernels>] {
+        unsafe [tsr_kernels_avx2(), tsr_kernels_scalar()].compactMap { unsafe $0 }
+    }
+
+    private static func name(of table: UnsafePointer<tsr_kernels>) -> String {
+        unsafe String(cString: table.pointee.name)
+    }
+
+    private static func environment(_ key: String) -> String? {
+        guard let value = unsafe getenv(key) else { return nil }
+        return unsafe String(cString: value)
+    }
+
+    /// Calls `body` with what the C functions take.
+    func withRaw<R>(_ body: (UnsafePointer<tsr_compute>) -> R) -> R {
+        unsafe withUnsafePointer(to: raw) { unsafe body($0) }
+    }
+
+    /// Scratch of the calling thread.
+    var callerScratch: UnsafeMutablePointer<Float> { unsafe scratch.pointer }
+
+    func checkScratch(groupHeads: Int, headDim: Int) {
+        let needed = tsr_attention_scratch(groupHeads, headDim)
+        precondition(
+            needed <= Self.scratchFloats,
+            "\(groupHeads) query heads of \(headDim) per kv head need \(needed) floats of scratch")
+    }
+}

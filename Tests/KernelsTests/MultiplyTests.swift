@@ -1,0 +1,135 @@
+import Kernels
+import Testing
+
+struct MultiplyTests {
+    static let shapes: [(rows: Int, columns: Int)] = [
+        (1, 1), (15, 31), (16, 32), (17, 33), (33, 64), (40, 100), (48, 576),
+    ]
+    static let encodings: [Matrix.Encoding] = [.f32, .f16, .int8, .int4, .int4Affine]
+
+    /// y = W x for activations that are exactly what their codes stand for.
+    @Test(arguments: Compute.availableISAs, encodings)
+    func productsAreWithinRoundingOfTheExactSums(
+        isa: String, encoding: Matrix.Encoding
+    ) throws {
+        let compute = try Compute(isa: isa, threads: 2)
+        var random = SeededGenerator(seed: 7)
+        for shape in Self.shapes {
+            for tokens in [1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 64, 65] {
+                try check(compute, shape, encoding, tokens, extreme: false, &random)
+            }
+        }
+    }
+
+    /// The largest codes on both sides: nothing may saturate.
+    @Test(arguments: Compute.availableISAs, encodings)
+    func extremeCodesDoNotSaturate(isa: String, encoding: Matrix.Encoding) throws {
+        let compute = try Compute(isa: isa, threads: 1)
+        var random = SeededGenerator(seed: 11)
+        try check(compute, (32, 320), encoding, 5, extreme: true, &random)
+    }
+
+    private func check(
+        _ compute: Compute, _ shape: (rows: Int, columns: Int), _ encoding: Matrix.Encoding,
+        _ tokens: Int, extreme: Bool, _ random: inout SeededGenerator
+    ) throws {
+        let reference = ReferenceMatrix(
+            rows: shape.rows, columns: shape.columns, encoding: encoding, extreme: extreme,
+            using: &random)
+        let a = Activations(tokenCapacity: tokens, columns: shape.columns)
+        for token in 0..<tokens {
+            for group in 0..<a.paddedColumns / 32 {
+                // Codes with a largest of 127 and a power-of-two scale survive quantization exactly.
+                let scale = Float(
+                    sign: .plus, exponent: Int.random(in: -6...2, using: &random), significand: 1)
+                for i in 0..<32 where group * 32 + i < shape.columns {
+                    let code = i == 0 || extreme ? 127 : Int.random(in: -127...127, using: &random)
+                    let sign: Float = extreme && Bool.random(using: &random) ? -1 : 1
+                    a.values[token * a.paddedColumns + group * 32 + i] = scale * Float(code) * sign
+                }
+            }
+        }
+        compute.quantize(a, tokens: tokens)
+        let group = MatrixGroup([reference.matrix])
+        let y = Buffer<Float>(count: tokens * group.outputStride)
+        compute.multiply(group, a, tokens: tokens, into: y)
+        for token in 0..<tokens {
+            for row in 0..<shape.rows {
+                var exact = 0.0
+                var sizes = 0.0
+                for column in 0..<shape.columns {
+                    let x = Double(a.values[token * a.paddedColumns + column])
+                    exact += reference.values[row][column] * x
+                    // The offset is added and taken away again, so its size counts too.
+                    sizes += abs(reference.values[row][column] * x) + abs(x) * offsetSize(encoding)
+                }
+                let terms = Double(
+                    encoding == .f32 || encoding == .f16 ? shape.columns : a.paddedColumns / 32 * 4)
+                let bound = (terms + 4) * 0x1p-23 * sizes + 1e-30
+                let got = Double(y[token * group.outputStride + row])
+                #expect(
+                    abs(got - exact) <= bound,
+                    "\(compute.isa) \(encoding) \(shape) row \(row) token \(token) of \(tokens): \(got), \(exact)"
+                )
+                if abs(got - exact) > bound { return }
+            }
+        }
+    }
+
+    /// Largest weight that the offset stands for: 0.02 is the largest scale of the references.
+    private func offsetSize(_ encoding: Matrix.Encoding) -> Double {
+        switch encoding {
+        case .int8: 128 * 0.02
+        case .int4: 8 * 0.02
+        case .int4Affine: 15 * 0.02 + 0.2
+        default: 0
+        }
+    }
+
+    @Test(arguments: Compute.availableISAs)
+    func groupsPutEachMatrixAtItsOffsetAndAddingAdds(isa: String) throws {
+        let compute = try Compute(isa: isa, threads: 2)
+        var random = SeededGenerator(seed: 3)
+        let parts = [(20, Matrix.Encoding.int4), (7, .int8), (33, .int4Affine)].map {
+            ReferenceMatrix(rows: $0.0, columns: 64, encoding: $0.1, using: &random)
+        }
+        let a = Activations(tokenCapacity: 3, columns: 64)
+        for index in 0..<a.values.count { a.values[index] = random.float(-1...1) }
+        compute.quantize(a, tokens: 3)
+        let together = MatrixGroup(parts.map(\.matrix))
+        let y = Buffer<Float>(count: 3 * together.outputStride)
+        compute.multiply(together, a, tokens: 3, into: y)
+        for (index, part) in parts.enumerated() {
+            let alone = MatrixGroup([part.matrix])
+            let z = Buffer<Float>(count: 3 * part.rows)
+            compute.multiplyAdding(alone, a, tokens: 3, into: z)
+            compute.multiplyAdding(alone, a, tokens: 3, into: z)
+            for token in 0..<3 {
+                for row in 0..<part.rows {
+                    let once = y[token * together.outputStride + together.rowOffsets[index] + row]
+                    #expect(z[token * part.rows + row] == 2 * once)
+                }
+            }
+        }
+    }
+
+    @Test(arguments: Compute.availableISAs)
+    func embeddingLooksUpTheRowsTheBytesStandFor(isa: String) throws {
+        let compute = try Compute(isa: isa, threads: 1)
+        var random = SeededGenerator(seed: 5)
+        for encoding in Self.encodings {
+            let reference = ReferenceMatrix(
+                rows: 35, columns: 50, encoding: encoding, using: &random)
+            let ids = Buffer<Int32>(count: 3)
+            for (index, id) in [34, 0, 17].enumerated() { ids[index] = Int32(id) }
+            let x = Buffer<Float>(count: 150)
+            compute.embed(reference.matrix, tokens: ids, count: 3, into: x)
+            for (index, id) in [34, 0, 17].enumerated() {
+                for column in 0..<50 {
+                    let exact = reference.values[id][column]
+                    #expect(abs(Double(x[index * 50 + column]) - exact) <= abs(exact) * 1e-6 + 1e-7)
+                }
+            }
+        }
+    }
+}
