@@ -60,11 +60,16 @@ extension Compute {
 
     /// Multiplies each matrix of `group` by `a`.
     ///
-    /// - Parameter y: `[tokens, group.outputStride]`, overwritten at the group's rows.
+    /// - Parameters:
+    ///   - y: `[firstRow + tokens, group.outputStride]`, overwritten at the group's rows.
+    ///   - firstRow: Row of `y` that belongs to the first token.
     public func multiply(
-        _ group: MatrixGroup, _ a: Activations, tokens: Int, into y: Buffer<Float>
+        _ group: MatrixGroup, _ a: Activations, tokens: Int, into y: Buffer<Float>,
+        firstRow: Int = 0
     ) {
-        multiply(group, a, tokens: tokens, into: y, stride: group.outputStride, adding: false)
+        multiply(
+            group, a, tokens: tokens, into: y, at: firstRow * group.outputStride,
+            stride: group.outputStride, adding: false)
     }
 
     /// Adds the product of the group's only matrix and `a` to `x`.
@@ -75,23 +80,24 @@ extension Compute {
     ) {
         precondition(group.matrices.count == 1, "\(group.matrices.count) matrices")
         let rows = group.matrices[0].rows
-        multiply(group, a, tokens: tokens, into: x, stride: rows, adding: true)
+        multiply(group, a, tokens: tokens, into: x, at: 0, stride: rows, adding: true)
     }
 
-    /// Multiplies the group's only matrix by `a` into rows `stride` apart.
-    public func multiply(
-        _ group: MatrixGroup, _ a: Activations, tokens: Int, into y: Buffer<Float>, stride: Int,
-        adding: Bool
+    private func multiply(
+        _ group: MatrixGroup, _ a: Activations, tokens: Int, into y: Buffer<Float>, at start: Int,
+        stride: Int, adding: Bool
     ) {
         a.check(tokens: tokens)
         precondition(group.columns == a.columns, "\(group.columns) columns by \(a.columns)")
         let last = (group.rowOffsets.last ?? 0) + (group.matrices.last?.rows ?? 0)
-        precondition(last <= stride && tokens * stride <= y.count, "\(tokens) x \(stride)")
+        precondition(
+            start >= 0 && last <= stride && start + tokens * stride <= y.count,
+            "\(tokens) x \(stride) from \(start) of \(y.count)")
         unsafe withRaw { compute in
             unsafe withUnsafePointer(to: a.raw) { x in
                 unsafe tsr_multiply(
                     compute, group.raw.pointer, offsets(of: group), group.matrices.count, x,
-                    tokens, y.pointer, stride, adding)
+                    tokens, y.pointer + start, stride, adding)
             }
         }
     }

@@ -1,1 +1,208 @@
-// Filled by the first file of this target.
+public import Kernels
+public import WeightFile
+
+/// A decoder-only transformer over a mapped weight file, with its cache. One config-driven class:
+/// Llama, Qwen2, Qwen3, SmolLM2 and Ministral 3 are data.
+///
+/// A pass computes *committed* tokens, which are causal and enter the cache, followed by *open*
+/// tokens, which see the whole past and each other and leave no trace. Next-token decoding commits
+/// one token per pass; a first pass of Set Block Decoding commits the finished block and opens the
+/// next (arXiv 2509.04185, algorithm 3). Nothing is allocated in a pass.
+public final class Transformer {
+    public struct Options: Sendable {
+        /// Threads; by default the processors this process may use.
+        public var threads: Int?
+        /// Instruction set; by default the fastest.
+        public var isa: String?
+        /// Positions a query sees; by default the model's own maximum, at most 4096.
+        public var contextLength: Int?
+        public var kvEncoding = KVLayer.Encoding.int8
+        /// Positions of one pass; longer inputs are cut.
+        public var batchCapacity = 128
+        /// First positions that stay visible when the window has moved past them.
+        public var sinks = 4
+        /// Rows of logits one pass can give.
+        public var logitCapacity = 64
+        public init() {}
+    }
+
+    public let config: ModelConfig
+    public let compute: Compute
+    public let cache: KVCache
+    public let batchCapacity: Int
+    /// `[logitCapacity, logitStride]`: row i belongs to the i-th wanted row of the last pass.
+    public let logits: Buffer<Float>
+    public let logitStride: Int
+    public let logitCapacity: Int
+    /// Tokens committed so far; the absolute position of the next.
+    public private(set) var position = 0
+    /// Forward passes since the start, every batch of a long input counted.
+    public private(set) var passCount = 0
+
+    let file: WeightFile
+    let layers: [DecoderLayer]
+    let embedding: Matrix
+    let finalNorm: Buffer<Float>
+    let head: MatrixGroup
+    let scratch: Scratch
+    let rotary: RotaryEmbedding
+    let sinkRotary: RotaryEmbedding
+
+    public init(_ file: WeightFile, options: Options = Options()) throws(TransformerError) {
+        let config = file.config
+        let context = options.contextLength ?? min(config.maxPositions, 4096)
+        guard context > options.sinks else {
+            throw .contextTooShort(context, sinks: options.sinks)
+        }
+        guard options.batchCapacity > 0 else { throw .batchTooSmall(options.batchCapacity) }
+        do {
+            compute = try Compute(isa: options.isa, threads: options.threads)
+        } catch {
+            throw .kernels(error.description)
+        }
+        self.file = file
+        self.config = config
+        batchCapacity = options.batchCapacity
+        cache = KVCache(
+            layerCount: config.layerCount, kvHeads: config.kvHeadCount, headDim: config.headDim,
+            contextLength: context, sinks: options.sinks, batchCapacity: options.batchCapacity,
+            openSlots: options.batchCapacity, encoding: options.kvEncoding)
+        layers = (0..<config.layerCount).map { DecoderLayer(file, $0) }
+        embedding = file.matrix("model.embed_tokens.weight")
+        finalNorm = file.vector("model.norm.weight")
+        head = MatrixGroup([
+            config.tieWordEmbeddings ? embedding : file.matrix("lm_head.weight")
+        ])
+        scratch = Scratch(config, layers[0], batchCapacity, logitCapacity: options.logitCapacity)
+        rotary = RotaryEmbedding(config, capacity: options.batchCapacity)
+        sinkRotary = RotaryEmbedding(config, capacity: max(1, options.sinks))
+        logitCapacity = options.logitCapacity
+        logitStride = head.outputStride
+        logits = Buffer(count: options.logitCapacity * logitStride)
+    }
+
+    /// Bytes of weights a pass with logits reads.
+    public var weightBytes: Int {
+        layers.reduce(head.matrices[0].byteCount) { $0 + $1.byteCount }
+    }
+
+    /// Bytes of activations and logits.
+    public var scratchBytes: Int { scratch.byteCount + logits.count * 4 }
+
+    /// Forgets everything.
+    public func reset() {
+        position = 0
+        cache.sinkShift = 0
+    }
+
+    /// Drops the newest committed tokens.
+    ///
+    /// - Precondition: At most `batchCapacity` are dropped.
+    public func truncate(to position: Int) {
+        precondition(
+            position >= 0 && position <= self.position
+                && self.position - position <= batchCapacity,
+            "cannot go back from \(self.position) to \(position)")
+        self.position = position
+    }
+
+    /// One pass, or as many as a long input needs.
+    ///
+    /// - Parameters:
+    ///   - committed: Ids that follow what is cached; any number.
+    ///   - open: Ids of a block behind them, at most `batchCapacity`.
+    ///   - logitRows: Ascending indices into committed + open; `logits` gets their rows in order.
+    ///   - blockSize: Where committed tokens see all of their own block of this size (positions
+    ///     counted from 0) instead of only what is before them; at most `batchCapacity`.
+    /// - Precondition: Every id is below the vocabulary's size; at most `logitCapacity` rows.
+    public func forward(
+        committed: [Int32], open: [Int32] = [], logitRows: [Int], blockSize: Int = 1
+    ) {
+        precondition(committed.count + open.count > 0, "an empty pass")
+        precondition(open.count <= batchCapacity, "\(open.count) open of \(batchCapacity)")
+        precondition(blockSize > 0 && blockSize <= batchCapacity, "block of \(blockSize)")
+        precondition(logitRows.count <= logitCapacity, "\(logitRows.count) of \(logitCapacity)")
+        var begin = 0
+        var row = 0
+        repeat {
+            let rest = committed.count - begin
+            var count = min(rest, batchCapacity)
+            if count < rest && blockSize > 1 {  // never cut a block
+                count -= (position + count) % blockSize
+            }
+            let isLast = count == rest && count + open.count <= batchCapacity
+            let batch = Batch(
+                committed: begin..<begin + count, openCount: isLast ? open.count : 0,
+                blockSize: blockSize)
+            load(batch, committed, open)
+            let end = begin + batch.committed.count + batch.openCount
+            let firstRow = row
+            while row < logitRows.count && logitRows[row] < end {
+                precondition(logitRows[row] >= begin, "row \(logitRows[row]) out of order")
+                scratch.logitRows[row - firstRow] = Int32(logitRows[row] - begin)
+                row += 1
+            }
+            run(batch, logits: firstRow..<row)
+            begin += count
+            if isLast { break }
+        } while true
+        precondition(row == logitRows.count, "row \(logitRows[row]) outside the pass")
+    }
+
+    /// Ids, positions, slots and visible ranges of one batch.
+    private func load(_ batch: Batch, _ committed: [Int32], _ open: [Int32]) {
+        let count = batch.committed.count
+        let end = position + count
+        for index in 0..<count {
+            let at = position + index
+            scratch.ids[index] = committed[batch.committed.lowerBound + index]
+            scratch.slots[index] = Int32(cache.slot(of: at))
+            let blockEnd = min(end, (at / batch.blockSize + 1) * batch.blockSize)
+            cache.setVisible(
+                scratch.visible, token: index, position: at, end: blockEnd, open: 0)
+        }
+        for index in 0..<batch.openCount {
+            scratch.ids[count + index] = open[index]
+            scratch.slots[count + index] = Int32(cache.openSlot(index))
+            cache.setVisible(
+                scratch.visible, token: count + index, position: end + index, end: end,
+                open: batch.openCount)
+        }
+        rotary.set(from: position, count: batch.tokenCount)
+    }
+
+    private func run(_ batch: Batch, logits rows: Range<Int>) {
+        let tokens = batch.tokenCount
+        let s = scratch
+        compute.embed(embedding, tokens: s.ids, count: tokens, into: s.hidden)
+        moveSinks()
+        for (index, layer) in layers.enumerated() {
+            attention(layer, index, tokens: tokens, committed: batch.committed.count)
+            compute.rmsNorm(
+                s.hidden, tokens: tokens, weight: layer.postAttentionNorm,
+                eps: config.rmsNormEps, into: s.normed)
+            compute.multiply(layer.gateUp, s.normed, tokens: tokens, into: s.gateUp)
+            compute.swiGLU(
+                s.gateUp, stride: layer.gateUp.outputStride,
+                upOffset: layer.gateUp.rowOffsets[1], tokens: tokens, into: s.activated)
+            compute.multiplyAdding(layer.down, s.activated, tokens: tokens, into: s.hidden)
+        }
+        position += batch.committed.count
+        passCount += 1
+        guard !rows.isEmpty else { return }
+        compute.rmsNorm(
+            s.hidden, rows: s.logitRows, tokens: rows.count, weight: finalNorm,
+            eps: config.rmsNormEps, into: s.headInput)
+        compute.multiply(
+            head, s.headInput, tokens: rows.count, into: logits, firstRow: rows.lowerBound)
+    }
+}
+
+/// What one batch computes.
+struct Batch {
+    /// Indices of the committed input.
+    var committed: Range<Int>
+    var openCount: Int
+    var blockSize: Int
+    var tokenCount: Int { committed.count + openCount }
+}

@@ -1,0 +1,56 @@
+internal import Kernels
+internal import WeightFile
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
+
+/// Angles of the positions of one pass. Computed in double precision, since positions grow without
+/// bound; once per pass, for all layers.
+final class RotaryEmbedding {
+    /// `[tokens, headDim / 2]`, times the attention factor.
+    let cosines: Buffer<Float>
+    let sines: Buffer<Float>
+    /// `[tokens]`: 1 + beta ln(1 + floor(position / original)); nil where the model has none.
+    let queryFactors: Buffer<Float>?
+    private let inverseFrequencies: [Double]
+    private let attentionFactor: Double
+    private let queryScaling: ModelConfig.QueryScaling?
+
+    init(_ config: ModelConfig, capacity: Int) {
+        inverseFrequencies = config.ropeInverseFrequencies
+        attentionFactor = Double(config.ropeAttentionFactor)
+        queryScaling = config.queryScaling
+        cosines = Buffer(count: capacity * inverseFrequencies.count)
+        sines = Buffer(count: capacity * inverseFrequencies.count)
+        queryFactors = config.queryScaling == nil ? nil : Buffer(count: capacity)
+    }
+
+    /// Sets the angles of `count` tokens at consecutive positions.
+    func set(from position: Int, count: Int) {
+        for token in 0..<count { set(token, position: position + token) }
+    }
+
+    private func set(_ token: Int, position: Int) {
+        let base = token * inverseFrequencies.count
+        for (index, frequency) in inverseFrequencies.enumerated() {
+            let angle = Double(position) * frequency
+            cosines[base + index] = Float(cos(angle) * attentionFactor)
+            sines[base + index] = Float(sin(angle) * attentionFactor)
+        }
+        if let queryScaling, let queryFactors {
+            let turns = position / queryScaling.originalMaxPositions
+            queryFactors[token] = 1 + queryScaling.beta * Float(log(1 + Double(turns)))
+        }
+    }
+
+    func keyRotation(norm: Buffer<Float>?, eps: Float) -> Rotation {
+        Rotation(cosines: cosines, sines: sines, norm: norm, eps: eps)
+    }
+
+    func queryRotation(norm: Buffer<Float>?, eps: Float) -> Rotation {
+        Rotation(cosines: cosines, sines: sines, norm: norm, eps: eps, factors: queryFactors)
+    }
+}

@@ -1,0 +1,44 @@
+internal import Kernels
+internal import WeightFile
+
+/// Every buffer of a pass, allocated once.
+final class Scratch {
+    let ids: Buffer<Int32>  // [batch]
+    let slots: Buffer<Int32>  // [batch]
+    let visible: Buffer<Int32>  // [batch, 4, 2]
+    let logitRows: Buffer<Int32>  // [logitCapacity]
+    let hidden: Buffer<Float>  // [batch, hiddenSize], the residual stream
+    let normed: Activations  // [batch, hiddenSize]
+    let qkv: Buffer<Float>  // [batch, q | k | v]
+    let attended: Activations  // [batch, headCount * headDim]
+    let gateUp: Buffer<Float>  // [batch, gate | up]
+    let activated: Activations  // [batch, intermediateSize]
+    let headInput: Activations  // [logitCapacity, hiddenSize]
+    let sinkRows: Buffer<Float>  // [sinks, 2, kvHeadCount * headDim]
+    let sinkSlots: Buffer<Int32>  // [sinks]
+
+    /// Sinks that the scratch has room for.
+    static let sinkCapacity = 64
+
+    init(_ config: ModelConfig, _ layer: DecoderLayer, _ batch: Int, logitCapacity: Int) {
+        ids = Buffer(count: batch)
+        slots = Buffer(count: batch)
+        visible = Buffer(count: batch * 8)
+        logitRows = Buffer(count: logitCapacity)
+        hidden = Buffer(count: batch * config.hiddenSize)
+        normed = Activations(tokenCapacity: batch, columns: config.hiddenSize)
+        qkv = Buffer(count: batch * layer.queryKeyValue.outputStride)
+        attended = Activations(tokenCapacity: batch, columns: config.headCount * config.headDim)
+        gateUp = Buffer(count: batch * layer.gateUp.outputStride)
+        activated = Activations(tokenCapacity: batch, columns: config.intermediateSize)
+        headInput = Activations(tokenCapacity: logitCapacity, columns: config.hiddenSize)
+        let width = config.kvHeadCount * config.headDim
+        sinkRows = Buffer(count: Self.sinkCapacity * 2 * width)
+        sinkSlots = Buffer(count: Self.sinkCapacity)
+    }
+
+    var byteCount: Int {
+        (hidden.count + qkv.count + gateUp.count) * 4 + normed.byteCount + attended.byteCount
+            + activated.byteCount + headInput.byteCount
+    }
+}
