@@ -1,5 +1,5 @@
 /// What a decoder-only transformer is, as data: Llama, Qwen2, Qwen3, SmolLM2 and Ministral 3 differ
-/// only in these values. Names are those of Hugging Face's `config.json`. Formats/TSR.md §4.
+/// only in these values. Names are those of Hugging Face's `config.json`. Formats/TSR.md §5.
 public struct ModelConfig: Equatable, Sendable {
     /// Display name, e.g. `SmolLM2-135M-Instruct`. UTF-8, at most 255 bytes.
     public var name = ""

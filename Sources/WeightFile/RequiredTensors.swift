@@ -1,4 +1,4 @@
-// Which tensors a model of a given configuration consists of. Formats/TSR.md §7.3.
+// Which tensors a model of a given configuration consists of. Formats/TSR.md §8.3.
 extension ModelConfig {
     /// Name and shape of each tensor the model needs, in execution order. Vectors are `[1, n]`.
     ///

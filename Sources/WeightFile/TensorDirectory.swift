@@ -1,4 +1,4 @@
-/// The tensor directory and the tile table as they stand in a file. Formats/TSR.md §7 and §8.
+/// The tensor directory and the tile table as they stand in a file. Formats/TSR.md §8 and §9.
 enum TensorDirectory {
     /// Bytes of one record; the names follow the records.
     static let recordBytes = 64
@@ -19,7 +19,7 @@ enum TensorDirectory {
         var names = FieldReader(
             bytes.extracting(namesOffset..<bytes.byteCount), base: base + namesOffset,
             sizeRule: .tensorName)
-        var expected = Expected(offset: header.dataOffset, name: 0, tile: 0)
+        var expected = Expected(end: header.dataOffset, name: 0, tile: 0)
         var records: [TensorRecord] = []
         records.reserveCapacity(header.tensorCount)
         for _ in 0..<header.tensorCount {
@@ -30,16 +30,16 @@ enum TensorDirectory {
             throw Violation(
                 .tensorTiling, at: 116, found: "\(header.tileCount) tiles", expected: expected.tile)
         }
-        let end = records.last.map { $0.offset + $0.byteCount } ?? header.dataOffset
-        guard end == header.fileBytes else {
-            throw Violation(.fileEnd, at: end, found: "\(header.fileBytes) bytes", expected: end)
+        guard expected.end == header.fileBytes else {
+            throw Violation(
+                .fileEnd, at: 16, found: "\(header.fileBytes) bytes", expected: expected.end)
         }
         return records
     }
 
-    /// Where the next tensor's data, name and tiles must begin: there are no holes.
+    /// What the tensors so far have taken of data, names and tiles: there are no holes.
     private struct Expected {
-        var offset: Int
+        var end: Int
         var name: Int
         var tile: Int
     }
@@ -70,7 +70,7 @@ enum TensorDirectory {
             byteCount: try fields.int64(.tensorPlacement))
         try checkTiling(record, at: start + 32, expected)
         expected.tile += record.tileCount
-        expected.offset = try checkPlacement(record, at: start + 48, expected.offset, header)
+        expected.end = try checkPlacement(record, at: start + 48, after: expected.end, header)
         return record
     }
 
@@ -130,30 +130,28 @@ enum TensorDirectory {
     }
 
     /// The tensor follows the one before, has the bytes its shape takes, and ends in the file.
-    /// - Returns: Where the next tensor begins.
+    /// - Returns: Where it ends.
     private static func checkPlacement(
-        _ record: TensorRecord, at offset: Int, _ start: Int, _ header: Header
+        _ record: TensorRecord, at offset: Int, after last: Int, _ header: Header
     ) throws(Violation) -> Int {
-        guard record.offset == start else {
-            throw Violation(
-                .tensorPlacement, at: offset, tensor: record.name, found: record.offset,
-                expected: start)
-        }
         let bytes = record.encoding.byteCount(rows: record.rows, columns: record.columns)
         guard let bytes, record.byteCount == bytes else {
             throw Violation(
                 .tensorPlacement, at: offset + 8, tensor: record.name,
                 found: "\(record.byteCount) bytes", expected: bytes.map(String.init) ?? "fewer")
         }
-        guard let end = sum(start, bytes), end <= header.fileBytes,
-            let next = roundUp(end, to: Limits.tensorAlignment)
-        else {
+        guard let start = tensorOffset(after: last, byteCount: bytes), record.offset == start else {
+            throw Violation(
+                .tensorPlacement, at: offset, tensor: record.name, found: record.offset,
+                expected: "the next aligned offset after \(last)")
+        }
+        guard let end = sum(start, bytes), end <= header.fileBytes else {
             throw Violation(
                 .tensorPlacement, at: offset + 8, tensor: record.name,
                 found: "\(bytes) bytes from \(start)",
                 expected: "an end within \(header.fileBytes)")
         }
-        return next
+        return end
     }
 
     /// Checks that the tile table says where plain tiles are. Rule 31.
@@ -182,13 +180,13 @@ enum TensorDirectory {
 
     /// Places `specs` one after the other from `dataOffset`; nil where sizes pass `Int.max`.
     static func place(_ specs: [TensorSpec], dataOffset: Int) -> [TensorRecord]? {
-        var (offset, firstTile) = (dataOffset, 0)
+        var (last, firstTile) = (dataOffset, 0)
         var records: [TensorRecord] = []
         for spec in specs {
             guard spec.rows > 0, spec.columns > 0,
                 let bytes = spec.encoding.byteCount(rows: spec.rows, columns: spec.columns),
-                let end = sum(offset, bytes),
-                let next = roundUp(end, to: Limits.tensorAlignment)
+                let offset = tensorOffset(after: last, byteCount: bytes),
+                let end = sum(offset, bytes)
             else { return nil }
             let tileRows = spec.encoding.tileRows(rows: spec.rows, columns: spec.columns)
             let tileCount = (spec.rows - 1) / tileRows + 1
@@ -197,7 +195,7 @@ enum TensorDirectory {
                     name: spec.name, rows: spec.rows, columns: spec.columns,
                     encoding: spec.encoding, storage: .plain, tileRows: tileRows,
                     tileCount: tileCount, firstTile: firstTile, offset: offset, byteCount: bytes))
-            offset = next
+            last = end
             firstTile += tileCount
         }
         return records

@@ -1,4 +1,4 @@
-/// How the values of a tensor are coded. Byte layouts: Formats/TSR.md §7.
+/// How the values of a tensor are coded. Byte layouts: Formats/TSR.md §10.
 public enum TensorEncoding: UInt32, Sendable, CaseIterable {
     /// Row-major IEEE binary32.
     case f32 = 1

@@ -20,7 +20,7 @@ public struct TensorSpec: Sendable, Equatable {
     }
 }
 
-/// A tensor of a file. Formats/TSR.md §7.
+/// A tensor of a file. Formats/TSR.md §8.
 public struct TensorRecord: Sendable, Equatable {
     /// Hugging Face's name.
     public var name: String
@@ -33,7 +33,7 @@ public struct TensorRecord: Sendable, Equatable {
     public var tileCount: Int
     /// Index of the first tile in the file's tile table.
     public var firstTile: Int
-    /// First byte in the file; a multiple of 16 KiB.
+    /// First byte in the file; a multiple of 16 KiB, for tensors smaller than that of 64.
     public var offset: Int
     /// Bytes stored, the sum of its tiles'.
     public var byteCount: Int
@@ -129,9 +129,11 @@ enum Limits {
     static let headerBytes = 192
     /// Sections of the metadata begin at multiples of this.
     static let sectionAlignment = 16
-    /// Tensors begin at multiples of this: the largest page size in use, so that a tensor can be
-    /// mapped, advised and read around the page cache alone.
+    /// Tensors of at least this size begin at multiples of it: the largest common page size, so
+    /// that each can be advised on, or read around the page cache, alone.
     static let tensorAlignment = 16_384
+    /// Smaller tensors begin at multiples of this, a cache line.
+    static let smallTensorAlignment = 64
     static let metadataBytes = 64 << 20
     static let tensors = 65_535
     static let nameBytes = 255
@@ -145,6 +147,12 @@ enum Limits {
     /// What a reader accepts in a tile of one panel.
     static let largestPanelBytes = 1 << 30
     static let fileBytes = 1 << 46
+}
+
+/// Where a tensor of `byteCount` bytes begins that follows one ending at `end`.
+func tensorOffset(after end: Int, byteCount: Int) -> Int? {
+    let isSmall = byteCount < Limits.tensorAlignment
+    return roundUp(end, to: isSmall ? Limits.smallTensorAlignment : Limits.tensorAlignment)
 }
 
 /// `value` rounded up to a multiple of `alignment`, nil past `Int.max`.

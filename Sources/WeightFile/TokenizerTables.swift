@@ -1,4 +1,4 @@
-/// A byte-level BPE tokenizer as data, independent of where it came from. Formats/TSR.md §5.
+/// A byte-level BPE tokenizer as data, independent of where it came from. Formats/TSR.md §6.
 public struct TokenizerTables: Equatable, Sendable {
     /// How text is cut before merging.
     public enum PreTokenizer: UInt32, Sendable, CaseIterable {

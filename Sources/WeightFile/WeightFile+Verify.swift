@@ -60,18 +60,21 @@ extension WeightFile {
     }
 }
 
-/// Finds what no writer may store: infinities, NaNs and the int8 code 0.
+/// Finds what no writer may store: infinities, NaNs and the int8 code 0. Rule 36.
 struct ValueCheck {
     private let encoding: TensorEncoding
     private let panelBytes: Int
-    /// fp16 bytes at the start of a panel.
+    /// Bytes of one plane with its padding.
     private let planeBytes: Int
+    /// Bytes of the numbers in a plane.
+    private let numberBytes: Int
 
     /// - Precondition: `tensor` was validated.
     init(_ tensor: TensorRecord) {
         encoding = tensor.encoding
         panelBytes = TensorRecord.panelBytes(encoding: encoding, columns: tensor.columns)
-        planeBytes = (encoding.planeBytes(columns: tensor.columns) ?? 0) * encoding.planeCount
+        planeBytes = encoding.planeBytes(columns: tensor.columns) ?? 0
+        numberBytes = (tensor.columns + 31) / 32 * 32
     }
 
     /// The byte in `tile` (whole panels) where the first bad value stands.
@@ -82,8 +85,11 @@ struct ValueCheck {
         case .int8, .int4, .int4Affine:
             var start = 0
             while start < tile.byteCount {
-                let codes = start + planeBytes
-                if let bad = firstNonFinite16(tile, start..<codes) { return bad }
+                for plane in 0..<encoding.planeCount {
+                    let place = start + plane * planeBytes
+                    if let bad = firstNonFinite16(tile, place..<place + numberBytes) { return bad }
+                }
+                let codes = start + planeBytes * encoding.planeCount
                 start += panelBytes
                 if encoding == .int8, let bad = firstZero(tile, codes..<start) { return bad }
             }

@@ -62,8 +62,8 @@ public final class WeightFile: Sendable {
         return unsafe _overrideLifetime(bytes, borrowing: self)
     }
 
-    /// Address of the first byte of `tensor`, aligned to 16 KiB or to the page size if that is
-    /// smaller; valid while this object lives.
+    /// Address of the first byte of `tensor`, aligned to 64 bytes, for tensors of 16 KiB and more
+    /// to the page size; valid while this object lives.
     ///
     /// - Precondition: `tensor` is one of this file's.
     @unsafe public func unsafePointer(of tensor: TensorRecord) -> UnsafeRawPointer {

@@ -2,12 +2,14 @@ import Foundation
 import WeightFile
 
 /// A model of one layer with made-up values that follow every rule; a few kilobytes.
-struct TinyModel {
+struct TinyModel: Sendable {
     var config = ModelConfig()
     var tokenizer = TokenizerTables()
     var chatTemplate: String? = "{{ messages[0].content }}"
     var tensors: [TensorSpec] = []
     var source = "made for tests"
+    /// Bytes of tensors that are not made up.
+    var fixed: [String: [UInt8]] = [:]
 
     /// - Parameter encoding: Of the matrices; vectors are f32.
     init(encoding: TensorEncoding = .int4) {
@@ -43,6 +45,7 @@ struct TinyModel {
 
     /// Seeded bytes for each tensor: valid scales, codes and numbers.
     func bytes(of spec: TensorSpec, seed: UInt64 = 1) -> [UInt8] {
+        if let bytes = fixed[spec.name] { return bytes }
         var random = SplitMix(state: seed &+ UInt64(spec.name.utf8.count) &* 977)
         let panel = TensorRecord.panelBytes(encoding: spec.encoding, columns: spec.columns)
         let count = TensorRecord.byteCount(

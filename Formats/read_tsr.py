@@ -1,0 +1,406 @@
+#!/usr/bin/env python3
+"""Second reader of Tessera weight files, written from TSR.md in the order of its sections.
+
+    read_tsr.py FILE...            one JSON object per line and file; exit status 65 if any is invalid
+    read_tsr.py --tensor NAME FILE the values of one tensor as JSON rows
+
+As a module: `read(path)` returns the description, `values(data, tensor)` an f32 array [rows, columns].
+"""
+import json
+import os
+import struct
+import sys
+
+try:
+    import numpy as np
+except ImportError:
+    sys.exit("read_tsr.py: numpy is missing; install python3-numpy")
+
+RULES = """fileTooShort magic version headerChecksum headerReserved fileSize sectionLayout metadataChecksum
+metadataPadding configSize configReserved configText configShape configNumbers blockDecoding tokenizerSize
+tokenizerReserved tokenOffsets tokenKinds merges tokenIDs tokenizerText templateText directorySize tensorName
+tensorShape tensorEncoding tensorStorage tensorTiling tensorPlacement tileTable fileEnd tensorSet tileChecksum
+dataPadding values""".split()
+
+
+class Invalid(Exception):
+    """A broken rule of section 12."""
+
+    def __init__(self, rule, offset, message=""):
+        super().__init__(f"rule {RULES.index(rule) + 1} ({rule}) at byte {offset} {message}")
+        self.rule, self.offset = rule, offset
+
+
+def need(condition, rule, offset, message=""):
+    if not condition:
+        raise Invalid(rule, offset, message)
+
+
+# 3. Conventions
+
+def up(x, a):
+    return (x + a - 1) // a * a
+
+
+M64 = (1 << 64) - 1
+P1, P2, P3, P4, P5 = (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x85EBCA77C2B2AE63,
+                      0x27D4EB2F165667C5)
+
+
+def rotate(x, bits):
+    return (x << bits | x >> (64 - bits)) & M64
+
+
+def mix(lane, word):
+    return rotate((lane + word * P2) & M64, 31) * P1 & M64
+
+
+def xxh64(data):
+    size, at = len(data), 0
+    if size >= 32:
+        lanes = [(P1 + P2) & M64, P2, 0, -P1 & M64]
+        at = size // 32 * 32
+        for stripe in struct.iter_unpack("<4Q", data[:at]):
+            lanes = [mix(lane, word) for lane, word in zip(lanes, stripe)]
+        h = sum(rotate(lane, bits) for lane, bits in zip(lanes, (1, 7, 12, 18))) & M64
+        for lane in lanes:
+            h = ((h ^ mix(0, lane)) * P1 + P4) & M64
+    else:
+        h = P5
+    h = (h + size) & M64
+    while size - at >= 8:
+        h = (rotate(h ^ mix(0, int.from_bytes(data[at:at + 8], "little")), 27) * P1 + P4) & M64
+        at += 8
+    if size - at >= 4:
+        h = (rotate(h ^ int.from_bytes(data[at:at + 4], "little") * P1 & M64, 23) * P2 + P3) & M64
+        at += 4
+    for byte in data[at:]:
+        h = rotate(h ^ byte * P5 & M64, 11) * P1 & M64
+    h = (h ^ h >> 33) * P2 & M64
+    h = (h ^ h >> 29) * P3 & M64
+    return h ^ h >> 32
+
+
+class Section:
+    """Fields of one structure in file order."""
+
+    def __init__(self, data, offset, size, rule):
+        self.data, self.base, self.rule = data[offset:offset + size], offset, rule
+        self.at = 0
+
+    def take(self, size):
+        need(self.at + size <= len(self.data), self.rule, self.base, "is too short")
+        self.at += size
+        return self.data[self.at - size:self.at]
+
+    def read(self, form):
+        values = struct.unpack("<" + form, self.take(struct.calcsize("<" + form)))
+        return values[0] if len(values) == 1 else values
+
+    def array(self, dtype, count):
+        return np.frombuffer(self.take(count * np.dtype(dtype).itemsize), dtype)
+
+    def text(self, size, rule):
+        start, data = self.base + self.at, self.take(size)
+        try:
+            return bytes(data).decode("utf-8")
+        except UnicodeDecodeError:
+            raise Invalid(rule, start, "is not UTF-8") from None
+
+    def zeros(self, size, rule):
+        need(not any(self.take(size)), rule, self.base + self.at - size, "is not zero")
+
+    def finish(self, rule=None):
+        need(self.at == len(self.data), rule or self.rule, self.base, "is too long")
+
+
+# 4. Header
+
+def read_header(data):
+    need(len(data) >= 192, "fileTooShort", 0)
+    fields = Section(data, 0, 192, "fileTooShort")
+    need(bytes(fields.take(8)) == b"\x89TSR\r\n\x1a\n", "magic", 0)
+    need(fields.read("I") == 1, "version", 8)
+    fields.read("I")
+    need(xxh64(data[:184]) == struct.unpack_from("<Q", data, 184)[0], "headerChecksum", 184)
+    header = {"fileBytes": fields.read("Q"), "dataOffset": fields.read("Q")}
+    header["sections"] = [fields.read("QQ") for _ in range(5)]
+    header["tensorCount"], header["tileCount"], checksum = fields.read("IIQ")
+    fields.zeros(32, "headerReserved")
+    fields.take(24)
+    header["identity"] = fields.read("Q")
+    need(header["fileBytes"] == len(data), "fileSize", 16, f"says {header['fileBytes']}")
+    end = 192
+    for index, (offset, size) in enumerate(header["sections"]):
+        need(offset == up(end, 16) and offset + size <= 64 << 20, "sectionLayout", 32 + 16 * index)
+        end = offset + size
+    start = header["dataOffset"]
+    need(start == up(end, 16384) and start <= len(data) <= 1 << 46, "sectionLayout", 24)
+    need(xxh64(data[192:start]) == checksum, "metadataChecksum", 120)
+    end = 192
+    for offset, size in header["sections"] + [(start, 0)]:
+        need(not any(data[end:offset]), "metadataPadding", end)
+        end = offset + size
+    return header
+
+
+# 5. Model configuration
+
+SIZES = dict(hiddenSize=1 << 20, intermediateSize=1 << 20, layerCount=4096, headCount=4096, kvHeadCount=4096,
+             headDim=1024, vocabularySize=1 << 22, maxPositions=1 << 30)
+FLAGS = ("attentionBias", "queryKeyNorm", "tieWordEmbeddings")
+
+
+def read_config(data, offset, size):
+    fields = Section(data, offset, size, "configSize")
+    config = dict(zip(SIZES, fields.read("8I")))
+    eps, factor, flags, beta, original, mask, block, confidence, temperature, top_k, top_p = fields.read("ffIfIIIffIf")
+    text_sizes = fields.read("3I")
+    fields.zeros(8, "configReserved")
+    fields.take(32)
+    need(flags < 128, "configReserved", offset + 40, "has unknown flags")
+    need(flags & 8 or data[offset + 44:offset + 52] == bytes(8), "configReserved", offset + 44)
+    need(flags & 16 or (data[offset + 52:offset + 64] == bytes(12) and not flags & 96), "configReserved", offset + 52)
+    for index, (name, limit) in enumerate(SIZES.items()):
+        need(1 <= config[name] <= limit, "configShape", offset + 4 * index, name)
+    need(config["headCount"] % config["kvHeadCount"] == 0, "configShape", offset + 16)
+    need(config["headDim"] % 2 == 0, "configShape", offset + 20)
+    tiny = 2.0 ** -126
+    for value, low, high, at in ((eps, tiny, 1, 32), (factor, tiny, 1000, 36), (temperature, 0, 100, 64),
+                                 (top_k, 0, 1 << 22, 68), (top_p, tiny, 1, 72)):
+        need(low <= value <= high, "configNumbers", offset + at)
+    config.update({name: bool(flags & 1 << bit) for bit, name in enumerate(FLAGS)})
+    config.update(rmsNormEps=eps, ropeAttentionFactor=factor, queryScaling=None, blockDecoding=None)
+    if flags & 8:
+        need(0 <= beta <= 1000 and 1 <= original <= 1 << 30, "configNumbers", offset + 44)
+        config["queryScaling"] = dict(beta=beta, originalMaxPositions=original)
+    if flags & 16:
+        need(mask < config["vocabularySize"] and 1 <= block <= 64 and 0 <= confidence <= 1, "blockDecoding", offset + 52)
+        config["blockDecoding"] = dict(maskToken=mask, blockSize=block, shiftedLogits=bool(flags & 32),
+                                       bidirectionalCommit=bool(flags & 64), confidenceThreshold=confidence)
+    config["sampling"] = dict(temperature=temperature, topK=top_k, topP=top_p)
+    frequencies = fields.array("<f8", config["headDim"] // 2).tolist()
+    need(all(0 <= value <= 1000 for value in frequencies), "configNumbers", offset + 128)
+    config["ropeInverseFrequencies"] = frequencies
+    for count, limit, at in zip(text_sizes, (255, 31, 1023), (76, 80, 84)):
+        need(count <= limit, "configText", offset + at)
+    config["name"], config["modelType"], config["source"] = (fields.text(n, "configText") for n in text_sizes)
+    fields.finish()
+    return config
+
+
+# 6. Tokenizer
+
+NONE = 0xFFFFFFFF
+
+
+def read_tokenizer(data, offset, size, vocabulary):
+    fields = Section(data, offset, size, "tokenizerSize")
+    count, merge_count, text_bytes, eos_count, pattern_bytes = fields.read("5I")
+    need(count <= vocabulary, "tokenizerSize", offset, "more tokens than embeddings")
+    pre, flags = fields.read("II")
+    need(1 <= pre <= 5 and flags < 8, "tokenizerReserved", offset + 20)
+    ids = fields.read("3I")
+    need(all(i < count or i == NONE for i in ids), "tokenIDs", offset + 28)
+    fields.zeros(8, "tokenizerReserved")
+    offsets = fields.array("<u4", count + 1).astype(np.int64)
+    merges = fields.array("<u4", 3 * merge_count).astype(np.int64).reshape(-1, 3)
+    eos = fields.array("<u4", eos_count)
+    kinds = fields.array("u1", count)
+    text = bytes(fields.take(text_bytes))
+    pattern = fields.text(pattern_bytes, "tokenizerText")
+    fields.finish()
+    lengths = np.diff(offsets)
+    need(offsets[0] == 0 and (lengths >= 0).all() and offsets[-1] == text_bytes, "tokenOffsets", offset + 48)
+    need((merges < count).all(), "merges", offset + 52 + 4 * count)
+    parts = lengths[merges] if merge_count else merges
+    need((parts[:, 0] + parts[:, 1] == parts[:, 2]).all(), "merges", offset + 52 + 4 * count)
+    need((eos < count).all(), "tokenIDs", offset + 52 + 4 * count + 12 * merge_count)
+    need((kinds <= 3).all(), "tokenKinds", offset + 52 + 4 * (count + eos_count) + 12 * merge_count)
+    bos, pad, unknown = (None if i == NONE else i for i in ids)
+    return dict(tokenCount=count, mergeCount=merge_count, preTokenizer=pre, pattern=pattern, ignoreMerges=bool(flags & 1),
+                normalizesNFC=bool(flags & 2), addsBOS=bool(flags & 4), bosToken=bos, padToken=pad, unknownToken=unknown,
+                eosTokens=eos.tolist(), kindCounts=[int((kinds == kind).sum()) for kind in range(4)],
+                firstTokens=[text[offsets[t]:offsets[t + 1]].hex() for t in range(min(count, 8))],
+                firstMerges=merges[:8].tolist(), textChecksum=f"{xxh64(text):016x}")
+
+
+# 8. Tensor directory and 9. Tiles
+
+ENCODINGS = {1: "f32", 2: "f16", 3: "int8", 4: "int4", 5: "int4Affine"}
+
+
+def plane_bytes(columns):
+    return up(up(columns, 32) // 32 * 32, 64)
+
+
+def panel_bytes(encoding, columns):
+    if encoding in ("f32", "f16"):
+        return columns * (4 if encoding == "f32" else 2)
+    planes = 2 if encoding == "int4Affine" else 1
+    return planes * plane_bytes(columns) + up(columns, 32) * (16 if encoding == "int8" else 8)
+
+
+def read_tensors(data, header):
+    (base, size), (table, table_size) = header["sections"][3:]
+    count = header["tensorCount"]
+    need(count <= 65535 and 64 * count <= size, "directorySize", base)
+    fields = Section(data, base, size, "directorySize")
+    names = Section(data, base + 64 * count, size - 64 * count, "tensorName")
+    tensors, end, tile, seen = [], header["dataOffset"], 0, set()
+    for index in range(count):
+        at = base + 64 * index
+        name_offset, name_bytes, rows, columns, code, storage, tile_rows, tiles, first, offset, stored = fields.read("IIQQIIIIQQQ")
+        need(name_offset == names.at and 1 <= name_bytes <= 255, "tensorName", at)
+        name = names.text(name_bytes, "tensorName")
+        need(name not in seen, "tensorName", at, f"{name} twice")
+        seen.add(name)
+        need(1 <= rows <= 1 << 31 and 1 <= columns <= 1 << 31, "tensorShape", at + 8, name)
+        need(code in ENCODINGS, "tensorEncoding", at + 24, name)
+        need(storage == 0, "tensorStorage", at + 28, f"{name}: only plain tensors are implemented")
+        encoding = ENCODINGS[code]
+        unit, panel = (1 if code <= 2 else 16), panel_bytes(encoding, columns)
+        need(tile_rows > 0 and tile_rows % unit == 0 and panel <= 1 << 30
+             and (tile_rows == unit or tile_rows // unit * panel <= 1 << 20), "tensorTiling", at + 32, name)
+        need(tiles == -(-rows // tile_rows) and first == tile, "tensorTiling", at + 36, name)
+        total = -(-rows // unit) * panel
+        need(stored == total, "tensorPlacement", at + 56, name)
+        need(offset == up(end, 16384 if total >= 16384 else 64), "tensorPlacement", at + 48, name)
+        padding, end, tile = (end, offset), offset + total, tile + tiles
+        need(end <= len(data), "tensorPlacement", at + 56, name)
+        tensors.append(dict(name=name, rows=rows, columns=columns, encoding=encoding, storage="plain", tileRows=tile_rows,
+                            tileCount=tiles, offset=offset, byteCount=stored, padding=padding, tileBytes=tile_rows // unit * panel))
+    names.finish()
+    need(tile == header["tileCount"], "tensorTiling", 116)
+    need(end == header["fileBytes"], "fileEnd", 16)
+    entries = Section(data, table, table_size, "tileTable")
+    for tensor in tensors:
+        tensor["checksums"] = []
+        for start in range(tensor["offset"], tensor["offset"] + tensor["byteCount"], tensor["tileBytes"]):
+            size = min(tensor["tileBytes"], tensor["offset"] + tensor["byteCount"] - start)
+            at, checksum, stored, reserved = entries.read("QQII")
+            need((at, stored, reserved) == (start, size, 0), "tileTable", table + entries.at - 24, tensor["name"])
+            tensor["checksums"].append((start, size, checksum))
+    entries.finish()
+    return tensors
+
+
+def check_set(tensors, config, base):
+    hidden, inner = config["hiddenSize"], config["intermediateSize"]
+    queries, keys = (config[name] * config["headDim"] for name in ("headCount", "kvHeadCount"))
+    shapes = {"model.embed_tokens.weight": (config["vocabularySize"], hidden), "model.norm.weight": (1, hidden)}
+    need(config["layerCount"] <= len(tensors), "tensorSet", base, "too few tensors")
+    for layer in range(config["layerCount"]):
+        part = {"input_layernorm.weight": (1, hidden), "post_attention_layernorm.weight": (1, hidden),
+                "self_attn.o_proj.weight": (hidden, queries), "mlp.gate_proj.weight": (inner, hidden),
+                "mlp.up_proj.weight": (inner, hidden), "mlp.down_proj.weight": (hidden, inner)}
+        for letter, rows in (("q", queries), ("k", keys), ("v", keys)):
+            part[f"self_attn.{letter}_proj.weight"] = (rows, hidden)
+            if config["attentionBias"]:
+                part[f"self_attn.{letter}_proj.bias"] = (1, rows)
+        if config["queryKeyNorm"]:
+            part.update({f"self_attn.{letter}_norm.weight": (1, config["headDim"]) for letter in "qk"})
+        shapes.update({f"model.layers.{layer}.{name}": shape for name, shape in part.items()})
+    by_name = {tensor["name"]: tensor for tensor in tensors}
+    if not config["tieWordEmbeddings"]:
+        shapes["lm_head.weight"] = shapes["model.embed_tokens.weight"]
+    else:
+        need("lm_head.weight" not in by_name, "tensorSet", base, "a head beside a tied embedding")
+    for name, shape in shapes.items():
+        found = by_name.get(name)
+        need(found is not None and (found["rows"], found["columns"]) == shape, "tensorSet", base, f"{name} must be {shape}")
+        vector = name.endswith(("norm.weight", ".bias"))
+        need(not vector or found["encoding"] == "f32", "tensorSet", base, f"{name} must be f32")
+
+
+# 10. Bytes of a tensor
+
+def values(data, tensor):
+    """The tensor's values, f32 [rows, columns]."""
+    rows, columns, encoding = tensor["rows"], tensor["columns"], tensor["encoding"]
+    raw = np.frombuffer(data, np.uint8, tensor["byteCount"], tensor["offset"])
+    if encoding in ("f32", "f16"):
+        return raw.view("<f4" if encoding == "f32" else "<f2").reshape(rows, columns).astype(np.float32)
+    groups, plane = up(columns, 32) // 32, plane_bytes(columns)
+    panels = raw.reshape(-1, panel_bytes(encoding, columns))
+
+    def numbers(start):  # [panel, group, row] -> [panel, row, group, 1]
+        part = np.ascontiguousarray(panels[:, start:start + 32 * groups]).view("<f2")
+        return part.reshape(-1, groups, 16).transpose(0, 2, 1)[..., None].astype(np.float32)
+
+    codes = panels[:, (2 if encoding == "int4Affine" else 1) * plane:]
+    if encoding == "int8":  # [panel, group, line, row, i]: column 4 line + i
+        codes = codes.reshape(-1, groups, 8, 16, 4).transpose(0, 3, 1, 2, 4)
+    else:  # [panel, group, line, row, i, nibble]: column 8 line + 4 nibble + i
+        lines = codes.reshape(-1, groups, 4, 16, 4)
+        codes = np.stack([lines & 15, lines >> 4], axis=-1).transpose(0, 3, 1, 2, 5, 4)
+    codes = codes.reshape(len(panels), 16, groups, 32).astype(np.float32)
+    if encoding == "int4Affine":
+        result = numbers(0) * codes + numbers(plane)
+    else:
+        result = numbers(0) * (codes - (128 if encoding == "int8" else 8))
+    return result.reshape(-1, groups * 32)[:rows, :columns]
+
+
+def check_data(data, tensor):
+    start, end = tensor["padding"]
+    need(not any(data[start:end]), "dataPadding", start)
+    for at, size, checksum in tensor["checksums"]:
+        need(xxh64(data[at:at + size]) == checksum, "tileChecksum", at, tensor["name"])
+    if tensor["encoding"] == "int8":
+        codes = np.frombuffer(data, np.uint8, tensor["byteCount"], tensor["offset"])
+        codes = codes.reshape(-1, panel_bytes("int8", tensor["columns"]))[:, plane_bytes(tensor["columns"]):]
+        need(codes.all(), "values", tensor["offset"], f"{tensor['name']} has code 0")
+    with np.errstate(invalid="ignore"):
+        decoded = values(data, dict(tensor, rows=-(-tensor["rows"] // 16) * 16) if tensor["encoding"].startswith("int") else tensor)
+    need(np.isfinite(decoded).all(), "values", tensor["offset"], f"{tensor['name']} is not finite")
+    return decoded[:tensor["rows"]]
+
+
+# 12. Validation: all of it
+
+def read(path, with_values=True):
+    """Checks the file and describes it. Raises Invalid."""
+    with open(path, "rb") as file:
+        data = file.read()
+    header = read_header(data)
+    (config_at, tokenizer_at, template_at, directory_at, _) = header["sections"]
+    config = read_config(data, *config_at)
+    tokenizer = read_tokenizer(data, *tokenizer_at, config["vocabularySize"])
+    template = Section(data, *template_at, "templateText").text(template_at[1], "templateText")
+    tensors = read_tensors(data, header)
+    check_set(tensors, config, directory_at[0])
+    for tensor in tensors:
+        decoded = np.ascontiguousarray(check_data(data, tensor), "<f4")
+        if with_values:
+            tensor["firstValues"] = decoded.ravel()[:9].tolist()
+            tensor["valuesChecksum"] = f"{xxh64(decoded.tobytes()):016x}"
+        for key in ("padding", "checksums", "tileBytes"):
+            del tensor[key]
+    return dict(valid=True, fileBytes=len(data), identity=f"{header['identity']:016x}", config=config,
+                tokenizer=tokenizer, chatTemplate=template or None, tensors=tensors)
+
+
+def describe(path):
+    try:
+        return read(path)
+    except Invalid as error:
+        return dict(valid=False, rule=error.rule, offset=error.offset, message=str(error))
+
+
+def main(arguments):
+    if arguments[:1] == ["--tensor"] and len(arguments) == 3:
+        tensors = {tensor["name"]: tensor for tensor in read(arguments[2], with_values=False)["tensors"]}
+        with open(arguments[2], "rb") as file:
+            print(json.dumps(values(file.read(), tensors[arguments[1]]).tolist()))
+        return 0
+    if not arguments or arguments[0].startswith("-"):
+        sys.exit(__doc__)
+    results = [dict(file=os.path.basename(path), **describe(path)) for path in arguments]
+    for result in results:
+        print(json.dumps(result))
+    return 0 if all(result["valid"] for result in results) else 65
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
