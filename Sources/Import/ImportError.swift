@@ -1,0 +1,44 @@
+/// Why a model could not be imported. Paths are the user's; offsets are bytes from the start of the
+/// file named.
+public enum ImportError: Error, Equatable, CustomStringConvertible {
+    /// Nothing to import at this path: what was looked for is said.
+    case notFound(path: String, wanted: String)
+    /// The system refused a read.
+    case unreadable(path: String, reason: String)
+    /// The file ends before something that it promises.
+    case truncated(path: String, offset: Int, wanted: Int)
+    /// A field's value is impossible.
+    case malformed(path: String, offset: Int, reason: String)
+    /// Valid, but nothing this program runs.
+    case unsupported(path: String, what: String, advice: String)
+    case missingTensor(path: String, name: String)
+    case wrongShape(path: String, name: String, shape: [Int], expected: [Int])
+    /// A required setting of config.json or of GGUF's metadata is absent or of another type.
+    case missingSetting(path: String, name: String)
+    case unknownSynthetic(name: String, known: [String])
+
+    public var description: String {
+        switch self {
+        case .notFound(let path, let wanted):
+            "\(path): not found; expected \(wanted)"
+        case .unreadable(let path, let reason):
+            "\(path): cannot be read: \(reason)"
+        case .truncated(let path, let offset, let wanted):
+            "\(path): ends early: \(wanted) more bytes expected at byte \(offset); "
+                + "download or copy it again"
+        case .malformed(let path, let offset, let reason):
+            "\(path): damaged at byte \(offset): \(reason); download or copy it again"
+        case .unsupported(let path, let what, let advice):
+            "\(path): \(what) is not supported; \(advice)"
+        case .missingTensor(let path, let name):
+            "\(path): tensor '\(name)' is missing; is a shard of the model absent?"
+        case .wrongShape(let path, let name, let shape, let expected):
+            "\(path): tensor '\(name)' has shape \(shape), expected \(expected) from the "
+                + "model's configuration"
+        case .missingSetting(let path, let name):
+            "\(path): setting '\(name)' is missing or of the wrong type"
+        case .unknownSynthetic(let name, let known):
+            "synthetic:\(name): unknown shape; choose one of \(known.joined(separator: ", "))"
+        }
+    }
+}

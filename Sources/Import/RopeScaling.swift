@@ -1,0 +1,51 @@
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
+
+/// How a model stretches its rotary frequencies. Names are those of `rope_scaling` in config.json;
+/// the arithmetic is that of Hugging Face's `modeling_rope_utils`.
+enum RopeScaling: Equatable {
+    case none
+    case linear(factor: Double)
+    case llama3(factor: Double, low: Double, high: Double, original: Double)
+    case yarn(
+        factor: Double, betaFast: Double, betaSlow: Double, original: Double, truncate: Bool)
+
+    /// `headDim / 2` angles per position, in radians.
+    func inverseFrequencies(theta: Double, headDim: Int) -> [Double] {
+        let plain = (0..<headDim / 2).map { pow(theta, -2 * Double($0) / Double(headDim)) }
+        switch self {
+        case .none: return plain
+        case .linear(let factor): return plain.map { $0 / factor }
+        case .llama3(let factor, let low, let high, let original):
+            return plain.map { frequency in
+                let wavelength = 2 * Double.pi / frequency
+                if wavelength < original / high { return frequency }
+                if wavelength > original / low { return frequency / factor }
+                let smooth = (original / wavelength - low) / (high - low)
+                return (1 - smooth) * frequency / factor + smooth * frequency
+            }
+        case .yarn(let factor, let betaFast, let betaSlow, let original, let truncate):
+            func dimension(rotations: Double) -> Double {
+                Double(headDim) * log(original / (rotations * 2 * Double.pi)) / (2 * log(theta))
+            }
+            var low = dimension(rotations: betaFast)
+            var high = dimension(rotations: betaSlow)
+            if truncate { (low, high) = (low.rounded(.down), high.rounded(.up)) }
+            low = max(low, 0)
+            high = min(high, Double(headDim - 1))
+            if low == high { high += 0.001 }
+            return plain.enumerated().map { index, frequency in
+                let ramp = min(max((Double(index) - low) / (high - low), 0), 1)
+                return frequency / factor * ramp + frequency * (1 - ramp)
+            }
+        }
+    }
+
+    /// YaRN's factor on cos and sin: 0.1 m ln(factor) + 1.
+    static func yarnScale(factor: Double, _ mscale: Double = 1) -> Double {
+        factor <= 1 ? 1 : 0.1 * mscale * log(factor) + 1
+    }
+}

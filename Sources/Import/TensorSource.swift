@@ -1,0 +1,87 @@
+public import WeightFile
+
+/// How a source stores a tensor's values.
+public enum SourceType: String, Sendable {
+    case f32, f16, bf16
+    case q4_0, q4_1, q5_0, q5_1, q8_0
+    case q2_K, q3_K, q4_K, q5_K, q6_K
+    case synthetic
+}
+
+/// One tensor of a model to import.
+public struct SourceTensor: Sendable, Equatable {
+    /// Hugging Face's name.
+    public let name: String
+    /// 1 for a vector.
+    public let rows: Int
+    public let columns: Int
+    public let type: SourceType
+
+    public init(name: String, rows: Int, columns: Int, type: SourceType) {
+        self.name = name
+        self.rows = rows
+        self.columns = columns
+        self.type = type
+    }
+}
+
+/// Codes of a source that is quantized in groups of 32 already, one byte per weight.
+public struct SourceBlocks: Sendable {
+    /// `[rows, columns]`: q4_0 and q4_1 0...15, q8_0 value + 128.
+    public var codes: [UInt8]
+    /// `[rows, columns / 32]`.
+    public var scales: [Float16]
+    /// `[rows, columns / 32]` for q4_1, else empty.
+    public var minimums: [Float16]
+
+    public init(codes: [UInt8], scales: [Float16], minimums: [Float16]) {
+        self.codes = codes
+        self.scales = scales
+        self.minimums = minimums
+    }
+}
+
+/// A model to import, read row by row, so that memory does not grow with it. Safe to read from
+/// several threads.
+public protocol TensorSource: Sendable {
+    var config: ModelConfig { get }
+    var tokenizer: TokenizerTables { get }
+    var chatTemplate: String? { get }
+    /// Where the model comes from, for people.
+    var origin: String { get }
+    /// In execution order, a tied output head left out.
+    var tensors: [SourceTensor] { get }
+    /// Bytes of all tensors as the source stores them.
+    var sourceBytes: Int { get }
+
+    /// Reads rows of a tensor as floats.
+    ///
+    /// - Parameter output: Row-major, `rows.count * tensor.columns` values, overwritten.
+    func read(
+        _ tensor: SourceTensor, rows: Range<Int>, into output: inout [Float]
+    ) throws(ImportError)
+
+    /// The source's own codes of rows of a q4_0, q4_1 or q8_0 tensor; nil for other types.
+    func readBlocks(
+        _ tensor: SourceTensor, rows: Range<Int>
+    ) throws(ImportError) -> SourceBlocks?
+}
+
+/// Opens a Hugging Face folder, a GGUF file, or a synthetic shape such as `synthetic:llama-3.1-8b`.
+public func openModel(at path: String) throws(ImportError) -> any TensorSource {
+    if path.hasPrefix("synthetic:") {
+        return try SyntheticModel(named: String(path.dropFirst("synthetic:".count)))
+    }
+    switch fileKind(path) {
+    case .directory: return try HuggingFaceModel(folder: path)
+    case .file:
+        if path.hasSuffix(".safetensors") || path.hasSuffix(".json") {
+            throw .unsupported(
+                path: path, what: "a single file of a Hugging Face model",
+                advice: "name the folder that holds config.json")
+        }
+        return try GGUFModel(path: path)
+    case .missing:
+        throw .notFound(path: path, wanted: "a .gguf file or a folder with config.json")
+    }
+}
