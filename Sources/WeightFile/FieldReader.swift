@@ -140,7 +140,10 @@ extension RawSpan {
 
     /// The first byte in `range` that is not zero.
     func firstNonZero(in range: Range<Int>) -> Int? {
-        range.first { u8(at: $0) != 0 }
+        var offset = range.lowerBound
+        while range.upperBound - offset >= 8 && u64(at: offset) == 0 { offset += 8 }
+        while offset < range.upperBound && u8(at: offset) == 0 { offset += 1 }
+        return offset < range.upperBound ? offset : nil
     }
 }
 

@@ -150,7 +150,12 @@ enum TokenizerSection {
     }
 
     /// The section's bytes.
+    ///
+    /// - Precondition: There are as many kinds as tokens.
     static func encode(_ tables: TokenizerTables) -> [UInt8] {
+        precondition(
+            tables.kinds.count == tables.tokens.count,
+            "\(tables.kinds.count) kinds for \(tables.tokens.count) tokens")
         var fields = FieldWriter()
         fields.int32(tables.tokens.count)
         fields.int32(tables.merges.count)
