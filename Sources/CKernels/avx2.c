@@ -1,5 +1,6 @@
 // AVX2 with FMA and F16C: Haswell, Zen and later.
 #include "CKernels.h"
+#include "avx2.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -8,25 +9,16 @@
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 
 #define INLINE static inline __attribute__((always_inline))
-enum { TOKEN_TILE = 4 };  // 2 x 4 accumulators, 4 weight vectors and the mask fill 16 registers
-
-INLINE __m256i load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
-
-INLINE __m256i broadcast4(const int8_t *p) {
-  int32_t bits;
-  memcpy(&bits, p, sizeof bits);
-  return _mm256_set1_epi32(bits);
-}
 
 INLINE __m256 halves(const uint8_t *p) {
   return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
 }
 
-INLINE size_t plane_bytes(size_t groups) { return (groups * 32 + 63) / 64 * 64; }
-
-static void quantize(const float *x, size_t groups, int8_t *codes, float *scales, float *sums) {
+static void quantize(const tsr_activations *a, size_t token) {
   const __m256 sign = _mm256_set1_ps(-0.0f);
-  for (size_t g = 0; g < groups; g++, x += TSR_GROUP, codes += TSR_GROUP) {
+  const float *x = a->values + token * a->columns;
+  int8_t *codes = a->codes + token * a->columns;
+  for (size_t g = 0; g < a->groups; g++, x += TSR_GROUP, codes += TSR_GROUP) {
     __m256 v[4], most = _mm256_setzero_ps();
     for (int i = 0; i < 4; i++) {
       v[i] = _mm256_loadu_ps(x + 8 * i);
@@ -43,149 +35,18 @@ static void quantize(const float *x, size_t groups, int8_t *codes, float *scales
     for (int i = 0; i < 4; i++) q[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], factor));
     __m256i total = _mm256_add_epi32(_mm256_add_epi32(q[0], q[1]), _mm256_add_epi32(q[2], q[3]));
     __m128i t = _mm_add_epi32(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
-    t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0x4e));
     t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0xb1));
+    int32_t even = _mm_cvtsi128_si32(t), odd = _mm_extract_epi32(t, 2);
     __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]),
                                        _mm256_packs_epi32(q[2], q[3]));
     bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
     _mm256_storeu_si256((__m256i *)codes, bytes);
-    scales[g] = inverse > 0 ? largest / 127.0f : 0;
-    sums[g] = scales[g] * (float)_mm_cvtsi128_si32(t);
+    size_t at = token * a->groups + g;
+    a->scales[at] = inverse > 0 ? largest / 127.0f : 0;
+    a->sums[at] = a->scales[at] * (float)(even + odd);
+    a->offsets[at] = (uint32_t)(uint16_t)(-8 * even) | (uint32_t)(-8 * odd) << 16;
   }
 }
-
-// Sums pairs of 16-bit lanes to floats.
-INLINE __m256 widen_sum(__m256i sums16) {
-  return _mm256_cvtepi32_ps(_mm256_madd_epi16(sums16, _mm256_set1_epi16(1)));
-}
-
-// One panel times `count` tokens, count a constant 1...4. Codes are 0...15 and |x| <= 127, so the 8
-// products of two a 16-bit lane gathers over a group reach at most 8 * 2 * 15 * 127 = 30480.
-INLINE void int4_tile(const uint8_t *panel, const tsr_activations *x, size_t first, int count,
-                      float *out, bool affine) {
-  const size_t groups = x->groups, plane = plane_bytes(groups);
-  const uint8_t *codes = panel + (affine ? 2 * plane : plane);
-  const __m256i mask = _mm256_set1_epi8(15);
-  __m256 acc[TOKEN_TILE][2];
-  const int8_t *xq[TOKEN_TILE];
-  const float *scales[TOKEN_TILE], *sums[TOKEN_TILE];
-  for (int t = 0; t < count; t++) {
-    acc[t][0] = acc[t][1] = _mm256_setzero_ps();
-    xq[t] = x->codes + (first + t) * x->columns;
-    scales[t] = x->scales + (first + t) * groups;
-    sums[t] = x->sums + (first + t) * groups;
-  }
-  for (size_t g = 0; g < groups; g++, codes += 256) {
-    __m256i s[TOKEN_TILE][2];
-    for (int t = 0; t < count; t++) s[t][0] = s[t][1] = _mm256_setzero_si256();
-    _mm_prefetch((const char *)(codes + 1024), _MM_HINT_T0);
-    _mm_prefetch((const char *)(codes + 1088), _MM_HINT_T0);
-    _mm_prefetch((const char *)(codes + 1152), _MM_HINT_T0);
-    _mm_prefetch((const char *)(codes + 1216), _MM_HINT_T0);
-#pragma clang loop unroll(full)
-    for (int j = 0; j < 4; j++) {
-      __m256i a = load(codes + 64 * j), b = load(codes + 64 * j + 32);
-      __m256i low0 = _mm256_and_si256(a, mask), low1 = _mm256_and_si256(b, mask);
-      __m256i high0 = _mm256_and_si256(_mm256_srli_epi16(a, 4), mask);
-      __m256i high1 = _mm256_and_si256(_mm256_srli_epi16(b, 4), mask);
-      for (int t = 0; t < count; t++) {
-        __m256i even = broadcast4(xq[t] + g * TSR_GROUP + 8 * j);
-        __m256i odd = broadcast4(xq[t] + g * TSR_GROUP + 8 * j + 4);
-        s[t][0] = _mm256_add_epi16(s[t][0], _mm256_maddubs_epi16(low0, even));
-        s[t][1] = _mm256_add_epi16(s[t][1], _mm256_maddubs_epi16(low1, even));
-        s[t][0] = _mm256_add_epi16(s[t][0], _mm256_maddubs_epi16(high0, odd));
-        s[t][1] = _mm256_add_epi16(s[t][1], _mm256_maddubs_epi16(high1, odd));
-      }
-    }
-    for (int half = 0; half < 2; half++) {
-      __m256 scale = halves(panel + g * 32 + half * 16);
-      for (int t = 0; t < count; t++) {
-        __m256 dot = _mm256_mul_ps(widen_sum(s[t][half]), _mm256_set1_ps(scales[t][g]));
-        __m256 sum = _mm256_set1_ps(sums[t][g]);
-        if (affine) {
-          acc[t][half] = _mm256_fmadd_ps(scale, dot, acc[t][half]);
-          acc[t][half] =
-              _mm256_fmadd_ps(halves(panel + plane + g * 32 + half * 16), sum, acc[t][half]);
-        } else {
-          dot = _mm256_fnmadd_ps(_mm256_set1_ps(8), sum, dot);
-          acc[t][half] = _mm256_fmadd_ps(scale, dot, acc[t][half]);
-        }
-      }
-    }
-  }
-  for (int t = 0; t < count; t++) {
-    _mm256_storeu_ps(out + t * TSR_PANEL_ROWS, acc[t][0]);
-    _mm256_storeu_ps(out + t * TSR_PANEL_ROWS + 8, acc[t][1]);
-  }
-}
-
-// One panel of signed bytes. |w| <= 127 and |x| <= 127, so a product of two sums to at most 32258.
-INLINE void int8_tile(const uint8_t *panel, const tsr_activations *x, size_t first, int count,
-                      float *out) {
-  const size_t groups = x->groups;
-  const uint8_t *codes = panel + plane_bytes(groups);
-  const __m256i flip = _mm256_set1_epi8((char)0x80), ones = _mm256_set1_epi16(1);
-  __m256 acc[TOKEN_TILE][2];
-  const int8_t *xq[TOKEN_TILE];
-  const float *scales[TOKEN_TILE];
-  for (int t = 0; t < count; t++) {
-    acc[t][0] = acc[t][1] = _mm256_setzero_ps();
-    xq[t] = x->codes + (first + t) * x->columns;
-    scales[t] = x->scales + (first + t) * groups;
-  }
-  for (size_t g = 0; g < groups; g++, codes += 512) {
-    __m256i s[TOKEN_TILE][2];
-    for (int t = 0; t < count; t++) s[t][0] = s[t][1] = _mm256_setzero_si256();
-#pragma clang loop unroll(full)
-    for (int j = 0; j < 8; j++) {
-      _mm_prefetch((const char *)(codes + 64 * j + 1536), _MM_HINT_T0);
-      __m256i w0 = _mm256_xor_si256(load(codes + 64 * j), flip);
-      __m256i w1 = _mm256_xor_si256(load(codes + 64 * j + 32), flip);
-      __m256i size0 = _mm256_abs_epi8(w0), size1 = _mm256_abs_epi8(w1);
-      for (int t = 0; t < count; t++) {
-        __m256i a = broadcast4(xq[t] + g * TSR_GROUP + 4 * j);
-        __m256i p0 = _mm256_maddubs_epi16(size0, _mm256_sign_epi8(a, w0));
-        __m256i p1 = _mm256_maddubs_epi16(size1, _mm256_sign_epi8(a, w1));
-        s[t][0] = _mm256_add_epi32(s[t][0], _mm256_madd_epi16(p0, ones));
-        s[t][1] = _mm256_add_epi32(s[t][1], _mm256_madd_epi16(p1, ones));
-      }
-    }
-    for (int half = 0; half < 2; half++) {
-      __m256 scale = halves(panel + g * 32 + half * 16);
-      for (int t = 0; t < count; t++) {
-        __m256 dot = _mm256_mul_ps(_mm256_cvtepi32_ps(s[t][half]), _mm256_set1_ps(scales[t][g]));
-        acc[t][half] = _mm256_fmadd_ps(scale, dot, acc[t][half]);
-      }
-    }
-  }
-  for (int t = 0; t < count; t++) {
-    _mm256_storeu_ps(out + t * TSR_PANEL_ROWS, acc[t][0]);
-    _mm256_storeu_ps(out + t * TSR_PANEL_ROWS + 8, acc[t][1]);
-  }
-}
-
-// Cuts `tokens` into tiles of nearly equal size, at most 4, each with a constant count.
-#define PANEL(NAME, TILE)                                                                        \
-  static void NAME(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens, \
-                   float *out) {                                                                \
-    size_t tiles = (tokens + TOKEN_TILE - 1) / TOKEN_TILE;                                       \
-    for (size_t i = 0; i < tiles; i++) {                                                         \
-      size_t begin = tokens * i / tiles, end = tokens * (i + 1) / tiles;                         \
-      float *o = out + begin * TSR_PANEL_ROWS;                                                   \
-      switch (end - begin) {                                                                     \
-        case 1: TILE(1); break;                                                                  \
-        case 2: TILE(2); break;                                                                  \
-        case 3: TILE(3); break;                                                                  \
-        default: TILE(4); break;                                                                 \
-      }                                                                                          \
-    }                                                                                            \
-  }
-#define INT8_TILE(N) int8_tile(panel, x, first + begin, N, o)
-#define INT4_TILE(N) int4_tile(panel, x, first + begin, N, o, false)
-#define INT4_AFFINE_TILE(N) int4_tile(panel, x, first + begin, N, o, true)
-PANEL(panel_int8, INT8_TILE)
-PANEL(panel_int4, INT4_TILE)
-PANEL(panel_int4_affine, INT4_AFFINE_TILE)
 
 INLINE float sum8(__m256 v) {
   __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -308,7 +169,7 @@ const tsr_kernels *tsr_kernels_avx2(void) {
   static const tsr_kernels table = {
       .name = "avx2",
       .quantize = quantize,
-      .panel = {panel_int8, panel_int4, panel_int4_affine},
+      .panel = {tsr_avx2_int8, tsr_avx2_int4, tsr_avx2_int4_affine},
       .dot_f32 = dot_f32,
       .dot_f16 = dot_f16,
       .add_scaled = add_scaled,

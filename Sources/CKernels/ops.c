@@ -47,11 +47,6 @@ void tsr_embed(const tsr_matrix *matrix, const int32_t *ids, size_t count, float
 
 // Norm, activation, quantization -----------------------------------------------------------------
 
-static void finish_row(const tsr_compute *c, const tsr_activations *a, size_t token) {
-  c->kernels->quantize(a->values + token * a->columns, a->groups, a->codes + token * a->columns,
-                       a->scales + token * a->groups, a->sums + token * a->groups);
-}
-
 typedef struct {
   const tsr_compute *compute;
   const float *x, *up, *weight;
@@ -72,7 +67,7 @@ static void norm_row(void *context, size_t token, size_t worker) {
   float *y = job->out->values + token * job->out->columns;
   float factor = 1.0f / sqrtf(mean_square(job->compute->kernels, x, job->columns) + job->eps);
   for (size_t i = 0; i < job->columns; i++) y[i] = x[i] * factor * job->weight[i];
-  finish_row(job->compute, job->out, token);
+  job->compute->kernels->quantize(job->out, token);
 }
 
 void tsr_rms_norm(const tsr_compute *compute, const float *x, const int32_t *rows, size_t tokens,
@@ -84,7 +79,7 @@ void tsr_rms_norm(const tsr_compute *compute, const float *x, const int32_t *row
 static void quantize_row(void *context, size_t token, size_t worker) {
   (void)worker;
   const row_job *job = context;
-  finish_row(job->compute, job->out, token);
+  job->compute->kernels->quantize(job->out, token);
 }
 
 void tsr_quantize(const tsr_compute *compute, const tsr_activations *a, size_t tokens) {
@@ -98,7 +93,7 @@ static void swiglu_row(void *context, size_t token, size_t worker) {
   const tsr_activations *out = job->out;
   job->compute->kernels->swiglu(job->x + token * job->stride, job->up + token * job->stride,
                                 out->values + token * out->columns, job->columns);
-  finish_row(job->compute, out, token);
+  job->compute->kernels->quantize(out, token);
 }
 
 void tsr_swiglu(const tsr_compute *compute, const float *gate, const float *up, size_t stride,

@@ -19,20 +19,24 @@ uint16_t tsr_float_to_half(float value) {
   return bits;
 }
 
-static void quantize(const float *x, size_t groups, int8_t *codes, float *scales, float *sums) {
-  for (size_t g = 0; g < groups; g++, x += TSR_GROUP, codes += TSR_GROUP) {
+static void quantize(const tsr_activations *a, size_t token) {
+  const float *x = a->values + token * a->columns;
+  int8_t *codes = a->codes + token * a->columns;
+  for (size_t g = 0; g < a->groups; g++, x += TSR_GROUP, codes += TSR_GROUP) {
     float largest = 0;
     for (size_t i = 0; i < TSR_GROUP; i++) largest = fmaxf(largest, fabsf(x[i]));
     float inverse = largest > 0 ? 127.0f / largest : 0;
     if (!(inverse <= 3.0e38f)) inverse = 0;  // a denormal group is zero, an infinite one too
-    int32_t sum = 0;
+    int32_t sums[2] = {0, 0};
     for (size_t i = 0; i < TSR_GROUP; i++) {
       int32_t code = (int32_t)rintf(x[i] * inverse);  // |code| <= 127, to nearest even
       codes[i] = (int8_t)code;
-      sum += code;
+      sums[i % 4 / 2] += code;
     }
-    scales[g] = inverse > 0 ? largest / 127.0f : 0;
-    sums[g] = scales[g] * (float)sum;
+    size_t at = token * a->groups + g;
+    a->scales[at] = inverse > 0 ? largest / 127.0f : 0;
+    a->sums[at] = a->scales[at] * (float)(sums[0] + sums[1]);
+    a->offsets[at] = (uint32_t)(uint16_t)(-8 * sums[0]) | (uint32_t)(-8 * sums[1]) << 16;
   }
 }
 

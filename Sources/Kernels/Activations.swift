@@ -11,6 +11,7 @@ internal import CKernels
     let codes: Buffer<Int8>
     let scales: Buffer<Float>
     let sums: Buffer<Float>
+    let offsets: Buffer<UInt32>
 
     public init(tokenCapacity: Int, columns: Int) {
         precondition(tokenCapacity > 0 && columns > 0, "\(tokenCapacity) x \(columns)")
@@ -22,15 +23,17 @@ internal import CKernels
         codes = Buffer(count: tokenCapacity * paddedColumns)
         scales = Buffer(count: tokenCapacity * groups)
         sums = Buffer(count: tokenCapacity * groups)
+        offsets = Buffer(count: tokenCapacity * groups)
     }
 
     /// Bytes held.
-    public var byteCount: Int { values.count * 5 + (scales.count + sums.count) * 4 }
+    public var byteCount: Int { values.count * 5 + scales.count * 12 }
 
     var raw: tsr_activations {
         unsafe tsr_activations(
             values: values.pointer, codes: codes.pointer, scales: scales.pointer,
-            sums: sums.pointer, columns: paddedColumns, groups: paddedColumns / 32)
+            sums: sums.pointer, offsets: offsets.pointer, columns: paddedColumns,
+            groups: paddedColumns / 32)
     }
 
     func check(tokens: Int) {

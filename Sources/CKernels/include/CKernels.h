@@ -28,6 +28,9 @@ typedef struct {
   int8_t *codes;   // [tokens, columns]
   float *scales;   // [tokens, groups]
   float *sums;     // [tokens, groups]: scale * sum of codes
+  // [tokens, groups]: two int16, -8 * sum of codes at columns 0 and 1 (modulo 4), then 2 and 3: what
+  // a 4-bit matrix's stored offset of 8 adds too much. At most 8 * 16 * 127 = 16256 in size.
+  uint32_t *offsets;
   size_t columns;  // padded
   size_t groups;   // columns / 32
 } tsr_activations;
@@ -49,8 +52,8 @@ typedef void (*tsr_panel_kernel)(const uint8_t *panel, const tsr_activations *x,
 // Inner kernels of one instruction set. None allocates; none can fail.
 typedef struct {
   const char *name;
-  // Codes, scales and sums of `groups` groups of 32 values.
-  void (*quantize)(const float *x, size_t groups, int8_t *codes, float *scales, float *sums);
+  // Codes, scales, sums and offsets of the values of one token.
+  void (*quantize)(const tsr_activations *a, size_t token);
   tsr_panel_kernel _Nonnull panel[3];  // int8, int4, int4 affine
   float (*dot_f32)(const float *a, const float *b, size_t count);
   float (*dot_f16)(const uint16_t *a, const float *b, size_t count);
