@@ -49,7 +49,7 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
             else { throw .unknownISA(wanted, available: Self.availableISAs) }
             unsafe choice = found
         }
-        let count = threads ?? tsr_usable_threads()
+        let count = threads ?? Self.usableThreads
         guard count > 0, let pool = unsafe tsr_pool_create(count) else { throw .noThreads(count) }
         self.isa = unsafe Self.name(of: choice)
         self.threads = unsafe tsr_pool_threads(pool)
@@ -60,6 +60,9 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
     }
 
     deinit { unsafe tsr_pool_destroy(raw.pool) }
+
+    /// Processors this process may use: its affinity mask, cut to its control group's quota.
+    public static var usableThreads: Int { tsr_usable_threads() }
 
     /// Names of the tables this processor can run, fastest first.
     public static var availableISAs: [String] { unsafe tables().map { unsafe name(of: $0) } }

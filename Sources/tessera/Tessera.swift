@@ -1,4 +1,4 @@
-import ArgumentParser
+internal import ArgumentParser
 
 @main
 struct Tessera: AsyncParsableCommand {
@@ -6,5 +6,7 @@ struct Tessera: AsyncParsableCommand {
         commandName: "tessera",
         abstract: "Runs 8B language models on Linux machines that are too small for them.",
         version: "0.1.0",
-        subcommands: [])
+        subcommands: [
+            QuantizeCommand.self
+        ])
 }

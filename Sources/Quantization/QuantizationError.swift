@@ -1,0 +1,23 @@
+/// Why a model could not be quantized.
+public enum QuantizationError: Error, Equatable, CustomStringConvertible {
+    /// A weight is infinite or not a number.
+    case notFinite(tensor: String, row: Int, column: Int)
+    /// A group's values are too large for a half-precision scale.
+    case outOfRange(tensor: String, row: Int)
+    /// An override that names no tensor, or no encoding, or one its tensor cannot have.
+    case badOverride(String, reason: String)
+    case cancelled
+
+    public var description: String {
+        switch self {
+        case .notFinite(let tensor, let row, let column):
+            "tensor '\(tensor)' holds a value that is not finite at row \(row), column \(column); "
+                + "the model is damaged"
+        case .outOfRange(let tensor, let row):
+            "tensor '\(tensor)', row \(row): values beyond half precision; "
+                + "keep it with --tensor '\(tensor)=f32'"
+        case .badOverride(let text, let reason): "--tensor '\(text)': \(reason)"
+        case .cancelled: "cancelled"
+        }
+    }
+}

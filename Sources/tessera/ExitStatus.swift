@@ -1,0 +1,99 @@
+internal import ArgumentParser
+internal import Decoding
+internal import Glibc
+internal import Import
+internal import Kernels
+internal import Quantization
+internal import Tokenization
+internal import Transformer
+internal import WeightFile
+
+/// Exit statuses, those of sysexits.h where one fits.
+enum ExitStatus: Int32 {
+    case failure = 1
+    case usage = 64
+    case badData = 65
+    case noInput = 66
+    case internalError = 70
+    case cannotCreate = 73
+    case ioError = 74
+    case interrupted = 130
+    case terminated = 143
+}
+
+/// An error of the command line itself.
+struct CommandError: Error, CustomStringConvertible {
+    var status: ExitStatus
+    var description: String
+
+    init(_ status: ExitStatus, _ description: String) {
+        self.status = status
+        self.description = description
+    }
+}
+
+/// Runs `body`; an error becomes one line on stderr and the exit status that fits it.
+func reportingErrors(_ body: () async throws -> Void) async throws {
+    do {
+        try await body()
+    } catch let code as ExitCode {
+        throw code
+    } catch let error as ValidationError {
+        throw error
+    } catch {
+        Terminal.note("tessera: \(error)")
+        throw ExitCode(status(of: error).rawValue)
+    }
+}
+
+private func status(of error: any Error) -> ExitStatus {
+    switch error {
+    case let error as CommandError: error.status
+    case let error as WeightFileError:
+        switch error {
+        case .invalid, .sizeChanged: .badData
+        case .notAFile: .noInput
+        case .system(.open, _, _): .noInput
+        case .system(.create, _, _): .cannotCreate
+        case .system: .ioError
+        case .unwritable, .wrongLength: .badData
+        }
+    case let error as ImportError:
+        switch error {
+        case .notFound: .noInput
+        case .unreadable: .ioError
+        case .unknownSynthetic: .usage
+        default: .badData
+        }
+    case let error as QuantizationError:
+        switch error {
+        case .badOverride: .usage
+        case .cancelled: Interruption.status
+        default: .badData
+        }
+    case is KernelError, is TransformerError: .usage
+    default: .failure
+    }
+}
+
+/// First SIGINT or SIGTERM: asks the running command to stop at its next safe point. A second one
+/// ends the program at once.
+enum Interruption {
+    nonisolated(unsafe) private static var signalNumber: sig_atomic_t = 0
+
+    static func install() {
+        for number in [SIGINT, SIGTERM] {
+            signal(number) { number in
+                if unsafe Interruption.signalNumber != 0 { _exit(128 + number) }
+                unsafe Interruption.signalNumber = number
+            }
+        }
+        signal(SIGPIPE, SIG_IGN)
+    }
+
+    static var isRequested: Bool { unsafe signalNumber != 0 }
+
+    static var status: ExitStatus {
+        unsafe signalNumber == SIGTERM ? .terminated : .interrupted
+    }
+}

@@ -1,0 +1,120 @@
+internal import Glibc
+
+/// What the program says beside its result: everything here goes to stderr.
+enum Terminal {
+    static let errorIsTTY = isatty(STDERR_FILENO) == 1
+    static let outputIsTTY = isatty(STDOUT_FILENO) == 1
+
+    /// Whether escape sequences may be written to a stream that is (or is not) a terminal.
+    static func usesColor(isTTY: Bool) -> Bool {
+        guard isTTY, environment("TERM") != "dumb" else { return false }
+        return (environment("NO_COLOR") ?? "").isEmpty
+    }
+
+    static func environment(_ name: String) -> String? {
+        guard let value = unsafe getenv(name) else { return nil }
+        return unsafe String(cString: value)
+    }
+
+    /// Writes a line to stderr.
+    static func note(_ text: String) { write(text + "\n", to: STDERR_FILENO) }
+
+    /// Writes all of `text`; a reader that went away ends the program quietly.
+    static func write(_ text: String, to descriptor: Int32 = STDOUT_FILENO) {
+        var bytes = ArraySlice(text.utf8)
+        while !bytes.isEmpty {
+            let written = unsafe bytes.withUnsafeBytes {
+                unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
+            }
+            if written < 0 {
+                if errno == EINTR { continue }
+                // The reader went away, or the disk is full: nothing more can be said here.
+                exit(errno == EPIPE ? 0 : ExitStatus.ioError.rawValue)
+            }
+            bytes = bytes.dropFirst(written)
+        }
+    }
+
+    /// Columns of the terminal on stderr.
+    static var width: Int {
+        var size = winsize()
+        guard unsafe ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else {
+            return 80
+        }
+        return Int(size.ws_col)
+    }
+}
+
+/// A progress bar on a terminal, or a line every few seconds elsewhere.
+struct ProgressReport {
+    private let title: String
+    private let start = Clock.now
+    private var last = Clock.now
+    private let isTTY = Terminal.errorIsTTY
+
+    init(_ title: String) { self.title = title }
+
+    /// - Parameter rate: What to say of the speed, from the seconds gone.
+    mutating func update(done: Int, total: Int, rate: (Double) -> String = { _ in "" }) {
+        let now = Clock.now
+        guard now - last >= (isTTY ? 0.1 : 5) || (isTTY && done == total) else { return }
+        last = now
+        let fraction = Double(done) / Double(max(1, total))
+        let elapsed = now - start
+        let left = fraction > 0 ? elapsed / fraction - elapsed : 0
+        let status = " \(Int(fraction * 100))% \(rate(elapsed)) \(Format.seconds(left)) left"
+        guard isTTY else { return Terminal.note("\(title):\(status)") }
+        let room = max(0, min(40, Terminal.width - title.utf8.count - status.utf8.count - 4))
+        let filled = Int(Double(room) * fraction)
+        let bar =
+            String(repeating: "#", count: filled) + String(repeating: ".", count: room - filled)
+        Terminal.write("\r\u{1b}[K\(title) [\(bar)]\(status)", to: STDERR_FILENO)
+        if done == total { finish() }
+    }
+
+    /// Removes the bar.
+    func finish() {
+        if isTTY { Terminal.write("\r\u{1b}[K", to: STDERR_FILENO) }
+    }
+}
+
+/// Seconds of a clock that never jumps.
+enum Clock {
+    static var now: Double {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+    }
+}
+
+/// Numbers for people.
+enum Format {
+    /// E.g. `4.21 GB`, powers of ten.
+    static func bytes(_ count: Int) -> String {
+        let units = ["B", "kB", "MB", "GB", "TB"]
+        var (value, unit) = (Double(count), 0)
+        while value >= 999.5, unit < units.count - 1 { (value, unit) = (value / 1000, unit + 1) }
+        return unit == 0
+            ? "\(count) B" : "\(fixed(value, value < 10 ? 2 : value < 100 ? 1 : 0)) \(units[unit])"
+    }
+
+    static func fixed(_ value: Double, _ digits: Int) -> String {
+        guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
+        var scale = 1.0
+        for _ in 0..<digits { scale *= 10 }
+        let scaled = (abs(value) * scale).rounded()
+        let sign = value < 0 && scaled > 0 ? "-" : ""
+        let (whole, fraction) = Int(scaled).quotientAndRemainder(dividingBy: Int(scale))
+        guard digits > 0 else { return "\(sign)\(whole)" }
+        let tail = String(fraction)
+        return "\(sign)\(whole)." + String(repeating: "0", count: digits - tail.count) + tail
+    }
+
+    static func seconds(_ value: Double) -> String {
+        if value < 1 { return "\(fixed(value * 1000, 0)) ms" }
+        if value < 60 { return "\(fixed(value, 1)) s" }
+        let whole = Int(value.rounded())
+        let seconds = whole % 60 < 10 ? "0\(whole % 60)" : "\(whole % 60)"
+        return "\(whole / 60):\(seconds) min"
+    }
+}
