@@ -122,6 +122,19 @@ extension RawSpan {
         unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self)
     }
 
+    /// Four words, for one bounds check.
+    @inline(__always)
+    func stripe(at offset: Int) -> (UInt64, UInt64, UInt64, UInt64) {
+        precondition(offset >= 0 && byteCount - offset >= 32, "stripe at \(offset) of \(byteCount)")
+        // Safe: the 32 bytes from `offset` were checked just above.
+        return unsafe (
+            unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt64.self),
+            unsafeLoadUnaligned(fromUncheckedByteOffset: offset + 8, as: UInt64.self),
+            unsafeLoadUnaligned(fromUncheckedByteOffset: offset + 16, as: UInt64.self),
+            unsafeLoadUnaligned(fromUncheckedByteOffset: offset + 24, as: UInt64.self)
+        )
+    }
+
     /// `count` values in one copy.
     /// - Precondition: they lie inside; every bit pattern of `Element` is a value.
     func array<Element: BitwiseCopyable>(

@@ -17,10 +17,9 @@ public enum XXH64 {
             var (a, b) = (seed &+ prime1 &+ prime2, seed &+ prime2)
             var (c, d) = (seed, seed &- prime1)
             while count - offset >= 32 {
-                a = round(a, bytes.u64(at: offset))
-                b = round(b, bytes.u64(at: offset + 8))
-                c = round(c, bytes.u64(at: offset + 16))
-                d = round(d, bytes.u64(at: offset + 24))
+                let words = bytes.stripe(at: offset)
+                (a, b) = (round(a, words.0), round(b, words.1))
+                (c, d) = (round(c, words.2), round(d, words.3))
                 offset += 32
             }
             hash = rotate(a, 1) &+ rotate(b, 7) &+ rotate(c, 12) &+ rotate(d, 18)

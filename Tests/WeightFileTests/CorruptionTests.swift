@@ -134,3 +134,48 @@ private final class Scratch {
         #expect(sum >= 0)
     }
 }
+
+struct ValueTests {
+    /// Every place where a number may stand is looked at: first and last panels, planes and tails.
+    @Test(arguments: TensorEncoding.allCases)
+    func everyBadValueIsFoundWhereItStands(encoding: TensorEncoding) throws {
+        var model = TinyModel(encoding: encoding)
+        model.tensors.append(
+            TensorSpec(name: "more", rows: 35, columns: 45, encoding: encoding))
+        let file = FileBytes(try model.fileBytes())
+        let last = file.tensorCount - 1
+        let size = Int(file.u64(file.record(last) + 56))
+        let plane = (2 * 32 + 63) / 64 * 64
+        let panel = TensorRecord.panelBytes(encoding: encoding, columns: 45)
+        let scratch = try Scratch()
+        var found = 0
+        let step = encoding == .f32 ? 4 : encoding == .int8 ? 1 : 2
+        for offset in stride(from: 0, to: size, by: step * (size > 6000 ? 7 : 3)) {
+            var damaged = file
+            let isNumber: Bool
+            switch encoding {
+            case .f32:
+                damaged.set(file.tensor(last) + offset, f32: -.infinity)
+                isNumber = true
+            case .f16:
+                damaged.set(file.tensor(last) + offset, bytes: [0x01, 0xFE])
+                isNumber = true
+            case .int8 where offset % panel >= plane:
+                damaged.bytes[file.tensor(last) + offset] = 0
+                isNumber = true
+            case .int8 where offset % 2 == 1: continue
+            case .int8, .int4, .int4Affine:
+                damaged.set(file.tensor(last) + offset, bytes: [0x00, 0x7C])
+                isNumber = offset % panel < (encoding == .int4Affine ? 2 : 1) * plane
+            }
+            damaged.sealTensor(last)
+            let violation = try scratch.failure(of: damaged.bytes)?.violation
+            #expect(
+                (violation?.rule == .values) == isNumber,
+                "byte \(offset): \(String(describing: violation))")
+            if let violation { #expect(violation.offset == file.tensor(last) + offset) }
+            found += isNumber ? 1 : 0
+        }
+        #expect(found > 10)
+    }
+}
