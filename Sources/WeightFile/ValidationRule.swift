@@ -81,6 +81,17 @@ public enum ValidationRule: Int, Sendable, CaseIterable {
     }
 }
 
+extension String {
+    /// The text with control characters replaced: what a file says must not steer a terminal.
+    package var printable: String {
+        let isControl = { (scalar: Unicode.Scalar) in
+            scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value)
+        }
+        guard unicodeScalars.contains(where: isControl) else { return self }
+        return String(UnicodeScalarView(unicodeScalars.map { isControl($0) ? "\u{FFFD}" : $0 }))
+    }
+}
+
 /// One broken rule: where it was seen and what was found there.
 public struct Violation: Error, Equatable, Sendable {
     public var rule: ValidationRule

@@ -79,7 +79,7 @@ public enum WeightFileError: Error, Equatable, CustomStringConvertible {
 
 extension Violation: CustomStringConvertible {
     public var description: String {
-        let place = tensor.map { "tensor \($0), byte \(offset)" } ?? "byte \(offset)"
+        let place = tensor.map { "tensor \($0.printable), byte \(offset)" } ?? "byte \(offset)"
         return "\(place): \(rule.summary): found \(found), expected \(expected) "
             + "(rule \(rule.rawValue), \(rule))"
     }

@@ -1,0 +1,234 @@
+internal import ArgumentParser
+internal import WeightFile
+
+struct InspectCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inspect",
+        abstract: "Shows what a .tsr weight file holds.",
+        discussion: """
+            Opening checks everything but the weights themselves; `tessera verify` checks those.
+
+            Examples:
+              tessera inspect model.tsr
+              tessera inspect model.tsr --json --tensors
+            """)
+
+    @Argument(help: "The .tsr file.")
+    var file: String
+
+    @Flag(help: "List every tensor.")
+    var tensors = false
+
+    @Flag(help: "Print a JSON object.")
+    var json = false
+
+    func run() async throws {
+        try await reportingErrors {
+            let summary = FileSummary(try WeightFile(path: file))
+            Terminal.write(
+                json ? summary.json(tensors: tensors).text + "\n" : summary.text(tensors: tensors))
+        }
+    }
+}
+
+/// What `inspect` says of a file.
+struct FileSummary {
+    private let file: WeightFile
+    private let config: ModelConfig
+
+    init(_ file: WeightFile) {
+        self.file = file
+        config = file.config
+    }
+
+    /// Tensors that share an encoding.
+    private struct Share {
+        var encoding: TensorEncoding
+        var tensors = 0
+        var weights = 0
+        var bytes = 0
+        var bitsPerWeight: Double { Double(bytes) * 8 / Double(max(1, weights)) }
+    }
+
+    /// One entry per encoding in use, and all of them together.
+    private var shares: (parts: [Share], bytes: Int, weights: Int) {
+        var parts = TensorEncoding.allCases.map { Share(encoding: $0) }
+        for tensor in file.tensors {
+            guard let index = parts.firstIndex(where: { $0.encoding == tensor.encoding }) else {
+                continue
+            }
+            parts[index].tensors += 1
+            parts[index].weights += tensor.rows * tensor.columns
+            parts[index].bytes += tensor.byteCount
+        }
+        parts.removeAll { $0.tensors == 0 }
+        return (parts, parts.reduce(0) { $0 + $1.bytes }, parts.reduce(0) { $0 + $1.weights })
+    }
+
+    private var identity: String {
+        let digits = String(file.identity, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+
+    // MARK: Text
+
+    /// Lines for people.
+    func text(tensors listed: Bool) -> String {
+        let (parts, bytes, weights) = shares
+        let bits = Format.fixed(Double(bytes) * 8 / Double(max(1, weights)), 2)
+        var lines = [
+            "\(config.name.isEmpty ? file.path : config.name) (\(config.modelType))",
+            "  source      \(file.source)",
+            "  file        \(Format.bytes(file.fileBytes)), identity \(identity)",
+            "  weights     \(Format.fixed(Double(weights) / 1e6, 1)) million, \(bits) bits each",
+            "  shape       \(config.layerCount) layers, hidden \(config.hiddenSize), "
+                + "intermediate \(config.intermediateSize), vocabulary \(config.vocabularySize)",
+            "  attention   \(config.headCount) heads, \(config.kvHeadCount) key/value heads, "
+                + "head \(config.headDim)" + attentionNotes,
+            "  positions   \(config.maxPositions)" + ropeNotes,
+            "  tokenizer   " + tokenizerText,
+            "  template    " + (file.chatTemplate.map { "\($0.utf8.count) bytes" } ?? "none"),
+        ]
+        if let block = config.blockDecoding {
+            lines.append(
+                "  blocks      of \(block.blockSize), mask token \(block.maskToken)"
+                    + (block.shiftedLogits ? ", shifted logits" : "")
+                    + (block.bidirectionalCommit ? ", bidirectional commit" : ""))
+        }
+        for part in parts {
+            lines.append(
+                "  \(padded("\(part.encoding)", 10))  \(part.tensors) tensors, "
+                    + "\(Format.bytes(part.bytes)), \(Format.fixed(part.bitsPerWeight, 2)) bits")
+        }
+        if listed { lines += tensorLines }
+        return lines.map { $0.printable + "\n" }.joined()
+    }
+
+    private var attentionNotes: String {
+        (config.queryKeyNorm ? ", query/key norms" : "")
+            + (config.attentionBias ? ", biases" : "")
+            + (config.tieWordEmbeddings ? ", tied embeddings" : "")
+    }
+
+    private var ropeNotes: String {
+        let slowest = config.ropeInverseFrequencies.last ?? 0
+        let scaling = config.queryScaling.map { ", query scaling beta \($0.beta)" } ?? ""
+        return ", rotary frequencies 1 to \(slowest)" + scaling
+    }
+
+    private var tokenizerText: String {
+        let tables = file.tokenizer
+        guard !tables.tokens.isEmpty else { return "none" }
+        let end = tables.eosTokens.map(String.init).joined(separator: ", ")
+        return "\(tables.tokens.count) tokens, \(tables.merges.count) merges, "
+            + "\(tables.preTokenizer), end of sequence: \(end.isEmpty ? "none" : end)"
+    }
+
+    private var tensorLines: [String] {
+        let width = file.tensors.map(\.name.count).max() ?? 0
+        return file.tensors.map {
+            "  \(padded($0.name, width))  \(padded("\($0.rows) x \($0.columns)", 16))  "
+                + "\(padded("\($0.encoding)", 10))  \(Format.bytes($0.byteCount)) at \($0.offset)"
+        }
+    }
+
+    private func padded(_ text: String, _ width: Int) -> String {
+        text + String(repeating: " ", count: max(0, width - text.count))
+    }
+
+    // MARK: JSON
+
+    /// An object for programs; sizes in bytes.
+    func json(tensors listed: Bool) -> JSONOutput {
+        let (parts, bytes, weights) = shares
+        var members: [(String, JSONOutput)] = [
+            ("schema_version", 1), ("path", .string(file.path)),
+            ("file_bytes", .int(file.fileBytes)), ("metadata_bytes", .int(file.metadataBytes)),
+            ("identity", .string(identity)), ("source", .string(file.source)),
+            ("weights", .int(weights)), ("tensor_bytes", .int(bytes)),
+            ("bits_per_weight", .number(Double(bytes) * 8 / Double(max(1, weights)))),
+            ("config", configJSON), ("tokenizer", tokenizerJSON),
+            ("chat_template", file.chatTemplate.map(JSONOutput.string) ?? .null),
+            ("tensor_count", .int(file.tensors.count)),
+            (
+                "encodings",
+                .array(
+                    parts.map {
+                        .object([
+                            ("encoding", .string("\($0.encoding)")), ("tensors", .int($0.tensors)),
+                            ("weights", .int($0.weights)), ("bytes", .int($0.bytes)),
+                            ("bits_per_weight", .number($0.bitsPerWeight)),
+                        ])
+                    })
+            ),
+        ]
+        if listed { members.append(("tensors", .array(file.tensors.map(tensorJSON)))) }
+        return .object(members)
+    }
+
+    private func tensorJSON(_ tensor: TensorRecord) -> JSONOutput {
+        .object([
+            ("name", .string(tensor.name)), ("rows", .int(tensor.rows)),
+            ("columns", .int(tensor.columns)), ("encoding", .string("\(tensor.encoding)")),
+            ("storage", .string("\(tensor.storage)")), ("offset", .int(tensor.offset)),
+            ("bytes", .int(tensor.byteCount)), ("tile_rows", .int(tensor.tileRows)),
+            ("tiles", .int(tensor.tileCount)),
+        ])
+    }
+
+    private var configJSON: JSONOutput {
+        .object([
+            ("name", .string(config.name)), ("model_type", .string(config.modelType)),
+            ("hidden_size", .int(config.hiddenSize)),
+            ("intermediate_size", .int(config.intermediateSize)),
+            ("layer_count", .int(config.layerCount)), ("head_count", .int(config.headCount)),
+            ("kv_head_count", .int(config.kvHeadCount)), ("head_dim", .int(config.headDim)),
+            ("vocabulary_size", .int(config.vocabularySize)),
+            ("max_positions", .int(config.maxPositions)),
+            ("rms_norm_eps", .number(Double(config.rmsNormEps))),
+            (
+                "rope_inverse_frequencies",
+                .array(config.ropeInverseFrequencies.map(JSONOutput.number))
+            ),
+            ("rope_attention_factor", .number(Double(config.ropeAttentionFactor))),
+            ("query_scaling", config.queryScaling.map(queryScalingJSON) ?? .null),
+            ("attention_bias", .bool(config.attentionBias)),
+            ("query_key_norm", .bool(config.queryKeyNorm)),
+            ("tie_word_embeddings", .bool(config.tieWordEmbeddings)),
+            ("block_decoding", config.blockDecoding.map(blockDecodingJSON) ?? .null),
+            ("temperature", .number(Double(config.sampling.temperature))),
+            ("top_k", .int(config.sampling.topK)),
+            ("top_p", .number(Double(config.sampling.topP))),
+        ])
+    }
+
+    private func queryScalingJSON(_ scaling: ModelConfig.QueryScaling) -> JSONOutput {
+        .object([
+            ("beta", .number(Double(scaling.beta))),
+            ("original_max_positions", .int(scaling.originalMaxPositions)),
+        ])
+    }
+
+    private func blockDecodingJSON(_ block: ModelConfig.BlockDecoding) -> JSONOutput {
+        .object([
+            ("mask_token", .int(block.maskToken)), ("block_size", .int(block.blockSize)),
+            ("shifted_logits", .bool(block.shiftedLogits)),
+            ("bidirectional_commit", .bool(block.bidirectionalCommit)),
+            ("confidence_threshold", .number(Double(block.confidenceThreshold))),
+        ])
+    }
+
+    private var tokenizerJSON: JSONOutput {
+        let tables = file.tokenizer
+        func id(_ token: Int?) -> JSONOutput { token.map(JSONOutput.int) ?? .null }
+        return .object([
+            ("tokens", .int(tables.tokens.count)), ("merges", .int(tables.merges.count)),
+            ("pre_tokenizer", .string("\(tables.preTokenizer)")),
+            ("pattern", .string(tables.pattern)), ("ignore_merges", .bool(tables.ignoreMerges)),
+            ("normalizes_nfc", .bool(tables.normalizesNFC)), ("adds_bos", .bool(tables.addsBOS)),
+            ("bos_token", id(tables.bosToken)), ("pad_token", id(tables.padToken)),
+            ("unknown_token", id(tables.unknownToken)),
+            ("eos_tokens", .array(tables.eosTokens.map(JSONOutput.int))),
+        ])
+    }
+}

@@ -1,0 +1,79 @@
+import Foundation
+import Testing
+
+/// `tessera inspect` and `tessera verify` as a user runs them.
+struct CommandTests {
+    @Test func inspectPrintsWhatTheFileHolds() throws {
+        let result = try tessera("inspect", golden("int8-everything"), "--json", "--tensors")
+        #expect(result.status == 0)
+        let object = try #require(
+            JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any])
+        let config = try #require(object["config"] as? [String: Any])
+        #expect(config["hidden_size"] as? Int == 8)
+        #expect((config["block_decoding"] as? [String: Any])?["mask_token"] as? Int == 5)
+        let tensors = try #require(object["tensors"] as? [[String: Any]])
+        #expect(tensors.count == 17)
+        #expect(tensors.first?["bytes"] as? Int == 576)
+        #expect(object["tensor_bytes"] as? Int == 5424)
+        let bits = try #require(object["bits_per_weight"] as? Double)
+        #expect(abs(bits - 5424 * 8 / 732) < 1e-9)
+        let text = try tessera("inspect", golden("int4"), "--tensors")
+        #expect(text.output.contains("model.norm.weight"))
+        #expect(text.output.contains("1 layers, hidden 8, intermediate 12, vocabulary 6"))
+    }
+
+    @Test func namesCannotSteerATerminal() throws {
+        let folder = try TemporaryFolder()
+        var model = TinyModel()
+        model.config.name = "evil\u{1B}[2J"
+        try model.write(to: folder.file("model.tsr"))
+        let result = try tessera("inspect", folder.file("model.tsr"))
+        #expect(result.status == 0)
+        #expect(result.output.contains("evil\u{FFFD}[2J"))
+    }
+
+    @Test func verifyTellsWholeDamagedAndMissingApart() throws {
+        let whole = try tessera("verify", golden("f32-two-tiles"))
+        #expect(whole.status == 0)
+        #expect(whole.output.contains("whole; 11 tensors, 12 checksums"))
+        let url = SecondReader.formats
+            .appendingPathComponent("golden-errors/tileChecksum-flipped-bit.tsr")
+        let damaged = try tessera("verify", url.path, "--json")
+        #expect(damaged.status == 65)
+        #expect(damaged.errors.contains("self_attn.k_proj.weight"))
+        let object = try #require(
+            JSONSerialization.jsonObject(with: Data(damaged.output.utf8)) as? [String: Any])
+        #expect(object["valid"] as? Bool == false)
+        #expect(object["rule"] as? String == "tileChecksum")
+        let missing = try tessera("verify", "/nonexistent.tsr")
+        #expect(missing.status == 66)
+        #expect(
+            missing.errors == "tessera: /nonexistent.tsr: cannot open: No such file or directory\n")
+    }
+
+    private func golden(_ name: String) -> String {
+        SecondReader.formats.appendingPathComponent("golden/\(name).tsr").path
+    }
+
+    /// Runs the program that was built beside the tests.
+    private func tessera(
+        _ arguments: String...
+    ) throws -> (status: Int32, output: String, errors: String) {
+        let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: tests)
+            .deletingLastPathComponent().appendingPathComponent("tessera")
+        process.arguments = arguments
+        let (output, errors) = (Pipe(), Pipe())
+        process.standardOutput = output
+        process.standardError = errors
+        try process.run()
+        let text = output.fileHandleForReading.readDataToEndOfFile()
+        let complaint = errors.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return (
+            process.terminationStatus, String(decoding: text, as: UTF8.self),
+            String(decoding: complaint, as: UTF8.self)
+        )
+    }
+}
