@@ -2,7 +2,9 @@ internal import WeightFile
 
 extension GGUFFile {
     /// The byte-level BPE tokenizer in this file's metadata.
-    func tokenizerTables(vocabularySize: Int) throws(ImportError) -> TokenizerTables {
+    ///
+    /// - Parameter vocabularySize: Rows of the embedding; nil: as many as there are tokens.
+    func tokenizerTables(vocabularySize: Int?) throws(ImportError) -> TokenizerTables {
         let model = string("tokenizer.ggml.model") ?? ""
         guard model == "gpt2" else {
             throw .unsupported(
@@ -15,6 +17,7 @@ extension GGUFFile {
         guard case .strings(let merges) = metadata["tokenizer.ggml.merges"] else {
             throw .missingSetting(path: file.path, name: "tokenizer.ggml.merges")
         }
+        let vocabularySize = vocabularySize ?? spellings.count
         guard spellings.count <= vocabularySize else {
             throw .malformed(
                 path: file.path, offset: 0,

@@ -35,8 +35,9 @@ struct HuggingFaceTokenizer {
         .malformed(path: path, offset: 0, reason: reason)
     }
 
+    /// - Parameter vocabularySize: Rows of the embedding; nil: up to the highest id.
     func tables(
-        vocabularySize: Int, config: JSONValue, generation: JSONValue?
+        vocabularySize: Int?, config: JSONValue, generation: JSONValue?
     ) throws(ImportError) -> TokenizerTables {
         guard let model = json["model"], model["type"]?.string ?? "BPE" == "BPE",
             let vocabulary = model["vocab"]?.members
@@ -44,6 +45,7 @@ struct HuggingFaceTokenizer {
             throw .unsupported(
                 path: path, what: "a tokenizer that is not BPE", advice: "choose another model")
         }
+        let vocabularySize = vocabularySize ?? highestID(vocabulary) + 1
         var spellings = [[UInt8]?](repeating: nil, count: vocabularySize)
         var ids: [[UInt8]: UInt32] = [:]
         ids.reserveCapacity(vocabulary.count)
@@ -68,6 +70,11 @@ struct HuggingFaceTokenizer {
         try setPipeline(&tables)
         setSpecialTokens(&tables, config: config, generation: generation)
         return tables
+    }
+
+    private func highestID(_ vocabulary: [JSONValue.Member]) -> Int {
+        let added = (json["added_tokens"]?.array ?? []).compactMap { $0["id"]?.int }
+        return min((vocabulary.compactMap(\.value.int) + added).max() ?? 0, 1 << 22)
     }
 
     private func addTokens(

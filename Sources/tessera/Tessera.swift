@@ -7,6 +7,9 @@ struct Tessera: AsyncParsableCommand {
         abstract: "Runs 8B language models on Linux machines that are too small for them.",
         version: "0.1.0",
         subcommands: [
-            QuantizeCommand.self, InspectCommand.self, VerifyCommand.self,
+            QuantizeCommand.self,
+            TokenizeCommand.self,
+            InspectCommand.self,
+            VerifyCommand.self,
         ])
 }

@@ -1,0 +1,185 @@
+public import WeightFile
+
+/// Text whose origin decides whether special tokens may be recognized in it.
+public struct Segment: Equatable, Sendable {
+    public var text: String
+    /// Written by a user: never becomes a special token, whatever it spells.
+    public var isUserText: Bool
+
+    public init(text: String, isUserText: Bool) {
+        self.text = text
+        self.isUserText = isUserText
+    }
+}
+
+/// Byte-level byte-pair encoding, as Hugging Face's `tokenizers` does it.
+public final class Tokenizer: Sendable {
+    /// What becomes of added and special tokens spelled out in a text.
+    public enum Specials: Sendable {
+        /// They are recognized.
+        case parse
+        /// They are text like any other.
+        case asText
+    }
+
+    public let tables: TokenizerTables
+    private let merges: MergeTable
+    private let vocabulary: VocabularyTable?
+    /// Token of each byte; bytes without one are dropped, as Hugging Face does without `unk_token`.
+    private let byteTokens: [UInt32?]
+    /// Ids of added and special tokens by their first byte, longest first.
+    private let addedTokens: [[Int]]
+    private let pattern: Regex?
+
+    public init(_ tables: TokenizerTables) throws(TokenizerError) {
+        self.tables = tables
+        merges = MergeTable(tables.merges)
+        vocabulary = tables.ignoreMerges ? VocabularyTable(tables) : nil
+        var bytes = [UInt32?](repeating: nil, count: 256)
+        var added = [[Int]](repeating: [], count: 256)
+        for (id, token) in tables.tokens.enumerated() {
+            guard let first = token.first else { continue }
+            switch tables.kinds[id] {
+            case .normal where token.count == 1 && bytes[Int(first)] == nil:
+                bytes[Int(first)] = UInt32(id)
+            case .added, .special: added[Int(first)].append(id)
+            default: break
+            }
+        }
+        byteTokens = bytes
+        addedTokens = added.map { ids in
+            ids.sorted { tables.tokens[$0].count > tables.tokens[$1].count }
+        }
+        pattern = tables.preTokenizer == .regex ? try Regex(tables.pattern) : nil
+    }
+
+    public var vocabularySize: Int { tables.tokens.count }
+
+    /// Bytes that token `id` prints.
+    public func bytes(of id: Int32) -> ArraySlice<UInt8> {
+        tables.tokens.indices.contains(Int(id)) ? tables.tokens[Int(id)] : []
+    }
+
+    public func kind(of id: Int32) -> TokenizerTables.TokenKind {
+        tables.kinds.indices.contains(Int(id)) ? tables.kinds[Int(id)] : .unused
+    }
+
+    public func isEndOfGeneration(_ id: Int32) -> Bool { tables.eosTokens.contains(Int(id)) }
+
+    /// Ids of a text. Invalid UTF-8 counts as U+FFFD.
+    ///
+    /// - Parameter addBOS: Put the beginning-of-sequence token in front, if the model has one.
+    public func encode(
+        _ text: String, specials: Specials = .parse, addBOS: Bool = false
+    ) -> [Int32] {
+        var ids: [Int32] = []
+        if addBOS, let bos = tables.bosToken { ids.append(Int32(bos)) }
+        append(text, specials, to: &ids)
+        return ids
+    }
+
+    /// Ids of a rendered conversation. Text on the two sides of a border is never merged.
+    public func encode(_ segments: [Segment]) -> [Int32] {
+        var ids: [Int32] = []
+        for segment in segments {
+            append(segment.text, segment.isUserText ? .asText : .parse, to: &ids)
+        }
+        return ids
+    }
+
+    private func append(_ text: String, _ specials: Specials, to ids: inout [Int32]) {
+        var text = text
+        text.makeContiguousUTF8()
+        guard specials == .parse else { return appendPlain(text, to: &ids) }
+        let bytes = Array(text.utf8)
+        var begin = 0
+        var at = 0
+        while at < bytes.count {
+            guard let id = addedToken(in: bytes, at: at) else {
+                at += 1
+                continue
+            }
+            appendPlain(String(decoding: bytes[begin..<at], as: UTF8.self), to: &ids)
+            ids.append(Int32(id))
+            at += tables.tokens[id].count
+            begin = at
+        }
+        appendPlain(begin == 0 ? text : String(decoding: bytes[begin...], as: UTF8.self), to: &ids)
+    }
+
+    private func addedToken(in bytes: [UInt8], at: Int) -> Int? {
+        addedTokens[Int(bytes[at])].first { bytes[at...].starts(with: tables.tokens[$0]) }
+    }
+
+    /// Ids of a text without added tokens.
+    private func appendPlain(_ text: String, to ids: inout [Int32]) {
+        guard !text.isEmpty else { return }
+        let text = tables.normalizesNFC ? Normalization.nfc(text) : text
+        let scanner = TextScanner(text)
+        let bytes = Array(text.utf8)
+        let all = 0..<scanner.scalars.count
+        var merger = BytePairMerger()
+        var symbols: [UInt32] = []
+        func emit(_ piece: Range<Int>) {
+            let slice = bytes[scanner.offsets[piece.lowerBound]..<scanner.offsets[piece.upperBound]]
+            if let id = vocabulary?.id(of: slice) { return ids.append(Int32(id)) }
+            symbols.removeAll(keepingCapacity: true)
+            for byte in slice {
+                if let token = byteTokens[Int(byte)] { symbols.append(token) }
+            }
+            merger.merge(symbols, merges, tables.merges, into: &ids)
+        }
+        switch tables.preTokenizer {
+        case .gpt2: PreTokenization.gpt2(scanner, all, emit)
+        case .digitsGPT2: PreTokenization.digitsGPT2(scanner, all, emit)
+        case .llama3: PreTokenization.llama3(scanner, all, digits: 3, emit)
+        case .qwen2: PreTokenization.llama3(scanner, all, digits: 1, emit)
+        case .regex: pattern?.split(scanner, emit)
+        }
+    }
+}
+
+/// Turns ids into text as they come; an incomplete character is held back.
+public struct StreamDecoder: Sendable {
+    private let tokenizer: Tokenizer
+    private let printsSpecials: Bool
+    private var pending: [UInt8] = []
+
+    /// - Parameter printsSpecials: Special tokens appear as they are spelled.
+    public init(_ tokenizer: Tokenizer, printsSpecials: Bool = false) {
+        self.tokenizer = tokenizer
+        self.printsSpecials = printsSpecials
+    }
+
+    /// The characters that `id` completes.
+    public mutating func append(_ id: Int32) -> String {
+        switch tokenizer.kind(of: id) {
+        case .unused: return ""
+        case .special where !printsSpecials: return ""
+        default: break
+        }
+        pending.append(contentsOf: tokenizer.bytes(of: id))
+        let complete = pending.count - Self.incompleteTail(pending)
+        let text = String(decoding: pending[..<complete], as: UTF8.self)
+        pending.removeFirst(complete)
+        return text
+    }
+
+    /// What is left: U+FFFD for a character that never ended.
+    public mutating func finish() -> String {
+        defer { pending = [] }
+        return String(decoding: pending, as: UTF8.self)
+    }
+
+    /// Bytes at the end that may be the beginning of a character.
+    private static func incompleteTail(_ bytes: [UInt8]) -> Int {
+        for length in 1...3 where length <= bytes.count {
+            let byte = bytes[bytes.count - length]
+            if byte < 0x80 { return 0 }
+            guard byte >= 0xc0 else { continue }  // a continuation: look further left
+            let width = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2
+            return width > length ? length : 0
+        }
+        return 0
+    }
+}
