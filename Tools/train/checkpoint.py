@@ -54,14 +54,15 @@ def load_folder(folder: str, dtype: torch.dtype = torch.float32) -> Llama:
     return model.to(dtype)
 
 
-def save_folder(model: Llama, folder: str, tokenizer_folder: str, sbd: dict | None, end_token: int | list,
+def save_folder(c: Config, state: dict, folder: str, tokenizer_folder: str, sbd: dict | None, end_tokens: list[int],
                 dtype: torch.dtype = torch.float32) -> None:
     """Writes what `tessera quantize` imports: config.json with its `sbd` entry, weights, tokenizer files."""
     os.makedirs(folder, exist_ok=True)
-    c = model.config
+    end_token = end_tokens[0] if len(end_tokens) == 1 else end_tokens
     config = dict(c.extra)
     config.update({k: getattr(c, k) for k in KNOWN})
     config.update(hidden_act="silu", eos_token_id=end_token)
+    config.pop("rope_parameters", None)
     config.setdefault("architectures", ["LlamaForCausalLM"])
     config.setdefault("bos_token_id", None)
     config["torch_dtype"] = str(dtype).removeprefix("torch.")
@@ -69,7 +70,7 @@ def save_folder(model: Llama, folder: str, tokenizer_folder: str, sbd: dict | No
     if sbd:
         config["sbd"] = sbd
     write_json(os.path.join(folder, "config.json"), config)
-    tensors = {k: v.detach().to(dtype).cpu().contiguous() for k, v in model.state_dict().items()}
+    tensors = {k: v.detach().to(dtype).cpu().contiguous() for k, v in state.items()}
     save_file(tensors, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
     for name in TOKENIZER_FILES:
         source = os.path.join(tokenizer_folder, name)

@@ -22,10 +22,12 @@ from tokenizers import Tokenizer
 
 import checkpoint
 import data_math
+from lora import add_lora, merged_state
 from model import Config, Llama
 from optim import make_optimizers, schedule
+from plot import plot
 from sbd import Packer, losses, make_batch
-from streams import MathStream
+from streams import FileStream, MathStream, Mixture, simple_chat, template_chat
 from tokenizer import save_tokenizer, train_tokenizer
 
 PRESETS = {
@@ -43,6 +45,12 @@ def parse(argv=None) -> argparse.Namespace:
     p.add_argument("--from", dest="trunk", help="run folder to branch from: its weights and optimizer state")
     p.add_argument("--resume", action="store_true", help="go on with --out's state")
     p.add_argument("--objective", choices=["sbd", "ntp", "matp-only"], default="sbd")
+    p.add_argument("--data", nargs="*", default=["math"], metavar="SOURCE[:WEIGHT]",
+                   help="math, or *.jsonl files and folders of them ({text} or {messages} a line)")
+    p.add_argument("--mask-token", help="token that serves as the mask when fine-tuning (default: found by itself)")
+    p.add_argument("--lora", type=int, default=0, metavar="RANK", help="train adapters of this rank only")
+    p.add_argument("--lora-alpha", type=float, default=32)
+    p.add_argument("--checkpoint-layers", action="store_true", help="recompute layers in the backward pass: less memory")
     p.add_argument("--steps", type=int, default=2000)
     p.add_argument("--batch", type=int, default=24, help="rows a step")
     p.add_argument("--length", type=int, default=160, help="clean tokens a row")
@@ -83,9 +91,13 @@ class Run:
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.model, self.tokenizer = self.start()
         self.model.to(args.device)
-        self.end, self.mask = (self.tokenizer.token_to_id(t) for t in ("<|endoftext|>", "<|mask|>"))
+        self.model.checkpoint_layers = args.checkpoint_layers
+        self.ends, self.mask = end_tokens(self.hf, self.tokenizer), find_mask(self.model, self.tokenizer, args.mask_token)
+        self.end = self.ends[0]
+        if args.lora:
+            add_lora(self.model, args.lora, args.lora_alpha, self.mask)
         self.optimizers = make_optimizers(self.model, args.optimizer, args.lr, args.adam_lr, args.weight_decay)
-        self.stream = MathStream(self.tokenizer, args.seed)
+        self.stream = self.open_stream(args.seed, "train")
         self.packer = Packer(self.stream, args.length, args.noised)
         self.rng = np.random.default_rng(args.seed)
         self.flex = args.device.startswith("cuda")
@@ -94,6 +106,18 @@ class Run:
         elif args.trunk:
             self.restore(checkpoint.load_state(os.path.join(args.trunk, "state.pt")), everything=False)
         self.stop = False
+
+    def open_stream(self, seed: int, split: str):
+        """The data that --data names, mixed by weight."""
+        own = self.tokenizer.token_to_id("<|assistant|>") is not None
+        chat = simple_chat(self.tokenizer) if own else template_chat(self.tokenizer, self.hf, self.end)
+        streams, weights = [], []
+        for i, source in enumerate(self.args.data):
+            name, _, weight = source.partition(":")
+            weights.append(float(weight or 1))
+            streams.append(MathStream(self.tokenizer, seed + i, split, chat) if name == "math" else
+                           FileStream(self.tokenizer, seed + i, name, self.args.length, self.end, split, chat))
+        return streams[0] if len(streams) == 1 else Mixture(streams, weights, seed)
 
     def path(self, name: str) -> str:
         return os.path.join(self.args.out, name)
@@ -138,7 +162,10 @@ class Run:
             optimizer_kind=self.args.optimizer, stream=self.stream.state(), pool=self.packer.pool,
             rng=self.rng.bit_generator.state, step=self.step, tokens=self.tokens, seconds=self.seconds))
         sbd = None if self.args.objective == "ntp" else dict(mask_token_id=self.mask, block_size=self.args.blocks[1])
-        checkpoint.save_folder(self.model, self.hf, self.hf, sbd, self.end)
+        state = merged_state(self.model) if self.args.lora else self.model.state_dict()
+        checkpoint.save_folder(self.model.config, state, self.hf, self.hf, sbd, self.ends)
+        if os.path.exists(self.path("log.csv")):
+            plot(self.path("loss.svg"), [self.path("log.csv")])
 
     def batch(self, packer: Packer, rng: np.random.Generator, rows: int):
         """The next batch; one block size a step, uniform as in the paper."""
@@ -149,9 +176,9 @@ class Run:
 
     def test(self) -> tuple[float, float]:
         """Losses on the same held-out rows at every call."""
-        packer = Packer(MathStream(self.tokenizer, 99, "test"), self.args.length, self.args.noised)
+        packer = Packer(self.open_stream(99, "test"), self.args.length, self.args.noised)
         with torch.no_grad():
-            ntp, matp = losses(self.model, self.batch(packer, np.random.default_rng(99), 48), self.flex)
+            ntp, matp = losses(self.model, self.batch(packer, np.random.default_rng(99), 2 * self.args.batch), self.flex)
         return ntp.item(), matp.item()
 
     def train_step(self) -> tuple[float, float]:
@@ -210,6 +237,39 @@ def copy_tokenizer(source: str, target: str) -> None:
             shutil.copy(path, os.path.join(target, name))
 
 
+def end_tokens(folder: str, tokenizer: Tokenizer) -> list[int]:
+    """Stop tokens of a Hugging Face folder, the one that ends an answer first."""
+    ids: list[int] = []
+    for name in ("generation_config.json", "config.json"):
+        path = os.path.join(folder, name)
+        if os.path.exists(path):
+            with open(path) as file:
+                value = json.load(file).get("eos_token_id")
+            ids += [] if value is None else value if isinstance(value, list) else [value]
+    own = tokenizer.token_to_id("<|endoftext|>")
+    return list(dict.fromkeys(ids)) or [own]
+
+
+def find_mask(model: Llama, tokenizer: Tokenizer, wanted: str | None) -> int:
+    """The mask token's id: a named token, a known or reserved one, or a row that no token uses."""
+    names = [wanted] if wanted else ["<|mask|>", "<|reserved_special_token_0|>", "<|fim_pad|>", "<empty_output>"]
+    for name in names:
+        found = tokenizer.token_to_id(name)
+        if found is not None:
+            return found
+    if wanted is None and tokenizer.get_vocab_size() < model.config.vocab_size:
+        return tokenizer.get_vocab_size()
+    raise ValueError("no token can serve as the mask: name one of the vocabulary with --mask-token")
+
+
+def begin(run: Run) -> None:
+    """Writes the arguments and a first state of a new run."""
+    if not run.args.resume:
+        with open(run.path("arguments.json"), "w") as file:
+            json.dump(vars(run.args), file, indent=2)
+        run.save()
+
+
 def main() -> None:
     args = parse()
     torch.manual_seed(args.seed)
@@ -217,10 +277,7 @@ def main() -> None:
         torch.set_num_threads(args.threads)
     os.makedirs(args.out, exist_ok=True)
     run = Run(args)
-    if not args.resume:
-        with open(run.path("arguments.json"), "w") as file:
-            json.dump(vars(args), file, indent=2)
-        run.save()
+    begin(run)
 
     def finish(*_):
         run.stop = True
