@@ -1,0 +1,37 @@
+/// Why decoding cannot begin as asked.
+public enum DecodingError: Error, Equatable, CustomStringConvertible {
+    /// Blocks of more than one token from a model without a mask token.
+    case noMaskToken(blockSize: Int)
+    /// Outside 1...64.
+    case badBlockSize(Int)
+    /// Verification by a model whose finished blocks are not causal.
+    case notVerifiable
+    /// A pass or its logits do not fit the buffers that the model was set up with.
+    case capacity(needed: Int, available: Int)
+    /// An option outside its range.
+    case badOption(String)
+    /// Nothing to continue.
+    case emptyPrompt
+    /// An id that the model has no embedding for.
+    case badToken(Int32, vocabularySize: Int)
+
+    public var description: String {
+        switch self {
+        case .noMaskToken(let size):
+            "a block size of \(size) needs a model trained with a mask token, and this one has "
+                + "none; use --block-size 1"
+        case .badBlockSize(let size):
+            "a block size of \(size) is out of range; choose 1 to 64, or auto"
+        case .notVerifiable:
+            "this model's finished blocks are not causal, so that next-token prediction cannot "
+                + "verify them; leave out --verify"
+        case .capacity(let needed, let available):
+            "a pass needs \(needed) rows and the model was set up for \(available); "
+                + "choose a smaller --block-size"
+        case .badOption(let reason): reason
+        case .emptyPrompt: "the prompt is empty; give at least one token"
+        case .badToken(let id, let size):
+            "token \(id) is outside the model's vocabulary of \(size)"
+        }
+    }
+}

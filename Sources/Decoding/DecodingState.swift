@@ -1,0 +1,87 @@
+/// What every decoder works on: a model, a sampler, and the tokens so far.
+public final class DecodingState {
+    public let model: any LanguageModel
+    public let sampler: Sampler
+    /// Ids that end generation.
+    public let stopTokens: Set<Int32>
+    /// Every token given or decided, oldest first.
+    public internal(set) var history: [Int32] = []
+    /// The newest tokens of `history` that are not in the cache yet. The next pass commits them.
+    public internal(set) var pending: [Int32] = []
+    /// Forward passes whose logits were used.
+    public internal(set) var passCount = 0
+    /// What each pass decided, where a trace is kept.
+    public internal(set) var trace: Trace?
+
+    /// - Parameter capacity: Tokens that fit without growing anything.
+    public init(
+        _ model: any LanguageModel, sampler: Sampler, stopTokens: Set<Int32>, traced: Bool = false,
+        capacity: Int = 8192
+    ) {
+        self.model = model
+        self.sampler = sampler
+        self.stopTokens = stopTokens
+        history.reserveCapacity(capacity)
+        trace = traced ? Trace() : nil
+    }
+
+    /// Adds tokens that are given: a prompt, or the next turn of a conversation.
+    public func append(_ tokens: [Int32]) throws(DecodingError) {
+        if let bad = tokens.first(where: { $0 < 0 || Int($0) >= model.vocabularySize }) {
+            throw .badToken(bad, vocabularySize: model.vocabularySize)
+        }
+        history += tokens
+        pending += tokens
+    }
+
+    /// Forgets all tokens.
+    public func reset() {
+        model.reset()
+        history.removeAll(keepingCapacity: true)
+        pending.removeAll(keepingCapacity: true)
+    }
+
+    /// Absolute position of the next token to decide.
+    var nextPosition: Int { model.position + pending.count }
+
+    /// Commits all but the last part of a long input, one batch per call.
+    ///
+    /// - Parameter blockSize: Of blocks whose tokens see each other once finished; 1 for causal.
+    /// - Returns: Whether there is more to commit before the next decoding pass.
+    func prefill(blockSize: Int) -> Bool {
+        let batch = model.batchCapacity
+        guard pending.count > batch else { return false }
+        var count = batch
+        if blockSize > 1 { count -= (model.position + count) % blockSize }
+        guard count > 0 else { return false }
+        model.forward(
+            committed: Array(pending[..<count]), open: [], logitRows: [], blockSize: blockSize)
+        pending.removeFirst(count)
+        return pending.count > batch
+    }
+}
+
+/// A token whose whole prefix is decided.
+public struct FixedToken: Sendable, Equatable {
+    public var id: Int32
+    /// In nats, in the distribution it was drawn from.
+    public var logProbability: Float
+    /// Pass that decided it, counted from 1 over the state's life.
+    public var pass: Int
+}
+
+/// A way to get tokens out of forward passes.
+public protocol TokenDecoder: AnyObject {
+    var state: DecodingState { get }
+    /// Blocks whose finished tokens see each other; 1 where they are causal.
+    var commitBlockSize: Int { get }
+    /// Positions of the block that the last pass worked on.
+    var blockSize: Int { get }
+    /// One forward pass. Appends the tokens whose prefix it completed to `output`: at most `limit`,
+    /// and none behind a stop token. May append none.
+    ///
+    /// - Precondition: `limit` is positive and does not fall by more than was appended.
+    func step(limit: Int, into output: inout [FixedToken])
+    /// Ends decoding here: what is not fixed is forgotten. The state can be continued.
+    func finish()
+}

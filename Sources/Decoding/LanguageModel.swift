@@ -1,0 +1,39 @@
+public import Kernels
+public import Transformer
+public import WeightFile
+
+/// What a decoder asks of a model: passes over committed and open tokens, and their logits.
+/// ``Transformer`` is one; tests script another.
+public protocol LanguageModel: AnyObject {
+    /// Logits per row that stand for tokens.
+    var vocabularySize: Int { get }
+    /// How the model fills blocks of masks; nil for next-token prediction only.
+    var blockDecoding: ModelConfig.BlockDecoding? { get }
+    /// Kernels that summarize rows of logits.
+    var compute: Compute { get }
+    /// Tokens committed so far.
+    var position: Int { get }
+    /// Positions of one pass; longer inputs take several.
+    var batchCapacity: Int { get }
+    /// Rows of logits one pass can give.
+    var logitCapacity: Int { get }
+    /// `[logitCapacity, logitStride]`; row i belongs to the i-th wanted row of the last pass.
+    var logits: Buffer<Float> { get }
+    var logitStride: Int { get }
+
+    /// One pass: `committed` tokens enter the cache, `open` ones see all of the past and each other.
+    ///
+    /// - Parameters:
+    ///   - logitRows: Ascending indices into committed + open.
+    ///   - blockSize: Where committed tokens see all of their own block of this size.
+    func forward(committed: [Int32], open: [Int32], logitRows: [Int], blockSize: Int)
+    /// Drops the newest committed tokens.
+    func truncate(to position: Int)
+    /// Forgets everything.
+    func reset()
+}
+
+extension Transformer: LanguageModel {
+    public var vocabularySize: Int { config.vocabularySize }
+    public var blockDecoding: ModelConfig.BlockDecoding? { config.blockDecoding }
+}

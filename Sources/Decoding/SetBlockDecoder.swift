@@ -1,0 +1,219 @@
+internal import WeightFile
+
+/// Set Block Decoding: a block of masks behind the text is filled in any order, several positions
+/// per pass (arXiv 2509.04185, algorithms 2 and 3).
+///
+/// The first pass over a block also commits the finished one before it, causally, and so yields the
+/// next-token distribution of the new block's first position, which is used there. A block of one is
+/// next-token prediction: no mask is computed. Shifted logits and finished blocks that keep their
+/// bidirectional keys and values are properties of the model.
+public final class SetBlockDecoder: TokenDecoder {
+    public let state: DecodingState
+    public let commitBlockSize: Int
+    private let rule: RevealRule
+    private let policy: any BlockSizePolicy
+    private let mask: Int32
+    private let isShifted: Bool
+    private let isBidirectional: Bool
+
+    private var block = Block()
+    // Reused in every pass.
+    private var rows: [Int] = []
+    private var open: [Int] = []
+    private var predictions: [Prediction] = []
+
+    /// - Parameter largest: The largest size the policy asks for.
+    public init(
+        _ state: DecodingState, rule: RevealRule, policy: any BlockSizePolicy, largest: Int
+    ) throws(DecodingError) {
+        try state.model.checkBlockSize(largest, rows: largest)
+        try rule.validate()
+        self.state = state
+        self.rule = rule
+        self.policy = policy
+        let traits = state.model.blockDecoding
+        mask = Int32(traits?.maskToken ?? 0)
+        isShifted = traits?.shiftedLogits ?? false
+        isBidirectional = traits?.bidirectionalCommit ?? false
+        // Blocks whose tokens see each other lie at fixed places and so have one size.
+        commitBlockSize = isBidirectional ? largest : 1
+        predictions = Array(
+            repeating: Prediction(token: 0, entropy: 0, confidence: 0, margin: 0), count: largest)
+        rows.reserveCapacity(largest)
+        open.reserveCapacity(largest)
+    }
+
+    public private(set) var blockSize = 1
+
+    public func step(limit: Int, into output: inout [FixedToken]) {
+        precondition(limit > 0, "a limit of \(limit)")
+        if block.isEmpty { beginBlock(limit: limit) }
+        let committed = state.pending.count
+        let model = state.model
+        chooseRows(committed: committed)
+        model.timedForward(
+            committed: state.pending, open: block.isPlain ? [] : block.tokens, logitRows: rows,
+            blockSize: commitBlockSize, policy: policy)
+        state.passCount += 1
+        state.pending.removeAll(keepingCapacity: true)
+        predict()
+        let decided = decide()
+        record(committed: committed, decided)
+        block.passes += 1
+        emit(&output)
+    }
+
+    public func finish() {
+        guard !block.isEmpty else { return }
+        state.pending = Array(block.tokens[..<block.fixed])
+        block.clear()
+    }
+
+    private func beginBlock(limit: Int) {
+        var size = policy.nextBlockSize()
+        var given: ArraySlice<Int32> = []
+        if isBidirectional {
+            // Blocks begin at multiples of their size; what the prompt has of this one is given.
+            size = commitBlockSize
+            given = state.pending.suffix(state.nextPosition % size)
+            state.pending.removeLast(given.count)
+        }
+        precondition(
+            !state.pending.isEmpty || (isBidirectional && !isShifted) || !given.isEmpty,
+            "nothing to continue")
+        size = min(size, given.count + limit)
+        blockSize = size
+        block.begin(given: given, size: size, mask: mask, at: state.nextPosition)
+        block.isPlain = size == 1 && !(isBidirectional && !isShifted)
+        state.trace?.begin(position: block.position, size: size)
+    }
+
+    /// The rows that predict the open positions which still matter, ascending in both.
+    private func chooseRows(committed: Int) {
+        rows.removeAll(keepingCapacity: true)
+        open.removeAll(keepingCapacity: true)
+        for position in block.fixed..<block.end where block.isOpen[position] {
+            open.append(position)
+            // The last committed token predicts the first position, unless it has not been
+            // trained to look ahead.
+            let usesNext =
+                position == 0 && committed > 0 && block.passes == 0
+                && (isShifted || !isBidirectional)
+            rows.append(committed + position - (isShifted || usesNext ? 1 : 0))
+        }
+    }
+
+    private func predict() {
+        let model = state.model
+        for (row, position) in open.enumerated() {
+            predictions[position] = state.sampler.prepare(
+                model.logits, begin: row * model.logitStride, history: state.history,
+                block: block.tokens[block.fixed..<position])
+            block.row[position] = row
+        }
+    }
+
+    /// Draws at the positions the rule names; returns them, ascending.
+    private func decide() -> ArraySlice<Int> {
+        var count = rule.select(&open, predictions)
+        // Shifted logits give the first position a prediction in the first pass only.
+        if isShifted, block.isOpen[0], let first = open.firstIndex(of: 0), first >= count {
+            open.swapAt(first, count)
+            count += 1
+        }
+        let model = state.model
+        for position in open[..<count] {
+            let drawn = state.sampler.draw(
+                model.logits, begin: block.row[position] * model.logitStride,
+                prediction: predictions[position], position: block.position + position)
+            block.decide(position, drawn, pass: state.passCount)
+            if state.stopTokens.contains(drawn.token) {
+                // Nothing behind a stop token is ever read.
+                block.end = min(block.end, position + 1)
+            }
+        }
+        return open[..<count]
+    }
+
+    private func record(committed: Int, _ decided: ArraySlice<Int>) {
+        guard state.trace != nil else { return }
+        let reveals = decided.sorted().map { position in
+            Trace.Reveal(
+                position: block.position + position, token: block.tokens[position],
+                entropy: predictions[position].entropy)
+        }
+        state.trace?.add(
+            Trace.Pass(
+                committed: committed, open: block.isPlain ? 0 : block.tokens.count,
+                reveals: reveals))
+    }
+
+    private func emit(_ output: inout [FixedToken]) {
+        while block.fixed < block.end, !block.isOpen[block.fixed] {
+            let position = block.fixed
+            state.history.append(block.tokens[position])
+            output.append(
+                FixedToken(
+                    id: block.tokens[position], logProbability: block.logProbability[position],
+                    pass: block.pass[position]))
+            block.fixed += 1
+        }
+        guard block.fixed == block.end else { return }
+        if block.end == block.tokens.count {  // one cut short by a stop token says little
+            policy.blockFinished(size: block.end, passes: block.passes)
+        }
+        state.pending.append(contentsOf: block.tokens[..<block.end])
+        block.clear()
+    }
+}
+
+/// The positions being filled.
+private struct Block {
+    var tokens: [Int32] = []
+    var isOpen: [Bool] = []
+    var logProbability: [Float] = []
+    var pass: [Int] = []
+    var row: [Int] = []
+    /// Absolute position of the first token.
+    var position = 0
+    /// Leading tokens that are given or handed out.
+    var fixed = 0
+    /// Positions from here on are behind a stop token.
+    var end = 0
+    /// Passes over this block so far.
+    var passes = 0
+    /// One position, predicted by the token before it: no mask is computed.
+    var isPlain = false
+
+    var isEmpty: Bool { tokens.isEmpty }
+
+    /// - Parameter position: Absolute, of the first token, given ones included.
+    mutating func begin(given: ArraySlice<Int32>, size: Int, mask: Int32, at position: Int) {
+        clear()
+        for index in 0..<size {
+            let isGiven = index < given.count
+            tokens.append(isGiven ? given[given.startIndex + index] : mask)
+            isOpen.append(!isGiven)
+            logProbability.append(0)
+            pass.append(0)
+            row.append(0)
+        }
+        self.position = position
+        (fixed, end, passes) = (given.count, size, 0)
+    }
+
+    mutating func decide(_ index: Int, _ drawn: Drawn, pass number: Int) {
+        tokens[index] = drawn.token
+        isOpen[index] = false
+        logProbability[index] = drawn.logProbability
+        pass[index] = number
+    }
+
+    mutating func clear() {
+        tokens.removeAll(keepingCapacity: true)
+        isOpen.removeAll(keepingCapacity: true)
+        logProbability.removeAll(keepingCapacity: true)
+        pass.removeAll(keepingCapacity: true)
+        row.removeAll(keepingCapacity: true)
+    }
+}

@@ -1,0 +1,181 @@
+import Decoding
+import Testing
+import WeightFile
+
+@Suite struct SetBlockDecoderTests {
+    static let bound = RevealRule.entropyBound(gamma: 0.5, .entropy)
+
+    @Test(arguments: [0, 0.8, 1.3] as [Float])
+    func aBlockOfOneIsNextTokenPrediction(temperature: Float) throws {
+        for seed in 1...8 as ClosedRange<UInt64> {
+            var options = sampling(temperature: temperature, seed: seed)
+            options.repeatPenalty = 1.2
+            let (plain, _) = try decode(try ScriptedModel(seed: seed), .next, options: options)
+            let model = try ScriptedModel(seed: seed)
+            let (block, _) = try decode(model, .blocks(1, Self.bound), options: options)
+            #expect(block == plain, "seed \(seed)")
+            #expect(model.passes.allSatisfy { $0.open.isEmpty && $0.logitRows.count == 1 })
+        }
+    }
+
+    @Test(arguments: [2, 5, 16, 64])
+    func everyPassRevealsAndTheLimitIsExact(size: Int) throws {
+        for limit in [1, size - 1, size, size + 1, 3 * size + 2] where limit > 0 {
+            let model = try ScriptedModel()
+            let (tokens, decoder) = try decode(
+                model, .blocks(size, Self.bound), limit: limit, traced: true)
+            #expect(tokens.count == limit)
+            #expect(decoder.state.passCount <= limit)
+            for block in decoder.state.trace?.blocks ?? [] {
+                #expect(block.passes.allSatisfy { !$0.reveals.isEmpty })
+                #expect(block.passes.reduce(0) { $0 + $1.reveals.count } == block.size)
+            }
+        }
+    }
+
+    @Test func theCacheHoldsExactlyTheTextAndThePassesAreThoseOfThePaper() throws {
+        let model = try ScriptedModel()
+        let (tokens, decoder) = try decode(model, .blocks(8, Self.bound), limit: 32)
+        #expect(model.cache + decoder.state.pending == [1, 2, 3] + tokens.ids)
+        #expect(decoder.state.history == [1, 2, 3] + tokens.ids)
+        var committed: [Int32] = []
+        for pass in model.passes {
+            #expect(pass.open.count == 8 && pass.blockSize == 1)
+            // The first pass of a block commits the one before it and opens masks only.
+            if !pass.committed.isEmpty {
+                #expect(pass.open.allSatisfy { $0 == 31 })
+                #expect(pass.logitRows.first == pass.committed.count - 1)
+                #expect(pass.logitRows.count == 8)
+            } else {
+                // Logits of what is still open, and of nothing else.
+                #expect(pass.logitRows.map { pass.open[$0] }.allSatisfy { $0 == 31 })
+                #expect(pass.logitRows.count == pass.open.count { $0 == 31 })
+            }
+            committed += pass.committed
+        }
+        #expect(committed == model.cache)
+    }
+
+    @Test func theFirstPositionUsesTheNextTokenDistribution() throws {
+        // With masks that know nothing, the first position alone is certain.
+        let model = try ScriptedModel()
+        model.favour = 0
+        model.noise = 0.01
+        var certain = [Float](repeating: 0, count: 32)
+        certain[9] = 50
+        model.script[3] = certain
+        let (tokens, decoder) = try decode(
+            model, .blocks(4, .entropyBound(gamma: 0, .entropy)), limit: 4, traced: true)
+        #expect(tokens[0].id == 9)
+        #expect(tokens[0].pass == 1)
+        let reveals = try #require(decoder.state.trace?.blocks[0].passes[0].reveals)
+        #expect(reveals.contains { $0.position == 3 })
+    }
+
+    @Test func nothingBehindAStopTokenIsEmittedOrWaitedFor() throws {
+        for seed in 1...20 as ClosedRange<UInt64> {
+            let (plain, _) = try decode(
+                try ScriptedModel(seed: seed), .blocks(8, Self.bound), limit: 60)
+            let stop = plain[20].id
+            let model = try ScriptedModel(seed: seed)
+            let (tokens, decoder) = try decode(
+                model, .blocks(8, Self.bound), limit: 60, stop: [stop])
+            let first = try #require(tokens.ids.firstIndex(of: stop))
+            #expect(first == tokens.count - 1)
+            #expect(model.cache + decoder.state.pending == [1, 2, 3] + tokens.ids)
+        }
+    }
+
+    @Test func aStopTokenInsideTheBlockEndsGenerationWhenItsPrefixIsComplete() throws {
+        let model = try ScriptedModel()
+        model.favour = 0
+        model.noise = 0.01  // nothing is certain
+        for (position, token) in [(3, 5), (4, 6), (5, 30)] {
+            model.script[position] = (0..<32).map { $0 == token ? 40 : 0 }
+        }
+        let (tokens, decoder) = try decode(
+            model, .blocks(8, .entropyBound(gamma: 0.1, .entropy)), limit: 8, stop: [30])
+        #expect(tokens.ids == [5, 6, 30])
+        #expect(decoder.state.passCount == 1)
+    }
+
+    @Test func theMaskTokenIsNeverProduced() throws {
+        for seed in 1...10 as ClosedRange<UInt64> {
+            let model = try ScriptedModel(maskToken: 5, seed: seed)
+            for position in 3..<60 {
+                model.script[position] = (0..<32).map { $0 == 5 ? 30 : Float($0 % 7) }
+            }
+            let options = sampling(temperature: 2, seed: seed)
+            let (tokens, _) = try decode(model, .blocks(8, Self.bound), options: options)
+            #expect(!tokens.ids.contains(5))
+        }
+    }
+
+    @Test func shiftedLogitsComeFromThePositionBefore() throws {
+        let model = try ScriptedModel()
+        model.blockDecoding?.shiftedLogits = true
+        let (tokens, _) = try decode(model, .blocks(4, Self.bound), limit: 12)
+        #expect(tokens.count == 12)
+        // A scripted row names the position it predicts; unshifted decoding of a model without
+        // context must find the same favourites.
+        let free = try ScriptedModel()
+        free.noise = 0
+        let shifted = try ScriptedModel()
+        shifted.noise = 0
+        shifted.blockDecoding?.shiftedLogits = true
+        let expected = try decode(free, .blocks(4, Self.bound), limit: 12).tokens.ids
+        #expect(try decode(shifted, .blocks(4, Self.bound), limit: 12).tokens.ids == expected)
+        #expect(shifted.passes[0].logitRows == [2, 3, 4, 5])
+    }
+
+    @Test(arguments: [false, true])
+    func bidirectionalBlocksLieAtMultiplesOfTheirSize(shifted: Bool) throws {
+        for promptCount in [1, 3, 4, 8, 9] {
+            let model = try ScriptedModel()
+            model.blockDecoding?.bidirectionalCommit = true
+            model.blockDecoding?.shiftedLogits = shifted
+            let prompt = (0..<promptCount).map { Int32($0 + 1) }
+            let (tokens, decoder) = try decode(
+                model, .blocks(4, Self.bound), prompt: prompt, limit: 13)
+            #expect(model.cache + decoder.state.pending == prompt + tokens.ids)
+            for pass in model.passes {
+                #expect(pass.blockSize == 4)
+                #expect(pass.committed.count % 4 == 0)
+            }
+            let rest = promptCount % 4
+            let first = model.passes[0]
+            #expect(first.committed == Array(prompt.dropLast(rest)))
+            let masks = [Int32](repeating: 31, count: 4 - rest)
+            #expect(first.open == prompt.suffix(rest) + masks)
+        }
+    }
+
+    @Test func impossibleBlockSizesAreErrors() throws {
+        #expect(throws: DecodingError.noMaskToken(blockSize: 2)) {
+            try decode(try ScriptedModel(maskToken: nil), .blocks(2, Self.bound))
+        }
+        #expect(throws: DecodingError.badBlockSize(65)) {
+            try decode(try ScriptedModel(), .blocks(65, Self.bound))
+        }
+        #expect(throws: DecodingError.badBlockSize(0)) {
+            try decode(try ScriptedModel(), .blocks(0, Self.bound))
+        }
+        let plain = try decode(try ScriptedModel(maskToken: nil), .blocks(1, Self.bound))
+        #expect(plain.tokens.count == 40)
+    }
+
+    @Test func aStateGoesOnWhereItWasStopped() throws {
+        let model = try ScriptedModel()
+        let (tokens, decoder) = try decode(model, .blocks(8, Self.bound), limit: 11)
+        try decoder.state.append([4, 5])
+        var more: [FixedToken] = []
+        while more.count < 9 { decoder.step(limit: 9 - more.count, into: &more) }
+        decoder.finish()
+        let text = [1, 2, 3] + tokens.ids + [4, 5] + more.ids
+        #expect(model.cache + decoder.state.pending == text)
+        let fresh = try ScriptedModel()
+        let again = try decode(
+            fresh, .blocks(8, Self.bound), prompt: [1, 2, 3] + tokens.ids + [4, 5], limit: 9)
+        #expect(again.tokens.ids == more.ids)
+    }
+}
