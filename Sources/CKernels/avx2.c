@@ -14,7 +14,7 @@ INLINE __m256 halves(const uint8_t *p) {
   return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
 }
 
-static void quantize(const tsr_activations *a, size_t token) {
+void tsr_avx2_quantize(const tsr_activations *a, size_t token) {
   const __m256 sign = _mm256_set1_ps(-0.0f);
   const float *x = a->values + token * a->columns;
   int8_t *codes = a->codes + token * a->columns;
@@ -54,7 +54,7 @@ INLINE float sum8(__m256 v) {
   return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
 
-static float dot_f32(const float *a, const float *b, size_t count) {
+float tsr_avx2_dot_f32(const float *a, const float *b, size_t count) {
   __m256 s[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
                  _mm256_setzero_ps()};
   size_t i = 0;
@@ -68,7 +68,7 @@ static float dot_f32(const float *a, const float *b, size_t count) {
   return sum;
 }
 
-static float dot_f16(const uint16_t *a, const float *b, size_t count) {
+float tsr_avx2_dot_f16(const uint16_t *a, const float *b, size_t count) {
   __m256 s[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   size_t i = 0;
   for (; i + 16 <= count; i += 16)
@@ -80,7 +80,7 @@ static float dot_f16(const uint16_t *a, const float *b, size_t count) {
   return sum;
 }
 
-static void add_scaled(float *y, float factor, const float *x, size_t count) {
+void tsr_avx2_add_scaled(float *y, float factor, const float *x, size_t count) {
   __m256 f = _mm256_set1_ps(factor);
   size_t i = 0;
   for (; i + 8 <= count; i += 8)
@@ -88,7 +88,7 @@ static void add_scaled(float *y, float factor, const float *x, size_t count) {
   for (; i < count; i++) y[i] += factor * x[i];
 }
 
-static void widen_int8(const int8_t *x, float scale, float *y, size_t count) {
+void tsr_avx2_widen_int8(const int8_t *x, float scale, float *y, size_t count) {
   __m256 f = _mm256_set1_ps(scale);
   size_t i = 0;
   for (; i + 8 <= count; i += 8) {
@@ -98,7 +98,7 @@ static void widen_int8(const int8_t *x, float scale, float *y, size_t count) {
   for (; i < count; i++) y[i] = scale * (float)x[i];
 }
 
-static void widen_f16(const uint16_t *x, float *y, size_t count) {
+void tsr_avx2_widen_f16(const uint16_t *x, float *y, size_t count) {
   size_t i = 0;
   for (; i + 8 <= count; i += 8) _mm256_storeu_ps(y + i, halves((const uint8_t *)(x + i)));
   for (; i < count; i++) y[i] = tsr_half_to_float(x[i]);
@@ -125,7 +125,7 @@ INLINE __m256 exponential(__m256 x) {
   return _mm256_andnot_ps(tiny, _mm256_mul_ps(p, _mm256_castsi256_ps(power)));
 }
 
-static float exponentials(float *x, float max, size_t count) {
+float tsr_avx2_exponentials(float *x, float max, size_t count) {
   __m256 m = _mm256_set1_ps(max), sums = _mm256_setzero_ps();
   size_t i = 0;
   for (; i + 8 <= count; i += 8) {
@@ -151,7 +151,7 @@ INLINE __m256 swiglu8(__m256 gate, __m256 up) {
   return _mm256_mul_ps(_mm256_div_ps(gate, _mm256_add_ps(_mm256_set1_ps(1), e)), up);
 }
 
-static void swiglu(const float *gate, const float *up, float *out, size_t count) {
+void tsr_avx2_swiglu(const float *gate, const float *up, float *out, size_t count) {
   size_t i = 0;
   for (; i + 8 <= count; i += 8)
     _mm256_storeu_ps(out + i, swiglu8(_mm256_loadu_ps(gate + i), _mm256_loadu_ps(up + i)));
@@ -165,22 +165,18 @@ static void swiglu(const float *gate, const float *up, float *out, size_t count)
 
 #pragma clang attribute pop
 
+bool tsr_avx2_usable(void) {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("f16c");
+}
+
 const tsr_kernels *tsr_kernels_avx2(void) {
   static const tsr_kernels table = {
       .name = "avx2",
-      .quantize = quantize,
       .panel = {tsr_avx2_int8, tsr_avx2_int4, tsr_avx2_int4_affine},
-      .dot_f32 = dot_f32,
-      .dot_f16 = dot_f16,
-      .add_scaled = add_scaled,
-      .widen_int8 = widen_int8,
-      .widen_f16 = widen_f16,
-      .exponentials = exponentials,
-      .swiglu = swiglu,
+      TSR_AVX2_VECTOR_KERNELS,
   };
-  bool usable = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                __builtin_cpu_supports("f16c");
-  return usable ? &table : NULL;
+  return tsr_avx2_usable() ? &table : NULL;
 }
 
 #else

@@ -1,7 +1,10 @@
-// What avx2.c takes from avx2_matmul.c. Panel kernels of the AVX2 table.
+// The AVX2 kernels, which the tables of newer x86 instruction sets take over.
 #ifndef TSR_AVX2_H
 #define TSR_AVX2_H
 #include "CKernels.h"
+
+// Whether the processor runs what stands below.
+bool tsr_avx2_usable(void);
 
 void tsr_avx2_int8(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens,
                    float *out);
@@ -9,4 +12,21 @@ void tsr_avx2_int4(const uint8_t *panel, const tsr_activations *x, size_t first,
                    float *out);
 void tsr_avx2_int4_affine(const uint8_t *panel, const tsr_activations *x, size_t first,
                           size_t tokens, float *out);
+
+void tsr_avx2_quantize(const tsr_activations *a, size_t token);
+float tsr_avx2_dot_f32(const float *a, const float *b, size_t count);
+float tsr_avx2_dot_f16(const uint16_t *a, const float *b, size_t count);
+void tsr_avx2_add_scaled(float *y, float factor, const float *x, size_t count);
+void tsr_avx2_widen_int8(const int8_t *x, float scale, float *y, size_t count);
+void tsr_avx2_widen_f16(const uint16_t *x, float *y, size_t count);
+float tsr_avx2_exponentials(float *x, float max, size_t count);
+void tsr_avx2_swiglu(const float *gate, const float *up, float *out, size_t count);
+
+// Initializers of a table's entries but its name and panels.
+#define TSR_AVX2_VECTOR_KERNELS                                                   \
+  .quantize = tsr_avx2_quantize, .dot_f32 = tsr_avx2_dot_f32,                     \
+  .dot_f16 = tsr_avx2_dot_f16, .add_scaled = tsr_avx2_add_scaled,                 \
+  .widen_int8 = tsr_avx2_widen_int8, .widen_f16 = tsr_avx2_widen_f16,             \
+  .exponentials = tsr_avx2_exponentials, .swiglu = tsr_avx2_swiglu
+
 #endif

@@ -68,7 +68,10 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
     public static var availableISAs: [String] { unsafe tables().map { unsafe name(of: $0) } }
 
     private static func tables() -> [UnsafePointer<tsr_kernels>] {
-        unsafe [tsr_kernels_avx2(), tsr_kernels_scalar()].compactMap { unsafe $0 }
+        unsafe [
+            tsr_kernels_avx512vnni(), tsr_kernels_avxvnni(), tsr_kernels_avx2(),
+            tsr_kernels_neon(), tsr_kernels_scalar(),
+        ].compactMap { unsafe $0 }
     }
 
     private static func name(of table: UnsafePointer<tsr_kernels>) -> String {

@@ -71,6 +71,7 @@ typedef struct {
 const tsr_kernels *tsr_kernels_scalar(void);
 // NULL where the processor lacks the instructions or the file was built for another architecture.
 const tsr_kernels *_Nullable tsr_kernels_avx2(void);
+const tsr_kernels *_Nullable tsr_kernels_avxvnni(void);
 const tsr_kernels *_Nullable tsr_kernels_avx512vnni(void);
 const tsr_kernels *_Nullable tsr_kernels_neon(void);
 

@@ -1,0 +1,45 @@
+// AVX-VNNI on 256-bit vectors: Alder Lake, Gracemont, Zen 5 and later. All but the matrix
+// multiplication is AVX2.
+#include "CKernels.h"
+#include "avx2.h"
+
+#if defined(__x86_64__)
+#ifdef TSR_EMULATED  // Tools/check-avx512 compiles this file against an emulation
+#include TSR_EMULATED
+#else
+#include <immintrin.h>
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avxvnni"))), apply_to = function)
+#endif
+#include "x86_vectors256.h"
+
+// 32-bit sums of unsigned codes times signed x, exact: at most 32 * 255 * 127. They begin with what
+// the stored offset (8 or 128) adds too much, from its two halves.
+INLINE ivec begin4(const uint32_t *offset) {
+  if (!offset) return _mm256_setzero_si256();
+  return _mm256_madd_epi16(_mm256_set1_epi32((int)*offset), _mm256_set1_epi16(1));
+}
+INLINE ivec begin8(const uint32_t *offset) {
+  return _mm256_madd_epi16(_mm256_set1_epi32((int)*offset), _mm256_set1_epi16(16));
+}
+INLINE ivec add4(ivec sum, ivec w, ivec x) { return _mm256_dpbusd_avx_epi32(sum, w, x); }
+INLINE ivec add8(ivec sum, ivec w, ivec x) { return _mm256_dpbusd_avx_epi32(sum, w, x); }
+INLINE fvec finish4(ivec sum) { return _mm256_cvtepi32_ps(sum); }
+INLINE fvec finish8(ivec sum) { return _mm256_cvtepi32_ps(sum); }
+
+#include "x86_panels.h"
+#ifndef TSR_EMULATED
+#pragma clang attribute pop
+#endif
+
+const tsr_kernels *tsr_kernels_avxvnni(void) {
+  static const tsr_kernels table = {
+      .name = "avxvnni",
+      .panel = {panel_int8, panel_int4, panel_int4_affine},
+      TSR_AVX2_VECTOR_KERNELS,
+  };
+  return tsr_avx2_usable() && __builtin_cpu_supports("avxvnni") ? &table : NULL;
+}
+
+#else
+const tsr_kernels *tsr_kernels_avxvnni(void) { return NULL; }
+#endif

@@ -1,0 +1,155 @@
+// NEON (Armv8 Advanced SIMD): everything but the matrix multiplication.
+#include "CKernels.h"
+#include "neon.h"
+
+#if defined(__aarch64__)
+#include <math.h>
+#include <string.h>
+#include <sys/auxv.h>
+
+static void quantize(const tsr_activations *a, size_t token) {
+  const float *x = a->values + token * a->columns;
+  int8_t *codes = a->codes + token * a->columns;
+  for (size_t g = 0; g < a->groups; g++, x += TSR_GROUP, codes += TSR_GROUP) {
+    float32x4_t most = vdupq_n_f32(0);
+    for (int i = 0; i < 8; i++) most = vmaxq_f32(most, vabsq_f32(vld1q_f32(x + 4 * i)));
+    float largest = vmaxvq_f32(most);
+    float inverse = largest > 0 ? 127.0f / largest : 0;
+    if (!(inverse <= 3.0e38f)) inverse = 0;
+    int32x4_t total = vdupq_n_s32(0);  // by column modulo 4
+    for (int i = 0; i < 8; i += 2) {
+      int32x4_t q0 = vcvtnq_s32_f32(vmulq_n_f32(vld1q_f32(x + 4 * i), inverse));
+      int32x4_t q1 = vcvtnq_s32_f32(vmulq_n_f32(vld1q_f32(x + 4 * i + 4), inverse));
+      total = vaddq_s32(total, vaddq_s32(q0, q1));
+      int16x8_t narrow = vcombine_s16(vmovn_s32(q0), vmovn_s32(q1));
+      vst1_s8(codes + 4 * i, vmovn_s16(narrow));
+    }
+    int32_t even = vgetq_lane_s32(total, 0) + vgetq_lane_s32(total, 1);
+    int32_t odd = vgetq_lane_s32(total, 2) + vgetq_lane_s32(total, 3);
+    size_t at = token * a->groups + g;
+    a->scales[at] = inverse > 0 ? largest / 127.0f : 0;
+    a->sums[at] = a->scales[at] * (float)(even + odd);
+    a->offsets[at] = (uint32_t)(uint16_t)(-8 * even) | (uint32_t)(-8 * odd) << 16;
+  }
+}
+
+static float dot_f32(const float *a, const float *b, size_t count) {
+  float32x4_t s[4] = {vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0)};
+  size_t i = 0;
+  for (; i + 16 <= count; i += 16)
+    for (size_t j = 0; j < 4; j++)
+      s[j] = vfmaq_f32(s[j], vld1q_f32(a + i + 4 * j), vld1q_f32(b + i + 4 * j));
+  float sum = vaddvq_f32(vaddq_f32(vaddq_f32(s[0], s[1]), vaddq_f32(s[2], s[3])));
+  for (; i < count; i++) sum += a[i] * b[i];
+  return sum;
+}
+
+static float dot_f16(const uint16_t *a, const float *b, size_t count) {
+  float32x4_t s[2] = {vdupq_n_f32(0), vdupq_n_f32(0)};
+  size_t i = 0;
+  for (; i + 8 <= count; i += 8)
+    for (size_t j = 0; j < 2; j++)
+      s[j] = vfmaq_f32(s[j], tsr_neon_halves(a + i + 4 * j), vld1q_f32(b + i + 4 * j));
+  float sum = vaddvq_f32(vaddq_f32(s[0], s[1]));
+  for (; i < count; i++) sum += tsr_half_to_float(a[i]) * b[i];
+  return sum;
+}
+
+static void add_scaled(float *y, float factor, const float *x, size_t count) {
+  size_t i = 0;
+  for (; i + 4 <= count; i += 4)
+    vst1q_f32(y + i, vfmaq_n_f32(vld1q_f32(y + i), vld1q_f32(x + i), factor));
+  for (; i < count; i++) y[i] += factor * x[i];
+}
+
+static void widen_int8(const int8_t *x, float scale, float *y, size_t count) {
+  size_t i = 0;
+  for (; i + 8 <= count; i += 8) {
+    int16x8_t wide = vmovl_s8(vld1_s8(x + i));
+    vst1q_f32(y + i, vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide))), scale));
+    vst1q_f32(y + i + 4, vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(vget_high_s16(wide))), scale));
+  }
+  for (; i < count; i++) y[i] = scale * (float)x[i];
+}
+
+static void widen_f16(const uint16_t *x, float *y, size_t count) {
+  size_t i = 0;
+  for (; i + 4 <= count; i += 4) vst1q_f32(y + i, tsr_neon_halves(x + i));
+  for (; i < count; i++) y[i] = tsr_half_to_float(x[i]);
+}
+
+// e^x for x <= 88, to about 2 ulp: x = n ln 2 + r, |r| <= ln 2 / 2, and a polynomial of degree 6
+// (Taylor's terms; the remainder is below r^7 / 5040 = 1.2e-7). Below -87 the result is 0.
+static inline float32x4_t exponential(float32x4_t x) {
+  uint32x4_t tiny = vcltq_f32(x, vdupq_n_f32(-87.0f));
+  x = vminq_f32(vmaxq_f32(x, vdupq_n_f32(-87.0f)), vdupq_n_f32(88.0f));
+  float32x4_t n = vrndnq_f32(vmulq_n_f32(x, 1.44269504f));
+  float32x4_t r = vfmsq_n_f32(x, n, 0.693145752f);  // ln 2 in two parts
+  r = vfmsq_n_f32(r, n, 1.42860677e-6f);
+  float32x4_t p = vdupq_n_f32(1.0f / 720);
+  p = vfmaq_f32(vdupq_n_f32(1.0f / 120), p, r);
+  p = vfmaq_f32(vdupq_n_f32(1.0f / 24), p, r);
+  p = vfmaq_f32(vdupq_n_f32(1.0f / 6), p, r);
+  p = vfmaq_f32(vdupq_n_f32(0.5f), p, r);
+  p = vfmaq_f32(vdupq_n_f32(1.0f), p, r);
+  p = vfmaq_f32(vdupq_n_f32(1.0f), p, r);
+  int32x4_t power = vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23);
+  float32x4_t e = vmulq_f32(p, vreinterpretq_f32_s32(power));
+  return vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(e), tiny));
+}
+
+static float exponentials(float *x, float max, size_t count) {
+  float32x4_t sums = vdupq_n_f32(0), m = vdupq_n_f32(max);
+  size_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    float32x4_t e = exponential(vsubq_f32(vld1q_f32(x + i), m));
+    vst1q_f32(x + i, e);
+    sums = vaddq_f32(sums, e);
+  }
+  float sum = vaddvq_f32(sums), tail[4] = {0};
+  memcpy(tail, x + i, (count - i) * sizeof(float));
+  vst1q_f32(tail, exponential(vsubq_f32(vld1q_f32(tail), m)));
+  for (size_t j = 0; i + j < count; j++) {
+    x[i + j] = tail[j];
+    sum += tail[j];
+  }
+  return sum;
+}
+
+static inline float32x4_t swiglu4(float32x4_t gate, float32x4_t up) {
+  float32x4_t e = exponential(vnegq_f32(gate));
+  return vmulq_f32(vdivq_f32(gate, vaddq_f32(vdupq_n_f32(1), e)), up);
+}
+
+static void swiglu(const float *gate, const float *up, float *out, size_t count) {
+  size_t i = 0;
+  for (; i + 4 <= count; i += 4)
+    vst1q_f32(out + i, swiglu4(vld1q_f32(gate + i), vld1q_f32(up + i)));
+  if (i == count) return;
+  float g[4] = {0}, u[4] = {0};
+  memcpy(g, gate + i, (count - i) * sizeof(float));
+  memcpy(u, up + i, (count - i) * sizeof(float));
+  vst1q_f32(g, swiglu4(vld1q_f32(g), vld1q_f32(u)));
+  memcpy(out + i, g, (count - i) * sizeof(float));
+}
+
+const tsr_kernels *tsr_kernels_neon(void) {
+  static const tsr_kernels table = {
+      .name = "neon",
+      .quantize = quantize,
+      .panel = {tsr_neon_int8, tsr_neon_int4, tsr_neon_int4_affine},
+      .dot_f32 = dot_f32,
+      .dot_f16 = dot_f16,
+      .add_scaled = add_scaled,
+      .widen_int8 = widen_int8,
+      .widen_f16 = widen_f16,
+      .exponentials = exponentials,
+      .swiglu = swiglu,
+  };
+  enum { HAS_DOT_PRODUCT = 1 << 20 };  // HWCAP_ASIMDDP
+  return getauxval(AT_HWCAP) & HAS_DOT_PRODUCT ? &table : NULL;
+}
+
+#else
+const tsr_kernels *tsr_kernels_neon(void) { return NULL; }
+#endif

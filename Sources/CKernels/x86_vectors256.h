@@ -1,0 +1,27 @@
+// 256-bit vectors for x86_panels.h, for the instruction sets that have AVX2.
+#define INLINE static inline __attribute__((always_inline))
+#define TILE_TOKENS 4
+enum { VECTORS = 2, TILE = TILE_TOKENS };  // 8 accumulators, 2-4 codes, 2 temporaries, the mask
+
+typedef __m256i ivec;
+typedef __m256 fvec;
+
+INLINE ivec load(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+INLINE void store(uint8_t *p, ivec v) { _mm256_store_si256((__m256i *)p, v); }
+INLINE ivec nibbles_low(ivec v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
+INLINE ivec nibbles_high(ivec v) {
+  return _mm256_and_si256(_mm256_srli_epi16(v, 4), _mm256_set1_epi8(15));
+}
+INLINE ivec broadcast4(const int8_t *p) {
+  int32_t bits;
+  __builtin_memcpy(&bits, p, sizeof bits);
+  return _mm256_set1_epi32(bits);
+}
+INLINE fvec load_floats(const float *p) { return _mm256_loadu_ps(p); }
+INLINE void store_floats(float *p, fvec v) { _mm256_storeu_ps(p, v); }
+INLINE fvec broadcast_float(const float *p) { return _mm256_broadcast_ss(p); }
+INLINE fvec halves(const uint8_t *p) {
+  return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+}
+INLINE fvec mul(fvec a, fvec b) { return _mm256_mul_ps(a, b); }
+INLINE fvec multiply_add(fvec a, fvec b, fvec c) { return _mm256_fmadd_ps(a, b, c); }

@@ -1,0 +1,181 @@
+import Foundation
+import Kernels
+import Testing
+
+struct AttentionTests {
+    struct Case: Sendable, CustomStringConvertible {
+        var heads: Int
+        var kvHeads: Int
+        var headDim: Int
+        var slots: Int
+        var tokens: Int
+        var description: String {
+            "\(heads)/\(kvHeads) heads of \(headDim), \(slots) slots, \(tokens) tokens"
+        }
+    }
+
+    static let cases = [
+        Case(heads: 1, kvHeads: 1, headDim: 8, slots: 1, tokens: 1),
+        Case(heads: 9, kvHeads: 3, headDim: 64, slots: 70, tokens: 1),
+        Case(heads: 9, kvHeads: 3, headDim: 64, slots: 33, tokens: 17),
+        Case(heads: 8, kvHeads: 2, headDim: 128, slots: 700, tokens: 1),
+        Case(heads: 8, kvHeads: 2, headDim: 128, slots: 300, tokens: 5),
+        Case(heads: 6, kvHeads: 2, headDim: 80, slots: 67, tokens: 35),
+        Case(heads: 4, kvHeads: 4, headDim: 20, slots: 40, tokens: 3),
+    ]
+
+    @Test(arguments: Compute.availableISAs, KVLayer.Encoding.allCases)
+    func attentionEqualsTheNaiveFormula(isa: String, encoding: KVLayer.Encoding) throws {
+        for threads in encoding == .int8 ? [1, 3] : [2] {
+            let compute = try Compute(isa: isa, threads: threads)
+            var random = SeededGenerator(seed: 21)
+            for shape in Self.cases { try check(compute, shape, encoding, &random) }
+        }
+    }
+
+    /// Which slots a token sees: one long range, or several short ones with empty ones between.
+    private func ranges(_ shape: Case, token: Int) -> [Range<Int>] {
+        let slots = shape.slots
+        if token % 3 == 1 { return [0..<min(3, slots), 0..<0, slots / 2..<slots] }
+        if token % 3 == 2 { return [slots - 1..<slots] }
+        return [0..<slots]
+    }
+
+    private func check(
+        _ compute: Compute, _ shape: Case, _ encoding: KVLayer.Encoding,
+        _ random: inout SeededGenerator
+    ) throws {
+        let kvWidth = shape.kvHeads * shape.headDim
+        let width = shape.heads * shape.headDim
+        let layer = KVLayer(
+            kvHeads: shape.kvHeads, headDim: shape.headDim, slots: shape.slots, encoding: encoding)
+        // What the cache holds, as the encoding rounds it, is stored through the public operation.
+        let stored = Buffer<Float>(count: shape.slots * 2 * kvWidth)
+        for index in 0..<stored.count { stored[index] = random.float(-2...2) }
+        let slots = Buffer<Int32>(count: shape.slots)
+        for index in 0..<shape.slots { slots[index] = Int32(shape.slots - 1 - index) }
+        let keys = HeadLayout(
+            offset: 0, stride: 2 * kvWidth, heads: shape.kvHeads, headDim: shape.headDim)
+        var values = keys
+        values.offset = kvWidth
+        compute.store(
+            stored, keys: keys, values: values, tokens: shape.slots, slots: slots, into: layer)
+
+        let y = Buffer<Float>(count: shape.tokens * width)
+        for index in 0..<y.count { y[index] = random.float(-1...1) }
+        let visible = Buffer<Int32>(count: shape.tokens * 8)
+        for token in 0..<shape.tokens {
+            for (index, range) in ranges(shape, token: token).enumerated() {
+                visible[token * 8 + index * 2] = Int32(range.lowerBound)
+                visible[token * 8 + index * 2 + 1] = Int32(range.upperBound)
+            }
+        }
+        let out = Activations(tokenCapacity: shape.tokens, columns: width)
+        let scale = 1 / Float(shape.headDim).squareRoot()
+        compute.attend(
+            y,
+            queries: HeadLayout(
+                offset: 0, stride: width, heads: shape.heads, headDim: shape.headDim),
+            tokens: shape.tokens, visible: visible, scale: scale, layer: layer, into: out)
+
+        let step: Double =
+            switch encoding {
+            case .int8: 2.0 / 127  // half a step each of key and value, and some slack
+            case .f16: 2.0 * 0x1p-10
+            case .f32: 2.0 * 0x1p-20
+            }
+        let exactQueries = (0..<y.count).map { Double(y[$0]) }
+        let exactStored = (0..<stored.count).map { Double(stored[$0]) }
+        for token in 0..<shape.tokens {
+            for head in 0..<shape.heads {
+                let exact = naive(
+                    shape, queries: exactQueries, stored: exactStored, token: token, head: head,
+                    scale: Double(scale))
+                for i in 0..<shape.headDim {
+                    let got = Double(
+                        out.values[token * out.paddedColumns + head * shape.headDim + i])
+                    #expect(
+                        abs(got - exact[i]) <= step * 2,
+                        "\(compute.isa) \(encoding) \(shape) token \(token) head \(head) [\(i)]")
+                    if abs(got - exact[i]) > step * 2 { return }
+                }
+            }
+        }
+    }
+
+    private func naive(
+        _ shape: Case, queries: [Double], stored: [Double], token: Int, head: Int, scale: Double
+    ) -> [Double] {
+        let kvWidth = shape.kvHeads * shape.headDim
+        let kvHead = head / (shape.heads / shape.kvHeads)
+        let query = (token * shape.heads + head) * shape.headDim
+        var sum = 0.0
+        var output = [Double](repeating: 0, count: shape.headDim)
+        output.withUnsafeMutableBufferPointer { output in
+            queries.withUnsafeBufferPointer { y in
+                stored.withUnsafeBufferPointer { stored in
+                    for slot in ranges(shape, token: token).joined() {
+                        // Slots were written in reverse.
+                        let at = (shape.slots - 1 - slot) * 2 * kvWidth + kvHead * shape.headDim
+                        var score = 0.0
+                        var i = 0
+                        while i < shape.headDim {
+                            score += y[query + i] * stored[at + i]
+                            i += 1
+                        }
+                        let weight = exp(score * scale)
+                        sum += weight
+                        i = 0
+                        while i < shape.headDim {
+                            output[i] += weight * stored[at + kvWidth + i]
+                            i += 1
+                        }
+                    }
+                }
+            }
+        }
+        return output.map { $0 / sum }
+    }
+
+    @Test(arguments: Compute.availableISAs)
+    func aTokenThatSeesNothingGetsZeros(isa: String) throws {
+        let compute = try Compute(isa: isa, threads: 1)
+        let layer = KVLayer(kvHeads: 1, headDim: 32, slots: 4, encoding: .int8)
+        let y = Buffer<Float>(count: 64)
+        for index in 0..<64 { y[index] = 1 }
+        let out = Activations(tokenCapacity: 1, columns: 64)
+        for index in 0..<64 { out.values[index] = 5 }
+        compute.attend(
+            y, queries: HeadLayout(offset: 0, stride: 64, heads: 2, headDim: 32), tokens: 1,
+            visible: Buffer<Int32>(count: 8), scale: 1, layer: layer, into: out)
+        for index in 0..<64 { #expect(out.values[index] == 0) }
+    }
+
+    @Test(arguments: Compute.availableISAs)
+    func largeScoresDoNotOverflow(isa: String) throws {
+        let compute = try Compute(isa: isa, threads: 1)
+        let layer = KVLayer(kvHeads: 1, headDim: 32, slots: 100, encoding: .f32)
+        let stored = Buffer<Float>(count: 100 * 64)
+        let slots = Buffer<Int32>(count: 100)
+        for slot in 0..<100 {
+            slots[slot] = Int32(slot)
+            for i in 0..<32 {
+                stored[slot * 64 + i] = slot == 77 ? 300 : slot == 78 ? -300 : 1
+                stored[slot * 64 + 32 + i] = Float(slot)
+            }
+        }
+        let keys = HeadLayout(offset: 0, stride: 64, heads: 1, headDim: 32)
+        var values = keys
+        values.offset = 32
+        compute.store(stored, keys: keys, values: values, tokens: 100, slots: slots, into: layer)
+        let y = Buffer<Float>(count: 32)
+        for index in 0..<32 { y[index] = 100 }
+        let visible = Buffer<Int32>(count: 8)
+        visible[1] = 100
+        let out = Activations(tokenCapacity: 1, columns: 32)
+        compute.attend(
+            y, queries: HeadLayout(offset: 0, stride: 32, heads: 1, headDim: 32), tokens: 1,
+            visible: visible, scale: 1, layer: layer, into: out)
+        for index in 0..<32 { #expect(out.values[index] == 77) }
+    }
+}

@@ -1,0 +1,203 @@
+// Compares tables of kernels with the scalar ones: codes exactly, floats within the rounding of their
+// sums. Built by Tools/check-avx512 and Tools/check-neon for machines that are not at hand.
+//   check NAME...   fails where a named table is missing or differs
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "CKernels.h"
+
+static int failures = 0;
+static uint64_t state = 1;
+
+static uint32_t random_bits(void) {
+  state = state * 6364136223846793005u + 1442695040888963407u;
+  return (uint32_t)(state >> 33);
+}
+
+static float random_float(float low, float high) {
+  return low + (high - low) * (float)random_bits() / 2147483648.0f;
+}
+
+static void expect(bool ok, const char *table, const char *what, size_t columns, size_t tokens,
+                   double got, double wanted) {
+  if (ok) return;
+  if (failures++ < 20)
+    printf("%s: %s, %zu columns, %zu tokens: %.9g instead of %.9g\n", table, what, columns, tokens,
+           got, wanted);
+}
+
+static void *allocate(size_t bytes) {
+  void *p = aligned_alloc(64, (bytes + 127) / 64 * 64);
+  if (!p) exit(2);
+  memset(p, 0, (bytes + 127) / 64 * 64);
+  return p;
+}
+
+static tsr_activations activations(size_t columns, size_t tokens) {
+  tsr_activations a = {.columns = (columns + 31) / 32 * 32, .groups = (columns + 31) / 32};
+  a.values = allocate(tokens * a.columns * sizeof(float));
+  a.codes = allocate(tokens * a.columns);
+  a.scales = allocate(tokens * a.groups * sizeof(float));
+  a.sums = allocate(tokens * a.groups * sizeof(float));
+  a.offsets = allocate(tokens * a.groups * sizeof(uint32_t));
+  return a;
+}
+
+static void release(tsr_activations *a) {
+  free(a->values), free(a->codes), free(a->scales), free(a->sums), free(a->offsets);
+}
+
+static void check_quantize(const tsr_kernels *k, size_t columns, size_t tokens) {
+  tsr_activations a = activations(columns, tokens), b = activations(columns, tokens);
+  for (size_t t = 0; t < tokens; t++) {
+    float size = powf(10, random_float(-6, 4));
+    for (size_t i = 0; i < columns; i++) {
+      float value = i / 32 % 5 == 3 ? 0 : random_float(-size, size);
+      a.values[t * a.columns + i] = b.values[t * b.columns + i] = value;
+    }
+    tsr_kernels_scalar()->quantize(&a, t);
+    k->quantize(&b, t);
+  }
+  for (size_t i = 0; i < tokens * a.columns; i++)
+    expect(a.codes[i] == b.codes[i], k->name, "code", columns, tokens, b.codes[i], a.codes[i]);
+  for (size_t i = 0; i < tokens * a.groups; i++) {
+    expect(a.scales[i] == b.scales[i], k->name, "scale", columns, tokens, b.scales[i], a.scales[i]);
+    expect(a.sums[i] == b.sums[i], k->name, "sum", columns, tokens, b.sums[i], a.sums[i]);
+    expect(a.offsets[i] == b.offsets[i], k->name, "offset", columns, tokens, b.offsets[i],
+           a.offsets[i]);
+  }
+  release(&a), release(&b);
+}
+
+// Fills a panel with random codes, or the smallest and largest ones, and half-precision scales.
+static uint8_t *random_panel(int encoding, size_t groups, bool extreme) {
+  size_t plane = (groups * 32 + 63) / 64 * 64;
+  size_t codes = encoding == 0 ? 512 : 256, planes = encoding == 2 ? 2 : 1;
+  uint8_t *panel = allocate(planes * plane + groups * codes);
+  for (size_t i = 0; i < groups * 16; i++) {
+    for (size_t p = 0; p < planes; p++) {
+      uint16_t half = tsr_float_to_half(p == 0 ? random_float(0.001f, 0.02f) : random_float(-0.2f, 0));
+      memcpy(panel + p * plane + 2 * i, &half, 2);
+    }
+  }
+  for (size_t i = 0; i < groups * codes; i++) {
+    uint8_t byte = (uint8_t)random_bits();
+    if (extreme) byte = (uint8_t)((byte & 1 ? 0xf0 : 0) | (byte & 2 ? 0x0f : 0));
+    if (extreme && encoding == 0) byte = byte & 1 ? 255 : 1;
+    if (encoding == 0 && byte == 0) byte = 1;
+    panel[planes * plane + i] = byte;
+  }
+  return panel;
+}
+
+static void check_panel(const tsr_kernels *k, int encoding, size_t columns, size_t tokens,
+                        bool extreme) {
+  static const char *names[3] = {"int8", "int4", "int4 affine"};
+  const size_t first = 2;
+  tsr_activations a = activations(columns, tokens + first);
+  for (size_t t = 0; t < tokens + first; t++) {
+    for (size_t i = 0; i < columns; i++) {
+      float value = random_float(-3, 3);
+      if (extreme) value = columns % 2 ? 3 : value < 0 ? -3 : 3;
+      a.values[t * a.columns + i] = value;
+    }
+    tsr_kernels_scalar()->quantize(&a, t);
+  }
+  uint8_t *panel = random_panel(encoding, a.groups, extreme);
+  float *wanted = allocate(tokens * 16 * sizeof(float)), *got = allocate(tokens * 16 * sizeof(float));
+  memset(got, 0xff, tokens * 16 * sizeof(float));
+  tsr_kernels_scalar()->panel[encoding](panel, &a, first, tokens, wanted);
+  k->panel[encoding](panel, &a, first, tokens, got);
+  // Every group adds up to four rounded terms, each at most 32 * 255 * 127 * scales.
+  for (size_t t = 0; t < tokens; t++) {
+    double sizes = 0;
+    for (size_t g = 0; g < a.groups; g++)
+      sizes += 32 * 127 * (encoding == 0 ? 255 * 0.02 : 15 * 0.02 + 0.2) *
+               (double)a.scales[(first + t) * a.groups + g];
+    double bound = (double)(4 * a.groups + 4) * FLT_EPSILON * sizes;
+    for (size_t r = 0; r < 16; r++) {
+      float x = got[t * 16 + r], y = wanted[t * 16 + r];
+      expect(fabs((double)x - y) <= bound, k->name, names[encoding], columns, tokens, x, y);
+    }
+  }
+  free(panel), free(wanted), free(got), release(&a);
+}
+
+static void expect_near(const tsr_kernels *k, const char *what, size_t count, double got,
+                        double wanted, double bound) {
+  expect(fabs(got - wanted) <= bound, k->name, what, count, 1, got, wanted);
+}
+
+static void check_vectors(const tsr_kernels *k, size_t n) {
+  float *a = allocate(4 * n), *b = allocate(4 * n), *c = allocate(4 * n);
+  uint16_t *h = allocate(2 * n);
+  int8_t *q = allocate(n);
+  double dot = 0, dot_half = 0, sizes = 0, sum = 0;
+  for (size_t i = 0; i < n; i++) {
+    a[i] = random_float(-2, 2), b[i] = random_float(-2, 2);
+    h[i] = tsr_float_to_half(a[i]), q[i] = (int8_t)(random_bits() % 255 - 127);
+    dot += (double)a[i] * b[i], dot_half += (double)tsr_half_to_float(h[i]) * b[i];
+    sizes += fabs((double)a[i] * b[i]);
+  }
+  double bound = (double)(n + 1) * FLT_EPSILON * sizes;
+  expect_near(k, "dot_f32", n, k->dot_f32(a, b, n), dot, bound);
+  expect_near(k, "dot_f16", n, k->dot_f16(h, b, n), dot_half, bound * 1.01);
+  memcpy(c, b, 4 * n);
+  k->add_scaled(c, 0.7f, a, n);
+  for (size_t i = 0; i < n; i++)
+    expect_near(k, "add_scaled", n, c[i], b[i] + (double)0.7f * a[i], 4 * FLT_EPSILON);
+  k->widen_int8(q, 0.01f, c, n);
+  for (size_t i = 0; i < n; i++) expect_near(k, "widen_int8", n, c[i], 0.01f * q[i], 0);
+  k->widen_f16(h, c, n);
+  for (size_t i = 0; i < n; i++) expect_near(k, "widen_f16", n, c[i], tsr_half_to_float(h[i]), 0);
+  for (size_t i = 0; i < n; i++) c[i] = i == 1 ? -INFINITY : a[i] * 30 - 60;
+  for (size_t i = 0; i < n; i++) sum += exp((double)c[i] - 3);
+  memcpy(b, c, 4 * n);
+  double total = k->exponentials(c, 3, n);
+  expect_near(k, "sum of exponentials", n, total, sum, (double)(n + 8) * 4 * FLT_EPSILON * sum + 1e-35);
+  for (size_t i = 0; i < n; i++) {
+    double e = exp((double)(b[i] - 3.0f));
+    expect_near(k, "exponential", n, c[i], e, 4 * FLT_EPSILON * e + 2e-38);
+  }
+  for (size_t i = 0; i < n; i++) a[i] *= 20, b[i] = random_float(-2, 2);
+  k->swiglu(a, b, c, n);
+  for (size_t i = 0; i < n; i++) {
+    double wanted = a[i] / (1 + exp(-(double)a[i])) * b[i];
+    expect_near(k, "swiglu", n, c[i], wanted, 8 * FLT_EPSILON * fabs(wanted) + 1e-30);
+  }
+  free(a), free(b), free(c), free(h), free(q);
+}
+
+static void check(const tsr_kernels *k) {
+  static const size_t columns[] = {1, 31, 32, 33, 64, 100, 576, 1056};
+  static const size_t tokens[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 16, 17, 64};
+  for (size_t c = 0; c < sizeof columns / sizeof *columns; c++) {
+    for (size_t t = 0; t < sizeof tokens / sizeof *tokens; t++)
+      for (int e = 0; e < 3; e++)
+        for (int extreme = 0; extreme < 2; extreme++)
+          check_panel(k, e, columns[c], tokens[t], extreme);
+    check_quantize(k, columns[c], 7);
+  }
+  for (size_t n = 1; n < 70; n++) check_vectors(k, n);
+}
+
+int main(int count, char **names) {
+  const tsr_kernels *tables[] = {tsr_kernels_avx512vnni(), tsr_kernels_avxvnni(),
+                                 tsr_kernels_avx2(), tsr_kernels_neon()};
+  for (int i = 1; i < count; i++) {
+    const tsr_kernels *found = NULL;
+    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
+      if (tables[t] && strcmp(tables[t]->name, names[i]) == 0) found = tables[t];
+    if (!found) {
+      printf("%s: no such table here\n", names[i]);
+      return 1;
+    }
+    int before = failures;
+    check(found);
+    printf("%s: %s\n", names[i], failures == before ? "same as scalar" : "DIFFERS");
+  }
+  return failures > 0;
+}
