@@ -254,18 +254,26 @@ def legs(rng):
             2 * a + 4 * b, [a, b])
 
 
+def operation(rng, kinds):
+    """Draws (a, operator, b, result) with the operator from `kinds`."""
+    kind = rng.choice(kinds)
+    if kind in "*/":
+        a, b = factors(rng)
+        return (a, kind, b, a * b) if kind == "*" else (a * b, kind, a, b)
+    a = rng.randint(1, 99)
+    b = rng.randint(1, LIMIT - a if kind == "+" else a)
+    return a, kind, b, a + b if kind == "+" else a - b
+
+
+def equation(rng):
+    """One bare operation, mostly sums and differences: text, result, and the drill problem's key."""
+    a, kind, b, c = operation(rng, "++++----*/")
+    return f"{a} {kind} {b}", c, f"drill1:{a},{kind},{b}"
+
+
 def sum_drill(rng, terms):
     """Bare sums, differences, products and quotients; chains of two."""
-    kind = rng.choice("++--**/")
-    if kind == "*" or kind == "/":
-        a, b = factors(rng)
-        if kind == "/":
-            a, b = a * b, a
-        c = a * b if kind == "*" else a // b
-    else:
-        a = rng.randint(1, 99)
-        b = rng.randint(1, LIMIT - a if kind == "+" else a)
-        c = a + b if kind == "+" else a - b
+    a, kind, b, c = operation(rng, "++--**/")
     if terms == 1:
         return f"What is {a} {kind} {b}?", [f"{a} {kind} {b} = {c}."], c, [a, kind, b]
     if c < 4 or c > 96 or kind in "*/":

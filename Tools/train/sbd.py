@@ -38,9 +38,14 @@ class Batch:
 
 @dataclass
 class Example:
-    """One document: token ids; those from `start` on are trained on (0: all)."""
+    """One document: token ids; those from `start` on are trained on (0: all).
+
+    `weights`, one a token, replace the weights of the next-token loss (prompt weight, then 1);
+    tokens with weight 0 are not masked either.
+    """
     ids: list[int]
     start: int
+    weights: list[float] | None = None
 
 
 def noised_length(example: Example, block_size: int) -> int:
@@ -79,7 +84,9 @@ class Packer:
     def cut(self, example: Example) -> Example:
         """Shortens an example that no row could hold."""
         limit = min(self.clean, example.start + self.noised - 64)
-        return Example(example.ids[:limit], example.start) if len(example.ids) > limit else example
+        if len(example.ids) <= limit:
+            return example
+        return Example(example.ids[:limit], min(example.start, limit), example.weights and example.weights[:limit])
 
 
 def make_batch(rows: list[list[Example]], clean: int, noised: int, block_size: int, end: int, mask: int,
@@ -103,7 +110,8 @@ def make_batch(rows: list[list[Example]], clean: int, noised: int, block_size: i
             here = slice(at, at + n)
             tokens[r, here], positions[r, here], documents[r, here], blocks[r, here] = ids, place, d, block
             targets[r, at:at + n - 1] = ids[1:]
-            weights[r, at:at + n - 1] = np.where(place[1:] >= start, 1.0, prompt_weight)
+            given = np.where(place >= start, 1.0, prompt_weight) if example.weights is None else example.weights
+            weights[r, at:at + n - 1] = given[1:]
             at += n
             if with_noised:
                 ended = ids[-1] == end
@@ -111,6 +119,8 @@ def make_batch(rows: list[list[Example]], clean: int, noised: int, block_size: i
                 truth = np.concatenate([ids[start:], np.full(tail, end)])
                 place = np.arange(start, n + tail)
                 hidden = rng.random(len(truth)) < rng.random()
+                if example.weights is not None:
+                    hidden[:n - start] &= np.asarray(example.weights[start:]) > 0
                 here = slice(open_at, open_at + len(truth))
                 n_tokens[r, here] = np.where(hidden, mask, truth)
                 n_targets[r, here] = np.where(hidden, truth, IGNORE)

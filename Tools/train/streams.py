@@ -6,6 +6,7 @@ import random
 import zlib
 
 import data_math
+import families
 from sbd import Example
 
 USER, ASSISTANT = "<|user|>", "<|assistant|>"
@@ -28,6 +29,26 @@ class MathStream:
 
     def restore(self, state) -> None:
         self.rng.setstate(state)
+
+
+class SheetStream(MathStream):
+    """Sheets of bare equations, trained on (and masked in) the results only: dense practice in arithmetic."""
+
+    def __init__(self, tokenizer, seed: int, split: str = "train", lines: int = 8):
+        super().__init__(tokenizer, seed, split)
+        self.lines, self.newline = lines, tokenizer.encode("\n").ids[-1]
+
+    def __next__(self) -> Example:
+        ids, weights = [], []
+        while ids.count(self.newline) < self.lines:
+            question, result, key = families.equation(self.rng)
+            if data_math.in_test_set(key) != (self.split == "test"):
+                continue
+            for text, weight in ((question + " =", 0.0), (f" {result}.\n", 1.0)):
+                part = self.tokenizer.encode(text, add_special_tokens=False).ids
+                ids += part
+                weights += [weight] * len(part)
+        return Example(ids, 0, weights)
 
 
 class FileStream(MathStream):

@@ -27,7 +27,7 @@ from model import Config, Llama
 from optim import make_optimizers, schedule
 from plot import plot
 from sbd import Packer, losses, make_batch
-from streams import FileStream, MathStream, Mixture, simple_chat, template_chat
+from streams import FileStream, MathStream, Mixture, SheetStream, simple_chat, template_chat
 from tokenizer import save_tokenizer, train_tokenizer
 
 PRESETS = {
@@ -46,7 +46,7 @@ def parse(argv=None) -> argparse.Namespace:
     p.add_argument("--resume", action="store_true", help="go on with --out's state")
     p.add_argument("--objective", choices=["sbd", "ntp", "matp-only"], default="sbd")
     p.add_argument("--data", nargs="*", default=["math"], metavar="SOURCE[:WEIGHT]",
-                   help="math, or *.jsonl files and folders of them ({text} or {messages} a line)")
+                   help="math (word problems), sheets (bare sums), or *.jsonl files and folders of them ({text} or {messages} a line)")
     p.add_argument("--mask-token", help="token that serves as the mask when fine-tuning (default: found by itself)")
     p.add_argument("--lora", type=int, default=0, metavar="RANK", help="train adapters of this rank only")
     p.add_argument("--lora-alpha", type=float, default=32)
@@ -70,6 +70,7 @@ def parse(argv=None) -> argparse.Namespace:
     p.add_argument("--save-minutes", type=float, default=3)
     p.add_argument("--test-every", type=int, default=100)
     p.add_argument("--bf16", action="store_true", help="autocast to bfloat16")
+    p.add_argument("--compile", action="store_true", help="torch.compile the loss: about 1.4 times faster on a CPU")
     p.add_argument("--threads", type=int, default=0)
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = p.parse_args(argv)
@@ -101,6 +102,7 @@ class Run:
         self.packer = Packer(self.stream, args.length, args.noised)
         self.rng = np.random.default_rng(args.seed)
         self.flex = args.device.startswith("cuda")
+        self.losses = torch.compile(losses) if args.compile else losses
         if args.resume:
             self.restore(checkpoint.load_state(self.path("state.pt")), everything=True)
         elif args.trunk:
@@ -116,6 +118,7 @@ class Run:
             name, _, weight = source.partition(":")
             weights.append(float(weight or 1))
             streams.append(MathStream(self.tokenizer, seed + i, split, chat) if name == "math" else
+                           SheetStream(self.tokenizer, seed + i, split) if name == "sheets" else
                            FileStream(self.tokenizer, seed + i, name, self.args.length, self.end, split, chat))
         return streams[0] if len(streams) == 1 else Mixture(streams, weights, seed)
 
@@ -141,7 +144,7 @@ class Run:
         return model, tokenizer
 
     def restore(self, state: dict, everything: bool) -> None:
-        """Continues (`everything`) or branches: weights, optimizer state and the data's place."""
+        """Continues (`everything`) or branches: weights and optimizer state, with data of its own seed."""
         self.model.load_state_dict(state["model"])
         if state["optimizer_kind"] == self.args.optimizer:
             for optimizer, saved in zip(self.optimizers, state["optimizers"]):
@@ -149,10 +152,10 @@ class Run:
                 optimizer.load_state_dict(saved)
                 for group, lr in zip(optimizer.param_groups, base):
                     group["base_lr"] = lr
-        self.stream.restore(state["stream"])
-        self.packer.pool = state["pool"]
-        self.rng.bit_generator.state = state["rng"]
         if everything:
+            self.stream.restore(state["stream"])
+            self.packer.pool = state["pool"]
+            self.rng.bit_generator.state = state["rng"]
             self.step, self.tokens, self.seconds = state["step"], state["tokens"], state["seconds"]
 
     def save(self) -> None:
@@ -190,7 +193,7 @@ class Run:
         batch = self.batch(self.packer, self.rng, args.batch)
         cast = torch.autocast(args.device.split(":")[0], torch.bfloat16) if args.bf16 else nullcontext()
         with cast:
-            ntp, matp = losses(self.model, batch, self.flex)
+            ntp, matp = self.losses(self.model, batch, self.flex)
         loss = {"sbd": ntp + matp, "ntp": ntp, "matp-only": matp}[args.objective]
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), args.clip)

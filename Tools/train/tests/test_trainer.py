@@ -93,6 +93,15 @@ class Objective(unittest.TestCase):
                     self.assertLess(len(place) - (n - example.start), block_size)
                     self.assertTrue(all((blocks == b).sum() == block_size for b in blocks.unique()[1:]))
 
+    def test_tokens_of_weight_zero_are_never_masked(self):
+        weights = [float(i % 3 == 0) for i in range(20)]
+        for seed in range(20):
+            batch = make_batch([[Example(list(range(2, 22)), 0, weights)]], 24, 40, 4, END, MASK,
+                               np.random.default_rng(seed), 0.1, True)
+            hidden = batch.noised_targets[0] != IGNORE
+            self.assertTrue(all(weights[p] > 0 for p in batch.noised_positions[0][hidden].tolist()))
+            self.assertEqual(batch.weights[0, :19].tolist(), weights[1:])
+
     def test_losses_are_finite_and_reach_every_parameter(self):
         model = tiny().train()
         ntp, matp = losses(model, random_batch(4)[1])
