@@ -54,6 +54,9 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "kernel-bench", dependencies: ["Kernels"], path: "Benchmarks/KernelBench",
+            swiftSettings: swiftSettings),
         .testTarget(
             name: "KernelsTests", dependencies: ["Kernels", "CKernels"],
             swiftSettings: testSettings),

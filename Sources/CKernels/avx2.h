@@ -12,6 +12,7 @@ void tsr_avx2_int4(const uint8_t *panel, const tsr_activations *x, size_t first,
                    float *out);
 void tsr_avx2_int4_affine(const uint8_t *panel, const tsr_activations *x, size_t first,
                           size_t tokens, float *out);
+size_t tsr_avx2_mac_loop(size_t rounds);
 
 void tsr_avx2_quantize(const tsr_activations *a, size_t token);
 float tsr_avx2_dot_f32(const float *a, const float *b, size_t count);
@@ -22,7 +23,7 @@ void tsr_avx2_widen_f16(const uint16_t *x, float *y, size_t count);
 float tsr_avx2_exponentials(float *x, float max, size_t count);
 void tsr_avx2_swiglu(const float *gate, const float *up, float *out, size_t count);
 
-// Initializers of a table's entries but its name and panels.
+// Initializers of a table's entries but its name, panels and mac_loop.
 #define TSR_AVX2_VECTOR_KERNELS                                                   \
   .quantize = tsr_avx2_quantize, .dot_f32 = tsr_avx2_dot_f32,                     \
   .dot_f16 = tsr_avx2_dot_f16, .add_scaled = tsr_avx2_add_scaled,                 \

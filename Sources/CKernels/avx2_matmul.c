@@ -49,5 +49,6 @@ void tsr_avx2_int4_affine(const uint8_t *panel, const tsr_activations *x, size_t
                           size_t tokens, float *out) {
   panel_int4_affine(panel, x, first, tokens, out);
 }
+size_t tsr_avx2_mac_loop(size_t rounds) { return mac_loop(rounds); }
 #pragma clang attribute pop
 #endif

@@ -63,6 +63,7 @@ const tsr_kernels *tsr_kernels_avx512vnni(void) {
   static const tsr_kernels table = {
       .name = "avx512vnni",
       .panel = {panel_int8, panel_int4, panel_int4_affine},
+      .mac_loop = mac_loop,
       TSR_AVX2_VECTOR_KERNELS,
   };
   bool usable = tsr_avx2_usable() && __builtin_cpu_supports("avx512f") &&

@@ -35,6 +35,7 @@ const tsr_kernels *tsr_kernels_avxvnni(void) {
   static const tsr_kernels table = {
       .name = "avxvnni",
       .panel = {panel_int8, panel_int4, panel_int4_affine},
+      .mac_loop = mac_loop,
       TSR_AVX2_VECTOR_KERNELS,
   };
   return tsr_avx2_usable() && __builtin_cpu_supports("avxvnni") ? &table : NULL;

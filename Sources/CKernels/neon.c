@@ -145,6 +145,7 @@ const tsr_kernels *tsr_kernels_neon(void) {
       .widen_f16 = widen_f16,
       .exponentials = exponentials,
       .swiglu = swiglu,
+      .mac_loop = tsr_neon_mac_loop,
   };
   enum { HAS_DOT_PRODUCT = 1 << 20 };  // HWCAP_ASIMDDP
   return getauxval(AT_HWCAP) & HAS_DOT_PRODUCT ? &table : NULL;

@@ -12,6 +12,7 @@ void tsr_neon_int4(const uint8_t *panel, const tsr_activations *x, size_t first,
                    float *out);
 void tsr_neon_int4_affine(const uint8_t *panel, const tsr_activations *x, size_t first,
                           size_t tokens, float *out);
+size_t tsr_neon_mac_loop(size_t rounds);
 
 // Four half-precision values.
 static inline __attribute__((always_inline)) float32x4_t tsr_neon_halves(const void *p) {

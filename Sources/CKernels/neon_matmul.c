@@ -178,5 +178,18 @@ void tsr_neon_int4_affine(const uint8_t *panel, const tsr_activations *x, size_t
   run(panel, x, first, tokens, out, INT4_AFFINE);
 }
 
+size_t tsr_neon_mac_loop(size_t rounds) {
+  int8x16_t w = vdupq_n_s8(3), x = vdupq_n_s8(5);
+  int32x4_t s[16];
+  for (int i = 0; i < 16; i++) s[i] = vdupq_n_s32(0);
+  for (size_t r = 0; r < rounds; r++) {
+    __asm__ volatile("" : "+w"(x));  // every round's products are others
+    for (int i = 0; i < 16; i++) s[i] = vdotq_laneq_s32(s[i], w, x, 0);
+  }
+  int32_t any = 0;
+  for (int i = 0; i < 16; i++) any |= vaddvq_s32(s[i]);
+  return any == 0 ? 0 : rounds * 16 * 16;
+}
+
 #pragma clang attribute pop
 #endif

@@ -1,9 +1,10 @@
 // A thread pool for regions of a few microseconds: workers spin on a generation counter, then park
-// on a futex. The caller is worker 0. Work is taken in single indices from an atomic counter.
+// on a futex. The caller is worker 0. Indices are claimed one by one from an atomic ticket, and the
+// caller waits for claimed ones only: a worker that the system does not run holds nobody up.
 #define _GNU_SOURCE
 #include "CKernels.h"
 
-#include <errno.h>
+#include <assert.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -17,15 +18,19 @@
 
 enum { SPINS = 4000 };  // about 50-100 microseconds, longer than the serial parts of a pass
 
+// The ticket holds the region's number of indices above the next index to claim, so that one atomic
+// addition claims an index and tells whether there was one. A claim beyond the count (at most one
+// per thread and region) changes nothing and reads nothing else.
+enum { TICKET_BITS = 32 };
+
 struct tsr_pool {
   size_t threads;
   pthread_t *handles;  // [threads - 1]
-  tsr_task task;
+  tsr_task task;       // with `context`, stable from the region's start until its last index is done
   void *context;
-  size_t count;
-  _Alignas(64) _Atomic uint32_t generation;  // odd bits unused; bumps once per region
-  _Alignas(64) _Atomic size_t next;
-  _Alignas(64) _Atomic uint32_t running;  // workers that have not finished this region
+  _Alignas(64) _Atomic uint32_t generation;  // bumps once per region
+  _Alignas(64) _Atomic uint64_t ticket;
+  _Alignas(64) _Atomic size_t done;  // indices of this region
   _Alignas(64) _Atomic uint32_t parked;
   _Atomic bool stopping;
 };
@@ -70,9 +75,11 @@ static uint32_t await_generation(tsr_pool *pool, uint32_t seen) {
 
 static void take_work(tsr_pool *pool, size_t worker) {
   for (;;) {
-    size_t index = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
-    if (index >= pool->count) return;
+    uint64_t ticket = atomic_fetch_add_explicit(&pool->ticket, 1, memory_order_acq_rel);
+    uint64_t index = ticket & (((uint64_t)1 << TICKET_BITS) - 1);
+    if (index >= ticket >> TICKET_BITS) return;
     pool->task(pool->context, index, worker);
+    atomic_fetch_add_explicit(&pool->done, 1, memory_order_release);
   }
 }
 
@@ -85,7 +92,21 @@ static void *worker_main(void *argument) {
     seen = await_generation(pool, seen);
     if (atomic_load(&pool->stopping)) return NULL;
     take_work(pool, start.worker);
-    atomic_fetch_sub_explicit(&pool->running, 1, memory_order_release);
+  }
+}
+
+static void run_region(tsr_pool *pool, tsr_task task, void *context, size_t count) {
+  pool->task = task;
+  pool->context = context;
+  atomic_store_explicit(&pool->done, 0, memory_order_relaxed);
+  atomic_store_explicit(&pool->ticket, (uint64_t)count << TICKET_BITS, memory_order_release);
+  atomic_fetch_add(&pool->generation, 1);
+  if (atomic_load(&pool->parked) > 0) futex_wake(&pool->generation);
+  take_work(pool, 0);
+  // A worker may have been descheduled amid an index: give way to it rather than burn its time.
+  for (int spin = 0; atomic_load_explicit(&pool->done, memory_order_acquire) < count; spin++) {
+    if (spin < SPINS) relax();
+    else sched_yield();
   }
 }
 
@@ -94,19 +115,8 @@ void tsr_pool_run(tsr_pool *pool, tsr_task task, void *context, size_t count) {
     for (size_t index = 0; index < count; index++) task(context, index, 0);
     return;
   }
-  pool->task = task;
-  pool->context = context;
-  pool->count = count;
-  atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
-  atomic_store_explicit(&pool->running, (uint32_t)pool->threads - 1, memory_order_relaxed);
-  atomic_fetch_add(&pool->generation, 1);  // publishes the region
-  if (atomic_load(&pool->parked) > 0) futex_wake(&pool->generation);
-  take_work(pool, 0);
-  // A worker may have been descheduled: give way to it rather than burn its time slice.
-  for (int spin = 0; atomic_load_explicit(&pool->running, memory_order_acquire) > 0; spin++) {
-    if (spin < SPINS) relax();
-    else sched_yield();
-  }
+  assert(count < UINT32_MAX / 2);  // half a ticket; panels, tokens and heads are far fewer
+  run_region(pool, task, context, count);
 }
 
 size_t tsr_pool_threads(const tsr_pool *pool) { return pool->threads; }

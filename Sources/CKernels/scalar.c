@@ -146,6 +146,20 @@ static void swiglu(const float *gate, const float *up, float *out, size_t count)
   for (size_t i = 0; i < count; i++) out[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
 }
 
+static size_t mac_loop(size_t rounds) {
+  enum { LANES = 64 };
+  uint8_t w[LANES];
+  int8_t x[LANES];
+  int32_t sums[LANES] = {0};
+  memset(w, 3, sizeof w);
+  memset(x, 5, sizeof x);
+  for (size_t r = 0; r < rounds; r++) {
+    __asm__ volatile("" ::"r"(w), "r"(x) : "memory");  // every round's products are others
+    for (size_t i = 0; i < LANES; i++) sums[i] += w[i] * x[i];
+  }
+  return sums[0] < 0 ? 0 : rounds * LANES;
+}
+
 const tsr_kernels *tsr_kernels_scalar(void) {
   static const tsr_kernels table = {
       .name = "scalar",
@@ -158,6 +172,7 @@ const tsr_kernels *tsr_kernels_scalar(void) {
       .widen_f16 = widen_f16,
       .exponentials = exponentials,
       .swiglu = swiglu,
+      .mac_loop = mac_loop,
   };
   return &table;
 }

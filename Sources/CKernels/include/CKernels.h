@@ -66,6 +66,8 @@ typedef struct {
   float (*exponentials)(float *x, float max, size_t count);
   // out = gate / (1 + exp(-gate)) * up
   void (*swiglu)(const float *gate, const float *up, float *out, size_t count);
+  // Multiplies 4-bit codes by activations in registers only; returns the products added up.
+  size_t (*mac_loop)(size_t rounds);
 } tsr_kernels;
 
 const tsr_kernels *tsr_kernels_scalar(void);
@@ -143,6 +145,12 @@ typedef struct {
 // Summary of count values; entries of -inf count as absent.
 tsr_row_summary tsr_summarize(const tsr_compute *compute, const float *row, size_t count,
                               float *scratch);
+
+// Limits: reads `count` bytes with all threads and returns how many; multiplies in registers, `blocks`
+// shared out over the threads, and returns the products. `sinks`: one per thread.
+size_t tsr_read_all(const tsr_compute *compute, const uint8_t *bytes, size_t count,
+                    uint64_t *sinks);
+uint64_t tsr_multiply_registers(const tsr_compute *compute, size_t blocks, uint64_t *sinks);
 
 float tsr_half_to_float(uint16_t half);
 uint16_t tsr_float_to_half(float value);
