@@ -34,7 +34,9 @@ class Sequence:
     passes: int = 0
     done: bool = False
     trace: list = field(default_factory=list)         # per pass: [(position in the output, token)]
+    end: int | None = None                            # open positions from here on are behind a stop token
     drafted: int = 0                                  # lossless: how many of `fresh` are unverified
+    acceptance: float = 1.0                           # lossless: accepted tokens per draft, moving average
 
 
 class Cache:
@@ -116,19 +118,24 @@ def choose(key: Tensor, entropy: Tensor, gamma: float) -> list[int]:
 
 
 def advance(s: Sequence, fresh_logits: Tensor, open_logits: Tensor, settings: Settings, mask_id: int, end: set[int]) -> None:
-    """Reveals positions of the open block after a pass; begins the next block when it is full."""
+    """Reveals positions of the open block after a pass; begins the next block when it is full.
+
+    Once a stop token is revealed, the positions behind it matter no more.
+    """
     logits = open_logits[:len(s.open)].clone()
     if s.fresh and settings.use_ntp:
         logits[0] = fresh_logits[-1]
     logits[:, mask_id] = -torch.inf
     s.cached += len(s.fresh)
     s.fresh = []
-    masked = [i for i, t in enumerate(s.open) if t == mask_id]
+    masked = [i for i, t in enumerate(s.open[:s.end]) if t == mask_id]
     tokens, key, entropy = error_proxy(logits[masked], settings.order)
     revealed = []
     for j in choose(key, entropy, settings.gamma):
         s.open[masked[j]] = int(tokens[j])
         revealed.append((len(s.output) + masked[j], int(tokens[j])))
+        if int(tokens[j]) in end:
+            s.end = min(masked[j] + 1, len(s.open) if s.end is None else s.end)
     s.trace.append(revealed)
     prefix = s.open[:s.open.index(mask_id)] if mask_id in s.open else s.open
     stop = next((i for i, t in enumerate(prefix) if t in end), None)
@@ -139,6 +146,7 @@ def advance(s: Sequence, fresh_logits: Tensor, open_logits: Tensor, settings: Se
         s.output += s.open
         s.fresh = list(s.open)
         s.open = [mask_id] * settings.block_size
+        s.end = None
         s.done = len(s.output) >= settings.max_tokens
 
 
@@ -160,6 +168,8 @@ def advance_lossless(s: Sequence, fresh_logits: Tensor, open_logits: Tensor, set
 
     The last `drafted` fresh tokens are a draft. When all of it holds, the masks behind it were the
     right ones and supply the next draft; otherwise the next pass starts from the corrected token.
+    With a tokens accepted per draft on average, a further draft token of confidence c gains c and
+    risks (1 - c) a, so the draft ends where c <= a / (1 + a).
     """
     fresh_logits = fresh_logits[fresh_logits.shape[0] - len(s.fresh):].clone()
     fresh_logits[:, mask_id] = -torch.inf
@@ -175,10 +185,17 @@ def advance_lossless(s: Sequence, fresh_logits: Tensor, open_logits: Tensor, set
     s.output += new
     s.cached += sure + kept
     draft = []
+    s.acceptance += (0.1 if s.drafted else 0.02) * (kept - s.acceptance)
     if kept == s.drafted:
-        logits = open_logits[:len(s.open)].clone()
+        logits = open_logits[1:len(s.open)].clone()
         logits[:, mask_id] = -torch.inf
-        draft = logits[1:].argmax(-1).tolist()
+        confidence, tokens = logits.softmax(-1).max(-1)
+        for c, token in zip(confidence.tolist(), tokens.tolist()):
+            if c <= s.acceptance / (1 + s.acceptance):
+                break
+            draft.append(token)
+            if token in end:
+                break
     s.fresh, s.drafted = [new[-1]] + draft, len(draft)
     s.open = [mask_id] * settings.block_size
     s.done = stop is not None or len(s.output) >= settings.max_tokens

@@ -113,11 +113,11 @@ class Objective(unittest.TestCase):
 class Decoding(unittest.TestCase):
     prompts = [[5, 9, 3], [7, 8, 30, 31, 12, 4], [2]]
 
-    def naive_block(self, model, prompt, settings):
+    def naive_block(self, model, prompt, settings, stop):
         """Set Block Decoding by recomputing everything in each pass."""
         output, passes = [], 0
         while len(output) < settings.max_tokens:
-            block, first = [MASK] * settings.block_size, True
+            block, first, end = [MASK] * settings.block_size, True, settings.block_size
             while MASK in block:
                 line = torch.tensor(prompt + output + block)[None]
                 past = line.shape[1] - len(block)
@@ -129,23 +129,29 @@ class Decoding(unittest.TestCase):
                     rows[0] = logits[past - 1]
                 first, passes = False, passes + 1
                 rows[:, MASK] = -torch.inf
-                masked = [i for i, t in enumerate(block) if t == MASK]
+                masked = [i for i, t in enumerate(block[:end]) if t == MASK]
                 p = rows[masked].softmax(-1)
                 entropy = -(p * p.clamp(min=1e-30).log()).sum(-1)
                 for j in choose(entropy, entropy, settings.gamma):
                     block[masked[j]] = int(rows[masked[j]].argmax())
+                    end = min(end, masked[j] + 1) if block[masked[j]] == stop else end
                 prefix = block[:block.index(MASK)] if MASK in block else block
-                if END in prefix:
-                    return output + prefix[:prefix.index(END) + 1], passes
+                if stop in prefix:
+                    return output + prefix[:prefix.index(stop) + 1], passes
             output += block
         return output, passes
 
     def test_cached_block_decoding_equals_recomputation(self):
         model = tiny()
+        stopped = 0
         for k, gamma, use_ntp in ((2, 0.1, True), (4, 0.5, False), (8, 2.0, True), (5, 0.0, True)):
             settings = Settings(block_size=k, gamma=gamma, max_tokens=24, use_ntp=use_ntp)
-            for prompt, s in zip(self.prompts, decode(model, self.prompts, settings, MASK, {END})):
-                self.assertEqual((s.output, s.passes), self.naive_block(model, prompt, settings))
+            longest = decode(model, self.prompts, settings, MASK, {END})
+            for stop in (END, longest[0].output[9], longest[1].output[-1]):
+                for prompt, s in zip(self.prompts, decode(model, self.prompts, settings, MASK, {stop})):
+                    self.assertEqual((s.output, s.passes), self.naive_block(model, prompt, settings, stop))
+                    stopped += s.output[-1] == stop
+        self.assertGreater(stopped, 4)
 
     def test_lossless_equals_next_token_decoding(self):
         model = tiny()
