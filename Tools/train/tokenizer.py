@@ -13,7 +13,7 @@ SPECIALS = ["<|endoftext|>", "<|mask|>", "<|user|>", "<|assistant|>", "<|pad|>"]
 CHAT_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'assistant' %}"
     "{{ '<|assistant|>' + message['content'] + '<|endoftext|>' }}"
-    "{% else %}{{ '<|user|>' + message['content'] }}{% endif %}{% endfor %}"
+    "{% elif message['role'] == 'user' %}{{ '<|user|>' + message['content'] }}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
 
