@@ -71,6 +71,7 @@ let package = Package(
             swiftSettings: testSettings),
         .testTarget(
             name: "TokenizationTests", dependencies: ["Tokenization", "Import", "WeightFile"],
+            resources: [.copy("Resources")],
             swiftSettings: testSettings),
         .testTarget(
             name: "TransformerTests",
