@@ -2,8 +2,8 @@
 public protocol BlockSizePolicy: AnyObject {
     /// Positions of the next block; 1...64.
     func nextBlockSize() -> Int
-    /// A block of `size` was filled in `passes` passes.
-    func blockFinished(size: Int, passes: Int)
+    /// A block of `size` gave `tokens` in `passes` passes.
+    func blockFinished(size: Int, tokens: Int, passes: Int)
     /// A pass over `positions` took `seconds`.
     func passMeasured(positions: Int, seconds: Double)
 }
@@ -13,7 +13,7 @@ public final class FixedBlockSize: BlockSizePolicy {
     private let size: Int
     public init(_ size: Int) { self.size = size }
     public func nextBlockSize() -> Int { size }
-    public func blockFinished(size: Int, passes: Int) {}
+    public func blockFinished(size: Int, tokens: Int, passes: Int) {}
     public func passMeasured(positions: Int, seconds: Double) {}
 }
 

@@ -160,7 +160,7 @@ public final class SetBlockDecoder: TokenDecoder {
         }
         guard block.fixed == block.end else { return }
         if block.end == block.tokens.count {  // one cut short by a stop token says little
-            policy.blockFinished(size: block.end, passes: block.passes)
+            policy.blockFinished(size: block.end, tokens: block.end, passes: block.passes)
         }
         state.pending.append(contentsOf: block.tokens[..<block.end])
         block.clear()

@@ -59,6 +59,7 @@ public final class VerifiedDecoder: TokenDecoder {
         state.trace?.begin(position: state.nextPosition, size: masks)
         run(masks: masks)
         reveals.removeAll(keepingCapacity: true)
+        let before = output.count
         let verified = verify(given: given, limit: limit, into: &output)
         // Without drafts the average fades, so that no early luck makes the rule timid for good.
         acceptance += (drafted > 0 ? 0.1 : 0.02) * (Float(verified.accepted) - acceptance)
@@ -68,7 +69,7 @@ public final class VerifiedDecoder: TokenDecoder {
         }
         state.trace?.add(
             Trace.Pass(committed: given + drafted, open: open.count, reveals: reveals))
-        policy.blockFinished(size: blockSize, passes: 1)
+        policy.blockFinished(size: blockSize, tokens: output.count - before, passes: 1)
     }
 
     public func finish() { draft.removeAll(keepingCapacity: true) }

@@ -71,7 +71,8 @@ private func status(of error: any Error) -> ExitStatus {
         case .cancelled: Interruption.status
         default: .badData
         }
-    case is KernelError, is TransformerError: .usage
+    case is KernelError, is TransformerError, is DecodingError: .usage
+    case is TokenizerError: .badData
     default: .failure
     }
 }

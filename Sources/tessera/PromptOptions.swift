@@ -22,11 +22,13 @@ struct PromptOptions: ParsableArguments {
     }
 
     /// The text; invalid UTF-8 becomes U+FFFD.
-    func text() throws -> String {
+    ///
+    /// - Parameter standardInput: A `-` was given where this command's first argument stands.
+    func text(standardInput: Bool = false) throws -> String {
         if let prompt { return prompt }
         if let file { return String(decoding: try Self.read(path: file), as: UTF8.self) }
         // Without a source, a pipe is read; a terminal is never asked.
-        guard input == "-" || isatty(STDIN_FILENO) == 0 else {
+        guard standardInput || input == "-" || isatty(STDIN_FILENO) == 0 else {
             throw CommandError(.usage, "no text: give -p TEXT, -f FILE, or - for standard input")
         }
         let bytes = try Self.read(descriptor: STDIN_FILENO, name: "standard input")
@@ -41,6 +43,12 @@ struct PromptOptions: ParsableArguments {
         }
         defer { close(descriptor) }
         return try read(descriptor: descriptor, name: path)
+    }
+
+    /// The bytes of a file, or of standard input for `-`.
+    static func read(pathOrInput: String) throws -> [UInt8] {
+        guard pathOrInput == "-" else { return try read(path: pathOrInput) }
+        return try read(descriptor: STDIN_FILENO, name: "standard input")
     }
 
     private static func read(descriptor: Int32, name: String) throws -> [UInt8] {

@@ -7,6 +7,8 @@ struct Tessera: AsyncParsableCommand {
         abstract: "Runs 8B language models on Linux machines that are too small for them.",
         version: "0.1.0",
         subcommands: [
+            GenerateCommand.self,
+            PerplexityCommand.self,
             QuantizeCommand.self,
             TokenizeCommand.self,
             InspectCommand.self,

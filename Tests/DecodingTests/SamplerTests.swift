@@ -5,6 +5,7 @@ import Testing
 
 extension Double {
     static func exponential(_ x: Double) -> Double { exp(x) }
+    var naturalLogarithm: Double { log(self) }
 }
 
 @Suite struct SamplerTests {

@@ -1,0 +1,122 @@
+internal import ArgumentParser
+internal import Decoding
+internal import Tokenization
+internal import Transformer
+internal import WeightFile
+
+/// How many tokens a pass is to give.
+struct BlockOptions: ParsableArguments {
+    @Option(
+        help: """
+            Positions of a block, 1 to 64; 1 is next-token prediction. auto chooses by the time that \
+            passes take here and by how easy the text is.
+            """)
+    var blockSize = Size.auto
+
+    @Option(help: "Entropy in nats that a pass may risk; more is faster and less exact.")
+    var gamma: Float?
+
+    @Option(help: "Order in which positions are decided: entropy, confidence or margin.")
+    var errorProxy = Proxy.entropy
+
+    @Option(help: "Decide by confidence c: the most n with (n + 1)(1 - c) below this factor.")
+    var factor: Float?
+
+    @Option(help: "Decide every position more confident than this.")
+    var threshold: Float?
+
+    @Flag(help: "Lossless: keep only tokens that next-token prediction would have given.")
+    var verify = false
+
+    enum Proxy: String, ExpressibleByArgument, CaseIterable {
+        case entropy, confidence, margin
+
+        var order: RevealRule.ErrorProxy {
+            switch self {
+            case .entropy: .entropy
+            case .confidence: .confidence
+            case .margin: .margin
+            }
+        }
+    }
+
+    enum Size: ExpressibleByArgument, CustomStringConvertible {
+        case auto
+        case fixed(Int)
+
+        init?(argument: String) {
+            if argument == "auto" {
+                self = .auto
+            } else if let size = Int(argument), (1...64).contains(size) {
+                self = .fixed(size)
+            } else {
+                return nil
+            }
+        }
+
+        var description: String {
+            switch self {
+            case .auto: "auto"
+            case .fixed(let size): "\(size)"
+            }
+        }
+    }
+
+    /// Where the user and the model say nothing: few enough risks to keep the text's quality.
+    static let defaultGamma: Float = 0.1
+    /// Largest block that auto tries.
+    private static let largestAuto = 32
+
+    func validate() throws {
+        guard [gamma, factor, threshold].compactMap({ $0 }).count <= 1 else {
+            throw ValidationError("give one of --gamma, --factor and --threshold")
+        }
+        do {
+            try rule(nil).validate()
+        } catch {
+            throw ValidationError(error.description)
+        }
+    }
+
+    /// The largest block that will be asked for.
+    func largest(_ traits: ModelConfig.BlockDecoding?) -> Int {
+        switch blockSize {
+        case .fixed(let size): size
+        case .auto where traits?.bidirectionalCommit == true: traits?.blockSize ?? 1
+        case .auto: traits == nil ? 1 : Self.largestAuto
+        }
+    }
+
+    /// Rows of logits that a pass may ask for.
+    func logitRows(_ traits: ModelConfig.BlockDecoding?) -> Int {
+        let largest = largest(traits)
+        return verify && largest > 1 ? 2 * largest : largest
+    }
+
+    /// What decides; the model's own threshold where the user names nothing.
+    func rule(_ traits: ModelConfig.BlockDecoding?) -> RevealRule {
+        if let factor { return .factor(factor) }
+        if let threshold { return .confidence(threshold: threshold) }
+        if gamma == nil, let traits, traits.confidenceThreshold > 0 {
+            return .confidence(threshold: traits.confidenceThreshold)
+        }
+        return .entropyBound(gamma: gamma ?? Self.defaultGamma, errorProxy.order)
+    }
+
+    /// The decoder for a model that was opened for these options.
+    func decoder(_ state: DecodingState, _ transformer: Transformer) throws -> any TokenDecoder {
+        let traits = transformer.config.blockDecoding
+        let largest = largest(traits)
+        guard largest > 1 else { return NextTokenDecoder(state) }
+        let policy: any BlockSizePolicy
+        switch blockSize {
+        case .auto where traits?.bidirectionalCommit != true:
+            policy = AdaptiveBlockSize(
+                costs: PassCostCache.costs(of: transformer, largest: largest),
+                largest: largest, isVerified: verify)
+        default: policy = FixedBlockSize(largest)
+        }
+        if verify { return try VerifiedDecoder(state, policy: policy, largest: largest) }
+        return try SetBlockDecoder(state, rule: rule(traits), policy: policy, largest: largest)
+    }
+}

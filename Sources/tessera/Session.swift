@@ -1,0 +1,123 @@
+internal import Decoding
+internal import Kernels
+internal import Tokenization
+internal import Transformer
+internal import WeightFile
+
+/// A model that is ready to decode.
+struct Session {
+    let path: String
+    let file: WeightFile
+    let tokenizer: Tokenizer
+    let transformer: Transformer
+    let state: DecodingState
+    let decoder: any TokenDecoder
+    let sampling: SamplingOptions
+    let blocks: BlockOptions
+    /// From the call to a decoder that can start.
+    let loadSeconds: Double
+
+    init(
+        path: String, model: ModelOptions, draw: DrawOptions, blocks: BlockOptions,
+        ignoresEnd: Bool = false, traced: Bool = false
+    ) throws {
+        let start = Clock.now
+        self.path = path
+        self.blocks = blocks
+        file = try WeightFile(path: path)
+        let config = file.config
+        tokenizer = try Tokenizer(file.tokenizer)
+        transformer = try model.open(file, logitCapacity: blocks.logitRows(config.blockDecoding))
+        sampling = draw.options(config.sampling)
+        let ends = Set(tokenizer.tables.eosTokens.map { Int32($0) })
+        let sampler = Sampler(
+            sampling, vocabularySize: config.vocabularySize,
+            forbidden: Self.forbidden(file) + (ignoresEnd ? Array(ends) : []),
+            compute: transformer.compute)
+        state = DecodingState(
+            transformer, sampler: sampler, stopTokens: ignoresEnd ? [] : ends, traced: traced)
+        decoder = try blocks.decoder(state, transformer)
+        loadSeconds = Clock.now - start
+    }
+
+    /// Ids that stand for nothing: the mask, padding of the vocabulary.
+    private static func forbidden(_ file: WeightFile) -> [Int32] {
+        let config = file.config
+        let kinds = file.tokenizer.kinds
+        var ids = kinds.indices.filter { kinds[$0] == .unused }.map { Int32($0) }
+        if kinds.count < config.vocabularySize {
+            ids += (kinds.count..<config.vocabularySize).map { Int32($0) }
+        }
+        if let mask = config.blockDecoding?.maskToken { ids.append(Int32(mask)) }
+        return ids
+    }
+
+    /// A generation whose long prompt shows its progress on a terminal.
+    func generation(
+        limit: Int, stop: [String], printsSpecials: Bool = false,
+        output: @escaping (FixedToken?, String) -> Void
+    ) -> Generation {
+        var progress = ProgressReport("prompt")
+        let batch = transformer.batchCapacity
+        return Generation(
+            decoder, tokenizer: tokenizer, limit: limit, stopStrings: stop,
+            printsSpecials: printsSpecials, isCancelled: { Interruption.isRequested },
+            promptProgress: { done, total in
+                guard total > 2 * batch else { return }
+                progress.update(done: done, total: total)
+                if total - done <= batch { progress.finish() }
+            }, output: output)
+    }
+}
+
+extension GenerationSummary {
+    /// What scripts read, for one generation.
+    func json(_ session: Session, text: String) -> JSONOutput {
+        let gamma: JSONOutput
+        if case .entropyBound(let value, _) = session.blocks.rule(
+            session.transformer.config.blockDecoding), largestBlock > 1, !session.blocks.verify
+        {
+            gamma = .number(Double(value))
+        } else {
+            gamma = .null
+        }
+        return .object([
+            ("schema_version", 1),
+            ("text", .string(text)),
+            ("token_ids", .array(tokens.map { .int(Int($0.id)) })),
+            ("prompt_tokens", .int(promptTokens)),
+            ("generated_tokens", .int(tokens.count)),
+            ("forward_passes", .int(forwardPasses)),
+            ("tokens_per_pass", .number(tokensPerPass)),
+            ("time_to_first_token_seconds", .number(timeToFirstTokenSeconds)),
+            ("decode_seconds", .number(decodeSeconds)),
+            ("tokens_per_second", .number(tokensPerSecond)),
+            ("load_seconds", .number(session.loadSeconds)),
+            ("peak_rss_bytes", .int(Resources.peakRSS)),
+            ("stop_reason", .string(stopReason.rawValue)),
+            ("model", .string(session.file.config.name)),
+            ("isa", .string(session.transformer.compute.isa)),
+            ("threads", .int(session.transformer.compute.threads)),
+            ("seed", .int(Int(clamping: session.sampling.seed))),
+            ("temperature", .number(Double(session.sampling.temperature))),
+            ("block_size", .int(max(1, largestBlock))),
+            ("block_size_option", .string(session.blocks.blockSize.description)),
+            ("gamma", gamma),
+            ("verified", .bool(session.blocks.verify)),
+        ])
+    }
+
+    /// Two lines for people.
+    func report(_ session: Session) -> String {
+        let perPass = Format.fixed(tokensPerPass, 2)
+        return """
+            prompt \(promptTokens) tokens, first token after \
+            \(Format.seconds(timeToFirstTokenSeconds)); \(tokens.count) tokens in \
+            \(forwardPasses) passes (\(perPass) per pass), \
+            \(Format.fixed(tokensPerSecond, 1)) tokens/s; ended by \(stopReason.rawValue)
+            \(session.transformer.compute.isa), \(session.transformer.compute.threads) threads, \
+            block size \(max(1, largestBlock)), seed \(session.sampling.seed), \
+            peak memory \(Format.bytes(Resources.peakRSS))
+            """
+    }
+}
