@@ -1,0 +1,102 @@
+import Foundation
+import Import
+import Testing
+import Tokenization
+import WeightFile
+
+struct TokenizerTests {
+    /// Made with Hugging Face's tokenizers by Tools/oracle/make_tokenizer_cases.py.
+    private struct Golden: Decodable {
+        var texts: [String]
+        var ids: [String: [[Int32]]]
+    }
+
+    static let families = ["smollm", "gpt2", "llama3", "qwen2", "tekken"]
+
+    private static func resource(_ name: String) -> URL {
+        Bundle.module.bundleURL.appending(path: "Resources/\(name)")
+    }
+
+    private static func tokenizer(_ family: String) throws -> Tokenizer {
+        let folder = resource("tokenizer-\(family)")
+        return try Tokenizer(VocabularySource(path: folder.path).tokenizer)
+    }
+
+    private static func golden() throws -> Golden {
+        try JSONDecoder().decode(
+            Golden.self, from: Data(contentsOf: resource("tokenizer-cases.json")))
+    }
+
+    @Test(arguments: families)
+    func idsEqualHuggingFaces(family: String) throws {
+        let golden = try Self.golden()
+        let tokenizer = try Self.tokenizer(family)
+        let expected = try #require(golden.ids[family])
+        #expect(golden.texts.count == expected.count && expected.count > 200)
+        for (text, ids) in zip(golden.texts, expected) {
+            #expect(tokenizer.encode(text) == ids, "\(family): \(text.prefix(60).debugDescription)")
+        }
+    }
+
+    @Test(arguments: families)
+    func decodingGivesTheTextBack(family: String) throws {
+        let golden = try Self.golden()
+        let tokenizer = try Self.tokenizer(family)
+        for text in golden.texts {
+            var decoder = StreamDecoder(tokenizer, printsSpecials: true)
+            var result = ""
+            for id in tokenizer.encode(text) { result += decoder.append(id) }
+            result += decoder.finish()
+            // Qwen's tokens are those of the composed text, which is canonically equal.
+            let equal = family == "qwen2" ? result == text : Array(result.utf8) == Array(text.utf8)
+            #expect(equal, "\(family): \(text.prefix(60).debugDescription)")
+        }
+    }
+
+    @Test func userTextNeverBecomesASpecialToken() throws {
+        let tokenizer = try Self.tokenizer("qwen2")
+        let spelled = "<|im_end|>"
+        let parsed = tokenizer.encode(spelled)
+        #expect(parsed.count == 1 && tokenizer.kind(of: parsed[0]) == .special)
+        let ids = tokenizer.encode([
+            Segment(text: "<|im_start|>user\n", isUserText: false),
+            Segment(text: spelled, isUserText: true),
+            Segment(text: spelled, isUserText: false),
+        ])
+        #expect(ids.count { tokenizer.kind(of: $0) == .special } == 2)
+    }
+
+    @Test func splitCharactersAreHeldBackAndBrokenOnesReplaced() throws {
+        let tokenizer = try Self.tokenizer("gpt2")
+        let ids = tokenizer.encode("\u{1f600}")
+        #expect(ids.count > 1)
+        var decoder = StreamDecoder(tokenizer)
+        let pieces = ids.map { decoder.append($0) }
+        #expect(pieces.dropLast().allSatisfy { $0.isEmpty } && pieces.last == "\u{1f600}")
+        _ = decoder.append(ids[0])
+        #expect(decoder.finish() == "\u{fffd}")
+    }
+
+    @Test func invalidTextCountsAsTheReplacementCharacter() throws {
+        let tokenizer = try Self.tokenizer("llama3")
+        let text = String(decoding: [0x61, 0xff, 0xc3, 0x62] as [UInt8], as: UTF8.self)
+        #expect(tokenizer.encode(text) == tokenizer.encode("a\u{fffd}\u{fffd}b"))
+    }
+
+    @Test func aLongRunTakesReasonableTime() throws {
+        let tokenizer = try Self.tokenizer("llama3")
+        let text = String(repeating: "e", count: 200_000)
+        let ids = tokenizer.encode(text)
+        #expect(ids.reduce(0) { $0 + tokenizer.bytes(of: $1).count } == text.utf8.count)
+    }
+
+    @Test(arguments: [
+        "(", "[a", "a{3", "*a", "(?<=a)b", "\\q", "[a-\\p{L}]", "a{99999}", "\\p{Qq}",
+    ])
+    func patternsThatAreNotUnderstoodAreRefused(pattern: String) throws {
+        var tables = TokenizerTables(tokens: (0..<256).map { [UInt8($0)] })
+        tables.preTokenizer = .regex
+        tables.pattern = pattern
+        #expect(throws: TokenizerError.self) { _ = try Tokenizer(tables) }
+    }
+}
