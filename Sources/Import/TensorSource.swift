@@ -3,7 +3,9 @@ public import WeightFile
 /// How a source stores a tensor's values.
 public enum SourceType: String, Sendable {
     case f32, f16, bf16
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     case q4_0, q4_1, q5_0, q5_1, q8_0
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     case q2_K, q3_K, q4_K, q5_K, q6_K
     case synthetic
 }
