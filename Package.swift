@@ -57,6 +57,7 @@ let package = Package(
         .executableTarget(
             name: "kernel-bench", dependencies: ["Kernels"], path: "Benchmarks/KernelBench",
             swiftSettings: swiftSettings),
+        .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         .testTarget(
             name: "KernelsTests", dependencies: ["Kernels", "CKernels"],
             swiftSettings: testSettings),
@@ -75,8 +76,11 @@ let package = Package(
             swiftSettings: testSettings),
         .testTarget(
             name: "TransformerTests",
-            dependencies: ["Transformer", "Quantization", "Import", "Kernels", "WeightFile"],
-            swiftSettings: testSettings),
+            dependencies: [
+                "Transformer", "Quantization", "Import", "Kernels", "WeightFile",
+                "AllocationCounter",
+            ],
+            exclude: ["Resources"], swiftSettings: testSettings),
         .testTarget(
             name: "DecodingTests",
             dependencies: [

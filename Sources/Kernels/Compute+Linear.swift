@@ -89,7 +89,8 @@ extension Compute {
     ) {
         a.check(tokens: tokens)
         precondition(group.columns == a.columns, "\(group.columns) columns by \(a.columns)")
-        let last = (group.rowOffsets.last ?? 0) + (group.matrices.last?.rows ?? 0)
+        let final = group.matrices.count - 1
+        let last = group.rowOffsets[final] + group.matrices[final].rows
         precondition(
             start >= 0 && last <= stride && start + tokens * stride <= y.count,
             "\(tokens) x \(stride) from \(start) of \(y.count)")

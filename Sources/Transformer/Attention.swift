@@ -15,15 +15,19 @@ extension Transformer {
         compute.rmsNorm(
             s.hidden, tokens: tokens, weight: layer.inputNorm, eps: eps, into: s.normed)
         compute.multiply(group, s.normed, tokens: tokens, into: s.qkv)
-        for (part, bias) in layer.biases.enumerated() {
+        for part in layer.biases.indices {
             compute.addBias(
-                bias, to: s.qkv, offset: group.rowOffsets[part], stride: group.outputStride,
+                layer.biases[part], to: s.qkv, offset: group.rowOffsets[part],
+                stride: group.outputStride,
                 tokens: tokens)
         }
         let queries = heads(group, 0, config.headCount)
         let keys = heads(group, 1, config.kvHeadCount)
         let values = heads(group, 2, config.kvHeadCount)
-        keepSinks(index, keys, values, committed: committed)
+        cache.placement.keep(
+            s.qkv, keys: keys, values: values, positions: position..<position + committed,
+            layer: index)
+        placeSinks(layer, index)
         compute.rotate(
             s.qkv, queries, tokens: tokens,
             by: rotary.queryRotation(norm: layer.queryNorm, eps: eps))
@@ -42,46 +46,19 @@ extension Transformer {
             headDim: config.headDim)
     }
 
-    /// Remembers keys and values of the sinks before RoPE.
-    private func keepSinks(
-        _ index: Int, _ keys: HeadLayout, _ values: HeadLayout, committed: Int
-    ) {
-        guard position < cache.sinks else { return }
-        let width = keys.heads * keys.headDim
-        let rows = cache.sinkRows[index]
-        for token in 0..<min(committed, cache.sinks - position) {
-            let from = token * keys.stride
-            let to = (position + token) * 2 * width
-            for column in 0..<width {
-                rows[to + column] = scratch.qkv[from + keys.offset + column]
-                rows[to + width + column] = scratch.qkv[from + values.offset + column]
-            }
-        }
-    }
-
-    /// Moves the sinks of every layer to just before the oldest position that this pass sees. Does
-    /// nothing while that is where they are, as it is until the first eviction.
-    func moveSinks() {
-        let shift = cache.oldest(for: position) - cache.sinks
-        guard cache.sinks > 0, shift != cache.sinkShift else { return }
-        cache.sinkShift = shift
-        sinkRotary.set(from: shift, count: cache.sinks)
-        let width = config.kvHeadCount * config.headDim
-        let keys = HeadLayout(
-            offset: 0, stride: 2 * width, heads: config.kvHeadCount, headDim: config.headDim)
-        let values = HeadLayout(
-            offset: width, stride: 2 * width, heads: config.kvHeadCount, headDim: config.headDim)
-        for (index, layer) in layers.enumerated() {
-            for at in 0..<cache.sinks * 2 * width {
-                scratch.sinkRows[at] = cache.sinkRows[index][at]
-            }
-            compute.rotate(
-                scratch.sinkRows, keys, tokens: cache.sinks,
-                by: sinkRotary.keyRotation(norm: layer.keyNorm, eps: config.rmsNormEps))
-            for sink in 0..<cache.sinks { scratch.sinkSlots[sink] = Int32(sink) }
-            compute.store(
-                scratch.sinkRows, keys: keys, values: values, tokens: cache.sinks,
-                slots: scratch.sinkSlots, into: cache.layers[index])
-        }
+    /// Stores the sinks of one layer at the places that this pass needs and that are new.
+    private func placeSinks(_ layer: DecoderLayer, _ index: Int) {
+        let placement = cache.placement
+        guard placement.pending > 0 else { return }
+        placement.load(layer: index)
+        let tokens = placement.pending * placement.sinks
+        let keys = placement.keyLayout(kvHeads: config.kvHeadCount)
+        compute.rotate(
+            placement.rows, keys, tokens: tokens,
+            by: sinkRotary.keyRotation(norm: layer.keyNorm, eps: config.rmsNormEps))
+        compute.store(
+            placement.rows, keys: keys,
+            values: placement.valueLayout(kvHeads: config.kvHeadCount), tokens: tokens,
+            slots: placement.pendingSlots, into: cache.layers[index])
     }
 }

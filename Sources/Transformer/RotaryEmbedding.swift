@@ -19,6 +19,7 @@ final class RotaryEmbedding {
     private let attentionFactor: Double
     private let queryScaling: ModelConfig.QueryScaling?
 
+    /// - Parameter capacity: Tokens.
     init(_ config: ModelConfig, capacity: Int) {
         inverseFrequencies = config.ropeInverseFrequencies
         attentionFactor = Double(config.ropeAttentionFactor)
@@ -33,23 +34,26 @@ final class RotaryEmbedding {
         for token in 0..<count { set(token, position: position + token) }
     }
 
-    private func set(_ token: Int, position: Int) {
+    /// Sets the angles of one token.
+    func set(_ token: Int, position: Int) {
         let base = token * inverseFrequencies.count
-        for (index, frequency) in inverseFrequencies.enumerated() {
-            let angle = Double(position) * frequency
+        for index in inverseFrequencies.indices {
+            let angle = Double(position) * inverseFrequencies[index]
             cosines[base + index] = Float(cos(angle) * attentionFactor)
             sines[base + index] = Float(sin(angle) * attentionFactor)
         }
         if let queryScaling, let queryFactors {
             let turns = position / queryScaling.originalMaxPositions
-            queryFactors[token] = 1 + queryScaling.beta * Float(log(1 + Double(turns)))
+            queryFactors[token] = 1 + queryScaling.beta * Float(log(Double(1 + turns)))
         }
     }
 
+    /// What is done to keys.
     func keyRotation(norm: Buffer<Float>?, eps: Float) -> Rotation {
         Rotation(cosines: cosines, sines: sines, norm: norm, eps: eps)
     }
 
+    /// What is done to queries.
     func queryRotation(norm: Buffer<Float>?, eps: Float) -> Rotation {
         Rotation(cosines: cosines, sines: sines, norm: norm, eps: eps, factors: queryFactors)
     }

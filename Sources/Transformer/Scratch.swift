@@ -14,11 +14,6 @@ final class Scratch {
     let gateUp: Buffer<Float>  // [batch, gate | up]
     let activated: Activations  // [batch, intermediateSize]
     let headInput: Activations  // [logitCapacity, hiddenSize]
-    let sinkRows: Buffer<Float>  // [sinks, 2, kvHeadCount * headDim]
-    let sinkSlots: Buffer<Int32>  // [sinks]
-
-    /// Sinks that the scratch has room for.
-    static let sinkCapacity = 64
 
     init(_ config: ModelConfig, _ layer: DecoderLayer, _ batch: Int, logitCapacity: Int) {
         ids = Buffer(count: batch)
@@ -32,9 +27,6 @@ final class Scratch {
         gateUp = Buffer(count: batch * layer.gateUp.outputStride)
         activated = Activations(tokenCapacity: batch, columns: config.intermediateSize)
         headInput = Activations(tokenCapacity: logitCapacity, columns: config.hiddenSize)
-        let width = config.kvHeadCount * config.headDim
-        sinkRows = Buffer(count: Self.sinkCapacity * 2 * width)
-        sinkSlots = Buffer(count: Self.sinkCapacity)
     }
 
     var byteCount: Int {

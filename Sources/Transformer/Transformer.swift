@@ -9,23 +9,6 @@ public import WeightFile
 /// one token per pass; a first pass of Set Block Decoding commits the finished block and opens the
 /// next (arXiv 2509.04185, algorithm 3). Nothing is allocated in a pass.
 public final class Transformer {
-    public struct Options: Sendable {
-        /// Threads; by default the processors this process may use.
-        public var threads: Int?
-        /// Instruction set; by default the fastest.
-        public var isa: String?
-        /// Positions a query sees; by default the model's own maximum, at most 4096.
-        public var contextLength: Int?
-        public var kvEncoding = KVLayer.Encoding.int8
-        /// Positions of one pass; longer inputs are cut.
-        public var batchCapacity = 128
-        /// First positions that stay visible when the window has moved past them.
-        public var sinks = 4
-        /// Rows of logits one pass can give.
-        public var logitCapacity = 64
-        public init() {}
-    }
-
     public let config: ModelConfig
     public let compute: Compute
     public let cache: KVCache
@@ -50,11 +33,7 @@ public final class Transformer {
 
     public init(_ file: WeightFile, options: Options = Options()) throws(TransformerError) {
         let config = file.config
-        let context = options.contextLength ?? min(config.maxPositions, 4096)
-        guard context > options.sinks else {
-            throw .contextTooShort(context, sinks: options.sinks)
-        }
-        guard options.batchCapacity > 0 else { throw .batchTooSmall(options.batchCapacity) }
+        let context = try options.check(for: config)
         do {
             compute = try Compute(isa: options.isa, threads: options.threads)
         } catch {
@@ -66,7 +45,7 @@ public final class Transformer {
         cache = KVCache(
             layerCount: config.layerCount, kvHeads: config.kvHeadCount, headDim: config.headDim,
             contextLength: context, sinks: options.sinks, batchCapacity: options.batchCapacity,
-            openSlots: options.batchCapacity, encoding: options.kvEncoding)
+            encoding: options.kvEncoding)
         layers = (0..<config.layerCount).map { DecoderLayer(file, $0) }
         embedding = file.matrix("model.embed_tokens.weight")
         finalNorm = file.vector("model.norm.weight")
@@ -75,7 +54,7 @@ public final class Transformer {
         ])
         scratch = Scratch(config, layers[0], batchCapacity, logitCapacity: options.logitCapacity)
         rotary = RotaryEmbedding(config, capacity: options.batchCapacity)
-        sinkRotary = RotaryEmbedding(config, capacity: max(1, options.sinks))
+        sinkRotary = RotaryEmbedding(config, capacity: max(1, cache.placement.slots))
         logitCapacity = options.logitCapacity
         logitStride = head.outputStride
         logits = Buffer(count: options.logitCapacity * logitStride)
@@ -90,20 +69,22 @@ public final class Transformer {
     public var scratchBytes: Int { scratch.byteCount + logits.count * 4 }
 
     /// Forgets everything.
-    public func reset() {
-        position = 0
-        cache.sinkShift = 0
+    public func reset() { truncate(to: 0) }
+
+    /// Whether the cache still holds all that the tokens behind `position` see: always, if that is
+    /// at most `batchCapacity` back or nothing has been evicted.
+    public func canTruncate(to position: Int) -> Bool {
+        position >= 0 && position <= self.position && cache.holds(contextOf: position)
     }
 
     /// Drops the newest committed tokens.
     ///
-    /// - Precondition: At most `batchCapacity` are dropped.
+    /// - Precondition: `canTruncate(to: position)`.
     public func truncate(to position: Int) {
         precondition(
-            position >= 0 && position <= self.position
-                && self.position - position <= batchCapacity,
-            "cannot go back from \(self.position) to \(position)")
+            canTruncate(to: position), "cannot go back from \(self.position) to \(position)")
         self.position = position
+        cache.truncate(to: position)
     }
 
     /// One pass, or as many as a long input needs.
@@ -169,14 +150,16 @@ public final class Transformer {
                 open: batch.openCount)
         }
         rotary.set(from: position, count: batch.tokenCount)
+        cache.placement.prepare(
+            for: position..<position + batch.tokenCount, angles: sinkRotary)
     }
 
     private func run(_ batch: Batch, logits rows: Range<Int>) {
         let tokens = batch.tokenCount
         let s = scratch
         compute.embed(embedding, tokens: s.ids, count: tokens, into: s.hidden)
-        moveSinks()
-        for (index, layer) in layers.enumerated() {
+        for index in layers.indices {
+            let layer = layers[index]
             attention(layer, index, tokens: tokens, committed: batch.committed.count)
             compute.rmsNorm(
                 s.hidden, tokens: tokens, weight: layer.postAttentionNorm,
@@ -188,6 +171,7 @@ public final class Transformer {
             compute.multiplyAdding(layer.down, s.activated, tokens: tokens, into: s.hidden)
         }
         position += batch.committed.count
+        cache.advance(to: position)
         passCount += 1
         guard !rows.isEmpty else { return }
         compute.rmsNorm(

@@ -2,8 +2,14 @@
 public enum TransformerError: Error, Equatable, CustomStringConvertible {
     /// A window that holds no position besides the attention sinks.
     case contextTooShort(Int, sinks: Int)
-    /// A pass that could not hold a block and the one before it.
-    case batchTooSmall(Int)
+    /// Positions per pass that no pass can have.
+    case badBatch(Int)
+    /// Rows of logits per pass that no pass can have.
+    case badLogitRows(Int)
+    /// Heads wider, or sharing keys among more queries, than the kernels have room for.
+    case unsupportedHeads(headDim: Int, group: Int)
+    /// A cache and logits larger than the machine's memory, in bytes.
+    case notEnoughMemory(needed: Int, available: Int)
     /// The kernels could not be set up.
     case kernels(String)
 
@@ -11,9 +17,17 @@ public enum TransformerError: Error, Equatable, CustomStringConvertible {
         switch self {
         case .contextTooShort(let length, let sinks):
             "a context of \(length) positions leaves no room beside \(sinks) attention sinks; "
-                + "ask for at least \(sinks + 16)"
-        case .batchTooSmall(let capacity):
-            "a batch of \(capacity) positions is too small; the least is 1"
+                + "ask for at least \(max(0, sinks) + 16)"
+        case .badBatch(let capacity):
+            "a pass of at most \(capacity) positions; choose 1 to 65536"
+        case .badLogitRows(let rows):
+            "\(rows) rows of logits per pass; choose 1 to 65536"
+        case .unsupportedHeads(let headDim, let group):
+            "heads of \(headDim) dimensions, \(group) queries to a key: this build takes up to "
+                + "512 and 64; choose another model"
+        case .notEnoughMemory(let needed, let available):
+            "the cache and the logits need \(needed / 1_048_576) MiB and this machine has "
+                + "\(available / 1_048_576) MiB; ask for a shorter context"
         case .kernels(let reason): reason
         }
     }

@@ -1,1 +1,90 @@
+import AllocationCounter
+import Kernels
 import Testing
+import Transformer
+import WeightFile
+
+@Suite struct TransformerTests {
+    @Test("Logits are given for the wanted rows alone, in their order")
+    func wantedRows() async throws {
+        let file = try await TinyModel.llama.open()
+        let tokens = randomTokens(40)
+        let all = try Transformer.reference(file).causalLogits(tokens)
+        let transformer = try Transformer.reference(file, batch: 9)
+        let rows = [0, 8, 9, 20, 39]
+        let some = transformer.logits(committed: tokens, rows: rows)
+        #expect(largestError(rows.map { all[$0] }, some) <= 1e-5)
+    }
+
+    @Test("A decode step allocates nothing", arguments: [TinyModel.llama, .qwen2, .ministral3])
+    func noAllocation(_ model: TinyModel) async throws {
+        let file = try await model.open(bits: .eight)
+        // Small enough that the window moves on and sinks are placed anew.
+        let transformer = try Transformer.reference(
+            file, context: 40, sinks: 4, batch: 32, cache: .int8, threads: 2)
+        transformer.forward(committed: randomTokens(60), logitRows: [])
+        let token: [Int32] = [17]
+        let block = randomTokens(8)
+        let (first, rows) = ([0], Array(7..<16))
+        func steps(_ count: Int) -> Int {
+            let before = tsr_allocation_count()
+            for _ in 0..<count {
+                transformer.forward(committed: token, logitRows: first)
+                transformer.forward(committed: block, open: block, logitRows: rows)
+                transformer.truncate(to: transformer.position - 8)
+            }
+            return tsr_allocation_count() - before
+        }
+        #expect(tsr_allocation_count() != 0)  // the counter counts, or says -1
+        _ = steps(1)  // the Swift runtime makes its type metadata
+        #expect(steps(40) == 0)
+    }
+
+    @Test("Every instruction set gives the same logits", arguments: Compute.availableISAs)
+    func instructionSets(_ isa: String) async throws {
+        let file = try await TinyModel.qwen3.open(bits: .eight)
+        var options = Transformer.Options()
+        options.isa = "scalar"
+        let tokens = randomTokens(30)
+        let expected = try Transformer(file, options: options).causalLogits(tokens)
+        options.isa = isa
+        let got = try Transformer(file, options: options).causalLogits(tokens)
+        let divergence = Divergence(expected, got)
+        #expect(divergence.mean < 1e-3, "\(isa): \(divergence.mean)")
+    }
+
+    @Test("Options that cannot work are refused with advice")
+    func refusals() async throws {
+        let file = try await TinyModel.smollm.open()
+        func error(_ change: (inout Transformer.Options) -> Void) -> TransformerError? {
+            var options = Transformer.Options()
+            change(&options)
+            do {
+                _ = try Transformer(file, options: options)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        #expect(error { $0.contextLength = 4 } == .contextTooShort(4, sinks: 4))
+        #expect(error { $0.batchCapacity = 0 } == .badBatch(0))
+        #expect(error { $0.logitCapacity = -1 } == .badLogitRows(-1))
+        #expect(error { $0.contextLength = .max }?.description.contains("shorter context") == true)
+        #expect(error { $0.contextLength = 1 << 50 }?.description.contains("shorter") == true)
+        #expect(error { $0.isa = "mmx" }?.description.contains("scalar") == true)
+        #expect(error { $0.sinks = 0 } == nil)
+    }
+
+    @Test("The numbers shown to the user add up")
+    func sizes() async throws {
+        let file = try await TinyModel.llama.open()
+        let transformer = try Transformer.reference(file, context: 100, sinks: 4, batch: 16)
+        // 2 layers, 2 kv heads of 16, keys and values, floats, at least context + batch slots.
+        #expect(transformer.cache.byteCount >= 2 * 2 * 16 * 2 * 4 * (100 + 16))
+        #expect(transformer.cache.byteCount < 2 * 2 * 16 * 2 * 4 * (100 + 16) * 2)
+        // All matrices but the embedding, which a pass only looks up.
+        let matrices = file.tensors.filter { $0.rows > 1 && !$0.name.contains("embed") }
+        #expect(transformer.weightBytes == matrices.reduce(0) { $0 + $1.byteCount })
+        #expect(transformer.scratchBytes > 0)
+    }
+}

@@ -1,0 +1,113 @@
+internal import Kernels
+
+/// Where the attention sinks stand for each query.
+///
+/// Until something has been evicted the sinks are ordinary positions. Then their keys, kept before
+/// RoPE, are rotated anew so that they follow the window: they stand at most `period` positions
+/// before its oldest position, however long the text (arXiv 2309.17453 places them so too).
+///
+/// Placement must depend on a query's position alone and not on how tokens were batched, or else a
+/// draft and its verification would differ. Therefore sinks move in steps of `period` positions, and
+/// there are copies enough for all the placements that the queries of one batch need.
+final class SinkPlacement {
+    /// Positions between two placements.
+    static let period = 16
+
+    let sinks: Int
+    /// Slots of all copies, at the front of a layer.
+    let slots: Int
+    /// Placements to make in this pass, and their angles `[copies, sinks]`.
+    private(set) var pending = 0
+    let pendingSlots: Buffer<Int32>
+    private let contextLength: Int
+    private let copies: Int
+    /// The step each copy stands at; -1: none.
+    private var steps: [Int]
+    /// Raw keys and values, `[sinks, 2, width]` per layer.
+    private let raw: [Buffer<Float>]
+    private let width: Int
+    /// `[copies, sinks, 2, width]`.
+    let rows: Buffer<Float>
+    private var pendingSteps: [Int]
+
+    init(contextLength: Int, sinks: Int, batchCapacity: Int, layerCount: Int, width: Int) {
+        self.sinks = sinks
+        self.contextLength = contextLength
+        self.width = width
+        copies = batchCapacity / Self.period + 2
+        slots = sinks == 0 ? 0 : copies * sinks
+        steps = Array(repeating: -1, count: copies)
+        pendingSteps = Array(repeating: 0, count: copies)
+        pendingSlots = Buffer(count: slots)
+        rows = Buffer(count: slots * 2 * width)
+        raw = (0..<layerCount).map { _ in Buffer(count: sinks * 2 * width) }
+        steps[0] = 0
+    }
+
+    /// Bytes held.
+    var byteCount: Int { raw.reduce(rows.count * 4) { $0 + $1.count * 4 } }
+
+    /// How many steps the sinks have been moved for a query at `position`.
+    private func step(for position: Int) -> Int {
+        max(0, position - contextLength + 1) / Self.period
+    }
+
+    /// First slot of the copy that a query at `position` sees.
+    func slot(for position: Int) -> Int { step(for: position) % copies * sinks }
+
+    /// Finds the placements that queries at `positions` need and that are not there yet.
+    ///
+    /// - Parameter angles: Gets those of the sinks, `[pending, sinks]`.
+    func prepare(for positions: Range<Int>, angles: RotaryEmbedding) {
+        pending = 0
+        guard sinks > 0 else { return }
+        if positions.lowerBound < sinks {
+            // Some sinks are new in this pass; as ordinary positions they go to the first copy.
+            if positions.lowerBound == 0 { steps[0] = 0 }
+            for copy in 0..<copies where steps[copy] != 0 { steps[copy] = -1 }
+        }
+        for step in step(for: positions.lowerBound)...step(for: positions.upperBound - 1)
+        where steps[step % copies] != step {
+            steps[step % copies] = step
+            for sink in 0..<sinks {
+                let token = pending * sinks + sink
+                angles.set(token, position: step * Self.period + sink)
+                pendingSlots[token] = Int32(step % copies * sinks + sink)
+            }
+            pending += 1
+        }
+    }
+
+    /// Remembers the raw keys and values of those of a batch's committed tokens that are sinks.
+    func keep(
+        _ y: Buffer<Float>, keys: HeadLayout, values: HeadLayout, positions: Range<Int>, layer: Int
+    ) {
+        let end = max(positions.lowerBound, min(positions.upperBound, sinks))
+        for position in positions.lowerBound..<end {
+            let from = (position - positions.lowerBound) * keys.stride
+            let to = position * 2 * width
+            for column in 0..<width {
+                raw[layer][to + column] = y[from + keys.offset + column]
+                raw[layer][to + width + column] = y[from + values.offset + column]
+            }
+        }
+    }
+
+    /// Copies the raw rows of a layer into `rows`, once for each pending placement.
+    func load(layer: Int) {
+        let count = sinks * 2 * width
+        for copy in 0..<pending {
+            for index in 0..<count { rows[copy * count + index] = raw[layer][index] }
+        }
+    }
+
+    /// Keys in `rows`.
+    func keyLayout(kvHeads: Int) -> HeadLayout {
+        HeadLayout(offset: 0, stride: 2 * width, heads: kvHeads, headDim: width / kvHeads)
+    }
+
+    /// Values in `rows`.
+    func valueLayout(kvHeads: Int) -> HeadLayout {
+        HeadLayout(offset: width, stride: 2 * width, heads: kvHeads, headDim: width / kvHeads)
+    }
+}

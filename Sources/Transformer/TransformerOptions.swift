@@ -1,0 +1,64 @@
+public import Kernels
+internal import WeightFile
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
+
+extension Transformer {
+    /// How a model is run.
+    public struct Options: Sendable {
+        /// Threads; by default the processors this process may use.
+        public var threads: Int?
+        /// Instruction set; by default the fastest.
+        public var isa: String?
+        /// Positions a query sees; by default the model's own maximum, at most 4096.
+        public var contextLength: Int?
+        public var kvEncoding = KVLayer.Encoding.int8
+        /// Positions of one pass; longer inputs are cut.
+        public var batchCapacity = 128
+        /// First positions that stay visible when the window has moved past them.
+        public var sinks = 4
+        /// Rows of logits one pass can give.
+        public var logitCapacity = 64
+        public init() {}
+    }
+}
+
+extension Transformer.Options {
+    /// Refuses what cannot work; returns the context length.
+    func check(for config: ModelConfig) throws(TransformerError) -> Int {
+        let context = contextLength ?? min(config.maxPositions, 4096)
+        guard sinks >= 0, context > sinks else { throw .contextTooShort(context, sinks: sinks) }
+        guard (1...1 << 16).contains(batchCapacity) else { throw .badBatch(batchCapacity) }
+        guard (1...1 << 16).contains(logitCapacity) else { throw .badLogitRows(logitCapacity) }
+        let group = config.headCount / config.kvHeadCount
+        guard config.headDim <= 512, group <= 64 else {
+            throw .unsupportedHeads(headDim: config.headDim, group: group)
+        }
+        let memory = Self.physicalMemory
+        let needed = bytes(for: config, context: context) ?? Int.max
+        guard needed <= memory, context <= 1 << 30 else {
+            throw .notEnoughMemory(needed: needed, available: memory)
+        }
+        return context
+    }
+
+    /// Bytes of the cache and the logits, the two that options can blow up; nil on overflow.
+    private func bytes(for config: ModelConfig, context: Int) -> Int? {
+        let element = kvEncoding == .int8 ? 1 : kvEncoding == .f16 ? 2 : 4
+        let head = 2 * (config.headDim * element + (kvEncoding == .int8 ? 4 : 0))
+        let position = config.layerCount * config.kvHeadCount * head
+        let (slots, tooLong) = context.addingReportingOverflow(2 * batchCapacity)
+        let (cache, tooLarge) = slots.multipliedReportingOverflow(by: position)
+        let (total, overflow) = cache.addingReportingOverflow(
+            logitCapacity * config.vocabularySize * 4)
+        return tooLong || tooLarge || overflow ? nil : total
+    }
+
+    private static var physicalMemory: Int {
+        Int(sysconf(Int32(_SC_PHYS_PAGES))) * Int(sysconf(Int32(_SC_PAGESIZE)))
+    }
+}
