@@ -72,7 +72,7 @@ private func status(of error: any Error) -> ExitStatus {
         default: .badData
         }
     case is KernelError, is TransformerError, is DecodingError: .usage
-    case is TokenizerError: .badData
+    case is TokenizerError, is TemplateError: .badData
     default: .failure
     }
 }
@@ -91,6 +91,9 @@ enum Interruption {
         }
         signal(SIGPIPE, SIG_IGN)
     }
+
+    /// Lets the program go on.
+    static func clear() { unsafe signalNumber = 0 }
 
     static var isRequested: Bool { unsafe signalNumber != 0 }
 

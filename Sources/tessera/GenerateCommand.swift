@@ -115,6 +115,10 @@ struct GenerateCommand: AsyncParsableCommand {
     }
 
     private func promptTokens(_ text: String, _ session: Session) throws -> [Int32] {
+        if chat {
+            var conversation = try Conversation(session, system: system)
+            return try conversation.ask(text)
+        }
         let tables = session.tokenizer.tables
         return session.tokenizer.encode(
             text, specials: raw ? .parse : .asText, addBOS: tables.addsBOS)

@@ -8,6 +8,7 @@ struct Tessera: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             GenerateCommand.self,
+            ChatCommand.self,
             PerplexityCommand.self,
             QuantizeCommand.self,
             TokenizeCommand.self,
