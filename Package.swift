@@ -33,6 +33,7 @@ let package = Package(
         .systemLibrary(
             name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(name: "Kernels", dependencies: ["CKernels"], swiftSettings: swiftSettings),
+        .target(name: "Reporting", swiftSettings: swiftSettings),
         .target(name: "WeightFile", dependencies: ["CZstd"], swiftSettings: swiftSettings),
         .target(name: "Import", dependencies: ["WeightFile"], swiftSettings: swiftSettings),
         .target(
@@ -46,11 +47,15 @@ let package = Package(
             name: "Decoding",
             dependencies: ["Kernels", "Tokenization", "Transformer", "WeightFile"],
             swiftSettings: swiftSettings),
+        .target(
+            name: "Profiling",
+            dependencies: ["Kernels", "Reporting", "Transformer", "WeightFile"],
+            swiftSettings: swiftSettings),
         .executableTarget(
             name: "tessera",
             dependencies: [
-                "Decoding", "Import", "Kernels", "Quantization", "Tokenization", "Transformer",
-                "WeightFile",
+                "Decoding", "Import", "Kernels", "Profiling", "Quantization", "Reporting",
+                "Tokenization", "Transformer", "WeightFile",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: swiftSettings),
@@ -85,6 +90,13 @@ let package = Package(
             name: "DecodingTests",
             dependencies: [
                 "Decoding", "Transformer", "Tokenization", "Quantization", "Import", "Kernels",
+                "WeightFile",
+            ],
+            swiftSettings: testSettings),
+        .testTarget(
+            name: "ProfilingTests",
+            dependencies: [
+                "Profiling", "Reporting", "Transformer", "Quantization", "Import", "Kernels",
                 "WeightFile",
             ],
             swiftSettings: testSettings),

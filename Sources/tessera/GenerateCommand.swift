@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Decoding
+internal import Reporting
 internal import Tokenization
 internal import Transformer
 internal import WeightFile

@@ -23,6 +23,14 @@ struct ModelOptions: ParsableArguments {
 
     enum KeyValue: String, ExpressibleByArgument, CaseIterable {
         case int8, f16, f32
+
+        var encoding: KVLayer.Encoding {
+            switch self {
+            case .int8: .int8
+            case .f16: .f16
+            case .f32: .f32
+            }
+        }
     }
 
     func validate() throws {
@@ -41,12 +49,7 @@ struct ModelOptions: ParsableArguments {
         options.threads = threads
         options.isa = isa
         options.logitCapacity = max(1, logitCapacity)
-        options.kvEncoding =
-            switch kv {
-            case .int8: .int8
-            case .f16: .f16
-            case .f32: .f32
-            }
+        options.kvEncoding = kv.encoding
         return try Transformer(file, options: options)
     }
 }

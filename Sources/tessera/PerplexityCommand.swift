@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Decoding
 internal import Glibc
+internal import Reporting
 internal import Tokenization
 internal import Transformer
 internal import WeightFile

@@ -3,6 +3,7 @@ internal import Glibc
 internal import Import
 internal import Kernels
 internal import Quantization
+internal import Reporting
 internal import WeightFile
 
 struct QuantizeCommand: AsyncParsableCommand {

@@ -1,5 +1,6 @@
 internal import Decoding
 internal import Kernels
+internal import Reporting
 internal import Tokenization
 internal import Transformer
 internal import WeightFile

@@ -10,6 +10,7 @@ struct Tessera: AsyncParsableCommand {
             GenerateCommand.self,
             ChatCommand.self,
             PerplexityCommand.self,
+            ProfileCommand.self,
             QuantizeCommand.self,
             TokenizeCommand.self,
             InspectCommand.self,

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Import
+internal import Reporting
 internal import Tokenization
 internal import WeightFile
 

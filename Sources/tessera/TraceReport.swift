@@ -1,5 +1,6 @@
 internal import Decoding
 internal import Glibc
+internal import Reporting
 internal import Tokenization
 
 /// Shows the passes over each block: which token was decided where and when.

@@ -1,5 +1,5 @@
 /// A value to print as JSON; objects keep the order they are written in.
-enum JSONOutput: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral,
+public enum JSONOutput: Sendable, ExpressibleByStringLiteral, ExpressibleByIntegerLiteral,
     ExpressibleByBooleanLiteral, ExpressibleByFloatLiteral
 {
     case null
@@ -10,13 +10,13 @@ enum JSONOutput: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral,
     case array([JSONOutput])
     case object([(String, JSONOutput)])
 
-    init(stringLiteral value: String) { self = .string(value) }
-    init(integerLiteral value: Int) { self = .int(value) }
-    init(booleanLiteral value: Bool) { self = .bool(value) }
-    init(floatLiteral value: Double) { self = .number(value) }
+    public init(stringLiteral value: String) { self = .string(value) }
+    public init(integerLiteral value: Int) { self = .int(value) }
+    public init(booleanLiteral value: Bool) { self = .bool(value) }
+    public init(floatLiteral value: Double) { self = .number(value) }
 
     /// The value on one line; numbers that JSON cannot hold become null.
-    var text: String {
+    public var text: String {
         var result = ""
         append(to: &result)
         return result

@@ -1,0 +1,67 @@
+public import Kernels
+public import Transformer
+public import WeightFile
+
+/// Loads a model, profiles it and measures what the machine could do.
+public struct ModelProfile {
+    private let path: String
+    private let options: ProfileOptions
+    private let kvEncoding: KVLayer.Encoding
+
+    public init(path: String, options: ProfileOptions, kvEncoding: KVLayer.Encoding) {
+        self.path = path
+        self.options = options
+        self.kvEncoding = kvEncoding
+    }
+
+    /// - Parameters:
+    ///   - open: Makes the transformer of the opened file; its time counts as loading.
+    ///   - progress: Passes timed so far and in total.
+    public func run(
+        open: (WeightFile) throws -> Transformer, progress: (Int, Int) -> Void
+    ) throws -> ProfileReport {
+        let start = nanoseconds()
+        let file = try WeightFile(path: path)
+        let transformer = try open(file)
+        var setup = ProfileReport.RunDescription()
+        setup.loadSeconds = Double(nanoseconds() - start) * 1e-9
+        let profiler = try PassProfiler(transformer, options: options)
+        setup.firstTokenSeconds = setup.loadSeconds + profiler.firstPass()
+
+        let before = transformer.compute.measureLimits()
+        // The memory that was read to find the limit is no part of what the model needs.
+        ProcessMemory.forgetPeak()
+        let samples = profiler.run(progress: progress)
+        setup.peakRSS = ProcessMemory.peak
+        let after = transformer.compute.measureLimits()
+
+        setup.isa = transformer.compute.isa
+        setup.threads = transformer.compute.threads
+        setup.processor = Processor.name
+        setup.kvEncoding = "\(kvEncoding)"
+        setup.batchCapacity = transformer.batchCapacity
+        setup.options = options
+        setup.fills = zip(Set(options.contexts).sorted(), profiler.fillSeconds).map { ($0, $1) }
+        // The machine is shared: the better of two measurements is nearer to what it can do.
+        let limits = MachineLimits(
+            readBytesPerSecond: max(before.readBytesPerSecond, after.readBytesPerSecond),
+            int8MacsPerSecond: max(before.int8MacsPerSecond, after.int8MacsPerSecond))
+        return ProfileReport(
+            model: describe(file, transformer), setup: setup, limits: limits, samples: samples)
+    }
+
+    private func describe(
+        _ file: WeightFile, _ transformer: Transformer
+    ) -> ProfileReport.ModelDescription {
+        var model = ProfileReport.ModelDescription()
+        model.path = path
+        model.name = file.config.name
+        model.work = ModelWork(file, kvEncoding: kvEncoding)
+        model.fileBytes = file.fileBytes
+        model.weights = file.tensors.reduce(0) { $0 + $1.rows * $1.columns }
+        model.weightBytes = file.tensors.reduce(0) { $0 + $1.byteCount }
+        model.cacheBytes = transformer.cache.byteCount
+        model.scratchBytes = transformer.scratchBytes
+        return model
+    }
+}

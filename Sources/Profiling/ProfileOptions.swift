@@ -1,0 +1,71 @@
+/// What is to be measured.
+public struct ProfileOptions: Sendable, Equatable {
+    /// Sizes of passes, each 1 or more.
+    public var positions = [1, 2, 4, 8, 16, 32]
+    /// Positions cached before a pass, each 0 or more.
+    public var contexts = [0]
+    public var kind = Kind.causal
+    public var logits = Logits.last
+    /// Timed passes of each size; nil: as many as a time budget holds.
+    public var repetitions: Int?
+    /// Untimed passes of each size before.
+    public var warmUp = 1
+
+    public init() {}
+
+    /// How the positions of a pass see each other.
+    public enum Kind: String, Sendable, CaseIterable {
+        /// Committed tokens, each seeing those before it.
+        case causal
+        /// A block that is not decided yet, each position seeing all others.
+        case open
+    }
+
+    /// Positions whose logits a pass computes.
+    public enum Logits: String, Sendable, CaseIterable {
+        case last, all, none
+    }
+
+    /// Rows of logits of a pass.
+    public func logitRows(positions: Int) -> Int {
+        switch logits {
+        case .last: 1
+        case .all: positions
+        case .none: 0
+        }
+    }
+
+    /// Rows of logits that the transformer must hold.
+    public var logitCapacity: Int { max(1, logitRows(positions: positions.max() ?? 1)) }
+
+    /// Positions that the cache must hold, so that nothing is evicted while measuring.
+    public var contextLength: Int {
+        max(16, (contexts.max() ?? 0) + max(Self.firstPass, positions.max() ?? 1))
+    }
+
+    /// Positions of the first pass of all, which tells the time to the first token.
+    static let firstPass = 1
+    /// Seconds spent on each size of pass, and the least and most repetitions, by default.
+    static let secondsPerSize = 2.0
+    static let fewest = 3
+    static let most = 50
+}
+
+/// Why a profile cannot be taken.
+public enum ProfilingError: Error, Equatable, CustomStringConvertible {
+    case badPasses([Int])
+    case badContexts([Int])
+    case openTooLarge(Int, capacity: Int)
+    case contextTooShort(needed: Int, available: Int)
+
+    public var description: String {
+        switch self {
+        case .badPasses(let sizes): "--passes takes sizes of 1 to 65536 positions, not \(sizes)"
+        case .badContexts(let sizes): "--context takes 0 to \(1 << 24) positions, not \(sizes)"
+        case .openTooLarge(let size, let capacity):
+            "an open block has at most \(capacity) positions, not \(size)"
+        case .contextTooShort(let needed, let available):
+            "these passes need a cache of \(needed) positions, not \(available); leave --ctx out"
+        }
+    }
+}

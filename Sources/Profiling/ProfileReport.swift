@@ -1,0 +1,92 @@
+public import Kernels
+
+/// Everything that profiling a model found out.
+public struct ProfileReport: Sendable {
+    public var model: ModelDescription
+    public var setup: RunDescription
+    public var limits: MachineLimits
+    public var passes: [PassMeasure]
+
+    /// What was profiled.
+    public struct ModelDescription: Sendable {
+        public var path = ""
+        public var name = ""
+        public var work = ModelWork()
+        public var fileBytes = 0
+        public var weights = 0
+        public var weightBytes = 0
+        public var cacheBytes = 0
+        public var scratchBytes = 0
+
+        public init() {}
+    }
+
+    /// How it was profiled, and what was measured once.
+    public struct RunDescription: Sendable {
+        public var isa = ""
+        public var threads = 0
+        public var processor = ""
+        public var kvEncoding = "int8"
+        public var batchCapacity = 0
+        public var options = ProfileOptions()
+        public var loadSeconds = 0.0
+        /// From the start of loading to the first logits.
+        public var firstTokenSeconds = 0.0
+        public var peakRSS = 0
+        /// Filling the cache: context reached and seconds since the context before.
+        public var fills: [(context: Int, seconds: Double)] = []
+
+        public init() {}
+    }
+
+    public init(
+        model: ModelDescription, setup: RunDescription, limits: MachineLimits,
+        samples: [PassSamples]
+    ) {
+        self.model = model
+        self.setup = setup
+        self.limits = limits
+        passes = samples.map { PassMeasure($0, model.work, setup, limits) }
+    }
+
+    /// T(m) / T(1) at the same context, where one position was measured.
+    public func relativeToOne(_ pass: PassMeasure) -> Double? {
+        passes.first { $0.samples.positions == 1 && $0.samples.context == pass.samples.context }
+            .map { pass.samples.seconds.median / $0.samples.seconds.median }
+    }
+}
+
+/// One size of pass at one context, beside what the machine could do.
+public struct PassMeasure: Sendable {
+    public var samples: PassSamples
+    public var logitRows: Int
+    public var work: PassWork
+    /// Shortest time that the limits allow.
+    public var floorSeconds: Double
+    public var bound: Roofline.Bound
+    /// Shares of the limits in the median pass, 1 = all.
+    public var shareOfRead: Double
+    public var shareOfMacs: Double
+
+    init(
+        _ samples: PassSamples, _ model: ModelWork, _ setup: ProfileReport.RunDescription,
+        _ limits: MachineLimits
+    ) {
+        let roofline = Roofline(limits)
+        self.samples = samples
+        logitRows = setup.options.logitRows(positions: samples.positions)
+        work = PassWork(
+            model, positions: samples.positions, logitRows: logitRows, context: samples.context,
+            batchCapacity: setup.batchCapacity)
+        floorSeconds = roofline.seconds(work)
+        bound = roofline.bound(work)
+        shareOfRead = roofline.readSeconds(work) / samples.seconds.median
+        shareOfMacs = roofline.multiplySeconds(work) / samples.seconds.median
+    }
+
+    public var tokensPerSecond: Double { Double(samples.positions) / samples.seconds.median }
+    public var readBytesPerSecond: Double { work.bytes / samples.seconds.median }
+    public var macsPerSecond: Double { work.macs / samples.seconds.median }
+    /// Share of the shortest time that the limits allow, 1 = reached.
+    public var shareOfRoofline: Double { floorSeconds / samples.seconds.median }
+}

@@ -1,0 +1,33 @@
+/// Numbers for people.
+public enum Format {
+    /// E.g. `4.21 GB`, powers of ten.
+    public static func bytes(_ count: Int) -> String {
+        let units = ["B", "kB", "MB", "GB", "TB"]
+        var (value, unit) = (Double(count), 0)
+        while value >= 999.5, unit < units.count - 1 { (value, unit) = (value / 1000, unit + 1) }
+        return unit == 0
+            ? "\(count) B" : "\(fixed(value, value < 10 ? 2 : value < 100 ? 1 : 0)) \(units[unit])"
+    }
+
+    /// With so many digits behind the point; no exponent below 1e15.
+    public static func fixed(_ value: Double, _ digits: Int) -> String {
+        guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
+        var scale = 1.0
+        for _ in 0..<digits { scale *= 10 }
+        let scaled = (abs(value) * scale).rounded()
+        let sign = value < 0 && scaled > 0 ? "-" : ""
+        let (whole, fraction) = Int(scaled).quotientAndRemainder(dividingBy: Int(scale))
+        guard digits > 0 else { return "\(sign)\(whole)" }
+        let tail = String(fraction)
+        return "\(sign)\(whole)." + String(repeating: "0", count: digits - tail.count) + tail
+    }
+
+    /// E.g. `35 ms`, `4.2 s`, `2:05 min`.
+    public static func seconds(_ value: Double) -> String {
+        if value < 1 { return "\(fixed(value * 1000, 0)) ms" }
+        if value < 60 { return "\(fixed(value, 1)) s" }
+        let whole = Int(value.rounded())
+        let seconds = whole % 60 < 10 ? "0\(whole % 60)" : "\(whole % 60)"
+        return "\(whole / 60):\(seconds) min"
+    }
+}

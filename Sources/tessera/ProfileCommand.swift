@@ -1,0 +1,115 @@
+internal import ArgumentParser
+internal import Kernels
+internal import Profiling
+internal import Reporting
+internal import Transformer
+
+struct ProfileCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "profile",
+        abstract:
+            "Measures how long passes of a model take here, and how near that is to the limit.",
+        discussion: """
+            Examples:
+              tessera profile model.tsr
+              tessera profile model.tsr --passes 1,8,16 --context 0,1024 --kind open --logits all
+              tessera profile model.tsr --repetitions 100 --json > profile.json
+            """)
+
+    @Argument(help: "A .tsr file.")
+    var model: String?
+
+    @Option(help: "Positions of each size of pass.")
+    var passes = IntegerList([1, 2, 4, 8, 16, 32])
+
+    @Option(name: .customLong("context"), help: "Positions cached before a pass.")
+    var contexts = IntegerList([0])
+
+    @Option(help: "causal: each position sees those before it; open: all see each other.")
+    var kind = Kind.causal
+
+    @Option(help: "Positions whose logits are computed: last, all or none.")
+    var logits = Logits.last
+
+    @Option(help: "Timed passes of each size (default: two seconds' worth, 3 to 50).")
+    var repetitions: Int?
+
+    @Option(help: "Untimed passes of each size before.")
+    var warmUp = 1
+
+    @OptionGroup(title: "Model") var modelOptions: ModelOptions
+
+    @Flag(help: "Print a JSON object.")
+    var json = false
+
+    enum Kind: String, ExpressibleByArgument, CaseIterable {
+        case causal, open
+
+        var option: ProfileOptions.Kind { self == .open ? .open : .causal }
+    }
+
+    enum Logits: String, ExpressibleByArgument, CaseIterable {
+        case last, all, none
+
+        var option: ProfileOptions.Logits {
+            switch self {
+            case .last: .last
+            case .all: .all
+            case .none: .none
+            }
+        }
+    }
+
+    func validate() throws {
+        guard repetitions.map({ $0 > 0 }) ?? true else {
+            throw ValidationError("--repetitions takes 1 or more")
+        }
+        guard warmUp >= 0 else { throw ValidationError("--warm-up takes 0 or more") }
+    }
+
+    private var options: ProfileOptions {
+        var options = ProfileOptions()
+        options.positions = passes.values
+        options.contexts = contexts.values
+        options.kind = kind.option
+        options.logits = logits.option
+        options.repetitions = repetitions
+        options.warmUp = warmUp
+        return options
+    }
+
+    func run() async throws {
+        try await reportingErrors {
+            let options = options
+            var opening = modelOptions
+            opening.context = opening.context ?? options.contextLength
+            let path = try model ?? DefaultModel.path()
+            let profile = ModelProfile(
+                path: path, options: options, kvEncoding: opening.kv.encoding)
+            var progress = ProgressReport("profiling")
+            defer { progress.finish() }
+            let report = try profile.run { file in
+                try opening.open(file, logitCapacity: options.logitCapacity)
+            } progress: { done, total in
+                progress.update(done: done, total: total)
+            }
+            progress.finish()
+            Terminal.write(json ? report.json.text + "\n" : report.text)
+        }
+    }
+}
+
+/// Numbers with commas between them.
+struct IntegerList: ExpressibleByArgument, CustomStringConvertible {
+    let values: [Int]
+
+    init(_ values: [Int]) { self.values = values }
+
+    init?(argument: String) {
+        let parts = argument.split(separator: ",", omittingEmptySubsequences: false)
+        values = parts.compactMap { Int($0) }
+        guard values.count == parts.count else { return nil }
+    }
+
+    var description: String { values.map(String.init).joined(separator: ",") }
+}

@@ -1,0 +1,124 @@
+import Foundation
+import Kernels
+import Profiling
+import Reporting
+import Testing
+import Transformer
+import WeightFile
+
+@Suite("Profile of a model")
+struct PassProfilerTests {
+    private func options(_ change: (inout ProfileOptions) -> Void) -> ProfileOptions {
+        var options = ProfileOptions()
+        options.repetitions = 2
+        change(&options)
+        return options
+    }
+
+    private func report(_ options: ProfileOptions) async throws -> ProfileReport {
+        let path = try await SyntheticFile.shared.path()
+        return try ModelProfile(path: path, options: options, kvEncoding: .int8).run(
+            open: { try transformer($0, options) }, progress: { _, _ in })
+    }
+
+    @Test(
+        "Every size is measured at every context, as often as asked",
+        arguments: ProfileOptions.Kind.allCases)
+    func sizes(_ kind: ProfileOptions.Kind) async throws {
+        let options = options {
+            $0.positions = [1, 3]
+            $0.contexts = [20, 0]
+            $0.kind = kind
+            $0.logits = .all
+        }
+        let report = try await report(options)
+        #expect(report.passes.map(\.samples.context) == [0, 0, 20, 20])
+        #expect(report.passes.map(\.samples.positions) == [1, 3, 1, 3])
+        #expect(report.passes.allSatisfy { $0.samples.seconds.count == 2 })
+        #expect(report.passes.map(\.logitRows) == [1, 3, 1, 3])
+        #expect(report.relativeToOne(report.passes[0]) == 1)
+        #expect(report.setup.firstTokenSeconds > report.setup.loadSeconds)
+    }
+
+    @Test("Passes longer than a batch, without logits")
+    func long() async throws {
+        let report = try await report(
+            options {
+                $0.positions = [200]
+                $0.logits = .none
+                $0.warmUp = 0
+            })
+        #expect(report.passes.count == 1)
+        #expect(report.passes[0].work.bytes == 2 * Double(report.model.work.layerBytes))
+        #expect(report.relativeToOne(report.passes[0]) == nil)
+    }
+
+    @Test("JSON holds what was measured under the promised names")
+    func json() async throws {
+        let report = try await report(options { $0.positions = [1, 4] })
+        let parsed = try JSONSerialization.jsonObject(with: Data(report.json.text.utf8))
+        let object = try #require(parsed as? [String: Any])
+        let limits = try #require(object["limits"] as? [String: Any])
+        #expect((limits["read_bytes_per_second"] as? Double ?? 0) > 0)
+        #expect((limits["int8_macs_per_second"] as? Double ?? 0) > 0)
+        let passes = try #require(object["passes"] as? [[String: Any]])
+        #expect(passes.map { $0["positions"] as? Int } == [1, 4])
+        #expect(passes.map { $0["n_prompt"] as? Int } == [1, 4])
+        for (pass, measured) in zip(passes, report.passes) {
+            let median = try #require(pass["median_seconds"] as? Double)
+            #expect(abs(median / measured.samples.seconds.median - 1) < 1e-9)
+            #expect((pass["samples_ns"] as? [Int])?.count == 2)
+            let rate = try #require(pass["tokens_per_second"] as? Double)
+            #expect(
+                abs(rate * measured.samples.seconds.median / Double(measured.samples.positions) - 1)
+                    < 1e-9)
+        }
+    }
+
+    @Test("The table has a line for every pass")
+    func table() async throws {
+        let report = try await report(options { $0.positions = [1, 2] })
+        let lines = report.text.split(separator: "\n")
+        #expect(lines.suffix(2).allSatisfy { $0.hasPrefix("      0") })
+        #expect(lines.allSatisfy { !$0.contains("nan") })
+    }
+
+    @Test("Work counted from the file is that of its shapes")
+    func work() async throws {
+        let file = try WeightFile(path: try await SyntheticFile.shared.path())
+        let config = file.config
+        let work = ModelWork(file, kvEncoding: .int8)
+        let attention =
+            config.hiddenSize * config.headDim * 2 * (config.headCount + config.kvHeadCount)
+        let mlp = 3 * config.hiddenSize * config.intermediateSize
+        #expect(work.layerWeights == config.layerCount * (attention + mlp))
+        #expect(work.headWeights == config.vocabularySize * config.hiddenSize)
+        #expect(
+            work.cacheBytesPerPosition == config.layerCount * config.kvHeadCount * 2
+                * (config.headDim + 4))
+        let model = try transformer(file, ProfileOptions())
+        #expect(work.layerBytes + work.headBytes == model.weightBytes)
+    }
+
+    @Test("What cannot be measured is refused")
+    func refusals() async throws {
+        let file = try WeightFile(path: try await SyntheticFile.shared.path())
+        let model = try transformer(file, ProfileOptions())
+        #expect(throws: ProfilingError.badPasses([0])) {
+            try PassProfiler(model, options: options { $0.positions = [0] })
+        }
+        #expect(throws: ProfilingError.badContexts([])) {
+            try PassProfiler(model, options: options { $0.contexts = [] })
+        }
+        #expect(throws: ProfilingError.openTooLarge(500, capacity: 128)) {
+            try PassProfiler(
+                model,
+                options: options {
+                    $0.positions = [500]; $0.kind = .open
+                })
+        }
+        #expect(throws: ProfilingError.self) {
+            try PassProfiler(model, options: options { $0.contexts = [4000] })
+        }
+    }
+}
