@@ -14,11 +14,10 @@ INLINE __m256 halves(const uint8_t *p) {
   return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
 }
 
-void tsr_avx2_quantize(const tsr_activations *a, size_t token) {
+void tsr_avx2_quantize(const tsr_activations *a, const float *x, size_t term, size_t count) {
   const __m256 sign = _mm256_set1_ps(-0.0f);
-  const float *x = a->values + token * a->columns;
-  int8_t *codes = a->codes + token * a->columns;
-  for (size_t g = 0; g < a->groups; g++, x += TSR_GROUP, codes += TSR_GROUP) {
+  int8_t *codes = a->codes + term * TSR_GROUP;
+  for (size_t at = term; at < term + count; at++, x += TSR_GROUP, codes += TSR_GROUP) {
     __m256 v[4], most = _mm256_setzero_ps();
     for (int i = 0; i < 4; i++) {
       v[i] = _mm256_loadu_ps(x + 8 * i);
@@ -41,7 +40,6 @@ void tsr_avx2_quantize(const tsr_activations *a, size_t token) {
                                        _mm256_packs_epi32(q[2], q[3]));
     bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
     _mm256_storeu_si256((__m256i *)codes, bytes);
-    size_t at = token * a->groups + g;
     a->scales[at] = inverse > 0 ? largest / 127.0f : 0;
     a->sums[at] = a->scales[at] * (float)(even + odd);
     a->offsets[at] = (uint32_t)(uint16_t)(-8 * even) | (uint32_t)(-8 * odd) << 16;

@@ -14,7 +14,7 @@ void tsr_avx2_int4_affine(const uint8_t *panel, const tsr_activations *x, size_t
                           size_t tokens, float *out);
 size_t tsr_avx2_mac_loop(size_t rounds);
 
-void tsr_avx2_quantize(const tsr_activations *a, size_t token);
+void tsr_avx2_quantize(const tsr_activations *a, const float *x, size_t term, size_t count);
 float tsr_avx2_dot_f32(const float *a, const float *b, size_t count);
 float tsr_avx2_dot_f16(const uint16_t *a, const float *b, size_t count);
 void tsr_avx2_add_scaled(float *y, float factor, const float *x, size_t count);

@@ -7,10 +7,9 @@
 #include <string.h>
 #include <sys/auxv.h>
 
-static void quantize(const tsr_activations *a, size_t token) {
-  const float *x = a->values + token * a->columns;
-  int8_t *codes = a->codes + token * a->columns;
-  for (size_t g = 0; g < a->groups; g++, x += TSR_GROUP, codes += TSR_GROUP) {
+static void quantize(const tsr_activations *a, const float *x, size_t term, size_t count) {
+  int8_t *codes = a->codes + term * TSR_GROUP;
+  for (size_t at = term; at < term + count; at++, x += TSR_GROUP, codes += TSR_GROUP) {
     float32x4_t most = vdupq_n_f32(0);
     for (int i = 0; i < 8; i++) most = vmaxq_f32(most, vabsq_f32(vld1q_f32(x + 4 * i)));
     float largest = vmaxvq_f32(most);
@@ -26,7 +25,6 @@ static void quantize(const tsr_activations *a, size_t token) {
     }
     int32_t even = vgetq_lane_s32(total, 0) + vgetq_lane_s32(total, 1);
     int32_t odd = vgetq_lane_s32(total, 2) + vgetq_lane_s32(total, 3);
-    size_t at = token * a->groups + g;
     a->scales[at] = inverse > 0 ? largest / 127.0f : 0;
     a->sums[at] = a->scales[at] * (float)(even + odd);
     a->offsets[at] = (uint32_t)(uint16_t)(-8 * even) | (uint32_t)(-8 * odd) << 16;

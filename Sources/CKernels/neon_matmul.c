@@ -30,6 +30,7 @@ INLINE panel_planes planes(const uint8_t *panel, size_t groups, int count) {
   return (panel_planes){panel, panel + bytes, panel + (size_t)count * bytes};
 }
 
+// Groups first..<last of `count` tokens from `token` on, or with `residual`, such residuals of one.
 typedef struct {
   const tsr_activations *x;
   size_t token, first, last;
@@ -89,13 +90,17 @@ INLINE void sum16(int32x4_t sums[TILE][VECTORS], const uint8_t *codes, code_form
 }
 
 // `count` is a constant, so that all arrays are registers. Integer sums reach 32 * 128 * 127.
-INLINE void tile(panel_planes p, const uint8_t *codes, code_form form, int count, tile_job job) {
+INLINE void tile(panel_planes p, const uint8_t *codes, code_form form, bool residual, int count,
+                 tile_job job) {
   const tsr_activations *x = job.x;
   const size_t bytes = form == INT4 || form == INT4_AFFINE ? 128 : 256;  // of 16 columns
   float32x4_t acc[TILE][VECTORS];
   for (int t = 0; t < count; t++)
     for (int v = 0; v < VECTORS; v++) acc[t][v] = vld1q_f32(job.out + t * TSR_PANEL_ROWS + 4 * v);
-  for (size_t g = job.first; g < job.last; g++) {
+  for (size_t i = job.first; i < job.last; i++) {
+    size_t g = residual ? x->residual_groups[job.token * x->residuals + i] : i;
+    size_t term = job.token * x->terms + (residual ? x->groups + i : i);
+    if (residual) codes = p.codes + g * 2 * bytes;
     int32x4_t s[TILE][VECTORS];
     for (int t = 0; t < count; t++)
       for (int v = 0; v < VECTORS; v++) s[t][v] = vdupq_n_s32(0);
@@ -103,7 +108,7 @@ INLINE void tile(panel_planes p, const uint8_t *codes, code_form form, int count
     for (int half = 0; half < 2; half++, codes += bytes) {
       int8x16_t xq[TILE];
       for (int t = 0; t < count; t++)
-        xq[t] = vld1q_s8(x->codes + (job.token + (size_t)t) * x->columns + g * TSR_GROUP +
+        xq[t] = vld1q_s8(x->codes + (term + (size_t)t * x->terms) * TSR_GROUP +
                          16 * (size_t)half);
       sum16(s, codes, form, xq, count);
     }
@@ -112,7 +117,7 @@ INLINE void tile(panel_planes p, const uint8_t *codes, code_form form, int count
       float32x4_t scale = tsr_neon_halves(p.scales + at), minimum = scale;
       if (form == INT4_AFFINE) minimum = tsr_neon_halves(p.minimums + at);
       for (int t = 0; t < count; t++) {
-        size_t index = (job.token + (size_t)t) * x->groups + g;
+        size_t index = term + (size_t)t * x->terms;
         bool sixteenths = form == INT4 || form == DECODED;
         float32x4_t dot = sixteenths ? vcvtq_n_f32_s32(s[t][v], 4) : vcvtq_f32_s32(s[t][v]);
         acc[t][v] = vfmaq_f32(acc[t][v], scale, vmulq_n_f32(dot, x->scales[index]));
@@ -152,16 +157,20 @@ INLINE void run(const uint8_t *panel, const tsr_activations *x, size_t first, si
       size_t at = tokens * i / tiles, count = tokens * (i + 1) / tiles - at;
       tile_job job = {x, first + at, begin, end, out + at * TSR_PANEL_ROWS};
       switch (decoded ? count + 4 : count) {
-        case 1: tile(p, codes, form, 1, job); break;
-        case 2: tile(p, codes, form, 2, job); break;
-        case 3: tile(p, codes, form, 3, job); break;
-        case 4: tile(p, codes, form, 4, job); break;
-        case 5: tile(p, bytes, DECODED, 1, job); break;
-        case 6: tile(p, bytes, DECODED, 2, job); break;
-        case 7: tile(p, bytes, DECODED, 3, job); break;
-        default: tile(p, bytes, DECODED, 4, job); break;
+        case 1: tile(p, codes, form, false, 1, job); break;
+        case 2: tile(p, codes, form, false, 2, job); break;
+        case 3: tile(p, codes, form, false, 3, job); break;
+        case 4: tile(p, codes, form, false, 4, job); break;
+        case 5: tile(p, bytes, DECODED, false, 1, job); break;
+        case 6: tile(p, bytes, DECODED, false, 2, job); break;
+        case 7: tile(p, bytes, DECODED, false, 3, job); break;
+        default: tile(p, bytes, DECODED, false, 4, job); break;
       }
     }
+  }
+  for (size_t t = 0; t < tokens; t++) {
+    tile_job job = {x, first + t, 0, x->residuals, out + t * TSR_PANEL_ROWS};
+    tile(p, p.codes, form, true, 1, job);
   }
 }
 

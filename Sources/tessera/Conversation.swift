@@ -16,7 +16,8 @@ struct Conversation {
     init(_ session: Session, system: String?) throws {
         guard let source = session.file.chatTemplate else {
             throw CommandError(
-                .badData, "\(session.path): the model has no chat template; "
+                .badData,
+                "\(session.path): the model has no chat template; "
                     + "use 'tessera generate' without --chat")
         }
         self.session = session

@@ -33,6 +33,49 @@ struct MultiplyTests {
         try check(compute, (32, 320), encoding, 5, extreme: true, &random)
     }
 
+    /// A group's error is at most half its step for each weight; the eighth with the largest steps
+    /// is coded twice, in steps 254 times finer. Plain rounding would break the bound here.
+    @Test(arguments: Compute.availableISAs, [Matrix.Encoding.int8, .int4, .int4Affine])
+    func outlyingGroupsAreCodedTwice(isa: String, encoding: Matrix.Encoding) throws {
+        let compute = try Compute(isa: isa, threads: 1)
+        var random = SeededGenerator(seed: 13)
+        let columns = 32 * 16
+        let reference = ReferenceMatrix(
+            rows: 16, columns: columns, encoding: encoding, using: &random)
+        let a = Activations(tokenCapacity: 3, columns: columns)
+        let group = MatrixGroup([reference.matrix])
+        let y = Buffer<Float>(count: 3 * group.outputStride)
+        for token in 0..<3 {
+            for i in 0..<columns {
+                a.values[token * columns + i] = random.float(-1...1)
+            }
+            for outlier in [5 + token, 300 + 32 * token] {
+                a.values[token * columns + outlier] = 4000
+            }
+        }
+        compute.quantize(a, tokens: 3)
+        compute.multiply(group, a, tokens: 3, into: y)
+        for token in 0..<3 {
+            let x = (0..<columns).map { Double(a.values[token * columns + $0]) }
+            for row in 0..<16 {
+                let w = reference.values[row]
+                var exact = 0.0
+                var bound = 1e-2  // rounding of sums that hold 4000 * 0.3
+                for g in 0..<16 {
+                    let part = g * 32..<g * 32 + 32
+                    let largest = part.reduce(0.0) { max($0, abs(x[$1])) }
+                    let step = largest / 127 / (largest > 1 ? 254 : 1)
+                    for i in part {
+                        exact += w[i] * x[i]
+                        bound += abs(w[i]) * step / 2 * 1.001
+                    }
+                }
+                let got = Double(y[token * group.outputStride + row])
+                #expect(abs(got - exact) <= bound, "\(encoding) row \(row): \(got), \(exact)")
+            }
+        }
+    }
+
     private func check(
         _ compute: Compute, _ shape: (rows: Int, columns: Int), _ encoding: Matrix.Encoding,
         _ tokens: Int, extreme: Bool, _ random: inout SeededGenerator

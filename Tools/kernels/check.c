@@ -37,17 +37,21 @@ static void *allocate(size_t bytes) {
 }
 
 static tsr_activations activations(size_t columns, size_t tokens) {
-  tsr_activations a = {.columns = (columns + 31) / 32 * 32, .groups = (columns + 31) / 32};
+  size_t groups = (columns + 31) / 32, residuals = (groups + 7) / 8, terms = groups + residuals;
+  tsr_activations a = {
+      .columns = groups * 32, .groups = groups, .residuals = residuals, .terms = terms};
   a.values = allocate(tokens * a.columns * sizeof(float));
-  a.codes = allocate(tokens * a.columns);
-  a.scales = allocate(tokens * a.groups * sizeof(float));
-  a.sums = allocate(tokens * a.groups * sizeof(float));
-  a.offsets = allocate(tokens * a.groups * sizeof(uint32_t));
+  a.codes = allocate(tokens * terms * 32);
+  a.scales = allocate(tokens * terms * sizeof(float));
+  a.sums = allocate(tokens * terms * sizeof(float));
+  a.offsets = allocate(tokens * terms * sizeof(uint32_t));
+  a.residual_groups = allocate(tokens * residuals * sizeof(uint32_t));
   return a;
 }
 
 static void release(tsr_activations *a) {
   free(a->values), free(a->codes), free(a->scales), free(a->sums), free(a->offsets);
+  free(a->residual_groups);
 }
 
 static void check_quantize(const tsr_kernels *k, size_t columns, size_t tokens) {
@@ -58,12 +62,12 @@ static void check_quantize(const tsr_kernels *k, size_t columns, size_t tokens) 
       float value = i / 32 % 5 == 3 ? 0 : random_float(-size, size);
       a.values[t * a.columns + i] = b.values[t * b.columns + i] = value;
     }
-    tsr_kernels_scalar()->quantize(&a, t);
-    k->quantize(&b, t);
+    tsr_quantize_token(tsr_kernels_scalar(), &a, t);
+    tsr_quantize_token(k, &b, t);
   }
-  for (size_t i = 0; i < tokens * a.columns; i++)
+  for (size_t i = 0; i < tokens * a.terms * 32; i++)
     expect(a.codes[i] == b.codes[i], k->name, "code", columns, tokens, b.codes[i], a.codes[i]);
-  for (size_t i = 0; i < tokens * a.groups; i++) {
+  for (size_t i = 0; i < tokens * a.terms; i++) {
     expect(a.scales[i] == b.scales[i], k->name, "scale", columns, tokens, b.scales[i], a.scales[i]);
     expect(a.sums[i] == b.sums[i], k->name, "sum", columns, tokens, b.sums[i], a.sums[i]);
     expect(a.offsets[i] == b.offsets[i], k->name, "offset", columns, tokens, b.offsets[i],
@@ -104,20 +108,20 @@ static void check_panel(const tsr_kernels *k, int encoding, size_t columns, size
       if (extreme) value = columns % 2 ? 3 : value < 0 ? -3 : 3;
       a.values[t * a.columns + i] = value;
     }
-    tsr_kernels_scalar()->quantize(&a, t);
+    tsr_quantize_token(tsr_kernels_scalar(), &a, t);
   }
   uint8_t *panel = random_panel(encoding, a.groups, extreme);
   float *wanted = allocate(tokens * 16 * sizeof(float)), *got = allocate(tokens * 16 * sizeof(float));
   memset(got, 0xff, tokens * 16 * sizeof(float));
   tsr_kernels_scalar()->panel[encoding](panel, &a, first, tokens, wanted);
   k->panel[encoding](panel, &a, first, tokens, got);
-  // Every group adds up to four rounded terms, each at most 32 * 255 * 127 * scales.
+  // Every term adds up to four rounded terms, each at most 32 * 255 * 127 * scales.
   for (size_t t = 0; t < tokens; t++) {
     double sizes = 0;
-    for (size_t g = 0; g < a.groups; g++)
+    for (size_t term = 0; term < a.terms; term++)
       sizes += 32 * 127 * (encoding == 0 ? 255 * 0.02 : 15 * 0.02 + 0.2) *
-               (double)a.scales[(first + t) * a.groups + g];
-    double bound = (double)(4 * a.groups + 4) * FLT_EPSILON * sizes;
+               (double)a.scales[(first + t) * a.terms + term];
+    double bound = (double)(4 * a.terms + 4) * FLT_EPSILON * sizes;
     for (size_t r = 0; r < 16; r++) {
       float x = got[t * 16 + r], y = wanted[t * 16 + r];
       expect(fabs((double)x - y) <= bound, k->name, names[encoding], columns, tokens, x, y);

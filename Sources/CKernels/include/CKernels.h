@@ -21,18 +21,23 @@ typedef struct {
   uint32_t encoding;
 } tsr_matrix;
 
-// Activations [tokens, columns], columns padded to a multiple of 32 with zeros, in two forms:
-// values, and codes with one scale per token and group of 32: value ~ scale * code, |code| <= 127.
+// Activations [tokens, columns], columns padded to a multiple of 32 with zeros, in two forms: values,
+// and terms of 32 codes with one scale, |code| <= 127. A token's first terms are its groups of
+// columns, value ~ scale * code. Those after them, the residuals, say once more what rounding left of
+// some groups: of those with the largest scales, where a few large values drown the others.
 typedef struct {
-  float *values;   // [tokens, columns]
-  int8_t *codes;   // [tokens, columns]
-  float *scales;   // [tokens, groups]
-  float *sums;     // [tokens, groups]: scale * sum of codes
-  // [tokens, groups]: two int16, -8 * sum of codes at columns 0 and 1 (modulo 4), then 2 and 3: what
+  float *values;  // [tokens, columns]
+  int8_t *codes;  // [tokens, terms, 32]
+  float *scales;  // [tokens, terms]
+  float *sums;    // [tokens, terms]: scale * sum of codes
+  // [tokens, terms]: two int16, -8 * sum of codes at columns 0 and 1 (modulo 4), then 2 and 3: what
   // a 4-bit matrix's stored offset of 8 adds too much. At most 8 * 16 * 127 = 16256 in size.
   uint32_t *offsets;
-  size_t columns;  // padded
-  size_t groups;   // columns / 32
+  uint32_t *residual_groups;  // [tokens, residuals], ascending
+  size_t columns;             // padded
+  size_t groups;              // columns / 32
+  size_t residuals;           // at most groups
+  size_t terms;               // groups + residuals
 } tsr_activations;
 
 enum { TSR_KV_INT8 = 1, TSR_KV_F16 = 2, TSR_KV_F32 = 3 };
@@ -52,8 +57,9 @@ typedef void (*tsr_panel_kernel)(const uint8_t *panel, const tsr_activations *x,
 // Inner kernels of one instruction set. None allocates; none can fail.
 typedef struct {
   const char *name;
-  // Codes, scales, sums and offsets of the values of one token.
-  void (*quantize)(const tsr_activations *a, size_t token);
+  // Codes, scales, sums and offsets of `count` terms from `term` on (counted over all tokens), which
+  // stand for x[count][32].
+  void (*quantize)(const tsr_activations *a, const float *x, size_t term, size_t count);
   tsr_panel_kernel _Nonnull panel[3];  // int8, int4, int4 affine
   float (*dot_f32)(const float *a, const float *b, size_t count);
   float (*dot_f16)(const uint16_t *a, const float *b, size_t count);
@@ -99,6 +105,8 @@ void tsr_embed(const tsr_matrix *matrix, const int32_t *ids, size_t count, float
 void tsr_rms_norm(const tsr_compute *compute, const float *x, const int32_t *_Nullable rows,
                   size_t tokens, size_t columns, const float *weight, float eps,
                   const tsr_activations *out);
+// Codes of the values of one token, residuals included, and of `tokens`.
+void tsr_quantize_token(const tsr_kernels *kernels, const tsr_activations *a, size_t token);
 void tsr_quantize(const tsr_compute *compute, const tsr_activations *a, size_t tokens);
 // y[token * stride + offsets[i] + row] = matrices[i] * x, or += with `adding`.
 void tsr_multiply(const tsr_compute *compute, const tsr_matrix *matrices, const size_t *offsets,
