@@ -1,1 +1,281 @@
+import Foundation
+import Import
+import Kernels
+import Quantization
 import Testing
+import WeightFile
+
+struct QuantizationTests {
+    @Test func floatsAreKeptExactly() async throws {
+        let source = try openModel(at: "synthetic:tiny")
+        let file = try await quantize(source) { $0.bits = .thirtyTwo }
+        for tensor in source.tensors {
+            #expect(
+                try stored(tensor, in: file) == values(of: tensor, in: source), "\(tensor.name)")
+        }
+    }
+
+    @Test func halvesAreRoundedOnce() async throws {
+        let source = try openModel(at: "synthetic:tiny")
+        let file = try await quantize(source) { $0.bits = .sixteen }
+        for tensor in source.tensors where tensor.rows > 1 {
+            let expected = try values(of: tensor, in: source).map { Float(Float16($0)) }
+            #expect(try stored(tensor, in: file) == expected, "\(tensor.name)")
+        }
+    }
+
+    /// |error| <= half a step, and the step is the group's largest value / 127, rounded to a half.
+    @Test func eightBitCodesAreWithinHalfAStep() async throws {
+        let source = try openModel(at: "synthetic:tiny")
+        let file = try await quantize(source) { $0.bits = .eight }
+        for tensor in source.tensors where tensor.rows > 1 {
+            let (exact, got) = (
+                try values(of: tensor, in: source), try stored(tensor, in: file)
+            )
+            for group in groups(of: tensor) {
+                let largest = group.map { abs(exact[$0]) }.max() ?? 0
+                let bound = largest / 127 * 0.5 * 1.001 + largest * 0x1p-11
+                #expect(group.allSatisfy { abs(exact[$0] - got[$0]) <= bound }, "\(tensor.name)")
+            }
+        }
+    }
+
+    /// The search may only improve on plain rounding, over all weights and in every encoding.
+    @Test(arguments: [false, true])
+    func theSearchNeverMakesFourBitsWorse(affine: Bool) async throws {
+        let source = try openModel(at: "synthetic:tiny")
+        var errors: [Double] = []
+        for candidates in [0, 1, 4, 6] {
+            let file = try await quantize(source) {
+                $0.affine = affine
+                $0.candidates = candidates
+            }
+            let tensor = try #require(
+                source.tensors.first { $0.name.hasSuffix("down_proj.weight") })
+            let (exact, got) = (
+                try values(of: tensor, in: source), try stored(tensor, in: file)
+            )
+            let error = zip(exact, got).reduce(0) { $0 + pow(Double($1.0 - $1.1), 2) }
+            let size = exact.reduce(0) { $0 + pow(Double($1), 2) }
+            errors.append((error / size).squareRoot())
+        }
+        #expect(errors == errors.sorted(by: >))
+        // A gaussian's 4-bit groups of 32: plain rounding to -8...7 leaves about a tenth.
+        #expect(errors[3] < 0.095 && errors[0] < 0.11, "\(errors)")
+    }
+
+    @Test func theBytesDoNotDependOnThreads() async throws {
+        let source = try openModel(at: "synthetic:tiny")
+        let one = try await bytes(source, threads: 1)
+        #expect(try await bytes(source, threads: 3) == one)
+    }
+
+    @Test func theAnnouncedSizeIsTheFilesSize() async throws {
+        let source = try openModel(at: "synthetic:tiny")
+        for bits in EncodingPlan.Options.Bits.allCases {
+            var options = EncodingPlan.Options()
+            options.bits = bits
+            let plan = try EncodingPlan(
+                for: source.tensors, tiedHead: source.config.tieWordEmbeddings, options: options)
+            let planned = WeightFileWriter.plannedBytes(
+                config: source.config, tokenizer: source.tokenizer,
+                chatTemplate: source.chatTemplate, tensors: plan.specs, source: source.origin)
+            let file = try await quantize(source) { $0.bits = bits }
+            #expect(file.fileBytes == planned)
+        }
+    }
+
+    /// A source in 4 or 8 bits loses nothing more.
+    @Test(arguments: [SourceType.q4_0, .q4_1, .q8_0])
+    func codesOfTheSourceAreKept(type: SourceType) async throws {
+        let source = try BlockSource(type)
+        let file = try await quantize(source) { $0.bits = type == .q8_0 ? .eight : .four }
+        for tensor in source.tensors where tensor.type == type {
+            guard tensor.name != "lm_head.weight" || type == .q8_0 else { continue }
+            #expect(
+                try stored(tensor, in: file) == values(of: tensor, in: source), "\(tensor.name)")
+        }
+    }
+
+    @Test func overridesNameTensorsAndTheLastWins() throws {
+        let source = try openModel(at: "synthetic:tiny")
+        func plan(_ overrides: [String]) throws -> EncodingPlan {
+            var options = EncodingPlan.Options()
+            options.overrides = overrides
+            return try EncodingPlan(
+                for: source.tensors, tiedHead: source.config.tieWordEmbeddings, options: options)
+        }
+        let both = try plan(["*_proj.weight=int8", "*.0.*v_proj*=f16"])
+        func encoding(_ name: String) -> TensorEncoding? {
+            both.entries.first { $0.tensor.name == name }?.encoding
+        }
+        #expect(encoding("model.layers.0.self_attn.v_proj.weight") == .f16)
+        #expect(encoding("model.layers.0.self_attn.q_proj.weight") == .int8)
+        #expect(encoding("model.layers.1.self_attn.v_proj.weight") == .int8)
+        #expect(encoding("model.norm.weight") == .f32)
+        for wrong in ["*v_proj*", "*v_proj*=int3", "nothing*=int8", "=int8"] {
+            #expect(throws: QuantizationError.self) { try plan([wrong]) }
+        }
+    }
+
+    @Test(arguments: [Float.nan, .infinity, 1e38])
+    func valuesThatCannotBeStoredAreNamed(value: Float) async throws {
+        var source = try BlockSource(.f32)
+        source.poison = value
+        let error = await #expect(throws: QuantizationError.self) {
+            _ = try await quantize(source) { $0.bits = .eight }
+        }
+        #expect(error?.description.contains(source.poisoned) == true)
+    }
+
+    @Test func cancellingLeavesNothingBehind() async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let source = try openModel(at: "synthetic:tiny")
+        let plan = try EncodingPlan(
+            for: source.tensors, tiedHead: source.config.tieWordEmbeddings, options: .init())
+        var asked = 0
+        await #expect(throws: QuantizationError.cancelled) {
+            _ = try await Quantizer(source, plan: plan, threads: 2).write(
+                to: folder.appending(path: "out.tsr").path, progress: { _, _ in },
+                isCancelled: {
+                    asked += 1
+                    return asked > 2
+                })
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
+    }
+}
+
+// MARK: - Helpers
+
+private func quantize(
+    _ source: any TensorSource, threads: Int = 2,
+    _ change: (inout EncodingPlan.Options) -> Void = { _ in }
+) async throws -> WeightFile {
+    let path = try await write(source, threads: threads, change)
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let file = try WeightFile(path: path)
+    try file.verify(progress: { _, _ in })
+    return file
+}
+
+private func bytes(_ source: any TensorSource, threads: Int) async throws -> Data {
+    let path = try await write(source, threads: threads) { _ in }
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    return try Data(contentsOf: URL(filePath: path))
+}
+
+private func write(
+    _ source: any TensorSource, threads: Int, _ change: (inout EncodingPlan.Options) -> Void
+) async throws -> String {
+    var options = EncodingPlan.Options()
+    change(&options)
+    let plan = try EncodingPlan(
+        for: source.tensors, tiedHead: source.config.tieWordEmbeddings, options: options)
+    let path = FileManager.default.temporaryDirectory
+        .appending(path: "tessera-\(UUID().uuidString).tsr").path
+    _ = try await Quantizer(source, plan: plan, threads: threads).write(
+        to: path, progress: { _, _ in }, isCancelled: { false })
+    return path
+}
+
+private func values(of tensor: SourceTensor, in source: any TensorSource) throws -> [Float] {
+    var values = [Float](repeating: 0, count: tensor.rows * tensor.columns)
+    try source.read(tensor, rows: 0..<tensor.rows, into: &values)
+    return values
+}
+
+/// What the file's bytes stand for, by the runtime's own row lookup.
+private func stored(_ tensor: SourceTensor, in file: WeightFile) throws -> [Float] {
+    let record = try #require(file.tensor(tensor.name))
+    let encoding = try #require(Matrix.Encoding(rawValue: record.encoding.rawValue))
+    let matrix = unsafe Matrix(
+        rows: record.rows, columns: record.columns, encoding: encoding,
+        bytes: UnsafeRawBufferPointer(
+            start: file.unsafePointer(of: record), count: record.byteCount))
+    let ids = Buffer<Int32>(count: record.rows)
+    for row in 0..<record.rows { ids[row] = Int32(row) }
+    let x = Buffer<Float>(count: record.rows * record.columns)
+    try Compute(isa: "scalar", threads: 1).embed(matrix, tokens: ids, count: record.rows, into: x)
+    return (0..<x.count).map { x[$0] }
+}
+
+/// Indices of each group of 32 columns.
+private func groups(of tensor: SourceTensor) -> [Range<Int>] {
+    (0..<tensor.rows).flatMap { row in
+        stride(from: 0, to: tensor.columns, by: 32).map { column in
+            let begin = row * tensor.columns + column
+            return begin..<begin + min(32, tensor.columns - column)
+        }
+    }
+}
+
+/// The tiny synthetic model, its matrices given in blocks of a quantized type.
+private struct BlockSource: TensorSource {
+    let base: any TensorSource
+    let type: SourceType
+    let tensors: [SourceTensor]
+    /// A value put into the middle of one tensor.
+    var poison: Float?
+    let poisoned = "model.layers.1.mlp.up_proj.weight"
+
+    init(_ type: SourceType) throws {
+        base = try openModel(at: "synthetic:tiny")
+        self.type = type
+        tensors = base.tensors.map {
+            SourceTensor(
+                name: $0.name, rows: $0.rows, columns: $0.columns,
+                type: $0.rows > 1 && $0.columns % 32 == 0 ? type : .f32)
+        }
+    }
+
+    var config: ModelConfig { base.config }
+    var tokenizer: TokenizerTables { base.tokenizer }
+    var chatTemplate: String? { nil }
+    var origin: String { "blocks" }
+    var sourceBytes: Int { base.sourceBytes }
+
+    func read(
+        _ tensor: SourceTensor, rows: Range<Int>, into output: inout [Float]
+    ) throws(ImportError) {
+        guard let blocks = try readBlocks(tensor, rows: rows) else {
+            try base.read(tensor, rows: rows, into: &output)
+            if let poison, tensor.name == poisoned, rows.contains(3) {
+                output[(3 - rows.lowerBound) * tensor.columns + 5] = poison
+            }
+            return
+        }
+        for index in 0..<rows.count * tensor.columns {
+            let scale = Float(blocks.scales[index / 32])
+            let code = Float(blocks.codes[index])
+            output[index] =
+                switch type {
+                case .q4_0: scale * (code - 8)
+                case .q4_1: scale * code + Float(blocks.minimums[index / 32])
+                default: scale * (code - 128)
+                }
+        }
+    }
+
+    func readBlocks(
+        _ tensor: SourceTensor, rows: Range<Int>
+    ) throws(ImportError) -> SourceBlocks? {
+        guard tensor.type == type, type != .f32 else { return nil }
+        let begin = rows.lowerBound * tensor.columns
+        let count = rows.count * tensor.columns
+        func mixed(_ index: Int) -> UInt32 {
+            var z = UInt32(truncatingIfNeeded: index) &* 0x9e37_79b9
+            z ^= z >> 15
+            return z &* 0x85eb_ca6b >> 8
+        }
+        let codes = (begin..<begin + count).map { index in
+            type == .q8_0 ? UInt8(1 + mixed(index) % 255) : UInt8(mixed(index) % 16)
+        }
+        let scales = (begin / 32..<(begin + count) / 32).map { Float16(mixed($0) % 100) / 4096 }
+        return SourceBlocks(
+            codes: codes, scales: scales,
+            minimums: type == .q4_1 ? scales.map { $0 * -7 } : [])
+    }
+}
