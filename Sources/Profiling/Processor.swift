@@ -1,15 +1,13 @@
 /// What the kernel says of the processors.
 public enum Processor {
-    /// E.g. `AMD EPYC 7B13`; the architecture where the kernel names no model.
-    public static var name: String {
-        for line in (SystemFile.text("/proc/cpuinfo") ?? "").split(separator: "\n") {
-            guard line.hasPrefix("model name"), let colon = line.firstIndex(of: ":") else {
-                continue
-            }
-            return String(line[line.index(after: colon)...].drop(while: \.isWhitespace))
-        }
+    /// E.g. `AMD EPYC 7B13`.
+    public static var name: String { name(in: SystemFile.text("/proc/cpuinfo") ?? "") }
+
+    /// - Parameter info: What stands in /proc/cpuinfo.
+    static func name(in info: String) -> String {
+        if let model = SystemFile.values("model name", in: info).first { return model }
         #if arch(arm64)
-            return "arm64"
+            return SystemFile.values("Model", in: info).first ?? "arm64"
         #else
             return "unknown processor"
         #endif

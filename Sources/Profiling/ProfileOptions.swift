@@ -57,6 +57,9 @@ public enum ProfilingError: Error, Equatable, CustomStringConvertible {
     case badContexts([Int])
     case openTooLarge(Int, capacity: Int)
     case contextTooShort(needed: Int, available: Int)
+    /// A file that cannot be read, with `errno`.
+    case unreadable(String, code: Int32)
+    case emptyFile(String)
 
     public var description: String {
         switch self {
@@ -66,6 +69,8 @@ public enum ProfilingError: Error, Equatable, CustomStringConvertible {
             "an open block has at most \(capacity) positions, not \(size)"
         case .contextTooShort(let needed, let available):
             "these passes need a cache of \(needed) positions, not \(available); leave --ctx out"
+        case .unreadable(let path, let code): "\(path): cannot be read (error \(code))"
+        case .emptyFile(let path): "\(path): nothing to read"
         }
     }
 }

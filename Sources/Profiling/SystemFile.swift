@@ -54,4 +54,15 @@ enum SystemFile {
         }
         return nil
     }
+
+    /// What stands behind the colon of every line `name : value`.
+    static func values(_ name: String, in text: String) -> [String] {
+        text.split(separator: "\n").compactMap { line in
+            guard line.hasPrefix(name), let colon = line.firstIndex(of: ":"),
+                line[line.index(line.startIndex, offsetBy: name.count)..<colon]
+                    .allSatisfy(\.isWhitespace)
+            else { return nil }
+            return String(line[line.index(after: colon)...].drop(while: \.isWhitespace))
+        }
+    }
 }

@@ -11,6 +11,7 @@ struct Tessera: AsyncParsableCommand {
             ChatCommand.self,
             PerplexityCommand.self,
             ProfileCommand.self,
+            DoctorCommand.self,
             QuantizeCommand.self,
             TokenizeCommand.self,
             InspectCommand.self,

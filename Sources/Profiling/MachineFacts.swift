@@ -1,0 +1,157 @@
+/// What the kernel says of a machine; nothing here is measured.
+public struct MachineFacts: Sendable, Equatable {
+    public var processor = ""
+    public var kernel = ""
+    /// Processors that are online.
+    public var processors = 0
+    /// Instruction sets named by the kernel that the kernels could use.
+    public var features: [String] = []
+    public var isVirtual = false
+    public var caches: [Cache] = []
+    public var memoryBytes = 0
+    public var availableBytes = 0
+    public var swapBytes = 0
+    /// Memory and processors that this process's control group may use; nil: no limit.
+    public var group = ControlGroup()
+    /// `always`, `madvise` or `never`; empty where unknown.
+    public var hugePages = ""
+    /// Scaling governor of the first processor; empty where there is none.
+    public var governor = ""
+
+    public init() {}
+
+    /// A cache of the first processor.
+    public struct Cache: Sendable, Equatable {
+        public var level: Int
+        /// `Data`, `Instruction` or `Unified`.
+        public var type: String
+        public var bytes: Int
+        /// Processors that share it, e.g. `0-7`.
+        public var sharedBy: String
+    }
+
+    /// Memory that can be used before something is dropped or killed: the machine's or the group's.
+    public var usableBytes: Int { min(memoryBytes, group.memoryLimit ?? .max) }
+
+    private static let known: Set<String> = [
+        "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512bw", "avx512vl", "avx512_vnni",
+        "avx512_bf16", "amx_int8", "asimd", "asimddp", "i8mm", "sve",
+    ]
+
+    /// Reads /proc and /sys.
+    ///
+    /// - Parameter root: Put in front of every path, for tests.
+    public static func read(root: String = "") -> MachineFacts {
+        var facts = MachineFacts()
+        let info = SystemFile.text(root + "/proc/cpuinfo") ?? ""
+        facts.processor = Processor.name(in: info)
+        facts.processors = SystemFile.values("processor", in: info).count
+        let flags = SystemFile.values("flags", in: info) + SystemFile.values("Features", in: info)
+        let words = Set((flags.first ?? "").split(separator: " ").map(String.init))
+        facts.features = words.intersection(known).sorted()
+        facts.isVirtual = words.contains("hypervisor")
+        facts.kernel = SystemFile.word(root + "/proc/sys/kernel/osrelease") ?? ""
+        let memory = SystemFile.text(root + "/proc/meminfo") ?? ""
+        facts.memoryBytes = SystemFile.field("MemTotal", in: memory) ?? 0
+        facts.availableBytes = SystemFile.field("MemAvailable", in: memory) ?? 0
+        facts.swapBytes = SystemFile.field("SwapTotal", in: memory) ?? 0
+        facts.group = ControlGroup.read(root: root)
+        let huge = SystemFile.text(root + "/sys/kernel/mm/transparent_hugepage/enabled") ?? ""
+        facts.hugePages =
+            huge.split(separator: "[").dropFirst().first?.split(separator: "]").first
+            .map(String.init) ?? ""
+        let cpu = root + "/sys/devices/system/cpu/cpu0"
+        facts.governor = SystemFile.word(cpu + "/cpufreq/scaling_governor") ?? ""
+        facts.caches = (0..<8).compactMap { cache(cpu + "/cache/index\($0)") }
+        return facts
+    }
+
+    private static func cache(_ path: String) -> Cache? {
+        guard let level = SystemFile.integer(path + "/level"),
+            let size = SystemFile.word(path + "/size"), let number = Int(size.dropLast()),
+            let unit = ["K": 1 << 10, "M": 1 << 20][size.suffix(1)]
+        else { return nil }
+        return Cache(
+            level: level, type: SystemFile.word(path + "/type") ?? "", bytes: number * unit,
+            sharedBy: SystemFile.word(path + "/shared_cpu_list") ?? "")
+    }
+}
+
+/// Limits of the control groups that a process is in.
+public struct ControlGroup: Sendable, Equatable {
+    /// Bytes.
+    public var memoryLimit: Int?
+    /// Bytes in use, where the kernel tells.
+    public var memoryUsed: Int?
+    /// Processors' worth of time, e.g. 1.5.
+    public var processorQuota: Double?
+
+    public init() {}
+
+    /// Follows /proc/self/cgroup, versions 1 and 2; the tightest limit of all enclosing groups.
+    ///
+    /// - Parameter root: Put in front of every path, for tests.
+    public static func read(root: String = "") -> ControlGroup {
+        var result = ControlGroup()
+        let lines = SystemFile.text(root + "/proc/self/cgroup") ?? ""
+        for line in lines.split(separator: "\n") {
+            let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+            guard fields.count == 3 else { continue }
+            let controllers = fields[1].split(separator: ",")
+            for group in enclosing(String(fields[2])) {
+                if fields[1].isEmpty {
+                    result.readUnified(root + "/sys/fs/cgroup" + group)
+                } else if controllers.contains("memory") {
+                    result.readMemory(root + "/sys/fs/cgroup/memory" + group)
+                } else if controllers.contains("cpu") {
+                    result.readProcessors(root + "/sys/fs/cgroup/\(fields[1])" + group)
+                }
+            }
+        }
+        return result
+    }
+
+    /// `/a/b` gives `/a/b`, `/a` and the empty path.
+    private static func enclosing(_ group: String) -> [String] {
+        var names = group.split(separator: "/")
+        var paths: [String] = []
+        while !names.isEmpty {
+            paths.append("/" + names.joined(separator: "/"))
+            names.removeLast()
+        }
+        return paths + [""]
+    }
+
+    private mutating func readUnified(_ path: String) {
+        limit(SystemFile.integer(path + "/memory.max"))
+        if memoryUsed == nil { memoryUsed = SystemFile.integer(path + "/memory.current") }
+        let words = (SystemFile.text(path + "/cpu.max") ?? "").split(whereSeparator: \.isWhitespace)
+        if words.count == 2, let quota = Double(words[0]), let period = Double(words[1]) {
+            limit(quota: quota, period: period)
+        }
+    }
+
+    private mutating func readMemory(_ path: String) {
+        limit(SystemFile.integer(path + "/memory.limit_in_bytes"))
+        if memoryUsed == nil { memoryUsed = SystemFile.integer(path + "/memory.usage_in_bytes") }
+    }
+
+    private mutating func readProcessors(_ path: String) {
+        if let quota = SystemFile.integer(path + "/cpu.cfs_quota_us"), quota > 0,
+            let period = SystemFile.integer(path + "/cpu.cfs_period_us")
+        {
+            limit(quota: Double(quota), period: Double(period))
+        }
+    }
+
+    /// Values near the largest integer stand for no limit.
+    private mutating func limit(_ bytes: Int?) {
+        guard let bytes, bytes < 1 << 60 else { return }
+        memoryLimit = min(bytes, memoryLimit ?? .max)
+    }
+
+    private mutating func limit(quota: Double, period: Double) {
+        guard quota > 0, period > 0 else { return }
+        processorQuota = min(quota / period, processorQuota ?? .infinity)
+    }
+}

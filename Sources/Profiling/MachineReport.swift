@@ -1,0 +1,81 @@
+public import Kernels
+
+/// A machine as the kernels meet it: facts, and what was measured.
+public struct MachineReport: Sendable {
+    public var facts = MachineFacts()
+    /// The instruction set that kernels use by default.
+    public var isa = ""
+    /// Threads that are started by default.
+    public var threads = 1
+    public var reading: [ReadRate] = []
+    public var multiplying: [MultiplyRate] = []
+    public var pageFaults: PageFaultCost?
+    public var disk: DiskRate?
+    /// What else went on while measuring.
+    public var load: LoadChange?
+    public var loadAverage = 0.0
+
+    public init() {}
+
+    /// Sequential reading of memory by some threads.
+    public struct ReadRate: Sendable, Equatable {
+        public var threads: Int
+        public var bytesPerSecond: Double
+        public init(threads: Int, bytesPerSecond: Double) {
+            self.threads = threads
+            self.bytesPerSecond = bytesPerSecond
+        }
+    }
+
+    /// 8-bit multiplications of one instruction set by all usable threads.
+    public struct MultiplyRate: Sendable, Equatable {
+        public var isa: String
+        public var macsPerSecond: Double
+        public init(isa: String, macsPerSecond: Double) {
+            self.isa = isa
+            self.macsPerSecond = macsPerSecond
+        }
+    }
+
+    /// The limits of the default instruction set on all usable threads.
+    public var limits: MachineLimits {
+        MachineLimits(
+            readBytesPerSecond: reading.map(\.bytesPerSecond).max() ?? 0,
+            int8MacsPerSecond: multiplying.first { $0.isa == isa }?.macsPerSecond ?? 0)
+    }
+
+    /// Looks at this machine and measures it; takes a second or two.
+    ///
+    /// - Parameter diskFile: A file whose disk is to be measured.
+    public static func measure(diskFile: String?) throws -> MachineReport {
+        var report = MachineReport()
+        let before = SystemLoad.now()
+        report.facts = MachineFacts.read()
+        let standard = try Compute()
+        report.isa = standard.isa
+        report.threads = standard.threads
+        report.loadAverage = before.loadAverage
+        report.pageFaults = MemoryProbe.pageFaults(file: "/proc/self/exe")
+        for threads in threadCounts(upTo: standard.threads) {
+            let limits = try Compute(threads: threads).measureLimits()
+            report.reading.append(
+                ReadRate(threads: threads, bytesPerSecond: limits.readBytesPerSecond))
+        }
+        for isa in Compute.availableISAs {
+            let compute = try Compute(isa: isa)
+            let limits = compute.measureLimits(readBytes: 1 << 20)
+            report.multiplying.append(
+                MultiplyRate(isa: isa, macsPerSecond: limits.int8MacsPerSecond))
+        }
+        if let diskFile { report.disk = try DiskProbe.read(diskFile) }
+        report.load = LoadChange(from: before, to: SystemLoad.now())
+        return report
+    }
+
+    /// 1, 2, 4, ... and the last.
+    static func threadCounts(upTo last: Int) -> [Int] {
+        var counts = Array(sequence(first: 1) { $0 * 2 < last ? $0 * 2 : nil })
+        if last > 1 { counts.append(last) }
+        return counts
+    }
+}
