@@ -12,6 +12,8 @@ public struct LogitScore: Sendable, Equatable {
     public private(set) var tokens = 0
     /// Positions compared with a reference.
     public private(set) var compared = 0
+    /// Largest difference of a logit from the reference's.
+    public private(set) var largestError: Float = 0
     private var negativeLogLikelihood = 0.0
     private var divergence = 0.0
     private var agreements = 0
@@ -49,6 +51,8 @@ public struct LogitScore: Sendable, Equatable {
         var (sum, weighted) = (0.0, 0.0)
         logits.withSpan(range) { row in
             for index in row.indices {
+                let error = abs(row[index] - reference[index])
+                if !(error <= largestError) { largestError = error }  // NaN too
                 let weight = Double(exp(reference[index] - top))
                 guard weight > 0 else { continue }
                 sum += weight

@@ -140,6 +140,7 @@ struct PerplexityCommand: AsyncParsableCommand {
                 members += [
                     ("mean_kl", .number(score.meanKL)),
                     ("top1_agreement", .number(score.top1Agreement)),
+                    ("max_logit_error", .number(Double(score.largestError))),
                 ]
             }
             return Terminal.write(JSONOutput.object(members).text + "\n")
@@ -150,7 +151,8 @@ struct PerplexityCommand: AsyncParsableCommand {
         if score.compared > 0 {
             Terminal.write(
                 "mean_kl \(Format.fixed(score.meanKL, 7))\n"
-                    + "top1_agreement \(Format.fixed(score.top1Agreement, 5))\n")
+                    + "top1_agreement \(Format.fixed(score.top1Agreement, 5))\n"
+                    + "max_logit_error \(Format.fixed(Double(score.largestError), 6))\n")
         }
     }
 }
