@@ -78,14 +78,6 @@ float tsr_avx2_dot_f16(const uint16_t *a, const float *b, size_t count) {
   return sum;
 }
 
-void tsr_avx2_add_scaled(float *y, float factor, const float *x, size_t count) {
-  __m256 f = _mm256_set1_ps(factor);
-  size_t i = 0;
-  for (; i + 8 <= count; i += 8)
-    _mm256_storeu_ps(y + i, _mm256_fmadd_ps(f, _mm256_loadu_ps(x + i), _mm256_loadu_ps(y + i)));
-  for (; i < count; i++) y[i] += factor * x[i];
-}
-
 void tsr_avx2_widen_int8(const int8_t *x, float scale, float *y, size_t count) {
   __m256 f = _mm256_set1_ps(scale);
   size_t i = 0;

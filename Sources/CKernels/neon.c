@@ -53,11 +53,56 @@ static float dot_f16(const uint16_t *a, const float *b, size_t count) {
   return sum;
 }
 
-static void add_scaled(float *y, float factor, const float *x, size_t count) {
+static float largest(const float *x, size_t count) {
+  float32x4_t most = vdupq_n_f32(-INFINITY);
   size_t i = 0;
-  for (; i + 4 <= count; i += 4)
-    vst1q_f32(y + i, vfmaq_n_f32(vld1q_f32(y + i), vld1q_f32(x + i), factor));
-  for (; i < count; i++) y[i] += factor * x[i];
+  for (; i + 4 <= count; i += 4) most = vmaxq_f32(most, vld1q_f32(x + i));
+  float best = vmaxvq_f32(most);
+  for (; i < count; i++) best = x[i] > best ? x[i] : best;
+  return best;
+}
+
+// One query times four keys at a time.
+static void scores(const float *queries, size_t rows, const float *keys, size_t dim, float *out) {
+  for (size_t r = 0; r < rows; r++, queries += dim, out += TSR_SLOT_TILE) {
+    for (size_t s = 0; s < TSR_SLOT_TILE; s += 4) {
+      const float *key = keys + s * dim;
+      float32x4_t acc[4] = {vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0)};
+      size_t i = 0;
+      for (; i + 4 <= dim; i += 4)
+        for (size_t j = 0; j < 4; j++)
+          acc[j] = vfmaq_f32(acc[j], vld1q_f32(queries + i), vld1q_f32(key + j * dim + i));
+      float32x4_t sums = vpaddq_f32(vpaddq_f32(acc[0], acc[1]), vpaddq_f32(acc[2], acc[3]));
+      vst1q_f32(out + s, sums);
+      for (; i < dim; i++)
+        for (size_t j = 0; j < 4; j++) out[s + j] += queries[i] * key[j * dim + i];
+    }
+  }
+}
+
+// 16 columns of one output at a time.
+static void weigh(const float *weights, size_t rows, const float *values, size_t dim, float *out) {
+  for (size_t r = 0; r < rows; r++, weights += TSR_SLOT_TILE, out += dim) {
+    size_t i = 0;
+    for (; i + 16 <= dim; i += 16) {
+      float32x4_t acc[4];
+      for (size_t j = 0; j < 4; j++) acc[j] = vld1q_f32(out + i + 4 * j);
+      for (size_t s = 0; s < TSR_SLOT_TILE; s++)
+        for (size_t j = 0; j < 4; j++)
+          acc[j] = vfmaq_n_f32(acc[j], vld1q_f32(values + s * dim + i + 4 * j), weights[s]);
+      for (size_t j = 0; j < 4; j++) vst1q_f32(out + i + 4 * j, acc[j]);
+    }
+    for (; i < dim; i++)
+      for (size_t s = 0; s < TSR_SLOT_TILE; s++) out[i] += weights[s] * values[s * dim + i];
+  }
+}
+
+static float narrow_int8(const float *x, size_t count, int8_t *codes) {
+  float most = 0;
+  for (size_t i = 0; i < count; i++) most = fmaxf(most, fabsf(x[i]));
+  float inverse = most > 1e-30f ? 127.0f / most : 0;
+  for (size_t i = 0; i < count; i++) codes[i] = (int8_t)vcvtns_s32_f32(x[i] * inverse);
+  return inverse > 0 ? most / 127.0f : 0;
 }
 
 static void widen_int8(const int8_t *x, float scale, float *y, size_t count) {
@@ -138,7 +183,10 @@ const tsr_kernels *tsr_kernels_neon(void) {
       .panel = {tsr_neon_int8, tsr_neon_int4, tsr_neon_int4_affine},
       .dot_f32 = dot_f32,
       .dot_f16 = dot_f16,
-      .add_scaled = add_scaled,
+      .largest = largest,
+      .scores = scores,
+      .weigh = weigh,
+      .narrow_int8 = narrow_int8,
       .widen_int8 = widen_int8,
       .widen_f16 = widen_f16,
       .exponentials = exponentials,

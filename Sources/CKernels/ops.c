@@ -26,18 +26,22 @@ static void decode_row(const tsr_matrix *m, size_t row, float *x) {
     return;
   }
   const uint8_t *panel = m->base + row / TSR_PANEL_ROWS * m->panel_bytes;
-  for (size_t i = 0; i < m->columns; i++) {
-    size_t g = i / TSR_GROUP, c = i % TSR_GROUP;
+  const bool affine = m->encoding == TSR_INT4_AFFINE;
+  const uint8_t *codes = panel + (affine ? 2 : 1) * plane;
+  for (size_t g = 0; g < groups; g++) {
     float scale = half_at(panel, g * TSR_PANEL_ROWS + r);
-    if (m->encoding == TSR_INT8) {
-      x[i] = scale * (float)(panel[plane + g * 512 + c / 4 * 64 + r * 4 + c % 4] - 128);
-      continue;
+    float minimum = affine ? half_at(panel + plane, g * TSR_PANEL_ROWS + r) : 0;
+    size_t count = m->columns - g * TSR_GROUP;
+    for (size_t c = 0; c < TSR_GROUP && c < count; c++) {
+      float *value = &x[g * TSR_GROUP + c];
+      if (m->encoding == TSR_INT8) {
+        *value = scale * (float)(codes[g * 512 + c / 4 * 64 + r * 4 + c % 4] - 128);
+        continue;
+      }
+      uint8_t byte = codes[g * 256 + c / 8 * 64 + r * 4 + c % 4];
+      int code = c % 8 < 4 ? byte & 15 : byte >> 4;
+      *value = affine ? scale * (float)code + minimum : scale * (float)(code - 8);
     }
-    bool affine = m->encoding == TSR_INT4_AFFINE;
-    uint8_t byte = panel[(affine ? 2 : 1) * plane + g * 256 + c / 8 * 64 + r * 4 + c % 4];
-    int code = c % 8 < 4 ? byte & 15 : byte >> 4;
-    x[i] = affine ? scale * (float)code + half_at(panel + plane, g * TSR_PANEL_ROWS + r)
-                  : scale * (float)(code - 8);
   }
 }
 
@@ -248,6 +252,15 @@ void tsr_multiply(const tsr_compute *compute, const tsr_matrix *matrices, const 
 
 // Rotary embedding and the cache ---------------------------------------------------------------
 
+// For tasks of a microsecond or two: a few are cheaper done here than shared out.
+static void share_tokens(const tsr_compute *compute, tsr_task task, void *job, size_t tokens) {
+  if (tokens < 4) {
+    for (size_t token = 0; token < tokens; token++) task(job, token, 0);
+    return;
+  }
+  tsr_pool_run(compute->pool, task, job, tokens);
+}
+
 typedef struct {
   const tsr_compute *compute;
   const tsr_rotation *rotation;
@@ -277,27 +290,23 @@ static void rotate_token(void *context, size_t token, size_t worker) {
 
 void tsr_rotate(const tsr_compute *compute, const tsr_rotation *rotation) {
   rotate_job job = {compute, rotation};
-  if (rotation->tokens < 4) {  // cheaper than waking a thread
-    for (size_t token = 0; token < rotation->tokens; token++) rotate_token(&job, token, 0);
-    return;
-  }
-  tsr_pool_run(compute->pool, rotate_token, &job, rotation->tokens);
+  share_tokens(compute, rotate_token, &job, rotation->tokens);
 }
 
-static float store_int8(const float *x, size_t count, int8_t *codes) {
-  float largest = 0;
-  for (size_t i = 0; i < count; i++) largest = fmaxf(largest, fabsf(x[i]));
-  float inverse = largest > 1e-30f ? 127.0f / largest : 0;
-  for (size_t i = 0; i < count; i++) codes[i] = (int8_t)rintf(x[i] * inverse);
-  return inverse > 0 ? largest / 127.0f : 0;
-}
+typedef struct {
+  const tsr_compute *compute;
+  const float *keys, *values;
+  size_t stride;
+  const int32_t *slots;
+  const tsr_kv *kv;
+} store_job;
 
-static void store_row(const float *x, const tsr_kv *kv, void *store, float *scales, size_t head,
-                      size_t slot) {
-  size_t row = head * kv->slots + slot, at = row * kv->head_dim;
+static void store_row(const tsr_kernels *k, const float *x, const tsr_kv *kv, void *store,
+                      float *scales, size_t row) {
+  size_t at = row * kv->head_dim;
   switch (kv->encoding) {
     case TSR_KV_INT8:
-      scales[row] = store_int8(x, kv->head_dim, (int8_t *)store + at);
+      scales[row] = k->narrow_int8(x, kv->head_dim, (int8_t *)store + at);
       break;
     case TSR_KV_F16:
       for (size_t i = 0; i < kv->head_dim; i++)
@@ -308,16 +317,23 @@ static void store_row(const float *x, const tsr_kv *kv, void *store, float *scal
   }
 }
 
-void tsr_store_kv(const tsr_kernels *kernels, const float *keys, const float *values, size_t stride,
-                  size_t tokens, const int32_t *slots, const tsr_kv *kv) {
-  (void)kernels;
-  for (size_t t = 0; t < tokens; t++) {
-    for (size_t h = 0; h < kv->kv_heads; h++) {
-      size_t from = t * stride + h * kv->head_dim, slot = (size_t)slots[t];
-      store_row(keys + from, kv, kv->keys, kv->key_scales, h, slot);
-      store_row(values + from, kv, kv->values, kv->value_scales, h, slot);
-    }
+static void store_token(void *context, size_t token, size_t worker) {
+  (void)worker;
+  const store_job *job = context;
+  const tsr_kernels *k = job->compute->kernels;
+  const tsr_kv *kv = job->kv;
+  for (size_t h = 0; h < kv->kv_heads; h++) {
+    size_t from = token * job->stride + h * kv->head_dim;
+    size_t row = h * kv->slots + (size_t)job->slots[token];
+    store_row(k, job->keys + from, kv, kv->keys, kv->key_scales, row);
+    store_row(k, job->values + from, kv, kv->values, kv->value_scales, row);
   }
+}
+
+void tsr_store_kv(const tsr_compute *compute, const float *keys, const float *values,
+                  size_t stride, size_t tokens, const int32_t *slots, const tsr_kv *kv) {
+  store_job job = {compute, keys, values, stride, slots, kv};
+  share_tokens(compute, store_token, &job, tokens);
 }
 
 // Row summary ----------------------------------------------------------------------------------

@@ -122,8 +122,31 @@ static float dot_f16(const uint16_t *a, const float *b, size_t count) {
   return sum;
 }
 
-static void add_scaled(float *y, float factor, const float *x, size_t count) {
-  for (size_t i = 0; i < count; i++) y[i] += factor * x[i];
+static float largest(const float *x, size_t count) {
+  float best = -INFINITY;
+  for (size_t i = 0; i < count; i++) best = fmaxf(best, x[i]);
+  return best;
+}
+
+static void scores(const float *queries, size_t rows, const float *keys, size_t dim, float *out) {
+  for (size_t r = 0; r < rows; r++)
+    for (size_t s = 0; s < TSR_SLOT_TILE; s++)
+      out[r * TSR_SLOT_TILE + s] = dot_f32(queries + r * dim, keys + s * dim, dim);
+}
+
+static void weigh(const float *weights, size_t rows, const float *values, size_t dim, float *out) {
+  for (size_t r = 0; r < rows; r++)
+    for (size_t s = 0; s < TSR_SLOT_TILE; s++)
+      for (size_t i = 0; i < dim; i++)
+        out[r * dim + i] += weights[r * TSR_SLOT_TILE + s] * values[s * dim + i];
+}
+
+static float narrow_int8(const float *x, size_t count, int8_t *codes) {
+  float most = 0;
+  for (size_t i = 0; i < count; i++) most = fmaxf(most, fabsf(x[i]));
+  float inverse = most > 1e-30f ? 127.0f / most : 0;
+  for (size_t i = 0; i < count; i++) codes[i] = (int8_t)rintf(x[i] * inverse);
+  return inverse > 0 ? most / 127.0f : 0;
 }
 
 static void widen_int8(const int8_t *x, float scale, float *y, size_t count) {
@@ -168,7 +191,10 @@ const tsr_kernels *tsr_kernels_scalar(void) {
       .panel = {panel_int8, panel_int4, panel_int4_affine},
       .dot_f32 = dot_f32,
       .dot_f16 = dot_f16,
-      .add_scaled = add_scaled,
+      .largest = largest,
+      .scores = scores,
+      .weigh = weigh,
+      .narrow_int8 = narrow_int8,
       .widen_int8 = widen_int8,
       .widen_f16 = widen_f16,
       .exponentials = exponentials,

@@ -80,10 +80,12 @@ extension Compute {
         for index in 0..<tokens {
             precondition(slots[index] >= 0 && Int(slots[index]) < layer.slots, "slot")
         }
-        unsafe withUnsafePointer(to: layer.raw) { kv in
-            unsafe tsr_store_kv(
-                raw.kernels, y.pointer + keys.offset, y.pointer + values.offset, keys.stride,
-                tokens, slots.pointer, kv)
+        unsafe withRaw { compute in
+            unsafe withUnsafePointer(to: layer.raw) { kv in
+                unsafe tsr_store_kv(
+                    compute, y.pointer + keys.offset, y.pointer + values.offset, keys.stride,
+                    tokens, slots.pointer, kv)
+            }
         }
     }
 
@@ -100,6 +102,10 @@ extension Compute {
         queries.check(tokens, in: y)
         a.check(tokens: tokens)
         precondition(visible.count >= tokens * 8, "\(visible.count) range bounds")
+        for index in 0..<tokens * 8 {
+            precondition(
+                visible[index] >= 0 && Int(visible[index]) <= layer.slots, "slot \(visible[index])")
+        }
         precondition(queries.heads % layer.kvHeads == 0, "\(queries.heads) heads")
         precondition(a.columns == queries.heads * queries.headDim, "\(a.columns) columns")
         checkScratch(groupHeads: queries.heads / layer.kvHeads, headDim: layer.headDim)

@@ -31,16 +31,25 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
     public let isa: String
     public let threads: Int
     private let scratch: Buffer<Float>
+    private let partials: Buffer<Float>
     let raw: tsr_compute
 
-    /// Floats of scratch per thread: attention over heads of up to 512 with up to 64 query heads
+    private let scratchFloats: Int
+
+    /// Floats of scratch per thread at least: attention over heads of 128 with up to 64 query heads
     /// per kv head, and a block of a row summary.
-    private static let scratchFloats = 1 << 17
+    private static let leastScratchFloats = 1 << 16
+    /// Floats per thread for attention whose slots are shared out: 4 parts of 64 heads of 128.
+    private static let partialFloats = 4 * 64 * 130
 
     /// - Parameters:
     ///   - isa: A name of ``availableISAs``; by default `TESSERA_ISA`, or the fastest.
     ///   - threads: By default the processors this process may use.
-    public init(isa: String? = nil, threads: Int? = nil) throws(KernelError) {
+    ///   - groupHeads: Most query heads per kv head that will be attended with, and
+    ///   - headDim: their size; both at least what most models have.
+    public init(
+        isa: String? = nil, threads: Int? = nil, groupHeads: Int = 1, headDim: Int = 1
+    ) throws(KernelError) {
         let wanted = isa ?? Self.environment("TESSERA_ISA")
         let tables = unsafe Self.tables()
         var choice = unsafe tables[0]
@@ -53,10 +62,14 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
         guard count > 0, let pool = unsafe tsr_pool_create(count) else { throw .noThreads(count) }
         self.isa = unsafe Self.name(of: choice)
         self.threads = unsafe tsr_pool_threads(pool)
-        scratch = Buffer(count: self.threads * Self.scratchFloats)
+        scratchFloats = max(
+            Self.leastScratchFloats, (tsr_attention_scratch(groupHeads, headDim) + 15) / 16 * 16)
+        scratch = Buffer(count: self.threads * scratchFloats)
+        partials = Buffer(count: self.threads > 1 ? self.threads * Self.partialFloats : 0)
         unsafe raw = tsr_compute(
             kernels: choice, pool: pool, scratch: scratch.pointer,
-            scratch_floats: Self.scratchFloats)
+            scratch_floats: scratchFloats, partials: partials.pointer,
+            partial_floats: partials.count)
     }
 
     deinit { unsafe tsr_pool_destroy(raw.pool) }
@@ -94,7 +107,7 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
     func checkScratch(groupHeads: Int, headDim: Int) {
         let needed = tsr_attention_scratch(groupHeads, headDim)
         precondition(
-            needed <= Self.scratchFloats,
-            "\(groupHeads) query heads of \(headDim) per kv head need \(needed) floats of scratch")
+            needed <= scratchFloats,
+            "\(groupHeads) query heads of \(headDim) per kv head: more than init was told of")
     }
 }

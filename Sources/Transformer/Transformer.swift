@@ -35,7 +35,9 @@ public final class Transformer {
         let config = file.config
         let context = try options.check(for: config)
         do {
-            compute = try Compute(isa: options.isa, threads: options.threads)
+            compute = try Compute(
+                isa: options.isa, threads: options.threads,
+                groupHeads: config.headCount / config.kvHeadCount, headDim: config.headDim)
         } catch {
             throw .kernels(error.description)
         }

@@ -178,4 +178,67 @@ struct AttentionTests {
             visible: visible, scale: 1, layer: layer, into: out)
         for index in 0..<32 { #expect(out.values[index] == 77) }
     }
+
+    @Test("No bit depends on the other tokens or on the threads", arguments: Compute.availableISAs)
+    func batching(isa: String) throws {
+        let (heads, dim, count) = (6, 40, 21)
+        let one = try Compute(isa: isa, threads: 1)
+        var random = SeededGenerator(seed: 4)
+        let layer = KVLayer(kvHeads: 2, headDim: dim, slots: 1700, encoding: .int8)
+        let stored = Buffer<Float>(count: 1700 * 4 * dim)
+        for index in 0..<stored.count { stored[index] = random.float(-2...2) }
+        let slots = Buffer<Int32>(count: 1700)
+        for index in 0..<1700 { slots[index] = Int32(index) }
+        let keys = HeadLayout(offset: 0, stride: 4 * dim, heads: 2, headDim: dim)
+        var values = keys
+        values.offset = 2 * dim
+        one.store(stored, keys: keys, values: values, tokens: 1700, slots: slots, into: layer)
+        // A ring that has wrapped: sinks, the newer slots, the older ones, and a block at the end.
+        func range(_ token: Int, _ index: Int) -> Range<Int> {
+            [0..<4, 4..<40 * token + 5, 40 * token + 60..<1650, 1680..<1700][index]
+        }
+        func attend(_ compute: Compute, _ tokens: Range<Int>) -> [Float] {
+            let y = Buffer<Float>(count: tokens.count * heads * dim)
+            let visible = Buffer<Int32>(count: tokens.count * 8)
+            for (row, token) in tokens.enumerated() {
+                var random = SeededGenerator(seed: UInt64(token + 100))
+                for i in 0..<heads * dim { y[row * heads * dim + i] = random.float(-1...1) }
+                for index in 0..<4 {
+                    visible[row * 8 + index * 2] = Int32(range(token, index).lowerBound)
+                    visible[row * 8 + index * 2 + 1] = Int32(range(token, index).upperBound)
+                }
+            }
+            let out = Activations(tokenCapacity: tokens.count, columns: heads * dim)
+            compute.attend(
+                y, queries: HeadLayout(offset: 0, stride: heads * dim, heads: heads, headDim: dim),
+                tokens: tokens.count, visible: visible, scale: 0.2, layer: layer, into: out)
+            return (0..<tokens.count * heads * dim).map {
+                out.values[$0 / (heads * dim) * out.paddedColumns + $0 % (heads * dim)]
+            }
+        }
+        let single = (0..<count).flatMap { attend(one, $0..<$0 + 1) }
+        for threads in [1, 2, 9] {
+            let compute = try Compute(isa: isa, threads: threads)
+            #expect(attend(compute, 0..<count) == single)
+            #expect((0..<count).flatMap { attend(compute, $0..<$0 + 1) } == single)
+            #expect(attend(compute, 0..<3) + attend(compute, 3..<count) == single)
+        }
+    }
+
+    @Test func scratchGrowsWithTheLargestHeadsAskedFor() throws {
+        let compute = try Compute(threads: 2, groupHeads: 128, headDim: 512)
+        let layer = KVLayer(kvHeads: 1, headDim: 512, slots: 40, encoding: .f16)
+        let y = Buffer<Float>(count: 2 * 128 * 512)
+        for index in 0..<y.count { y[index] = 1 }
+        let layout = HeadLayout(offset: 0, stride: 128 * 512, heads: 1, headDim: 512)
+        let slots = Buffer<Int32>(count: 1)
+        compute.store(y, keys: layout, values: layout, tokens: 1, slots: slots, into: layer)
+        let visible = Buffer<Int32>(count: 16)
+        (visible[1], visible[9]) = (1, 1)
+        let out = Activations(tokenCapacity: 2, columns: 128 * 512)
+        compute.attend(
+            y, queries: HeadLayout(offset: 0, stride: 128 * 512, heads: 128, headDim: 512),
+            tokens: 2, visible: visible, scale: 1, layer: layer, into: out)
+        for index in 0..<out.values.count { #expect(out.values[index] == 1) }
+    }
 }

@@ -149,10 +149,12 @@ static void check_vectors(const tsr_kernels *k, size_t n) {
   double bound = (double)(n + 1) * FLT_EPSILON * sizes;
   expect_near(k, "dot_f32", n, k->dot_f32(a, b, n), dot, bound);
   expect_near(k, "dot_f16", n, k->dot_f16(h, b, n), dot_half, bound * 1.01);
-  memcpy(c, b, 4 * n);
-  k->add_scaled(c, 0.7f, a, n);
-  for (size_t i = 0; i < n; i++)
-    expect_near(k, "add_scaled", n, c[i], b[i] + (double)0.7f * a[i], 4 * FLT_EPSILON);
+  expect_near(k, "largest", n, k->largest(a, n), tsr_kernels_scalar()->largest(a, n), 0);
+  int8_t *codes = allocate(n), *same = allocate(n);
+  float scale = tsr_kernels_scalar()->narrow_int8(a, n, codes);
+  expect_near(k, "narrow_int8's scale", n, k->narrow_int8(a, n, same), scale, 0);
+  for (size_t i = 0; i < n; i++) expect_near(k, "narrow_int8", n, same[i], codes[i], 0);
+  free(codes), free(same);
   k->widen_int8(q, 0.01f, c, n);
   for (size_t i = 0; i < n; i++) expect_near(k, "widen_int8", n, c[i], 0.01f * q[i], 0);
   k->widen_f16(h, c, n);
@@ -175,6 +177,24 @@ static void check_vectors(const tsr_kernels *k, size_t n) {
   free(a), free(b), free(c), free(h), free(q);
 }
 
+static void check_attention(const tsr_kernels *k, size_t rows, size_t dim) {
+  enum { TILE = TSR_SLOT_TILE };
+  float *queries = allocate(rows * dim * 4), *tile = allocate(TILE * dim * 4);
+  float *wanted = allocate(rows * (TILE + dim) * 4), *got = allocate(rows * (TILE + dim) * 4);
+  for (size_t i = 0; i < rows * dim; i++) queries[i] = random_float(-1, 1);
+  for (size_t i = 0; i < TILE * dim; i++) tile[i] = random_float(-1, 1);
+  for (size_t i = 0; i < rows * dim; i++) wanted[rows * TILE + i] = got[rows * TILE + i] = 1;
+  tsr_kernels_scalar()->scores(queries, rows, tile, dim, wanted);
+  k->scores(queries, rows, tile, dim, got);
+  tsr_kernels_scalar()->weigh(wanted, rows, tile, dim, wanted + rows * TILE);
+  k->weigh(wanted, rows, tile, dim, got + rows * TILE);
+  for (size_t i = 0; i < rows * TILE; i++)
+    expect_near(k, "scores", dim, got[i], wanted[i], (double)(2 * dim) * dim * FLT_EPSILON);
+  for (size_t i = rows * TILE; i < rows * (TILE + dim); i++)
+    expect_near(k, "weigh", dim, got[i], wanted[i], 66.0 * (double)(TILE * dim + 1) * FLT_EPSILON);
+  free(queries), free(tile), free(wanted), free(got);
+}
+
 static void check(const tsr_kernels *k) {
   static const size_t columns[] = {1, 31, 32, 33, 64, 100, 576, 1056};
   static const size_t tokens[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 16, 17, 64};
@@ -186,6 +206,9 @@ static void check(const tsr_kernels *k) {
     check_quantize(k, columns[c], 7);
   }
   for (size_t n = 1; n < 70; n++) check_vectors(k, n);
+  static const size_t dims[] = {1, 8, 20, 64, 80, 128};
+  for (size_t rows = 1; rows < 10; rows++)
+    for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) check_attention(k, rows, dims[d]);
 }
 
 int main(int count, char **names) {

@@ -11,7 +11,7 @@
 
 // Values of TensorEncoding (Formats/TSR.md, "Tensor bytes").
 enum { TSR_F32 = 1, TSR_F16 = 2, TSR_INT8 = 3, TSR_INT4 = 4, TSR_INT4_AFFINE = 5 };
-enum { TSR_PANEL_ROWS = 16, TSR_GROUP = 32, TSR_VISIBLE_RANGES = 4 };
+enum { TSR_PANEL_ROWS = 16, TSR_GROUP = 32, TSR_VISIBLE_RANGES = 4, TSR_SLOT_TILE = 32 };
 
 // A weight matrix [rows, columns] in the mapped file.
 typedef struct {
@@ -63,8 +63,13 @@ typedef struct {
   tsr_panel_kernel _Nonnull panel[3];  // int8, int4, int4 affine
   float (*dot_f32)(const float *a, const float *b, size_t count);
   float (*dot_f16)(const uint16_t *a, const float *b, size_t count);
-  // y += factor * x
-  void (*add_scaled)(float *y, float factor, const float *x, size_t count);
+  float (*largest)(const float *x, size_t count);  // -infinity of nothing
+  // out[rows][TSR_SLOT_TILE] = queries[rows][dim] times keys[TSR_SLOT_TILE][dim], transposed.
+  void (*scores)(const float *queries, size_t rows, const float *keys, size_t dim, float *out);
+  // out[rows][dim] += weights[rows][TSR_SLOT_TILE] times values[TSR_SLOT_TILE][dim].
+  void (*weigh)(const float *weights, size_t rows, const float *values, size_t dim, float *out);
+  // Codes of `count` values with one scale, which is returned: value ~ scale * code.
+  float (*narrow_int8)(const float *x, size_t count, int8_t *codes);
   // Widens `count` codes and multiplies by `scale`.
   void (*widen_int8)(const int8_t *x, float scale, float *y, size_t count);
   void (*widen_f16)(const uint16_t *x, float *y, size_t count);
@@ -99,6 +104,8 @@ typedef struct {
   tsr_pool *pool;
   float *scratch;         // [threads, scratch_floats]
   size_t scratch_floats;  // per thread
+  float *partials;        // [partial_floats], of attention whose slots are shared out
+  size_t partial_floats;
 } tsr_compute;
 
 void tsr_embed(const tsr_matrix *matrix, const int32_t *ids, size_t count, float *x);
@@ -127,8 +134,8 @@ typedef struct {
 } tsr_rotation;
 void tsr_rotate(const tsr_compute *compute, const tsr_rotation *rotation);
 
-void tsr_store_kv(const tsr_kernels *kernels, const float *keys, const float *values, size_t stride,
-                  size_t tokens, const int32_t *slots, const tsr_kv *kv);
+void tsr_store_kv(const tsr_compute *compute, const float *keys, const float *values,
+                  size_t stride, size_t tokens, const int32_t *slots, const tsr_kv *kv);
 
 typedef struct {
   const float *queries;  // first head of the first token
@@ -140,6 +147,7 @@ typedef struct {
   const tsr_activations *out;  // [tokens, heads * head_dim]
 } tsr_attention;
 // Needs scratch_floats >= tsr_attention_scratch(heads / kv_heads, head_dim).
+// With partials, the slots of few tokens are shared out over the threads too; no bit depends on it.
 void tsr_attend(const tsr_compute *compute, const tsr_attention *attention);
 size_t tsr_attention_scratch(size_t group_heads, size_t head_dim);
 
