@@ -1,3 +1,9 @@
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
+
 /// What this process holds in memory.
 public enum ProcessMemory {
     /// Largest resident set since the start or the last ``forgetPeak()``, in bytes.
@@ -5,6 +11,62 @@ public enum ProcessMemory {
         SystemFile.field("VmHWM", in: SystemFile.text("/proc/self/status") ?? "") ?? 0
     }
 
+    /// Resident now, in bytes.
+    public static var resident: Int {
+        let words = (SystemFile.text("/proc/self/statm") ?? "").split(separator: " ")
+        return (words.count > 1 ? Int(words[1]) ?? 0 : 0) * Int(sysconf(Int32(_SC_PAGESIZE)))
+    }
+
     /// Lets the peak begin anew at what is resident now.
     public static func forgetPeak() { SystemFile.put("5", to: "/proc/self/clear_refs") }
+}
+
+/// Of what a resident set consists, in bytes.
+public struct MemorySplit: Sendable, Equatable {
+    /// All that is resident.
+    public var resident = 0
+    /// The same with shared pages divided by those who share them.
+    public var proportional = 0
+    /// Buffers, stacks, the heap: what cannot be dropped.
+    public var anonymous = 0
+    /// Pages of files, which the kernel may drop and read again.
+    public var file = 0
+    /// Pages of the model's file among them.
+    public var model = 0
+    public var swapped = 0
+
+    public init() {}
+
+    /// - Parameters:
+    ///   - rollup: What stands in /proc/self/smaps_rollup.
+    ///   - maps: What stands in /proc/self/smaps.
+    ///   - inode: Of the model's file.
+    public init(rollup: String, maps: String, inode: UInt64) {
+        resident = SystemFile.field("Rss", in: rollup) ?? 0
+        proportional = SystemFile.field("Pss", in: rollup) ?? 0
+        anonymous = SystemFile.field("Anonymous", in: rollup) ?? 0
+        swapped = SystemFile.field("Swap", in: rollup) ?? 0
+        file = max(0, resident - anonymous)
+        var isModel = false
+        for line in maps.split(separator: "\n") {
+            let words = line.split(separator: " ", omittingEmptySubsequences: true)
+            if words.count >= 5, words[0].contains("-") {
+                isModel = UInt64(words[4]) == inode
+            } else if isModel, words.count >= 2, words[0] == "Rss:" {
+                model += (Int(words[1]) ?? 0) * 1024
+            }
+        }
+    }
+
+    /// This process now.
+    ///
+    /// - Parameter modelPath: Whose mapping is the model's.
+    public static func now(modelPath: String) -> MemorySplit {
+        var status = stat()
+        let isKnown = unsafe stat(modelPath, &status) == 0
+        return MemorySplit(
+            rollup: SystemFile.text("/proc/self/smaps_rollup") ?? "",
+            maps: SystemFile.text("/proc/self/smaps") ?? "",
+            inode: isKnown ? UInt64(status.st_ino) : 0)
+    }
 }

@@ -16,9 +16,11 @@ public struct ModelProfile {
 
     /// - Parameters:
     ///   - open: Makes the transformer of the opened file; its time counts as loading.
-    ///   - progress: Passes timed so far and in total.
+    ///   - progress: Done so far and in total.
+    ///   - isCancelled: Asked between passes.
     public func run(
-        open: (WeightFile) throws -> Transformer, progress: (Int, Int) -> Void
+        open: (WeightFile) throws -> Transformer, progress: (Int, Int) -> Void,
+        isCancelled: () -> Bool = { false }
     ) throws -> ProfileReport {
         let start = nanoseconds()
         let file = try WeightFile(path: path)
@@ -31,8 +33,12 @@ public struct ModelProfile {
         let before = transformer.compute.measureLimits()
         // The memory that was read to find the limit is no part of what the model needs.
         ProcessMemory.forgetPeak()
-        let samples = profiler.run(progress: progress)
+        let loadBefore = SystemLoad.now()
+        let result = profiler.run(progress: progress, isCancelled: isCancelled)
+        setup.load = LoadChange(from: loadBefore, to: SystemLoad.now())
         setup.peakRSS = ProcessMemory.peak
+        setup.memory = MemorySplit.now(modelPath: path)
+        guard !result.passes.isEmpty else { throw ProfilingError.cancelled }
         let after = transformer.compute.measureLimits()
 
         setup.isa = transformer.compute.isa
@@ -41,13 +47,12 @@ public struct ModelProfile {
         setup.kvEncoding = "\(kvEncoding)"
         setup.batchCapacity = transformer.batchCapacity
         setup.options = options
-        setup.fills = zip(Set(options.contexts).sorted(), profiler.fillSeconds).map { ($0, $1) }
         // The machine is shared: the better of two measurements is nearer to what it can do.
         let limits = MachineLimits(
             readBytesPerSecond: max(before.readBytesPerSecond, after.readBytesPerSecond),
             int8MacsPerSecond: max(before.int8MacsPerSecond, after.int8MacsPerSecond))
         return ProfileReport(
-            model: describe(file, transformer), setup: setup, limits: limits, samples: samples)
+            model: describe(file, transformer), setup: setup, limits: limits, run: result)
     }
 
     private func describe(

@@ -8,12 +8,40 @@ public struct PassSamples: Sendable, Equatable {
     public var context: Int
     /// Seconds of each repetition.
     public var seconds: Distribution
+    /// Steps of further passes, which took turns with the timed ones; nil where not asked for.
+    public var operations: OperationTimes?
+    /// Seconds of each of those passes.
+    public var recordedSeconds: Distribution?
+    /// The last of them, step by step.
+    public var steps: [PassStep] = []
 
     public init(positions: Int, context: Int, seconds: Distribution) {
         self.positions = positions
         self.context = context
         self.seconds = seconds
     }
+
+    /// Seconds that noting one step took.
+    public var secondsPerStep = 0.0
+
+    /// What noting the steps takes of a pass, as a share of it.
+    public var recordingShare: Double? {
+        recordedSeconds.map { Double(steps.count) * secondsPerStep / $0.median }
+    }
+
+    /// How much longer passes with recorded steps took than those that took turns with them, as a
+    /// share; on a busy machine this is mostly noise.
+    public var recordedDifference: Double? {
+        recordedSeconds.map { $0.median / seconds.median - 1 }
+    }
+}
+
+/// What running the passes gave.
+public struct ProfileRun: Sendable {
+    public var passes: [PassSamples] = []
+    /// Filling the cache: context reached, and seconds since the context before.
+    public var fills: [(context: Int, seconds: Double)] = []
+    public var timeline: [TimelinePoint] = []
 }
 
 /// Runs passes of several sizes over a model and times them.
@@ -21,36 +49,14 @@ public final class PassProfiler {
     private let model: Transformer
     private let options: ProfileOptions
     private let tokens: [Int32]
-    /// Time to fill the cache up to each context, from the one before.
-    public private(set) var fillSeconds: [Double] = []
+    private let recorder = PassRecorder()
 
     public init(_ model: Transformer, options: ProfileOptions) throws(ProfilingError) {
-        try Self.check(options, model)
+        try options.check(for: model)
         self.model = model
         self.options = options
         let count = max(options.positions.max() ?? 1, options.contexts.max() ?? 0)
         tokens = Self.tokens(count, vocabulary: model.config.vocabularySize)
-    }
-
-    private static func check(
-        _ options: ProfileOptions, _ model: Transformer
-    ) throws(ProfilingError) {
-        let sizes = options.positions
-        guard !sizes.isEmpty, sizes.allSatisfy({ (1...1 << 16).contains($0) }) else {
-            throw .badPasses(sizes)
-        }
-        let contexts = options.contexts
-        guard !contexts.isEmpty, contexts.allSatisfy({ (0...1 << 24).contains($0) }) else {
-            throw .badContexts(contexts)
-        }
-        let largest = sizes.max() ?? 1
-        guard options.kind == .causal || largest <= model.batchCapacity else {
-            throw .openTooLarge(largest, capacity: model.batchCapacity)
-        }
-        let available = model.cache.contextLength
-        guard options.contextLength <= available else {
-            throw .contextTooShort(needed: options.contextLength, available: available)
-        }
     }
 
     /// Ids without meaning, the same every time.
@@ -72,41 +78,64 @@ public final class PassProfiler {
     /// Passes of every size at every context. Sizes take turns, so that a machine whose speed
     /// drifts does not favour any of them.
     ///
-    /// - Parameter progress: Passes timed so far and in total.
-    public func run(progress: (Int, Int) -> Void = { _, _ in }) -> [PassSamples] {
+    /// - Parameters:
+    ///   - progress: Done so far and in total, in parts of the whole.
+    ///   - isCancelled: Asked between passes; what was measured by then is returned.
+    public func run(
+        progress: (Int, Int) -> Void = { _, _ in }, isCancelled: () -> Bool = { false }
+    ) -> ProfileRun {
         model.reset()
-        fillSeconds = []
-        var result: [PassSamples] = []
+        var result = ProfileRun()
+        let timeline = TimelineRecorder()
+        timeline.look()
         let contexts = Set(options.contexts).sorted()
-        for (index, context) in contexts.enumerated() {
-            fill(to: context)
-            let counts = options.positions.map { repetitions(of: $0) }
-            var samples = options.positions.map { _ in [Double]() }
-            let rounds = counts.max() ?? 0
-            for round in 0..<rounds {
-                for (size, positions) in options.positions.enumerated() where round < counts[size] {
-                    samples[size].append(pass(positions))
+        for (index, context) in contexts.enumerated() where !isCancelled() {
+            result.fills.append((context, fill(to: context)))
+            let sizes = options.positions.map { SizeRun($0, runs: repetitions(of: $0), model) }
+            let begin = nanoseconds()
+            while !isCancelled() {
+                let elapsed = Double(nanoseconds() - begin) * 1e-9
+                let done = fractionDone(sizes, elapsed: elapsed, contexts: contexts.count)
+                progress(index * 1000 + Int(done * 1000), contexts.count * 1000)
+                if done >= 1 { break }
+                for size in sizes where options.duration != nil || size.isWanting {
+                    measure(size)
+                    timeline.look()
                 }
-                progress(index * rounds + round + 1, contexts.count * rounds)
             }
-            for (positions, samples) in zip(options.positions, samples) {
-                result.append(
-                    PassSamples(
-                        positions: positions, context: context, seconds: Distribution(samples)))
-            }
+            result.passes += sizes.compactMap { $0.samples(context: context) }
         }
+        timeline.look(always: true)
+        result.timeline = timeline.points
         model.reset()
         return result
     }
 
-    private func fill(to context: Int) {
+    private func fractionDone(_ sizes: [SizeRun], elapsed: Double, contexts: Int) -> Double {
+        if let duration = options.duration { return min(1, elapsed * Double(contexts) / duration) }
+        let wanted = sizes.reduce(0) { $0 + $1.runs }
+        return Double(sizes.reduce(0) { $0 + $1.seconds.count }) / Double(max(1, wanted))
+    }
+
+    /// One timed pass, and one whose steps are recorded.
+    private func measure(_ size: SizeRun) {
+        size.seconds.append(pass(size.positions))
+        guard options.recordsOperations else { return }
+        recorder.clear()
+        model.observer = recorder
+        size.recordedSeconds.append(pass(size.positions))
+        model.observer = nil
+        size.operations.append(recorder.steps)
+        size.steps = recorder.steps
+    }
+
+    private func fill(to context: Int) -> Double {
         let missing = context - model.position
-        let elapsed = seconds {
+        return seconds {
             if missing > 0 {
                 model.forward(committed: Array(tokens[model.position..<context]), logitRows: [])
             }
         }
-        fillSeconds.append(elapsed)
     }
 
     /// Warms up and decides how often to repeat.
@@ -137,5 +166,37 @@ public final class PassProfiler {
         }
         model.truncate(to: context)
         return elapsed
+    }
+}
+
+/// What has been measured of one size so far.
+private final class SizeRun {
+    let positions: Int
+    let runs: Int
+    var seconds: [Double] = []
+    var recordedSeconds: [Double] = []
+    var operations: OperationTimes
+    var steps: [PassStep] = []
+
+    init(_ positions: Int, runs: Int, _ model: Transformer) {
+        self.positions = positions
+        self.runs = runs
+        operations = OperationTimes(layerCount: model.config.layerCount)
+    }
+
+    var isWanting: Bool { seconds.count < runs }
+
+    /// Nil where nothing was measured.
+    func samples(context: Int) -> PassSamples? {
+        guard !seconds.isEmpty else { return nil }
+        var samples = PassSamples(
+            positions: positions, context: context, seconds: Distribution(seconds))
+        if !recordedSeconds.isEmpty {
+            samples.recordedSeconds = Distribution(recordedSeconds)
+            samples.operations = operations
+            samples.steps = steps
+            samples.secondsPerStep = PassRecorder.secondsPerStep()
+        }
+        return samples
     }
 }

@@ -1,3 +1,6 @@
+internal import Kernels
+internal import Transformer
+
 /// What is to be measured.
 public struct ProfileOptions: Sendable, Equatable {
     /// Sizes of passes, each 1 or more.
@@ -8,8 +11,12 @@ public struct ProfileOptions: Sendable, Equatable {
     public var logits = Logits.last
     /// Timed passes of each size; nil: as many as a time budget holds.
     public var repetitions: Int?
+    /// Seconds to go on for, all sizes in turn, instead of a number of repetitions.
+    public var duration: Double?
     /// Untimed passes of each size before.
     public var warmUp = 1
+    /// Also runs passes whose steps are recorded.
+    public var recordsOperations = false
 
     public init() {}
 
@@ -39,19 +46,33 @@ public struct ProfileOptions: Sendable, Equatable {
     public var logitCapacity: Int { max(1, logitRows(positions: positions.max() ?? 1)) }
 
     /// Positions that the cache must hold, so that nothing is evicted while measuring.
-    public var contextLength: Int {
-        max(16, (contexts.max() ?? 0) + max(Self.firstPass, positions.max() ?? 1))
-    }
+    public var contextLength: Int { max(16, (contexts.max() ?? 0) + (positions.max() ?? 1)) }
 
-    /// Positions of the first pass of all, which tells the time to the first token.
-    static let firstPass = 1
     /// Seconds spent on each size of pass, and the least and most repetitions, by default.
     static let secondsPerSize = 2.0
     static let fewest = 3
     static let most = 50
+
+    /// Refuses what cannot be measured with `model`.
+    func check(for model: Transformer) throws(ProfilingError) {
+        guard !positions.isEmpty, positions.allSatisfy({ (1...1 << 16).contains($0) }) else {
+            throw .badPasses(positions)
+        }
+        guard !contexts.isEmpty, contexts.allSatisfy({ (0...1 << 24).contains($0) }) else {
+            throw .badContexts(contexts)
+        }
+        let largest = positions.max() ?? 1
+        guard kind == .causal || largest <= model.batchCapacity else {
+            throw .openTooLarge(largest, capacity: model.batchCapacity)
+        }
+        let available = model.cache.contextLength
+        guard contextLength <= available else {
+            throw .contextTooShort(needed: contextLength, available: available)
+        }
+    }
 }
 
-/// Why a profile cannot be taken.
+/// Why something cannot be profiled.
 public enum ProfilingError: Error, Equatable, CustomStringConvertible {
     case badPasses([Int])
     case badContexts([Int])
@@ -60,6 +81,8 @@ public enum ProfilingError: Error, Equatable, CustomStringConvertible {
     /// A file that cannot be read, with `errno`.
     case unreadable(String, code: Int32)
     case emptyFile(String)
+    /// Stopped before anything was measured.
+    case cancelled
 
     public var description: String {
         switch self {
@@ -71,6 +94,7 @@ public enum ProfilingError: Error, Equatable, CustomStringConvertible {
             "these passes need a cache of \(needed) positions, not \(available); leave --ctx out"
         case .unreadable(let path, let code): "\(path): cannot be read (error \(code))"
         case .emptyFile(let path): "\(path): nothing to read"
+        case .cancelled: "stopped before anything was measured"
         }
     }
 }

@@ -23,10 +23,14 @@ extension ProfileReport {
             ("kind", .string(setup.options.kind.rawValue)),
             ("logits", .string(setup.options.logits.rawValue)),
             ("warm_up", .int(setup.options.warmUp)),
+            ("duration_seconds", setup.options.duration.map { .number($0) } ?? .null),
             ("repetitions", setup.options.repetitions.map { .int($0) } ?? .null),
             ("load_seconds", .number(setup.loadSeconds)),
             ("first_token_seconds", .number(setup.firstTokenSeconds)),
             ("peak_rss_bytes", .int(setup.peakRSS)),
+            ("memory", setup.memory.json),
+            ("load", setup.load.json),
+            ("warnings", .array(warnings.map { .string($0) })),
             (
                 "limits",
                 .object([
@@ -41,11 +45,12 @@ extension ProfileReport {
             (
                 "context_fills",
                 .array(
-                    setup.fills.map {
+                    fills.map {
                         .object([("context", .int($0.context)), ("seconds", .number($0.seconds))])
                     })
             ),
-            ("passes", .array(passes.map { $0.json(relative: relativeToOne($0)) })),
+            ("passes", .array(passes.map { $0.json(relative: relativeToOne($0), limits) })),
+            ("timeline", .array(timeline.map(\.json))),
         ])
     }
 }
@@ -54,7 +59,7 @@ extension PassMeasure {
     /// One entry of `passes`.
     ///
     /// - Parameter relative: T(m) / T(1).
-    func json(relative: Double?) -> JSONOutput {
+    func json(relative: Double?, _ limits: MachineLimits) -> JSONOutput {
         let times = samples.seconds
         let rate = Distribution(times.samples.map { Double(samples.positions) / $0 })
         func nanoseconds(_ seconds: Double) -> JSONOutput { .int(Int(seconds * 1e9)) }
@@ -92,6 +97,63 @@ extension PassMeasure {
             ("stddev_ts", .number(rate.standardDeviation)),
             ("samples_ns", .array(times.samples.map(nanoseconds))),
             ("samples_ts", .array(rate.samples.map { .number($0) })),
+            ("recording_share", samples.recordingShare.map { .number($0) } ?? .null),
+            ("recorded_difference", samples.recordedDifference.map { .number($0) } ?? .null),
+            ("operations", .array(operations.map { json($0, limits) })),
+        ])
+    }
+
+    private func json(_ measure: OperationMeasure, _ limits: MachineLimits) -> JSONOutput {
+        let layers = samples.operations?.layerCount ?? 0
+        let operation = measure.operation
+        let perLayer = (operation.isPerLayer ? 0..<layers : 0..<0).map { layer in
+            JSONOutput.number(samples.operations?.median(operation, layer: layer) ?? 0)
+        }
+        return .object([
+            ("name", .string("\(operation)")),
+            ("median_seconds", .number(measure.seconds.median)),
+            ("minimum_seconds", .number(measure.seconds.minimum)),
+            ("p90_seconds", .number(measure.seconds.percentile(90))),
+            ("share_of_pass", .number(measure.share)),
+            ("read_bytes", measure.work.map { .number($0.bytes) } ?? .null),
+            ("macs", measure.work.map { .number($0.macs) } ?? .null),
+            ("share_of_roofline", measure.shareOfRoofline(limits).map { .number($0) } ?? .null),
+            ("layer_median_seconds", .array(perLayer)),
+        ])
+    }
+}
+
+extension MemorySplit {
+    fileprivate var json: JSONOutput {
+        .object([
+            ("rss_bytes", .int(resident)), ("pss_bytes", .int(proportional)),
+            ("anonymous_bytes", .int(anonymous)), ("file_bytes", .int(file)),
+            ("model_resident_bytes", .int(model)), ("swap_bytes", .int(swapped)),
+        ])
+    }
+}
+
+extension LoadChange {
+    fileprivate var json: JSONOutput {
+        .object([
+            ("minor_faults", .int(minorFaults)), ("major_faults", .int(majorFaults)),
+            ("voluntary_switches", .int(voluntarySwitches)),
+            ("involuntary_switches", .int(involuntarySwitches)),
+            ("stolen_share", .number(stolenShare)), ("foreign_share", .number(foreignShare)),
+            ("joules", joules.map { .number($0) } ?? .null),
+        ])
+    }
+}
+
+extension TimelinePoint {
+    fileprivate var json: JSONOutput {
+        .object([
+            ("seconds", .number(seconds)), ("rss_bytes", .int(residentBytes)),
+            ("hertz", load.hertz.map { .number($0) } ?? .null),
+            ("celsius", load.celsius.map { .number($0) } ?? .null),
+            ("joules", load.joules.map { .number($0) } ?? .null),
+            ("load_average", .number(load.loadAverage)),
+            ("major_faults", .int(load.majorFaults)),
         ])
     }
 }

@@ -1,9 +1,22 @@
 internal import Kernels
 internal import Reporting
+internal import Transformer
 
 extension ProfileReport {
     /// Lines for people.
-    public var text: String {
+    ///
+    /// - Parameter layers: Also shows every layer, where steps were recorded.
+    public func text(layers: Bool = false) -> String {
+        var blocks = [heading, table.text]
+        if passes.contains(where: { $0.samples.operations != nil }) {
+            blocks += Set(passes.map(\.samples.context)).sorted().map(operationText)
+            if layers { blocks += passes.map(layerText) }
+        }
+        blocks.append(footer)
+        return blocks.filter { !$0.isEmpty }.joined(separator: "\n")
+    }
+
+    private var heading: String {
         let read = Format.fixed(limits.readBytesPerSecond / 1e9, 1)
         let macs = Format.fixed(limits.int8MacsPerSecond / 1e9, 0)
         let balanced = Format.fixed(Roofline(limits).balancedPositions(model.work), 1)
@@ -12,18 +25,39 @@ extension ProfileReport {
             "\(model.name), \(Format.bytes(model.weightBytes)) of weights; \(setup.isa), "
                 + "\(setup.threads) threads",
             "loaded in \(Format.seconds(setup.loadSeconds)), first token after "
-                + "\(Format.seconds(setup.firstTokenSeconds)), peak memory "
-                + Format.bytes(setup.peakRSS),
+                + Format.seconds(setup.firstTokenSeconds),
             "limits measured here: reading \(read) GB/s, 8-bit multiplying \(macs) G MAC/s; "
                 + "equal at \(balanced) positions",
             "passes: \(options.kind.rawValue), logits \(options.logits.rawValue); "
                 + "\(options.warmUp) untimed before each size; times are medians in milliseconds",
         ]
-        for fill in setup.fills where fill.context > 0 {
+        for fill in fills where fill.context > 0 {
             lines.append(
                 "context of \(fill.context) positions filled in \(Format.seconds(fill.seconds))")
         }
-        return lines.map { $0 + "\n" }.joined() + "\n" + table.text
+        return lines.map { $0 + "\n" }.joined()
+    }
+
+    private var footer: String {
+        let memory = setup.memory
+        let load = setup.load
+        let tokens = passes.reduce(0) { $0 + $1.samples.positions * $1.samples.seconds.count }
+        var lines = [
+            "memory: peak \(Format.bytes(setup.peakRSS)), now \(Format.bytes(memory.resident)): "
+                + "model \(Format.bytes(memory.model)), other files "
+                + "\(Format.bytes(max(0, memory.file - memory.model))), anonymous "
+                + "\(Format.bytes(memory.anonymous)) (cache \(Format.bytes(model.cacheBytes)), "
+                + "scratch \(Format.bytes(model.scratchBytes)))",
+            "while measuring: \(load.minorFaults + load.majorFaults) page faults, \(load.majorFaults) of them from "
+                + "disk; \(load.voluntarySwitches) waits, \(load.involuntarySwitches) preemptions",
+        ]
+        if let joules = load.joules, tokens > 0, !setup.options.recordsOperations {
+            lines.append(
+                "energy: \(Format.fixed(joules, 1)) J, "
+                    + "\(Format.fixed(joules / Double(tokens) * 1000, 1)) mJ per position")
+        }
+        lines += warnings.map { "warning: " + $0 }
+        return lines.map { $0 + "\n" }.joined()
     }
 
     private var table: TextTable {
@@ -49,5 +83,47 @@ extension ProfileReport {
             ])
         }
         return table
+    }
+
+    /// Steps down, sizes across: milliseconds, share of the pass, share of the limit.
+    private func operationText(context: Int) -> String {
+        let shown = passes.filter { $0.samples.context == context }
+        let measured = shown.map(\.operations)
+        var table = TextTable(
+            ["context \(context)"]
+                + shown.flatMap { ["m=\($0.samples.positions) ms", "%", "% limit"] },
+            leftColumns: 1)
+        for operation in PassOperation.allCases {
+            let cells = measured.flatMap { measures in
+                measures.first { $0.operation == operation }.map(stepCells) ?? ["", "", ""]
+            }
+            if cells.contains(where: { !$0.isEmpty }) { table.append([operation.title] + cells) }
+        }
+        let shares = shown.compactMap(\.samples.recordingShare).map {
+            Format.fixed($0 * 100, 2) + "%"
+        }
+        return table.text + "recording took \(shares.joined(separator: ", ")) of these passes\n"
+    }
+
+    private func stepCells(_ measure: OperationMeasure) -> [String] {
+        [
+            Format.fixed(measure.seconds.median * 1e3, 2),
+            Format.fixed(measure.share * 100, 1),
+            measure.shareOfRoofline(limits).map { Format.fixed($0 * 100, 0) } ?? "",
+        ]
+    }
+
+    /// Layers down, steps across: medians in microseconds.
+    private func layerText(_ pass: PassMeasure) -> String {
+        guard let times = pass.samples.operations else { return "" }
+        let operations = times.operations.filter(\.isPerLayer)
+        var table = TextTable(["layer"] + operations.map(\.title) + ["sum"])
+        for layer in 0..<times.layerCount {
+            let medians = operations.map { times.median($0, layer: layer) * 1e6 }
+            table.append(
+                ["\(layer)"] + (medians + [medians.reduce(0, +)]).map { Format.fixed($0, 0) })
+        }
+        return "layers of passes over \(pass.samples.positions) positions at context "
+            + "\(pass.samples.context), microseconds\n" + table.text
     }
 }

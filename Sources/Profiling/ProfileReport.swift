@@ -1,4 +1,5 @@
 public import Kernels
+public import Transformer
 
 /// Everything that profiling a model found out.
 public struct ProfileReport: Sendable {
@@ -6,6 +7,9 @@ public struct ProfileReport: Sendable {
     public var setup: RunDescription
     public var limits: MachineLimits
     public var passes: [PassMeasure]
+    /// Filling the cache: context reached and seconds since the context before.
+    public var fills: [(context: Int, seconds: Double)]
+    public var timeline: [TimelinePoint]
 
     /// What was profiled.
     public struct ModelDescription: Sendable {
@@ -33,20 +37,40 @@ public struct ProfileReport: Sendable {
         /// From the start of loading to the first logits.
         public var firstTokenSeconds = 0.0
         public var peakRSS = 0
-        /// Filling the cache: context reached and seconds since the context before.
-        public var fills: [(context: Int, seconds: Double)] = []
+        /// After the passes.
+        public var memory = MemorySplit()
+        /// What went on while passes ran.
+        public var load = LoadChange(from: SystemLoad(), to: SystemLoad())
 
         public init() {}
     }
 
     public init(
         model: ModelDescription, setup: RunDescription, limits: MachineLimits,
-        samples: [PassSamples]
+        run: ProfileRun
     ) {
         self.model = model
         self.setup = setup
         self.limits = limits
-        passes = samples.map { PassMeasure($0, model.work, setup, limits) }
+        fills = run.fills
+        timeline = run.timeline
+        passes = run.passes.map { PassMeasure($0, model.work, setup, limits) }
+    }
+
+    /// What to distrust the times for; empty on a quiet machine.
+    public var warnings: [String] {
+        var lines = setup.load.warnings
+        let spread = passes.map(\.samples.seconds.relativeSpread).max() ?? 0
+        if spread > 0.1 {
+            lines.append(
+                "the middle half of the times of one size spreads over "
+                    + "\(Int((spread * 100).rounded()))% of their median")
+        }
+        let hertz = timeline.compactMap(\.load.hertz)
+        if let low = hertz.min(), let high = hertz.max(), low < 0.9 * high {
+            lines.append("the processor's frequency fell by more than a tenth")
+        }
+        return lines
     }
 
     /// T(m) / T(1) at the same context, where one position was measured.
@@ -64,6 +88,8 @@ public struct PassMeasure: Sendable {
     /// Shortest time that the limits allow.
     public var floorSeconds: Double
     public var bound: Roofline.Bound
+    /// What each step reads and multiplies.
+    public var operationWork: [PassOperation: PassWork] = [:]
     /// Shares of the limits in the median pass, 1 = all.
     public var shareOfRead: Double
     public var shareOfMacs: Double
@@ -78,6 +104,11 @@ public struct PassMeasure: Sendable {
         work = PassWork(
             model, positions: samples.positions, logitRows: logitRows, context: samples.context,
             batchCapacity: setup.batchCapacity)
+        for operation in PassOperation.allCases {
+            operationWork[operation] = model.work(
+                of: operation, positions: samples.positions, logitRows: logitRows,
+                context: samples.context, batchCapacity: setup.batchCapacity)
+        }
         floorSeconds = roofline.seconds(work)
         bound = roofline.bound(work)
         shareOfRead = roofline.readSeconds(work) / samples.seconds.median
@@ -89,4 +120,34 @@ public struct PassMeasure: Sendable {
     public var macsPerSecond: Double { work.macs / samples.seconds.median }
     /// Share of the shortest time that the limits allow, 1 = reached.
     public var shareOfRoofline: Double { floorSeconds / samples.seconds.median }
+
+    /// The steps, where they were recorded.
+    public var operations: [OperationMeasure] {
+        guard let times = samples.operations else { return [] }
+        let whole = times.accountedSeconds
+        return times.operations.compactMap { operation in
+            times.total(operation).map {
+                OperationMeasure(
+                    operation: operation, seconds: $0, share: whole > 0 ? $0.median / whole : 0,
+                    work: operationWork[operation])
+            }
+        }
+    }
+}
+
+/// One step of a pass, all layers together.
+public struct OperationMeasure: Sendable {
+    public var operation: PassOperation
+    /// Of each pass.
+    public var seconds: Distribution
+    /// Of the whole pass, 0...1.
+    public var share: Double
+    /// What it reads and multiplies; nil for steps that only move activations.
+    public var work: PassWork?
+
+    /// Share of the shortest time that the limits allow, 1 = reached.
+    public func shareOfRoofline(_ limits: MachineLimits) -> Double? {
+        guard let work, seconds.median > 0 else { return nil }
+        return Roofline(limits).seconds(work) / seconds.median
+    }
 }

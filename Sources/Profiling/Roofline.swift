@@ -1,5 +1,4 @@
 public import Kernels
-public import WeightFile
 
 /// What a pass has to read and to multiply, counted from shapes.
 public struct PassWork: Sendable, Equatable {
@@ -30,44 +29,6 @@ public struct PassWork: Sendable, Equatable {
             bytes += Double(model.headBytes)
             macs += Double(logitRows) * Double(model.headWeights)
         }
-    }
-}
-
-/// Sizes of a model that decide what its passes cost.
-public struct ModelWork: Sendable, Equatable {
-    /// Weights in the matrices of all layers.
-    public var layerWeights = 0
-    public var layerBytes = 0
-    /// Weights of the output head.
-    public var headWeights = 0
-    public var headBytes = 0
-    /// Keys and values of one position in all layers.
-    public var cacheBytesPerPosition = 0
-    /// Multiplications of one query with one cached position, in all layers and heads.
-    public var macsPerSeenPosition = 0.0
-
-    public init() {}
-
-    /// Counts the tensors of `file`.
-    ///
-    /// - Parameter kvEncoding: How keys and values are kept.
-    public init(_ file: WeightFile, kvEncoding: KVLayer.Encoding) {
-        let config = file.config
-        let head = config.tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight"
-        for tensor in file.tensors where tensor.rows > 1 {
-            if tensor.name.hasPrefix("model.layers.") {
-                layerWeights += tensor.rows * tensor.columns
-                layerBytes += tensor.byteCount
-            } else if tensor.name == head {
-                headWeights = tensor.rows * tensor.columns
-                headBytes = tensor.byteCount
-            }
-        }
-        let scale = kvEncoding == .int8 ? 4 : 0
-        let element = kvEncoding == .int8 ? 1 : kvEncoding == .f16 ? 2 : 4
-        cacheBytesPerPosition =
-            2 * config.layerCount * config.kvHeadCount * (config.headDim * element + scale)
-        macsPerSeenPosition = Double(2 * config.layerCount * config.headCount * config.headDim)
     }
 }
 

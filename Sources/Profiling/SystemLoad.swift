@@ -23,6 +23,10 @@ public struct SystemLoad: Sendable, Equatable {
     public var involuntarySwitches = 0
     /// Mean frequency of the processors, where the kernel tells.
     public var hertz: Double?
+    /// Warmest sensor, where the kernel tells.
+    public var celsius: Double?
+    /// Energy used by the processors so far, where the kernel lets us read it.
+    public var joules: Double?
 
     public init() {}
 
@@ -44,6 +48,13 @@ public struct SystemLoad: Sendable, Equatable {
         if !megahertz.isEmpty {
             load.hertz = megahertz.reduce(0, +) / Double(megahertz.count) * 1e6
         }
+        load.celsius = (0..<16).compactMap {
+            SystemFile.integer(root + "/sys/class/thermal/thermal_zone\($0)/temp")
+        }.max().map { Double($0) / 1000 }
+        let energy = (0..<4).compactMap {
+            SystemFile.integer(root + "/sys/class/powercap/intel-rapl:\($0)/energy_uj")
+        }
+        if !energy.isEmpty { load.joules = Double(energy.reduce(0, +)) * 1e-6 }
         load.readUsage()
         return load
     }
@@ -76,12 +87,15 @@ public struct LoadChange: Sendable, Equatable {
     public var stolenShare: Double
     /// Share of the machine's time that other programs used, 0...1.
     public var foreignShare: Double
+    /// Energy used by the processors; nil where unknown or where the counter began anew.
+    public var joules: Double?
 
     public init(from start: SystemLoad, to end: SystemLoad) {
         minorFaults = end.minorFaults - start.minorFaults
         majorFaults = end.majorFaults - start.majorFaults
         voluntarySwitches = end.voluntarySwitches - start.voluntarySwitches
         involuntarySwitches = end.involuntarySwitches - start.involuntarySwitches
+        if let first = start.joules, let last = end.joules, last >= first { joules = last - first }
         let total = Double(end.totalTicks - start.totalTicks)
         let stolen = Double(end.stolenTicks - start.stolenTicks)
         let busy = total - Double(end.idleTicks - start.idleTicks) - stolen

@@ -7,13 +7,18 @@ extension Transformer {
     /// - Parameters:
     ///   - tokens: Rows of `scratch.hidden`.
     ///   - committed: How many of them, from the first, enter the cache for good.
-    func attention(_ layer: DecoderLayer, _ index: Int, tokens: Int, committed: Int) {
+    ///   - observer: Is told of every step.
+    func attention(
+        _ layer: DecoderLayer, _ index: Int, tokens: Int, committed: Int,
+        _ observer: (any PassObserver)?
+    ) {
         let s = scratch
         let group = layer.queryKeyValue
         let eps = config.rmsNormEps
         let kv = cache.layers[index]
         compute.rmsNorm(
             s.hidden, tokens: tokens, weight: layer.inputNorm, eps: eps, into: s.normed)
+        observer?.finished(.attentionNorm, layer: index)
         compute.multiply(group, s.normed, tokens: tokens, into: s.qkv)
         for part in layer.biases.indices {
             compute.addBias(
@@ -21,6 +26,7 @@ extension Transformer {
                 stride: group.outputStride,
                 tokens: tokens)
         }
+        observer?.finished(.queryKeyValue, layer: index)
         let queries = heads(group, 0, config.headCount)
         let keys = heads(group, 1, config.kvHeadCount)
         let values = heads(group, 2, config.kvHeadCount)
@@ -33,11 +39,15 @@ extension Transformer {
             by: rotary.queryRotation(norm: layer.queryNorm, eps: eps))
         compute.rotate(
             s.qkv, keys, tokens: tokens, by: rotary.keyRotation(norm: layer.keyNorm, eps: eps))
+        observer?.finished(.rotate, layer: index)
         compute.store(s.qkv, keys: keys, values: values, tokens: tokens, slots: s.slots, into: kv)
+        observer?.finished(.storeKeyValue, layer: index)
         compute.attend(
             s.qkv, queries: queries, tokens: tokens, visible: s.visible,
             scale: 1 / Float(config.headDim).squareRoot(), layer: kv, into: s.attended)
+        observer?.finished(.attend, layer: index)
         compute.multiplyAdding(layer.output, s.attended, tokens: tokens, into: s.hidden)
+        observer?.finished(.attentionOutput, layer: index)
     }
 
     private func heads(_ group: MatrixGroup, _ part: Int, _ count: Int) -> HeadLayout {

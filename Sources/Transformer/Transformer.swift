@@ -21,6 +21,8 @@ public final class Transformer {
     public private(set) var position = 0
     /// Forward passes since the start, every batch of a long input counted.
     public private(set) var passCount = 0
+    /// Is told of every step of each pass; nil, the usual case, costs a test per step.
+    public var observer: (any PassObserver)?
 
     let file: WeightFile
     let layers: [DecoderLayer]
@@ -105,6 +107,7 @@ public final class Transformer {
         precondition(open.count <= batchCapacity, "\(open.count) open of \(batchCapacity)")
         precondition(blockSize > 0 && blockSize <= batchCapacity, "block of \(blockSize)")
         precondition(logitRows.count <= logitCapacity, "\(logitRows.count) of \(logitCapacity)")
+        let observer = observer
         var begin = 0
         var row = 0
         repeat {
@@ -117,6 +120,7 @@ public final class Transformer {
             let batch = Batch(
                 committed: begin..<begin + count, openCount: isLast ? open.count : 0,
                 blockSize: blockSize)
+            observer?.passBegins(tokens: batch.tokenCount)
             load(batch, committed, open)
             let end = begin + batch.committed.count + batch.openCount
             let firstRow = row
@@ -125,7 +129,8 @@ public final class Transformer {
                 scratch.logitRows[row - firstRow] = Int32(logitRows[row] - begin)
                 row += 1
             }
-            run(batch, logits: firstRow..<row)
+            observer?.finished(.prepare, layer: 0)
+            run(batch, logits: firstRow..<row, observer)
             begin += count
             if isLast { break }
         } while true
@@ -156,21 +161,29 @@ public final class Transformer {
             for: position..<position + batch.tokenCount, angles: sinkRotary)
     }
 
-    private func run(_ batch: Batch, logits rows: Range<Int>) {
+    private func run(
+        _ batch: Batch, logits rows: Range<Int>, _ observer: (any PassObserver)?
+    ) {
         let tokens = batch.tokenCount
         let s = scratch
         compute.embed(embedding, tokens: s.ids, count: tokens, into: s.hidden)
+        observer?.finished(.embed, layer: 0)
         for index in layers.indices {
             let layer = layers[index]
-            attention(layer, index, tokens: tokens, committed: batch.committed.count)
+            attention(
+                layer, index, tokens: tokens, committed: batch.committed.count, observer)
             compute.rmsNorm(
                 s.hidden, tokens: tokens, weight: layer.postAttentionNorm,
                 eps: config.rmsNormEps, into: s.normed)
+            observer?.finished(.mlpNorm, layer: index)
             compute.multiply(layer.gateUp, s.normed, tokens: tokens, into: s.gateUp)
+            observer?.finished(.gateUp, layer: index)
             compute.swiGLU(
                 s.gateUp, stride: layer.gateUp.outputStride,
                 upOffset: layer.gateUp.rowOffsets[1], tokens: tokens, into: s.activated)
+            observer?.finished(.activation, layer: index)
             compute.multiplyAdding(layer.down, s.activated, tokens: tokens, into: s.hidden)
+            observer?.finished(.down, layer: index)
         }
         position += batch.committed.count
         cache.advance(to: position)
@@ -179,8 +192,10 @@ public final class Transformer {
         compute.rmsNorm(
             s.hidden, rows: s.logitRows, tokens: rows.count, weight: finalNorm,
             eps: config.rmsNormEps, into: s.headInput)
+        observer?.finished(.finalNorm, layer: 0)
         compute.multiply(
             head, s.headInput, tokens: rows.count, into: logits, firstRow: rows.lowerBound)
+        observer?.finished(.head, layer: 0)
     }
 }
 

@@ -3,6 +3,7 @@ internal import Decoding
 internal import Glibc
 internal import Import
 internal import Kernels
+internal import Profiling
 internal import Quantization
 internal import Tokenization
 internal import Transformer
@@ -70,6 +71,12 @@ private func status(of error: any Error) -> ExitStatus {
         case .badOverride: .usage
         case .cancelled: Interruption.status
         default: .badData
+        }
+    case let error as ProfilingError:
+        switch error {
+        case .unreadable, .emptyFile: .noInput
+        case .cancelled: Interruption.status
+        default: .usage
         }
     case is KernelError, is TransformerError, is DecodingError: .usage
     case is TokenizerError, is TemplateError: .badData

@@ -13,6 +13,7 @@ struct ProfileCommand: AsyncParsableCommand {
             Examples:
               tessera profile model.tsr
               tessera profile model.tsr --passes 1,8,16 --context 0,1024 --kind open --logits all
+              tessera profile model.tsr --passes 1,16 --operations
               tessera profile model.tsr --repetitions 100 --json > profile.json
             """)
 
@@ -36,6 +37,15 @@ struct ProfileCommand: AsyncParsableCommand {
 
     @Option(help: "Untimed passes of each size before.")
     var warmUp = 1
+
+    @Option(help: "Go on for so many seconds, all sizes in turn.")
+    var duration: Double?
+
+    @Flag(help: "Also time every step of a pass.")
+    var operations = false
+
+    @Flag(help: "Also time every step in every layer.")
+    var layers = false
 
     @OptionGroup(title: "Model") var modelOptions: ModelOptions
 
@@ -64,6 +74,9 @@ struct ProfileCommand: AsyncParsableCommand {
         guard repetitions.map({ $0 > 0 }) ?? true else {
             throw ValidationError("--repetitions takes 1 or more")
         }
+        guard duration.map({ $0 > 0 && $0 < 1e6 && repetitions == nil }) ?? true else {
+            throw ValidationError("--duration takes seconds, and not together with --repetitions")
+        }
         guard warmUp >= 0 else { throw ValidationError("--warm-up takes 0 or more") }
     }
 
@@ -74,12 +87,15 @@ struct ProfileCommand: AsyncParsableCommand {
         options.kind = kind.option
         options.logits = logits.option
         options.repetitions = repetitions
+        options.duration = duration
         options.warmUp = warmUp
+        options.recordsOperations = operations || layers
         return options
     }
 
     func run() async throws {
         try await reportingErrors {
+            Interruption.install()
             let options = options
             var opening = modelOptions
             opening.context = opening.context ?? options.contextLength
@@ -92,9 +108,12 @@ struct ProfileCommand: AsyncParsableCommand {
                 try opening.open(file, logitCapacity: options.logitCapacity)
             } progress: { done, total in
                 progress.update(done: done, total: total)
+            } isCancelled: {
+                Interruption.isRequested
             }
             progress.finish()
-            Terminal.write(json ? report.json.text + "\n" : report.text)
+            Terminal.write(json ? report.json.text + "\n" : report.text(layers: layers))
+            if Interruption.isRequested { throw ExitCode(Interruption.status.rawValue) }
         }
     }
 }

@@ -1,0 +1,32 @@
+/// The steps of a pass, in order; those from `attentionNorm` to `down` once per layer.
+public enum PassOperation: Int, CaseIterable, Sendable {
+    /// Positions, slots, visible ranges and rotary angles.
+    case prepare
+    case embed
+    case attentionNorm
+    /// The q, k and v projections and their biases.
+    case queryKeyValue
+    /// Norms of heads, RoPE, placing of sinks.
+    case rotate
+    case storeKeyValue
+    case attend
+    case attentionOutput
+    case mlpNorm
+    case gateUp
+    case activation
+    case down
+    case finalNorm
+    case head
+}
+
+/// Is told of every step of a pass, for timing; see ``Transformer/observer``.
+public protocol PassObserver: AnyObject {
+    /// A batch begins.
+    ///
+    /// - Parameter tokens: Committed and open ones together.
+    func passBegins(tokens: Int)
+    /// A step is done; the next begins.
+    ///
+    /// - Parameter layer: 0 for steps outside the layers.
+    func finished(_ operation: PassOperation, layer: Int)
+}
