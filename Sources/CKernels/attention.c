@@ -167,6 +167,7 @@ static attention_task start_task(const attention_job *job, size_t index, size_t 
     const float *query = a->queries + (task.first + row / group) * a->stride +
                          (task.kv_head * group + row % group) * dim;
     for (size_t i = 0; i < dim; i++) task.queries[row * dim + i] = query[i] * a->scale;
+    if (a->kv->encoding == TSR_KV_INT8) tsr_hadamard(task.queries + row * dim, dim);
   }
   return task;
 }
@@ -190,9 +191,10 @@ static float *shared_sums(const attention_job *job, size_t section, size_t token
   return job->compute->partials + row * (a->kv->head_dim + 2);
 }
 
-static void finish_row(float *out, const float *output, const float *state, size_t dim) {
+static void finish_row(const tsr_kv *kv, float *out, const float *output, const float *state) {
   float factor = state[1] > 0 ? 1 / state[1] : 0;
-  for (size_t i = 0; i < dim; i++) out[i] = output[i] * factor;
+  for (size_t i = 0; i < kv->head_dim; i++) out[i] = output[i] * factor;
+  if (kv->encoding == TSR_KV_INT8) tsr_hadamard(out, kv->head_dim);
 }
 
 static float *result(const tsr_attention *a, size_t token, size_t head) {
@@ -223,8 +225,8 @@ static void attend_task(void *context, size_t index, size_t worker) {
       memcpy(sums, task.part.outputs + row * dim, dim * sizeof(float));
       memcpy(sums + dim, task.part.states + 2 * row, 2 * sizeof(float));
     } else {
-      finish_row(result(a, token, head), task.total.outputs + row * dim,
-                 task.total.states + 2 * row, dim);
+      finish_row(a->kv, result(a, token, head), task.total.outputs + row * dim,
+                 task.total.states + 2 * row);
     }
   }
 }
@@ -241,7 +243,7 @@ static void finish_token(void *context, size_t token, size_t worker) {
       const float *sums = shared_sums(job, section, token, head);
       join(output, state, sums, sums + dim, dim);
     }
-    finish_row(output, output, state, dim);
+    finish_row(a->kv, output, output, state);
   }
   tsr_quantize_token(job->compute->kernels, a->out, token);
 }

@@ -301,12 +301,32 @@ typedef struct {
   const tsr_kv *kv;
 } store_job;
 
-static void store_row(const tsr_kernels *k, const float *x, const tsr_kv *kv, void *store,
-                      float *scales, size_t row) {
+void tsr_hadamard(float *x, size_t count) {
+  size_t block = count & (~count + 1);  // its lowest bit
+  float factor = 1 / sqrtf((float)block);
+  for (size_t i = 0; i < count; i++) x[i] *= factor;
+  for (size_t width = 1; width < block; width *= 2) {
+    for (size_t begin = 0; begin < count; begin += 2 * width) {
+      for (size_t i = begin; i < begin + width; i++) {
+        float a = x[i], b = x[i + width];
+        x[i] = a + b;
+        x[i + width] = a - b;
+      }
+    }
+  }
+}
+
+static void store_row(const store_job *job, const float *x, void *store, float *scales, size_t row,
+                      size_t worker) {
+  const tsr_kv *kv = job->kv;
   size_t at = row * kv->head_dim;
+  float *turned = job->compute->scratch + worker * job->compute->scratch_floats;
   switch (kv->encoding) {
     case TSR_KV_INT8:
-      scales[row] = k->narrow_int8(x, kv->head_dim, (int8_t *)store + at);
+      memcpy(turned, x, kv->head_dim * sizeof(float));
+      tsr_hadamard(turned, kv->head_dim);
+      scales[row] =
+          job->compute->kernels->narrow_int8(turned, kv->head_dim, (int8_t *)store + at);
       break;
     case TSR_KV_F16:
       for (size_t i = 0; i < kv->head_dim; i++)
@@ -318,15 +338,13 @@ static void store_row(const tsr_kernels *k, const float *x, const tsr_kv *kv, vo
 }
 
 static void store_token(void *context, size_t token, size_t worker) {
-  (void)worker;
   const store_job *job = context;
-  const tsr_kernels *k = job->compute->kernels;
   const tsr_kv *kv = job->kv;
   for (size_t h = 0; h < kv->kv_heads; h++) {
     size_t from = token * job->stride + h * kv->head_dim;
     size_t row = h * kv->slots + (size_t)job->slots[token];
-    store_row(k, job->keys + from, kv, kv->keys, kv->key_scales, row);
-    store_row(k, job->values + from, kv, kv->values, kv->value_scales, row);
+    store_row(job, job->keys + from, kv->keys, kv->key_scales, row, worker);
+    store_row(job, job->values + from, kv->values, kv->value_scales, row, worker);
   }
 }
 

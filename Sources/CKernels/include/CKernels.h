@@ -42,7 +42,8 @@ typedef struct {
 
 enum { TSR_KV_INT8 = 1, TSR_KV_F16 = 2, TSR_KV_F32 = 3 };
 
-// Keys and values of one layer: [kv_heads, slots, head_dim]; int8 has a scale per head and slot.
+// Keys and values of one layer: [kv_heads, slots, head_dim]. INT8 has a scale per head and slot, and
+// its rows are stored turned by tsr_hadamard, which spreads what outlying columns hold over all.
 typedef struct {
   void *keys, *values;
   float *key_scales, *value_scales;  // [kv_heads, slots]
@@ -133,6 +134,10 @@ typedef struct {
   float eps;
 } tsr_rotation;
 void tsr_rotate(const tsr_compute *compute, const tsr_rotation *rotation);
+
+// Turns x by the orthogonal Hadamard matrix, which is its own inverse, in blocks of the largest power
+// of two that divides `count`. Products of two rows so turned stay what they are.
+void tsr_hadamard(float *x, size_t count);
 
 void tsr_store_kv(const tsr_compute *compute, const float *keys, const float *values,
                   size_t stride, size_t tokens, const int32_t *slots, const tsr_kv *kv);
