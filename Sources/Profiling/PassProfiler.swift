@@ -8,6 +8,8 @@ public struct PassSamples: Sendable, Equatable {
     public var context: Int
     /// Seconds of each repetition.
     public var seconds: Distribution
+    /// When each began, nanoseconds of the monotonic clock.
+    public var starts: [UInt64] = []
     /// Steps of further passes, which took turns with the timed ones; nil where not asked for.
     public var operations: OperationTimes?
     /// Seconds of each of those passes.
@@ -119,6 +121,7 @@ public final class PassProfiler {
 
     /// One timed pass, and one whose steps are recorded.
     private func measure(_ size: SizeRun) {
+        size.starts.append(nanoseconds())
         size.seconds.append(pass(size.positions))
         guard options.recordsOperations else { return }
         recorder.clear()
@@ -173,6 +176,7 @@ public final class PassProfiler {
 private final class SizeRun {
     let positions: Int
     let runs: Int
+    var starts: [UInt64] = []
     var seconds: [Double] = []
     var recordedSeconds: [Double] = []
     var operations: OperationTimes
@@ -191,6 +195,7 @@ private final class SizeRun {
         guard !seconds.isEmpty else { return nil }
         var samples = PassSamples(
             positions: positions, context: context, seconds: Distribution(seconds))
+        samples.starts = starts
         if !recordedSeconds.isEmpty {
             samples.recordedSeconds = Distribution(recordedSeconds)
             samples.operations = operations

@@ -1,5 +1,7 @@
 /// The machine at one moment of a profile.
 public struct TimelinePoint: Sendable, Equatable {
+    /// Nanoseconds of the monotonic clock.
+    public var time: UInt64
     /// Since the start.
     public var seconds: Double
     public var load: SystemLoad
@@ -22,7 +24,7 @@ final class TimelineRecorder {
         next = now + interval
         points.append(
             TimelinePoint(
-                seconds: Double(now - start) * 1e-9, load: SystemLoad.now(),
+                time: now, seconds: Double(now - start) * 1e-9, load: SystemLoad.now(),
                 residentBytes: ProcessMemory.resident))
         if points.count >= Self.capacity {
             points = points.enumerated().filter { $0.offset % 2 == 0 }.map(\.element)

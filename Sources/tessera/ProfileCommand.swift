@@ -14,6 +14,7 @@ struct ProfileCommand: AsyncParsableCommand {
               tessera profile model.tsr
               tessera profile model.tsr --passes 1,8,16 --context 0,1024 --kind open --logits all
               tessera profile model.tsr --passes 1,16 --operations
+              tessera profile model.tsr --html profile.html --trace profile.trace.json
               tessera profile model.tsr --repetitions 100 --json > profile.json
             """)
 
@@ -52,6 +53,15 @@ struct ProfileCommand: AsyncParsableCommand {
     @Flag(help: "Print a JSON object.")
     var json = false
 
+    @Flag(help: "Print comma-separated values.")
+    var csv = false
+
+    @Option(help: "Write a page with charts to this file; implies --operations.")
+    var html: String?
+
+    @Option(help: "Write a Chrome trace to this file, for Perfetto; implies --operations.")
+    var trace: String?
+
     enum Kind: String, ExpressibleByArgument, CaseIterable {
         case causal, open
 
@@ -77,6 +87,7 @@ struct ProfileCommand: AsyncParsableCommand {
         guard duration.map({ $0 > 0 && $0 < 1e6 && repetitions == nil }) ?? true else {
             throw ValidationError("--duration takes seconds, and not together with --repetitions")
         }
+        guard !(json && csv) else { throw ValidationError("choose one of --json and --csv") }
         guard warmUp >= 0 else { throw ValidationError("--warm-up takes 0 or more") }
     }
 
@@ -89,7 +100,7 @@ struct ProfileCommand: AsyncParsableCommand {
         options.repetitions = repetitions
         options.duration = duration
         options.warmUp = warmUp
-        options.recordsOperations = operations || layers
+        options.recordsOperations = operations || layers || html != nil || trace != nil
         return options
     }
 
@@ -112,7 +123,10 @@ struct ProfileCommand: AsyncParsableCommand {
                 Interruption.isRequested
             }
             progress.finish()
-            Terminal.write(json ? report.json.text + "\n" : report.text(layers: layers))
+            if let html { try OutputFile.write(report.html, to: html) }
+            if let trace { try OutputFile.write(report.trace.text + "\n", to: trace) }
+            Terminal.write(
+                json ? report.json.text + "\n" : csv ? report.csv : report.text(layers: layers))
             if Interruption.isRequested { throw ExitCode(Interruption.status.rawValue) }
         }
     }

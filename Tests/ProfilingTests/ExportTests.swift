@@ -1,0 +1,128 @@
+import Foundation
+import FoundationXML
+import Kernels
+import Testing
+import Transformer
+
+@testable import Profiling
+
+/// Notes whether a document is well formed, and what elements it has.
+private final class Elements: NSObject, XMLParserDelegate {
+    var counts: [String: Int] = [:]
+    func parser(
+        _ parser: XMLParser, didStartElement name: String, namespaceURI: String?,
+        qualifiedName: String?, attributes: [String: String]
+    ) { counts[name, default: 0] += 1 }
+}
+
+/// A report made of numbers that are known.
+func knownReport(recorded: Bool = true) -> ProfileReport {
+    var model = ProfileReport.ModelDescription()
+    model.name = "a \"<b>\", & c"
+    model.work.layerBytes = 1_000_000
+    model.work.layerWeights = 2_000_000
+    var setup = ProfileReport.RunDescription()
+    setup.batchCapacity = 128
+    setup.threads = 2
+    setup.isa = "scalar"
+    var run = ProfileRun()
+    for positions in [1, 4] {
+        let seconds = (0..<20).map { 1e-3 * Double(positions) + 1e-5 * Double($0) }
+        var samples = PassSamples(
+            positions: positions, context: 0, seconds: Distribution(seconds))
+        samples.starts = (0..<20).map { 5_000_000 + UInt64($0) * 10_000_000 }
+        if recorded {
+            let steps: [PassStep] = [
+                PassStep(operation: .embed, layer: 0, start: 6_000_000, end: 6_100_000),
+                PassStep(operation: .attentionNorm, layer: 0, start: 6_100_000, end: 6_200_000),
+                PassStep(operation: .down, layer: 0, start: 6_200_000, end: 6_500_000),
+                PassStep(operation: .attentionNorm, layer: 1, start: 6_500_000, end: 6_600_000),
+                PassStep(operation: .down, layer: 1, start: 6_600_000, end: 6_900_000),
+                PassStep(operation: .head, layer: 0, start: 6_900_000, end: 7_000_000),
+            ]
+            var times = OperationTimes(layerCount: 2)
+            times.append(steps)
+            samples.operations = times
+            samples.steps = steps
+            samples.recordedSeconds = Distribution([1e-3])
+        }
+        run.passes.append(samples)
+    }
+    run.timeline = [0, 1, 2].map {
+        TimelinePoint(
+            time: 1_000_000 + $0 * 1_000_000_000, seconds: Double($0), load: SystemLoad(),
+            residentBytes: 1 << 20)
+    }
+    let limits = MachineLimits(readBytesPerSecond: 2e9, int8MacsPerSecond: 8e9)
+    return ProfileReport(model: model, setup: setup, limits: limits, run: run)
+}
+
+@Suite("Exports of a profile")
+struct ExportTests {
+    @Test("The page is well formed, holds a picture of each kind, and loads nothing")
+    func page() {
+        let report = knownReport()
+        let parser = XMLParser(data: Data(report.html.utf8))
+        let elements = Elements()
+        parser.delegate = elements
+        #expect(parser.parse(), "\(parser.parserError?.localizedDescription ?? "")")
+        // One roofline, two histograms, two layer charts, memory and load over time.
+        #expect(elements.counts["svg"] == 7)
+        #expect(elements.counts["details"] == 2)
+        #expect(!report.html.contains("http") && !report.html.contains("<script"))
+        #expect(report.html.contains("a &quot;&lt;b&gt;&quot;, &amp; c"))
+        let plain = knownReport(recorded: false).html
+        #expect(XMLParser(data: Data(plain.utf8)).parse() && !plain.contains("<details"))
+    }
+
+    @Test("The table has a row per pass, step and layer, all of the same width")
+    func csv() {
+        let lines = knownReport().csv.split(separator: "\n")
+        // Per pass: itself, four steps, two layers of two of them.
+        #expect(lines.count == 1 + 2 * (1 + 4 + 4))
+        let name = "\"a \"\"<b>\"\", & c\""
+        #expect(lines.dropFirst().allSatisfy { $0.hasPrefix(name + ",scalar,2,causal,last,0,") })
+        for line in lines.dropFirst() {
+            let cells = line.dropFirst(name.count).split(
+                separator: ",", omittingEmptySubsequences: false)
+            #expect(cells.count == lines[0].split(separator: ",").count)
+        }
+    }
+
+    @Test("The trace holds every pass, and the layers and steps of the last, inside each other")
+    func trace() throws {
+        let parsed = try JSONSerialization.jsonObject(with: Data(knownReport().trace.text.utf8))
+        let object = try #require(parsed as? [String: Any])
+        let events = try #require(object["traceEvents"] as? [[String: Any]])
+        func spans(_ category: String, _ thread: Int) -> [(start: Double, end: Double)] {
+            events.filter { $0["cat"] as? String == category && $0["tid"] as? Int == thread }
+                .compactMap { event in
+                    guard let start = event["ts"] as? Double, let length = event["dur"] as? Double
+                    else { return nil }
+                    return (start, start + length)
+                }
+        }
+        #expect(spans("pass", 1).count == 40)
+        #expect(spans("pass", 2).count == 2)
+        #expect(spans("step", 2).count == 12)
+        let layers = spans("layer", 2)
+        #expect(layers.count == 4)
+        // The first layer begins behind the embedding; times count from the first point.
+        #expect(abs(layers[0].start - 5100) < 1e-6 && abs(layers[0].end - 5500) < 1e-6)
+        #expect(spans("pass", 1).allSatisfy { $0.start >= 0 && $0.end > $0.start })
+        #expect(events.filter { $0["ph"] as? String == "C" }.count == 6)
+    }
+
+    @Test("Ticks of an axis are round, inside it, and in order", arguments: [false, true])
+    func ticks(_ isLogarithmic: Bool) {
+        for values in [[0.31, 7.7], [9.0, 1234.5], [5.0, 5.0], [0.002, 0.0021], [3, 4]] {
+            let axis = Axis(values, isLogarithmic: isLogarithmic, from: 10, to: 110)
+            #expect(axis.ticks.allSatisfy { $0 >= axis.lower && $0 <= axis.upper })
+            #expect(axis.ticks == axis.ticks.sorted())
+            #expect(abs(axis.place(axis.lower) - 10) < 1e-9)
+            #expect(abs(axis.place(axis.upper) - 110) < 1e-9)
+            #expect(axis.ticks.count >= 2)
+        }
+        #expect(Axis.label(0.5) == "0.5" && Axis.label(20) == "20")
+    }
+}
