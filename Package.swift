@@ -35,7 +35,9 @@ let package = Package(
         .target(name: "Kernels", dependencies: ["CKernels"], swiftSettings: swiftSettings),
         .target(name: "Reporting", swiftSettings: swiftSettings),
         .target(name: "WeightFile", dependencies: ["CZstd"], swiftSettings: swiftSettings),
-        .target(name: "Import", dependencies: ["WeightFile"], swiftSettings: swiftSettings),
+        .target(
+            name: "Import", dependencies: ["Reporting", "WeightFile"],
+            swiftSettings: swiftSettings),
         .target(
             name: "Quantization", dependencies: ["Import", "WeightFile"],
             swiftSettings: swiftSettings),

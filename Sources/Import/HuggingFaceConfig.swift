@@ -1,3 +1,4 @@
+internal import Reporting
 internal import WeightFile
 
 /// config.json as a model configuration.

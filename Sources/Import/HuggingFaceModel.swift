@@ -1,3 +1,4 @@
+internal import Reporting
 internal import WeightFile
 
 /// A model in a Hugging Face folder: config.json, safetensors (one file or shards with an index),

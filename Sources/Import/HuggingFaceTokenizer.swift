@@ -1,3 +1,4 @@
+internal import Reporting
 internal import WeightFile
 
 /// tokenizer.json and its companions as tables.

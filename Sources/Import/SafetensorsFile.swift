@@ -1,3 +1,5 @@
+internal import Reporting
+
 /// Header of a safetensors file: every tensor inside the file, none overlapping, no hole between.
 struct SafetensorsFile {
     struct Tensor {

@@ -1,3 +1,4 @@
+internal import Reporting
 public import WeightFile
 
 /// A model's tokenizer alone, from files that need not hold weights.

@@ -113,8 +113,7 @@ struct Charts {
         drawing.text(milliseconds(start * 1e-3), scale.from, 134)
         drawing.text(milliseconds(end * 1e-3) + " ms", scale.to, 134, anchor: .end)
         drawing.text(
-            "\(pass.samples.positions) positions at \(pass.samples.context), "
-                + "\(seconds.count) passes", 8, 13, style: "name")
+            pass.samples.title + ", \(seconds.count) passes", 8, 13, style: "name")
         return drawing.svg(label: "Histogram of pass times")
     }
 

@@ -19,7 +19,8 @@ extension ProfileReport {
         <h1>\(model.name.escapedForHTML)</h1>
         \(summaryHTML)\(warningHTML)\(passHTML)\(histogramHTML)\(operationHTML)\(timelineHTML)\
         <p class="note">Made by tessera profile. Medians; nothing on this page is extrapolated. \
-        The limits are the best of two measurements before and after the passes.</p>
+        The limits are the best of two measurements before and after the passes; a share above 100% means that a cache held part \
+        of the weights, or that the machine was busier while its limits were measured.</p>
         </body>
         </html>
 
@@ -113,8 +114,7 @@ extension ProfileReport {
         }
         html += "</p>\n"
         for (index, pass) in recorded.enumerated() {
-            let title =
-                "\(pass.samples.positions) positions at context \(pass.samples.context)"
+            let title = pass.samples.title
             let recording = Format.fixed((pass.samples.recordingShare ?? 0) * 100, 2)
             html += index == 0 ? "<details open=\"open\">" : "<details>"
             html += "<summary>\(title)</summary>\n\(charts.layers(pass))"

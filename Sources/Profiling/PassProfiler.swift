@@ -26,6 +26,11 @@ public struct PassSamples: Sendable, Equatable {
     /// Seconds that noting one step took.
     public var secondsPerStep = 0.0
 
+    /// E.g. `8 positions at context 1024`.
+    public var title: String {
+        "\(positions) position\(positions == 1 ? "" : "s") at context \(context)"
+    }
+
     /// What noting the steps takes of a pass, as a share of it.
     public var recordingShare: Double? {
         recordedSeconds.map { Double(steps.count) * secondsPerStep / $0.median }

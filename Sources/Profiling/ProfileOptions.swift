@@ -81,6 +81,8 @@ public enum ProfilingError: Error, Equatable, CustomStringConvertible {
     /// A file that cannot be read, with `errno`.
     case unreadable(String, code: Int32)
     case emptyFile(String)
+    /// A file that holds no saved profile, and why.
+    case notAProfile(String, String)
     /// Stopped before anything was measured.
     case cancelled
 
@@ -92,8 +94,11 @@ public enum ProfilingError: Error, Equatable, CustomStringConvertible {
             "an open block has at most \(capacity) positions, not \(size)"
         case .contextTooShort(let needed, let available):
             "these passes need a cache of \(needed) positions, not \(available); leave --ctx out"
+        case .unreadable(let path, 0): "\(path): cannot be read"
         case .unreadable(let path, let code): "\(path): cannot be read (error \(code))"
         case .emptyFile(let path): "\(path): nothing to read"
+        case .notAProfile(let path, let reason):
+            "\(path): not what 'tessera profile --json' prints (\(reason))"
         case .cancelled: "stopped before anything was measured"
         }
     }

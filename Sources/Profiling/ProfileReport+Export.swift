@@ -73,7 +73,7 @@ extension ProfileReport {
         ]
         for pass in passes {
             let samples = pass.samples
-            let name = "\(samples.positions) positions at \(samples.context)"
+            let name = samples.title
             let arguments: JSONOutput = .object([
                 ("positions", .int(samples.positions)), ("context", .int(samples.context)),
             ])

@@ -15,7 +15,8 @@ struct ProfileCommand: AsyncParsableCommand {
               tessera profile model.tsr --passes 1,8,16 --context 0,1024 --kind open --logits all
               tessera profile model.tsr --passes 1,16 --operations
               tessera profile model.tsr --html profile.html --trace profile.trace.json
-              tessera profile model.tsr --repetitions 100 --json > profile.json
+              tessera profile model.tsr --repetitions 100 --json > after.json
+              tessera profile --compare before.json after.json
             """)
 
     @Argument(help: "A .tsr file.")
@@ -80,7 +81,23 @@ struct ProfileCommand: AsyncParsableCommand {
         }
     }
 
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "Compare two profiles that --json printed; exit status 1 where the second is slower.",
+            valueName: "before after"))
+    var compare: [String] = []
+
+    @Option(help: "Percent that --compare lets pass.")
+    var tolerance = 5.0
+
     func validate() throws {
+        guard compare.isEmpty || compare.count == 2 else {
+            throw ValidationError("--compare takes two files")
+        }
+        guard tolerance >= 0, tolerance < 1000 else {
+            throw ValidationError("--tolerance takes percent")
+        }
         guard repetitions.map({ $0 > 0 }) ?? true else {
             throw ValidationError("--repetitions takes 1 or more")
         }
@@ -106,6 +123,7 @@ struct ProfileCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await reportingErrors {
+            guard compare.isEmpty else { return try runComparison() }
             Interruption.install()
             let options = options
             var opening = modelOptions
@@ -129,6 +147,19 @@ struct ProfileCommand: AsyncParsableCommand {
                 json ? report.json.text + "\n" : csv ? report.csv : report.text(layers: layers))
             if Interruption.isRequested { throw ExitCode(Interruption.status.rawValue) }
         }
+    }
+}
+
+extension ProfileCommand {
+    private func runComparison() throws {
+        let comparison = Comparison(
+            try SavedProfile(path: compare[0]), try SavedProfile(path: compare[1]),
+            tolerance: tolerance / 100)
+        guard !comparison.rows.isEmpty else {
+            throw CommandError(.badData, "the two profiles have no size of pass in common")
+        }
+        Terminal.write(json ? comparison.json.text + "\n" : comparison.text)
+        if comparison.hasRegression { throw ExitCode(ExitStatus.failure.rawValue) }
     }
 }
 

@@ -1,6 +1,6 @@
 /// A JSON value. Strings are UTF-8 bytes, since Swift compares strings by canonical equivalence and
 /// vocabularies hold distinct spellings that are canonically equal.
-indirect enum JSONValue {
+package indirect enum JSONValue {
     case null
     case bool(Bool)
     case number(Double)
@@ -8,64 +8,64 @@ indirect enum JSONValue {
     case array([JSONValue])
     case object([Member])
 
-    struct Member {
-        var name: [UInt8]
-        var value: JSONValue
+    package struct Member {
+        package var name: [UInt8]
+        package var value: JSONValue
     }
 
     /// The member `name` of an object.
-    subscript(name: String) -> JSONValue? {
+    package subscript(name: String) -> JSONValue? {
         guard case .object(let members) = self else { return nil }
         return members.first { $0.name.elementsEqual(name.utf8) }?.value
     }
 
-    var string: String? {
+    package var string: String? {
         guard case .string(let bytes) = self else { return nil }
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    var bytes: [UInt8]? {
+    package var bytes: [UInt8]? {
         guard case .string(let bytes) = self else { return nil }
         return bytes
     }
 
-    var double: Double? {
+    package var double: Double? {
         guard case .number(let value) = self else { return nil }
         return value
     }
 
     /// A whole number of at most 2^53.
-    var int: Int? {
+    package var int: Int? {
         guard case .number(let value) = self, abs(value) <= 0x1p53 else { return nil }
         return Int(exactly: value)
     }
 
-    var bool: Bool? {
+    package var bool: Bool? {
         guard case .bool(let value) = self else { return nil }
         return value
     }
 
-    var array: [JSONValue]? {
+    package var array: [JSONValue]? {
         guard case .array(let values) = self else { return nil }
         return values
     }
 
-    var members: [Member]? {
+    package var members: [Member]? {
         guard case .object(let members) = self else { return nil }
         return members
     }
 
-    var isNull: Bool {
+    package var isNull: Bool {
         if case .null = self { return true }
         return false
     }
 }
 
 /// A strict JSON parser (RFC 8259) over bytes, with a limit on depth.
-struct JSONParser {
-    struct Failure: Error {
-        var offset: Int
-        var reason: String
+package struct JSONParser {
+    package struct Failure: Error {
+        package var offset: Int
+        package var reason: String
     }
 
     private let bytes: [UInt8]
@@ -75,7 +75,8 @@ struct JSONParser {
 
     private init(_ bytes: [UInt8]) { self.bytes = bytes }
 
-    static func parse(_ bytes: [UInt8]) throws(Failure) -> JSONValue {
+    /// The value that all of `bytes` spell.
+    package static func parse(_ bytes: [UInt8]) throws(Failure) -> JSONValue {
         var parser = JSONParser(bytes)
         if bytes.starts(with: [0xef, 0xbb, 0xbf]) { parser.at = 3 }
         let value = try parser.value(depth: 0)
@@ -236,18 +237,5 @@ struct JSONParser {
         else { throw failure("four hexadecimal digits expected") }
         at += 4
         return code
-    }
-}
-
-extension SourceFile {
-    /// Parses the file at `path`; nil where there is none.
-    static func json(_ path: String, limit: Int = 1 << 28) throws(ImportError) -> JSONValue? {
-        guard fileKind(path) == .file else { return nil }
-        let bytes = try SourceFile(path: path).readAll(limit: limit)
-        do throws(JSONParser.Failure) {
-            return try JSONParser.parse(bytes)
-        } catch {
-            throw .malformed(path: path, offset: error.offset, reason: error.reason)
-        }
     }
 }
