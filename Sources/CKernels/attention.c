@@ -37,8 +37,8 @@ typedef struct {
   bool shared;                     // every task takes one section
 } attention_job;
 
-// Sums over some slots for each row: outputs [rows, head_dim], not yet divided, and states [rows, 2],
-// the maximum score and the sum of weights.
+// Sums over some slots for each row: outputs [rows, head_dim], not yet divided, and [rows, 2], the
+// maximum score and the sum of weights.
 typedef struct {
   float *outputs, *states;
 } row_sums;

@@ -35,14 +35,14 @@ void tsr_avx2_quantize(const tsr_activations *a, const float *x, size_t term, si
     __m256i total = _mm256_add_epi32(_mm256_add_epi32(q[0], q[1]), _mm256_add_epi32(q[2], q[3]));
     __m128i t = _mm_add_epi32(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
     t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0xb1));
-    int32_t even = _mm_cvtsi128_si32(t), odd = _mm_extract_epi32(t, 2);
+    t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0x4e));
     __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]),
                                        _mm256_packs_epi32(q[2], q[3]));
     bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
     _mm256_storeu_si256((__m256i *)codes, bytes);
     a->scales[at] = inverse > 0 ? largest / 127.0f : 0;
-    a->sums[at] = a->scales[at] * (float)(even + odd);
-    a->offsets[at] = (uint32_t)(uint16_t)(-8 * even) | (uint32_t)(-8 * odd) << 16;
+    a->sums[at] = a->scales[at] * (float)_mm_cvtsi128_si32(t);
+    a->offsets[at] = -8 * a->sums[at];
   }
 }
 

@@ -20,6 +20,7 @@ enum { VECTORS = 1, TILE = TILE_TOKENS };  // 8 integer and 8 float accumulators
 typedef __m512i ivec;
 typedef __m512 fvec;
 
+INLINE ivec zero(void) { return _mm512_setzero_si512(); }
 INLINE ivec load(const uint8_t *p) { return _mm512_loadu_si512(p); }
 INLINE void store(uint8_t *p, ivec v) { _mm512_storeu_si512(p, v); }
 INLINE ivec nibbles_low(ivec v) { return _mm512_and_si512(v, _mm512_set1_epi8(15)); }
@@ -40,19 +41,13 @@ INLINE fvec halves(const uint8_t *p) {
 INLINE fvec mul(fvec a, fvec b) { return _mm512_mul_ps(a, b); }
 INLINE fvec multiply_add(fvec a, fvec b, fvec c) { return _mm512_fmadd_ps(a, b, c); }
 
-// 32-bit sums of unsigned codes times signed x, exact: at most 32 * 255 * 127. They begin with what
-// the stored offset (8 or 128) adds too much, from its two halves.
-INLINE ivec begin4(const uint32_t *offset) {
-  if (!offset) return _mm512_setzero_si512();
-  return _mm512_madd_epi16(_mm512_set1_epi32((int)*offset), _mm512_set1_epi16(1));
-}
-INLINE ivec begin8(const uint32_t *offset) {
-  return _mm512_madd_epi16(_mm512_set1_epi32((int)*offset), _mm512_set1_epi16(16));
-}
+// 32-bit sums of unsigned codes times signed x, exact: at most 32 * 255 * 127.
 INLINE ivec add4(ivec sum, ivec w, ivec x) { return _mm512_dpbusd_epi32(sum, w, x); }
 INLINE ivec add8(ivec sum, ivec w, ivec x) { return _mm512_dpbusd_epi32(sum, w, x); }
 INLINE fvec finish4(ivec sum) { return _mm512_cvtepi32_ps(sum); }
-INLINE fvec finish8(ivec sum) { return _mm512_cvtepi32_ps(sum); }
+INLINE fvec finish8(ivec sum, fvec factor, const float *offset) {
+  return _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), factor, _mm512_set1_ps(16 * *offset));
+}
 
 #include "x86_panels.h"
 #ifndef TSR_EMULATED

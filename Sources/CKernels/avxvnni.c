@@ -12,19 +12,13 @@
 #endif
 #include "x86_vectors256.h"
 
-// 32-bit sums of unsigned codes times signed x, exact: at most 32 * 255 * 127. They begin with what
-// the stored offset (8 or 128) adds too much, from its two halves.
-INLINE ivec begin4(const uint32_t *offset) {
-  if (!offset) return _mm256_setzero_si256();
-  return _mm256_madd_epi16(_mm256_set1_epi32((int)*offset), _mm256_set1_epi16(1));
-}
-INLINE ivec begin8(const uint32_t *offset) {
-  return _mm256_madd_epi16(_mm256_set1_epi32((int)*offset), _mm256_set1_epi16(16));
-}
+// 32-bit sums of unsigned codes times signed x, exact: at most 32 * 255 * 127.
 INLINE ivec add4(ivec sum, ivec w, ivec x) { return _mm256_dpbusd_avx_epi32(sum, w, x); }
 INLINE ivec add8(ivec sum, ivec w, ivec x) { return _mm256_dpbusd_avx_epi32(sum, w, x); }
 INLINE fvec finish4(ivec sum) { return _mm256_cvtepi32_ps(sum); }
-INLINE fvec finish8(ivec sum) { return _mm256_cvtepi32_ps(sum); }
+INLINE fvec finish8(ivec sum, fvec factor, const float *offset) {
+  return _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), factor, _mm256_set1_ps(16 * *offset));
+}
 
 #include "x86_panels.h"
 #ifndef TSR_EMULATED

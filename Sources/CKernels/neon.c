@@ -15,7 +15,7 @@ static void quantize(const tsr_activations *a, const float *x, size_t term, size
     float largest = vmaxvq_f32(most);
     float inverse = largest > 0 ? 127.0f / largest : 0;
     if (!(inverse <= 3.0e38f)) inverse = 0;
-    int32x4_t total = vdupq_n_s32(0);  // by column modulo 4
+    int32x4_t total = vdupq_n_s32(0);
     for (int i = 0; i < 8; i += 2) {
       int32x4_t q0 = vcvtnq_s32_f32(vmulq_n_f32(vld1q_f32(x + 4 * i), inverse));
       int32x4_t q1 = vcvtnq_s32_f32(vmulq_n_f32(vld1q_f32(x + 4 * i + 4), inverse));
@@ -23,11 +23,9 @@ static void quantize(const tsr_activations *a, const float *x, size_t term, size
       int16x8_t narrow = vcombine_s16(vmovn_s32(q0), vmovn_s32(q1));
       vst1_s8(codes + 4 * i, vmovn_s16(narrow));
     }
-    int32_t even = vgetq_lane_s32(total, 0) + vgetq_lane_s32(total, 1);
-    int32_t odd = vgetq_lane_s32(total, 2) + vgetq_lane_s32(total, 3);
     a->scales[at] = inverse > 0 ? largest / 127.0f : 0;
-    a->sums[at] = a->scales[at] * (float)(even + odd);
-    a->offsets[at] = (uint32_t)(uint16_t)(-8 * even) | (uint32_t)(-8 * odd) << 16;
+    a->sums[at] = a->scales[at] * (float)vaddvq_s32(total);
+    a->offsets[at] = -8 * a->sums[at];
   }
 }
 

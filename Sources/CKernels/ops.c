@@ -4,8 +4,6 @@
 
 #include "CKernels.h"
 
-enum { TOKEN_BLOCK = 64 };  // tokens a panel is multiplied with before its results are stored
-
 static inline float half_at(const uint8_t *plane, size_t index) {
   uint16_t bits;
   memcpy(&bits, plane + 2 * index, sizeof bits);
@@ -110,6 +108,30 @@ void tsr_quantize_token(const tsr_kernels *k, const tsr_activations *a, size_t t
   }
 }
 
+// Entries of one block, placed by counting: `ends` holds each group's number, then its next place.
+static void list_block(const tsr_activations *a, size_t first, size_t tokens) {
+  uint32_t *ends = a->group_ends + first / TSR_TOKEN_BLOCK * a->groups, total = 0;
+  tsr_residual *list = a->residual_list + first * a->residuals;
+  const uint32_t *groups = a->residual_groups + first * a->residuals;
+  memset(ends, 0, a->groups * sizeof *ends);
+  for (size_t i = 0; i < tokens * a->residuals; i++) ends[groups[i]]++;
+  for (size_t group = 0; group < a->groups; group++) {
+    uint32_t count = ends[group];
+    ends[group] = total;
+    total += count;
+  }
+  for (size_t row = 0; row < tokens; row++) {
+    size_t term = (first + row) * a->terms + a->groups;
+    for (size_t i = 0; i < a->residuals; i++, groups++)
+      list[ends[*groups]++] = (tsr_residual){(uint32_t)row, *groups, (uint32_t)(term + i)};
+  }
+}
+
+void tsr_list_residuals(const tsr_activations *a, size_t tokens) {
+  for (size_t first = 0; first < tokens; first += TSR_TOKEN_BLOCK)
+    list_block(a, first, tokens - first < TSR_TOKEN_BLOCK ? tokens - first : TSR_TOKEN_BLOCK);
+}
+
 static float mean_square(const tsr_kernels *k, const float *x, size_t count) {
   return k->dot_f32(x, x, count) / (float)count;
 }
@@ -211,9 +233,9 @@ static void multiply_dense(const multiply_job *job, const tsr_matrix *m, size_t 
 
 static void multiply_panel(const multiply_job *job, const tsr_matrix *m, size_t panel,
                            size_t offset) {
-  float out[TOKEN_BLOCK * TSR_PANEL_ROWS];
-  for (size_t first = 0; first < job->tokens; first += TOKEN_BLOCK) {
-    size_t tokens = job->tokens - first < TOKEN_BLOCK ? job->tokens - first : TOKEN_BLOCK;
+  float out[TSR_TOKEN_BLOCK * TSR_PANEL_ROWS];
+  for (size_t first = 0; first < job->tokens; first += TSR_TOKEN_BLOCK) {
+    size_t tokens = job->tokens - first < TSR_TOKEN_BLOCK ? job->tokens - first : TSR_TOKEN_BLOCK;
     if (m->encoding == TSR_F32 || m->encoding == TSR_F16)
       multiply_dense(job, m, panel, first, tokens, out);
     else
@@ -240,6 +262,7 @@ static void multiply_chunk(void *context, size_t chunk, size_t worker) {
 void tsr_multiply(const tsr_compute *compute, const tsr_matrix *matrices, const size_t *offsets,
                   size_t matrix_count, const tsr_activations *x, size_t tokens, float *y,
                   size_t stride, bool adding) {
+  tsr_list_residuals(x, tokens);
   size_t panels = 0;
   for (size_t i = 0; i < matrix_count; i++) panels += panel_count(&matrices[i]);
   // Chunks small enough to even out the threads, large enough to read in long runs.

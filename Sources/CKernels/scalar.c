@@ -26,15 +26,15 @@ static void quantize(const tsr_activations *a, const float *x, size_t term, size
     for (size_t i = 0; i < TSR_GROUP; i++) largest = fmaxf(largest, fabsf(x[i]));
     float inverse = largest > 0 ? 127.0f / largest : 0;
     if (!(inverse <= 3.0e38f)) inverse = 0;  // a denormal group is zero, an infinite one too
-    int32_t sums[2] = {0, 0};
+    int32_t sum = 0;
     for (size_t i = 0; i < TSR_GROUP; i++) {
       int32_t code = (int32_t)rintf(x[i] * inverse);  // |code| <= 127, to nearest even
       codes[i] = (int8_t)code;
-      sums[i % 4 / 2] += code;
+      sum += code;
     }
     a->scales[at] = inverse > 0 ? largest / 127.0f : 0;
-    a->sums[at] = a->scales[at] * (float)(sums[0] + sums[1]);
-    a->offsets[at] = (uint32_t)(uint16_t)(-8 * sums[0]) | (uint32_t)(-8 * sums[1]) << 16;
+    a->sums[at] = a->scales[at] * (float)sum;
+    a->offsets[at] = -8 * a->sums[at];
   }
 }
 

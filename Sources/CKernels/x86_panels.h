@@ -4,15 +4,13 @@
 //   TILE         tokens whose integer accumulators stay in registers
 //   load, store, load_floats, store_floats, broadcast4 (four codes), broadcast_float, halves
 //   nibbles_low, nibbles_high, mul, multiply_add
-//   begin4, add4, begin8, add8   start and extend a group's sums for 4- and 8-bit codes
-//   finish4, finish8             those sums as floats
+//   zero, add4, add8             start and extend a group's sums for 4- and 8-bit codes
+//   finish4                      those sums as floats
+//   finish8                      as floats too, times a factor and less the stored offset of 128
 // and takes panel_int4, panel_int4_affine and panel_int8.
 #include <string.h>
 
-enum {
-  SPAN = 16,         // groups that all tiles sweep before the next ones: 8 KiB decoded
-  DECODE_FROM = 12,  // tokens from which decoding a span once beats decoding it in each tile
-};
+enum { DECODE_FROM = 12 };  // tokens from which decoding a span once beats doing so in each tile
 
 // Planes of one panel.
 typedef struct {
@@ -24,127 +22,124 @@ INLINE panel_planes planes(const uint8_t *panel, size_t groups, int count) {
   return (panel_planes){panel, panel + bytes, panel + (size_t)count * bytes};
 }
 
-// What a tile multiplies: groups first..<last of `count` tokens from `token` on, or with RESIDUAL
-// such residuals of one token.
+// PACKED as in the file, DECODED to one byte each: a group of 4-bit codes takes 256 or 512 bytes.
+typedef enum { PACKED, DECODED } code_form;
+
+// Groups first..<last, a span: their codes, and all planes of the panel.
 typedef struct {
   const tsr_activations *x;
-  size_t token, first, last;
-  float *out;  // [count][16], added to
-} tile_job;
+  panel_planes planes;
+  const uint8_t *codes;
+  size_t first, last;
+} span_job;
 
-typedef enum { PACKED, DECODED, RESIDUAL } code_form;
-
-// Where the codes of the i-th group of a job lie: in the panel, and as a term of its first token.
+// Up to TILE tokens: where their codes of one group lie among the activations' terms, and their
+// sums over a panel's rows. Their number is a constant everywhere: all arrays are registers.
 typedef struct {
-  size_t group, term;
-} group_place;
+  bool adjacent;  // tokens behind each other: only the first term is given
+  size_t terms[TILE];
+  fvec sums[TILE][VECTORS];
+} token_tile;
 
-INLINE group_place place(const tile_job *job, code_form form, size_t i) {
-  const tsr_activations *x = job->x;
-  size_t term = job->token * x->terms + i;
-  if (form != RESIDUAL) return (group_place){i, term};
-  return (group_place){x->residual_groups[job->token * x->residuals + i], term + x->groups};
+INLINE size_t term(const token_tile *tile, const tsr_activations *x, int t) {
+  return tile->adjacent ? tile->terms[0] + (size_t)t * x->terms : tile->terms[t];
 }
 
-// 4 columns of 16 rows, for each token; x is [count][stride].
-INLINE void step4(ivec sums[TILE][VECTORS], const ivec w[VECTORS], const int8_t *x, size_t stride,
-                  int count) {
+INLINE void load_sums(token_tile *tile, int t, const float *out) {
+  for (int v = 0; v < VECTORS; v++)
+    tile->sums[t][v] = load_floats(out + TSR_PANEL_ROWS / VECTORS * v);
+}
+
+INLINE void store_sums(const token_tile *tile, int t, float *out) {
+  for (int v = 0; v < VECTORS; v++)
+    store_floats(out + TSR_PANEL_ROWS / VECTORS * v, tile->sums[t][v]);
+}
+
+// 4 columns of 16 rows, from column `at` of each token's group.
+INLINE void step4(ivec s[TILE][VECTORS], const ivec w[VECTORS], const tsr_activations *x,
+                  const token_tile *tile, int at, int count) {
   for (int t = 0; t < count; t++) {
-    ivec a = broadcast4(x + (size_t)t * stride);
-    for (int v = 0; v < VECTORS; v++) sums[t][v] = add4(sums[t][v], w[v], a);
+    ivec a = broadcast4(x->codes + term(tile, x, t) * TSR_GROUP + at);
+    for (int v = 0; v < VECTORS; v++) s[t][v] = add4(s[t][v], w[v], a);
   }
 }
 
-// The integer sums of one group of 4-bit codes; `codes` is its first line.
-INLINE void sum4(ivec sums[TILE][VECTORS], const uint8_t *codes, code_form form, const int8_t *x,
-                 size_t stride, int count) {
-#pragma clang loop unroll(disable)
-  for (int j = 0; j < 4; j++, x += 8) {
-    ivec low[VECTORS], high[VECTORS];
-    for (int v = 0; v < VECTORS && form != DECODED; v++) {
-      ivec bytes = load(codes + 64 / VECTORS * v);
+// 8 columns: line `line` of a packed group, or two lines of a decoded one.
+INLINE void line4(ivec s[TILE][VECTORS], const uint8_t *codes, code_form form,
+                  const tsr_activations *x, const token_tile *tile, int line, int count) {
+  ivec low[VECTORS], high[VECTORS];
+  for (int v = 0; v < VECTORS; v++) {
+    if (form == DECODED) {
+      low[v] = load(codes + 128 * line + 64 / VECTORS * v);
+      high[v] = load(codes + 128 * line + 64 + 64 / VECTORS * v);
+    } else {
+      ivec bytes = load(codes + 64 * line + 64 / VECTORS * v);
       low[v] = nibbles_low(bytes), high[v] = nibbles_high(bytes);
     }
-    for (int v = 0; v < VECTORS && form == DECODED; v++) {
-      low[v] = load(codes + 64 / VECTORS * v);
-      high[v] = load(codes + 64 + 64 / VECTORS * v);
-    }
-    codes += form == DECODED ? 128 : 64;
-    if (form == PACKED && count <= 2) _mm_prefetch((const char *)codes + 2048, _MM_HINT_T0);
-    step4(sums, low, x, stride, count);
-    step4(sums, high, x + 4, stride, count);
   }
+  if (form == PACKED && count <= 2)
+    _mm_prefetch((const char *)codes + 64 * line + 2048, _MM_HINT_T0);
+  step4(s, low, x, tile, 8 * line, count);
+  step4(s, high, x, tile, 8 * line + 4, count);
 }
 
-// `count` is a constant, so that all arrays are registers.
-INLINE void tile4(panel_planes p, const uint8_t *codes, code_form form, bool affine, int count,
-                  tile_job job) {
-  const tsr_activations *x = job.x;
-  fvec acc[TILE][VECTORS];
+// Adds one group's products to the tile's sums. The stored offset of 8 leaves them last, with the
+// sum of each token's codes.
+INLINE void group4(token_tile *tile, const span_job *job, code_form form, bool affine, int count,
+                   size_t group) {
+  const tsr_activations *x = job->x;
+  const uint8_t *codes = job->codes + (group - job->first) * (form == PACKED ? 256 : 512);
+  ivec s[TILE][VECTORS];
   for (int t = 0; t < count; t++)
-    for (int v = 0; v < VECTORS; v++)
-      acc[t][v] = load_floats(job.out + t * TSR_PANEL_ROWS + TSR_PANEL_ROWS / VECTORS * v);
-  for (size_t i = job.first; i < job.last; i++, codes += form == PACKED ? 256 : 512) {
-    group_place at = place(&job, form, i);
-    if (form == RESIDUAL) codes = p.codes + at.group * 256;
-    ivec s[TILE][VECTORS];
-    for (int t = 0; t < count; t++)
-      for (int v = 0; v < VECTORS; v++)
-        s[t][v] = begin4(affine ? NULL : x->offsets + at.term + (size_t)t * x->terms);
-    sum4(s, codes, form, x->codes + at.term * TSR_GROUP, x->terms * TSR_GROUP, count);
-    for (int v = 0; v < VECTORS; v++) {
-      size_t plane = at.group * 32 + 32 / VECTORS * (size_t)v;
-      fvec scale = halves(p.scales + plane), minimum = scale;
-      if (affine) minimum = halves(p.minimums + plane);
-      for (int t = 0; t < count; t++) {
-        size_t term = at.term + (size_t)t * x->terms;
-        fvec dot = mul(finish4(s[t][v]), broadcast_float(x->scales + term));
-        if (affine) acc[t][v] = multiply_add(minimum, broadcast_float(x->sums + term), acc[t][v]);
-        acc[t][v] = multiply_add(scale, dot, acc[t][v]);
-      }
-    }
-  }
-  for (int t = 0; t < count; t++)
-    for (int v = 0; v < VECTORS; v++)
-      store_floats(job.out + t * TSR_PANEL_ROWS + TSR_PANEL_ROWS / VECTORS * v, acc[t][v]);
-}
-
-INLINE void tile8(panel_planes p, code_form form, int count, tile_job job) {
-  const tsr_activations *x = job.x;
-  const uint8_t *codes = p.codes + job.first * 512;
-  fvec acc[TILE][VECTORS];
-  for (int t = 0; t < count; t++)
-    for (int v = 0; v < VECTORS; v++)
-      acc[t][v] = load_floats(job.out + t * TSR_PANEL_ROWS + TSR_PANEL_ROWS / VECTORS * v);
-  for (size_t i = job.first; i < job.last; i++) {
-    group_place at = place(&job, form, i);
-    if (form == RESIDUAL) codes = p.codes + at.group * 512;
-    ivec s[TILE][VECTORS];
-    for (int t = 0; t < count; t++)
-      for (int v = 0; v < VECTORS; v++)
-        s[t][v] = begin8(x->offsets + at.term + (size_t)t * x->terms);
-    const int8_t *a = x->codes + at.term * TSR_GROUP;
+    for (int v = 0; v < VECTORS; v++) s[t][v] = zero();
+  if (count == 1) {
+#pragma clang loop unroll(full)
+    for (int line = 0; line < 4; line++) line4(s, codes, form, x, tile, line, count);
+  } else {
 #pragma clang loop unroll(disable)
-    for (int j = 0; j < 8; j++, a += 4, codes += 64) {
-      if (form == PACKED && count <= 2)
-        _mm_prefetch((const char *)codes + 2048, _MM_HINT_T0);
-      for (int v = 0; v < VECTORS; v++) {
-        ivec w = load(codes + 64 / VECTORS * v);
-        for (int t = 0; t < count; t++)
-          s[t][v] = add8(s[t][v], w, broadcast4(a + (size_t)t * x->terms * TSR_GROUP));
-      }
-    }
-    for (int v = 0; v < VECTORS; v++) {
-      fvec scale = halves(p.scales + at.group * 32 + 32 / VECTORS * (size_t)v);
-      for (int t = 0; t < count; t++) {
-        fvec factor = broadcast_float(x->scales + at.term + (size_t)t * x->terms);
-        acc[t][v] = multiply_add(scale, mul(finish8(s[t][v]), factor), acc[t][v]);
+    for (int line = 0; line < 4; line++) line4(s, codes, form, x, tile, line, count);
+  }
+  for (int v = 0; v < VECTORS; v++) {
+    size_t plane = group * 32 + 32 / VECTORS * (size_t)v;
+    fvec scale = halves(job->planes.scales + plane), minimum = scale;
+    if (affine) minimum = halves(job->planes.minimums + plane);
+    for (int t = 0; t < count; t++) {
+      fvec *sum = &tile->sums[t][v], factor = broadcast_float(x->scales + term(tile, x, t));
+      if (affine) {
+        fvec total = broadcast_float(x->sums + term(tile, x, t));
+        *sum = multiply_add(minimum, total, *sum);
+        *sum = multiply_add(scale, mul(finish4(s[t][v]), factor), *sum);
+      } else {
+        fvec excess = broadcast_float(x->offsets + term(tile, x, t));
+        *sum = multiply_add(scale, multiply_add(finish4(s[t][v]), factor, excess), *sum);
       }
     }
   }
+}
+
+INLINE void group8(token_tile *tile, const span_job *job, int count, size_t group) {
+  const tsr_activations *x = job->x;
+  const uint8_t *codes = job->codes + (group - job->first) * 512;
+  ivec s[TILE][VECTORS];
   for (int t = 0; t < count; t++)
-    for (int v = 0; v < VECTORS; v++)
-      store_floats(job.out + t * TSR_PANEL_ROWS + TSR_PANEL_ROWS / VECTORS * v, acc[t][v]);
+    for (int v = 0; v < VECTORS; v++) s[t][v] = zero();
+#pragma clang loop unroll(disable)
+  for (int j = 0; j < 8; j++, codes += 64) {
+    if (count <= 2) _mm_prefetch((const char *)codes + 2048, _MM_HINT_T0);
+    for (int v = 0; v < VECTORS; v++) {
+      ivec w = load(codes + 64 / VECTORS * v);
+      for (int t = 0; t < count; t++)
+        s[t][v] = add8(s[t][v], w, broadcast4(x->codes + term(tile, x, t) * TSR_GROUP + 4 * j));
+    }
+  }
+  for (int v = 0; v < VECTORS; v++) {
+    fvec scale = halves(job->planes.scales + group * 32 + 32 / VECTORS * (size_t)v);
+    for (int t = 0; t < count; t++) {
+      fvec factor = broadcast_float(x->scales + term(tile, x, t));
+      fvec dot = finish8(s[t][v], factor, x->offsets + term(tile, x, t));
+      tile->sums[t][v] = multiply_add(scale, dot, tile->sums[t][v]);
+    }
+  }
 }
 
 // Bytes 0...15 of `groups` groups: 8 lines of 4 columns each.
@@ -156,6 +151,39 @@ INLINE void decode_span(const uint8_t *codes, size_t groups, uint8_t *bytes) {
       store(bytes + 64 + 64 / VECTORS * v, nibbles_high(packed));
     }
   }
+}
+
+// What is multiplied, and how: all constants but the job.
+typedef enum { INT8, INT4, INT4_AFFINE } matrix_form;
+
+INLINE void group_any(token_tile *tile, const span_job *job, matrix_form matrix, code_form form,
+                      int count, size_t group) {
+  if (matrix == INT8) group8(tile, job, count, group);
+  else group4(tile, job, form, matrix == INT4_AFFINE, count, group);
+}
+
+// A span times `count` tokens from `token` on.
+INLINE void multiply_tile(const span_job *job, matrix_form matrix, code_form form, int count,
+                          size_t token, float *out) {
+  token_tile tile = {.adjacent = true};
+  for (int t = 0; t < count; t++) load_sums(&tile, t, out + t * TSR_PANEL_ROWS);
+  for (size_t group = job->first; group < job->last; group++) {
+    tile.terms[0] = token * job->x->terms + group;
+    group_any(&tile, job, matrix, form, count, group);
+  }
+  for (int t = 0; t < count; t++) store_sums(&tile, t, out + t * TSR_PANEL_ROWS);
+}
+
+// Residuals of one group of `count` tokens.
+INLINE void multiply_residuals(const span_job *job, matrix_form matrix, code_form form, int count,
+                               const tsr_residual *r, float *out) {
+  token_tile tile = {.adjacent = false};
+  for (int t = 0; t < count; t++) {
+    load_sums(&tile, t, out + r[t].row * TSR_PANEL_ROWS);
+    tile.terms[t] = r[t].term;
+  }
+  group_any(&tile, job, matrix, form, count, r->group);
+  for (int t = 0; t < count; t++) store_sums(&tile, t, out + r[t].row * TSR_PANEL_ROWS);
 }
 
 // CALL with `count` as a constant.
@@ -178,63 +206,66 @@ INLINE void decode_span(const uint8_t *codes, size_t groups, uint8_t *bytes) {
   }
 
 // Tokens are cut into tiles of nearly equal size: none falls back to a slower kernel.
-INLINE void panel4(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens,
-                   float *out, bool affine) {
-  _Alignas(64) uint8_t bytes[SPAN * 512];
-  panel_planes p = planes(panel, x->groups, affine ? 2 : 1);
+INLINE void all_tiles(const span_job *job, matrix_form matrix, code_form form, size_t first,
+                      size_t tokens, float *out) {
   size_t tiles = (tokens + TILE - 1) / TILE;
+  for (size_t i = 0; i < tiles; i++) {
+    size_t at = tokens * i / tiles, count = tokens * (i + 1) / tiles - at;
+#define ONE_TILE(N) multiply_tile(job, matrix, form, N, first + at, out + at * TSR_PANEL_ROWS)
+    WITH_COUNT(ONE_TILE)
+  }
+}
+
+// Outlying columns are often the same in all tokens: those share the weights.
+INLINE void all_residuals(const span_job *job, matrix_form matrix, code_form form,
+                          const tsr_residual *r, const tsr_residual *end, float *out) {
+  while (r < end) {
+    size_t count = 1;
+    while (count < TILE && r + count < end && r[count].group == r->group) count++;
+#define ONE_RUN(N) multiply_residuals(job, matrix, form, N, r, out)
+    WITH_COUNT(ONE_RUN)
+    r += count;
+  }
+}
+
+INLINE void panel(const uint8_t *bytes, const tsr_activations *x, size_t first, size_t tokens,
+                  float *out, matrix_form matrix) {
+  _Alignas(64) uint8_t decoded[TSR_SPAN * 512];
+  size_t group_bytes = matrix == INT8 ? 512 : 256;
+  span_job job = {.x = x, .planes = planes(bytes, x->groups, matrix == INT4_AFFINE ? 2 : 1)};
+  const tsr_residual *list = x->residual_list + first * x->residuals, *next = list;
+  const uint32_t *ends = x->group_ends + first / TSR_TOKEN_BLOCK * x->groups;
   memset(out, 0, tokens * TSR_PANEL_ROWS * sizeof(float));
-  for (size_t begin = 0; begin < x->groups; begin += SPAN) {
-    size_t end = x->groups - begin < SPAN ? x->groups : begin + SPAN;
-    const uint8_t *codes = p.codes + begin * 256;
-    bool decoded = tokens >= DECODE_FROM;
-    if (decoded) decode_span(codes, end - begin, bytes);
-    for (size_t i = 0; i < tiles; i++) {
-      size_t at = tokens * i / tiles, count = tokens * (i + 1) / tiles - at;
-      tile_job job = {x, first + at, begin, end, out + at * TSR_PANEL_ROWS};
-#define PACKED_TILE(N) tile4(p, codes, PACKED, affine, N, job)
-#define DECODED_TILE(N) tile4(p, bytes, DECODED, affine, N, job)
-      if (decoded) {
-        WITH_COUNT(DECODED_TILE)
-      } else {
-        WITH_COUNT(PACKED_TILE)
-      }
+  for (; job.first < x->groups; job.first = job.last) {
+    job.last = x->groups - job.first < TSR_SPAN ? x->groups : job.first + TSR_SPAN;
+    job.codes = job.planes.codes + job.first * group_bytes;
+    const tsr_residual *end = list + ends[job.last - 1];
+    if (matrix != INT8 && tokens >= DECODE_FROM) {
+      decode_span(job.codes, job.last - job.first, decoded);
+      job.codes = decoded;
+      all_tiles(&job, matrix, DECODED, first, tokens, out);
+      all_residuals(&job, matrix, DECODED, next, end, out);
+    } else {
+      all_tiles(&job, matrix, PACKED, first, tokens, out);
+      all_residuals(&job, matrix, PACKED, next, end, out);
     }
-  }
-  for (size_t t = 0; t < tokens; t++) {
-    tile_job job = {x, first + t, 0, x->residuals, out + t * TSR_PANEL_ROWS};
-    tile4(p, p.codes, RESIDUAL, affine, 1, job);
+    next = end;
   }
 }
 
-static void panel_int4(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens,
+static void panel_int8(const uint8_t *bytes, const tsr_activations *x, size_t first, size_t tokens,
                        float *out) {
-  panel4(panel, x, first, tokens, out, false);
+  panel(bytes, x, first, tokens, out, INT8);
 }
 
-static void panel_int4_affine(const uint8_t *panel, const tsr_activations *x, size_t first,
+static void panel_int4(const uint8_t *bytes, const tsr_activations *x, size_t first, size_t tokens,
+                       float *out) {
+  panel(bytes, x, first, tokens, out, INT4);
+}
+
+static void panel_int4_affine(const uint8_t *bytes, const tsr_activations *x, size_t first,
                               size_t tokens, float *out) {
-  panel4(panel, x, first, tokens, out, true);
-}
-
-static void panel_int8(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens,
-                       float *out) {
-  panel_planes p = planes(panel, x->groups, 1);
-  size_t tiles = (tokens + TILE - 1) / TILE;
-  memset(out, 0, tokens * TSR_PANEL_ROWS * sizeof(float));
-  for (size_t begin = 0; begin < x->groups; begin += SPAN) {
-    size_t end = x->groups - begin < SPAN ? x->groups : begin + SPAN;
-    for (size_t i = 0; i < tiles; i++) {
-      size_t at = tokens * i / tiles, count = tokens * (i + 1) / tiles - at;
-      tile_job job = {x, first + at, begin, end, out + at * TSR_PANEL_ROWS};
-#define INT8_TILE(N) tile8(p, PACKED, N, job)
-      WITH_COUNT(INT8_TILE)
-    }
-  }
-  for (size_t t = 0; t < tokens; t++) {
-    tile_job job = {x, first + t, 0, x->residuals, out + t * TSR_PANEL_ROWS};
-    tile8(p, RESIDUAL, 1, job);
-  }
+  panel(bytes, x, first, tokens, out, INT4_AFFINE);
 }
 
 #ifdef TSR_EMULATED
@@ -255,7 +286,7 @@ static size_t mac_loop(size_t rounds) {
   for (int c = 0; c < CHAINS; c++) acc[c] = load_floats(sink);
   for (size_t r = 0; r < rounds; r++) {
     ivec s[CHAINS];
-    for (int c = 0; c < CHAINS; c++) s[c] = begin4(NULL);
+    for (int c = 0; c < CHAINS; c++) s[c] = zero();
 #pragma clang loop unroll(full)
     for (int step = 0; step < 8; step++) {
       for (int c = 0; c < CHAINS; c++) {

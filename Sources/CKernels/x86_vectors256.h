@@ -6,6 +6,7 @@ enum { VECTORS = 2, TILE = TILE_TOKENS };  // 8 accumulators, 2-4 codes, 2 tempo
 typedef __m256i ivec;
 typedef __m256 fvec;
 
+INLINE ivec zero(void) { return _mm256_setzero_si256(); }
 INLINE ivec load(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
 INLINE void store(uint8_t *p, ivec v) { _mm256_store_si256((__m256i *)p, v); }
 INLINE ivec nibbles_low(ivec v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }

@@ -15,8 +15,10 @@ internal import CKernels
     let codes: Buffer<Int8>
     let scales: Buffer<Float>
     let sums: Buffer<Float>
-    let offsets: Buffer<UInt32>
+    let offsets: Buffer<Float>
     let residualGroups: Buffer<UInt32>
+    let residualList: Buffer<tsr_residual>
+    let groupEnds: Buffer<UInt32>
     private let residuals: Int
 
     public init(tokenCapacity: Int, columns: Int) {
@@ -33,17 +35,22 @@ internal import CKernels
         sums = Buffer(count: terms)
         offsets = Buffer(count: terms)
         residualGroups = Buffer(count: tokenCapacity * residuals)
+        residualList = Buffer(count: tokenCapacity * residuals)
+        let blocks = (tokenCapacity + Int(TSR_TOKEN_BLOCK) - 1) / Int(TSR_TOKEN_BLOCK)
+        groupEnds = Buffer(count: blocks * groups)
     }
 
     /// Bytes held.
     public var byteCount: Int {
-        values.count * 4 + codes.count + scales.count * 12 + residualGroups.count * 4
+        values.count * 4 + codes.count + scales.count * 12 + residualGroups.count * 16
+            + groupEnds.count * 4
     }
 
     var raw: tsr_activations {
         unsafe tsr_activations(
             values: values.pointer, codes: codes.pointer, scales: scales.pointer,
             sums: sums.pointer, offsets: offsets.pointer, residual_groups: residualGroups.pointer,
+            residual_list: residualList.pointer, group_ends: groupEnds.pointer,
             columns: paddedColumns, groups: paddedColumns / 32, residuals: residuals,
             terms: paddedColumns / 32 + residuals)
     }

@@ -44,14 +44,16 @@ static tsr_activations activations(size_t columns, size_t tokens) {
   a.codes = allocate(tokens * terms * 32);
   a.scales = allocate(tokens * terms * sizeof(float));
   a.sums = allocate(tokens * terms * sizeof(float));
-  a.offsets = allocate(tokens * terms * sizeof(uint32_t));
+  a.offsets = allocate(tokens * terms * sizeof(float));
   a.residual_groups = allocate(tokens * residuals * sizeof(uint32_t));
+  a.residual_list = allocate(tokens * residuals * sizeof(tsr_residual));
+  a.group_ends = allocate((tokens / TSR_TOKEN_BLOCK + 1) * groups * sizeof(uint32_t));
   return a;
 }
 
 static void release(tsr_activations *a) {
   free(a->values), free(a->codes), free(a->scales), free(a->sums), free(a->offsets);
-  free(a->residual_groups);
+  free(a->residual_groups), free(a->residual_list), free(a->group_ends);
 }
 
 static void check_quantize(const tsr_kernels *k, size_t columns, size_t tokens) {
@@ -100,7 +102,7 @@ static uint8_t *random_panel(int encoding, size_t groups, bool extreme) {
 static void check_panel(const tsr_kernels *k, int encoding, size_t columns, size_t tokens,
                         bool extreme) {
   static const char *names[3] = {"int8", "int4", "int4 affine"};
-  const size_t first = 2;
+  const size_t first = TSR_TOKEN_BLOCK;
   tsr_activations a = activations(columns, tokens + first);
   for (size_t t = 0; t < tokens + first; t++) {
     for (size_t i = 0; i < columns; i++) {
@@ -110,6 +112,7 @@ static void check_panel(const tsr_kernels *k, int encoding, size_t columns, size
     }
     tsr_quantize_token(tsr_kernels_scalar(), &a, t);
   }
+  tsr_list_residuals(&a, tokens + first);
   uint8_t *panel = random_panel(encoding, a.groups, extreme);
   float *wanted = allocate(tokens * 16 * sizeof(float)), *got = allocate(tokens * 16 * sizeof(float));
   memset(got, 0xff, tokens * 16 * sizeof(float));

@@ -12,6 +12,8 @@
 // Values of TensorEncoding (Formats/TSR.md, "Tensor bytes").
 enum { TSR_F32 = 1, TSR_F16 = 2, TSR_INT8 = 3, TSR_INT4 = 4, TSR_INT4_AFFINE = 5 };
 enum { TSR_PANEL_ROWS = 16, TSR_GROUP = 32, TSR_VISIBLE_RANGES = 4, TSR_SLOT_TILE = 32 };
+// Groups that a panel kernel multiplies with all tokens before the next ones, and tokens of a block.
+enum { TSR_SPAN = 32, TSR_TOKEN_BLOCK = 64 };
 
 // A weight matrix [rows, columns] in the mapped file.
 typedef struct {
@@ -20,6 +22,12 @@ typedef struct {
   size_t panel_bytes;  // of 16 rows (integer encodings) or of one row (f32, f16)
   uint32_t encoding;
 } tsr_matrix;
+
+// One residual, in the order in which panel kernels take them: `term` counts over all tokens.
+typedef struct {
+  uint32_t row;  // its token, counted from the block's first
+  uint32_t group, term;
+} tsr_residual;
 
 // Activations [tokens, columns], columns padded to a multiple of 32 with zeros, in two forms: values,
 // and terms of 32 codes with one scale, |code| <= 127. A token's first terms are its groups of
@@ -30,10 +38,10 @@ typedef struct {
   int8_t *codes;  // [tokens, terms, 32]
   float *scales;  // [tokens, terms]
   float *sums;    // [tokens, terms]: scale * sum of codes
-  // [tokens, terms]: two int16, -8 * sum of codes at columns 0 and 1 (modulo 4), then 2 and 3: what
-  // a 4-bit matrix's stored offset of 8 adds too much. At most 8 * 16 * 127 = 16256 in size.
-  uint32_t *offsets;
+  float *offsets;  // [tokens, terms]: -8 * sums: what a 4-bit matrix's stored offset adds too much
   uint32_t *residual_groups;  // [tokens, residuals], ascending
+  tsr_residual *residual_list;  // [tokens, residuals]: those of each block, by group, then token
+  uint32_t *group_ends;         // [blocks, groups]: entries of a block's list up to each group
   size_t columns;             // padded
   size_t groups;              // columns / 32
   size_t residuals;           // at most groups
@@ -51,7 +59,8 @@ typedef struct {
   uint32_t encoding;
 } tsr_kv;
 
-// out[tokens][16] = panel * x, for one 16-row panel and tokens first..<first + tokens.
+// out[tokens][16] = panel * x, for one 16-row panel and tokens first..<first + tokens: a block, so
+// `first` is a multiple of TSR_TOKEN_BLOCK and the other tokens are behind them.
 typedef void (*tsr_panel_kernel)(const uint8_t *panel, const tsr_activations *x, size_t first,
                                  size_t tokens, float *out);
 
@@ -115,6 +124,8 @@ void tsr_rms_norm(const tsr_compute *compute, const float *x, const int32_t *_Nu
                   const tsr_activations *out);
 // Codes of the values of one token, residuals included, and of `tokens`.
 void tsr_quantize_token(const tsr_kernels *kernels, const tsr_activations *a, size_t token);
+// Lists the residuals of the first `tokens`, as panel kernels need them.
+void tsr_list_residuals(const tsr_activations *a, size_t tokens);
 void tsr_quantize(const tsr_compute *compute, const tsr_activations *a, size_t tokens);
 // y[token * stride + offsets[i] + row] = matrices[i] * x, or += with `adding`.
 void tsr_multiply(const tsr_compute *compute, const tsr_matrix *matrices, const size_t *offsets,
