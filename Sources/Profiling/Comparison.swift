@@ -100,7 +100,7 @@ public struct Comparison: Sendable {
             ("kind of pass", before.kind, after.kind), ("logits", before.logits, after.logits),
         ]
         for (name, old, new) in fields where old != new {
-            lines.append("the \(name) differs: \(old), then \(new)")
+            lines.append("not alike: \(name) \(old), then \(new)")
         }
         let missing = before.passes.count - rows.count
         if missing > 0 {

@@ -33,6 +33,10 @@ public struct MachineFacts: Sendable, Equatable {
     /// Memory that can be used before something is dropped or killed: the machine's or the group's.
     public var usableBytes: Int { min(memoryBytes, group.memoryLimit ?? .max) }
 
+    /// Memory to read when the rate of reading is measured: more than a last cache holds, and little
+    /// enough to be let live by a control group.
+    public var readBytes: Int { min(128 << 20, max(16 << 20, usableBytes / 8)) }
+
     private static let known: Set<String> = [
         "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512bw", "avx512vl", "avx512_vnni",
         "avx512_bf16", "amx_int8", "asimd", "asimddp", "i8mm", "sve",

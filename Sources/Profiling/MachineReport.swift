@@ -57,7 +57,8 @@ public struct MachineReport: Sendable {
         report.loadAverage = before.loadAverage
         report.pageFaults = MemoryProbe.pageFaults(file: "/proc/self/exe")
         for threads in threadCounts(upTo: standard.threads) {
-            let limits = try Compute(threads: threads).measureLimits()
+            let limits = try Compute(threads: threads).measureLimits(
+                readBytes: report.facts.readBytes)
             report.reading.append(
                 ReadRate(threads: threads, bytesPerSecond: limits.readBytesPerSecond))
         }

@@ -30,7 +30,10 @@ public struct ModelProfile {
         let profiler = try PassProfiler(transformer, options: options)
         setup.firstTokenSeconds = setup.loadSeconds + profiler.firstPass()
 
-        let before = transformer.compute.measureLimits()
+        let facts = MachineFacts.read()
+        setup.limitReadBytes = facts.readBytes
+        setup.cacheBytes = facts.caches.map(\.bytes).max() ?? 0
+        let before = transformer.compute.measureLimits(readBytes: facts.readBytes)
         // The memory that was read to find the limit is no part of what the model needs.
         ProcessMemory.forgetPeak()
         let loadBefore = SystemLoad.now()
@@ -39,7 +42,7 @@ public struct ModelProfile {
         setup.peakRSS = ProcessMemory.peak
         setup.memory = MemorySplit.now(modelPath: path)
         guard !result.passes.isEmpty else { throw ProfilingError.cancelled }
-        let after = transformer.compute.measureLimits()
+        let after = transformer.compute.measureLimits(readBytes: facts.readBytes)
 
         setup.isa = transformer.compute.isa
         setup.threads = transformer.compute.threads

@@ -83,6 +83,8 @@ public enum ProfilingError: Error, Equatable, CustomStringConvertible {
     case emptyFile(String)
     /// A file that holds no saved profile, and why.
     case notAProfile(String, String)
+    /// A file that holds no description of a machine.
+    case notAMachine(String)
     /// Stopped before anything was measured.
     case cancelled
 
@@ -99,6 +101,7 @@ public enum ProfilingError: Error, Equatable, CustomStringConvertible {
         case .emptyFile(let path): "\(path): nothing to read"
         case .notAProfile(let path, let reason):
             "\(path): not what 'tessera profile --json' prints (\(reason))"
+        case .notAMachine(let path): "\(path): not what 'tessera doctor --json' prints"
         case .cancelled: "stopped before anything was measured"
         }
     }

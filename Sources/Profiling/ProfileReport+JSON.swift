@@ -3,7 +3,10 @@ public import Reporting
 
 extension ProfileReport {
     /// What scripts read. Names are those of llama-bench where they mean the same.
-    public var json: JSONOutput {
+    public var json: JSONOutput { json(prediction: nil) }
+
+    /// The same with what another machine would do.
+    public func json(prediction: Prediction?) -> JSONOutput {
         .object([
             ("schema_version", 1),
             ("model", .string(model.name)),
@@ -51,6 +54,7 @@ extension ProfileReport {
             ),
             ("passes", .array(passes.map { $0.json(relative: relativeToOne($0), limits) })),
             ("timeline", .array(timeline.map(\.json))),
+            ("prediction", prediction?.json ?? .null),
         ])
     }
 }

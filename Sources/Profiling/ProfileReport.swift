@@ -37,6 +37,9 @@ public struct ProfileReport: Sendable {
         /// From the start of loading to the first logits.
         public var firstTokenSeconds = 0.0
         public var peakRSS = 0
+        /// Memory read to measure the limit of reading, and the largest cache.
+        public var limitReadBytes = 0
+        public var cacheBytes = 0
         /// After the passes.
         public var memory = MemorySplit()
         /// What went on while passes ran.
@@ -69,6 +72,11 @@ public struct ProfileReport: Sendable {
         let hertz = timeline.compactMap(\.load.hertz)
         if let low = hertz.min(), let high = hertz.max(), low < 0.9 * high {
             lines.append("the processor's frequency fell by more than a tenth")
+        }
+        if setup.limitReadBytes < 2 * setup.cacheBytes {
+            lines.append(
+                "too little memory is allowed to measure reading past the caches; its limit is "
+                    + "too high")
         }
         return lines
     }

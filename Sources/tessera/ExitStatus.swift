@@ -75,7 +75,7 @@ private func status(of error: any Error) -> ExitStatus {
     case let error as ProfilingError:
         switch error {
         case .unreadable, .emptyFile: .noInput
-        case .notAProfile: .badData
+        case .notAProfile, .notAMachine: .badData
         case .cancelled: Interruption.status
         default: .usage
         }

@@ -16,6 +16,7 @@ struct ProfileCommand: AsyncParsableCommand {
               tessera profile model.tsr --passes 1,16 --operations
               tessera profile model.tsr --html profile.html --trace profile.trace.json
               tessera profile model.tsr --repetitions 100 --json > after.json
+              tessera profile model.tsr --read-rate 8 --multiply-rate 60 --memory 3 --disk-rate 0.4
               tessera profile --compare before.json after.json
             """)
 
@@ -50,6 +51,7 @@ struct ProfileCommand: AsyncParsableCommand {
     var layers = false
 
     @OptionGroup(title: "Model") var modelOptions: ModelOptions
+    @OptionGroup(title: "Prediction") var predicted: PredictionOptions
 
     @Flag(help: "Print a JSON object.")
     var json = false
@@ -125,32 +127,49 @@ struct ProfileCommand: AsyncParsableCommand {
         try await reportingErrors {
             guard compare.isEmpty else { return try runComparison() }
             Interruption.install()
-            let options = options
-            var opening = modelOptions
-            opening.context = opening.context ?? options.contextLength
-            let path = try model ?? DefaultModel.path()
-            let profile = ModelProfile(
-                path: path, options: options, kvEncoding: opening.kv.encoding)
-            var progress = ProgressReport("profiling")
-            defer { progress.finish() }
-            let report = try profile.run { file in
-                try opening.open(file, logitCapacity: options.logitCapacity)
-            } progress: { done, total in
-                progress.update(done: done, total: total)
-            } isCancelled: {
-                Interruption.isRequested
-            }
-            progress.finish()
+            try predicted.check()
+            let report = try measure()
             if let html { try OutputFile.write(report.html, to: html) }
             if let trace { try OutputFile.write(report.trace.text + "\n", to: trace) }
-            Terminal.write(
-                json ? report.json.text + "\n" : csv ? report.csv : report.text(layers: layers))
+            try write(report)
             if Interruption.isRequested { throw ExitCode(Interruption.status.rawValue) }
         }
     }
 }
 
 extension ProfileCommand {
+    private func measure() throws -> ProfileReport {
+        let options = options
+        var opening = modelOptions
+        opening.context = opening.context ?? options.contextLength
+        let path = try model ?? DefaultModel.path()
+        let profile = ModelProfile(path: path, options: options, kvEncoding: opening.kv.encoding)
+        var progress = ProgressReport("profiling")
+        defer { progress.finish() }
+        return try profile.run { file in
+            try opening.open(file, logitCapacity: options.logitCapacity)
+        } progress: { done, total in
+            progress.update(done: done, total: total)
+        } isCancelled: {
+            Interruption.isRequested
+        }
+    }
+
+    private func write(_ report: ProfileReport) throws {
+        let prediction = try predicted.target(here: report.limits)
+            .map { Prediction(report, on: $0) }
+        if json {
+            Terminal.write(report.json(prediction: prediction).text + "\n")
+        } else if csv {
+            Terminal.write(report.csv)
+        } else {
+            Terminal.write(report.text(layers: layers))
+            if let prediction {
+                Terminal.write("\n" + prediction.text(tokensPerPass: predicted.tokensPerPass))
+            }
+        }
+    }
+
     private func runComparison() throws {
         let comparison = Comparison(
             try SavedProfile(path: compare[0]), try SavedProfile(path: compare[1]),
