@@ -72,7 +72,7 @@ let package = Package(
             name: "WeightFileTests", dependencies: ["WeightFile"], swiftSettings: testSettings),
         .testTarget(
             name: "ImportTests", dependencies: ["Import", "WeightFile"],
-            swiftSettings: testSettings),
+            exclude: ["Resources"], swiftSettings: testSettings),
         .testTarget(
             name: "QuantizationTests",
             dependencies: ["Quantization", "Import", "Kernels", "WeightFile"],

@@ -31,6 +31,10 @@ struct GGUFFile {
     private static let tensorLimit = 65_535
     private static let metadataLimit = 65_535
     private static let nameLimit = 65_535
+    /// Elements of an array in the metadata; vocabularies have a few hundred thousand.
+    private static let elementLimit = 1 << 24
+    /// Bytes of a string in the metadata; embedded tokenizer.json files have tens of millions.
+    private static let stringLimit = 1 << 28
 
     init(path: String) throws(ImportError) {
         file = try SourceFile(path: path)
@@ -154,13 +158,13 @@ struct GGUFFile {
         guard let size = elementBytes(element) else {
             throw cursor.malformed("an array of type \(element)")
         }
-        let count = try cursor.count(limit: cursor.remaining / size)
+        let count = try cursor.count(limit: min(cursor.remaining / size, elementLimit))
         switch element {
         case 8:
             var strings: [[UInt8]] = []
             strings.reserveCapacity(count)
             for _ in 0..<count {
-                let length = try cursor.count()
+                let length = try cursor.count(limit: min(cursor.remaining, stringLimit))
                 strings.append(Array(try cursor.bytes(length)))
             }
             return .strings(strings)
@@ -210,7 +214,7 @@ struct GGUFFile {
         case 6: return .float(Double(Float(bitPattern: try cursor.integer(UInt32.self))))
         case 7: return .bool(try cursor.integer(UInt8.self) != 0)
         case 8:
-            let count = try cursor.count()
+            let count = try cursor.count(limit: min(cursor.remaining, stringLimit))
             return .string(Array(try cursor.bytes(count)))
         case 10: return .unsigned(try cursor.integer(UInt64.self))
         case 11: return .signed(try cursor.integer(Int64.self))

@@ -19,38 +19,54 @@ final class GGUFModel: TensorSource {
         file = gguf.file
         let settings = try GGUFSettings(gguf)
         var config = try settings.modelConfig()
-        tokenizer = try gguf.tokenizerTables(vocabularySize: config.vocabularySize)
-        chatTemplate = gguf.string("tokenizer.chat_template")
         permuted = settings.permuted
         if let frequencies = try gguf.frequencyDivisors(count: config.headDim / 2) {
             for (index, divisor) in frequencies.enumerated() {
                 config.ropeInverseFrequencies[index] /= Double(divisor)
             }
         }
+        try config.checkNumbers(path: path)
         self.config = config
         let title = gguf.string("general.name") ?? ""
         origin = "GGUF" + (title.isEmpty ? "" : ": \(title)")
 
         let byName = Dictionary(uniqueKeysWithValues: gguf.tensors.map { ($0.name, $0) })
-        var tensors: [SourceTensor] = []
+        guard config.layerCount <= byName.count else {
+            throw .missingTensor(path: path, name: "blk.\(byName.count) and on")
+        }
+        let stored = try Self.assign(byName, config, path)
+        try TensorNames.refuseOthers(
+            byName.keys, layers: config.layerCount, used: stored.keys, path)
+        tensors = config.requiredTensors.compactMap { name, rows, columns in
+            stored[name].map {
+                SourceTensor(name: name, rows: rows, columns: columns, type: $0.type)
+            }
+        }
+        self.stored = stored
+        sourceBytes = stored.values.reduce(0) { $0 + $1.byteCount }
+        tokenizer = try gguf.tokenizerTables(vocabularySize: config.vocabularySize)
+        chatTemplate = gguf.string("tokenizer.chat_template")
+    }
+
+    /// The stored tensor for each one that the configuration demands, by our name.
+    private static func assign(
+        _ found: [String: GGUFFile.Tensor], _ config: ModelConfig, _ path: String
+    ) throws(ImportError) -> [String: GGUFFile.Tensor] {
         var stored: [String: GGUFFile.Tensor] = [:]
         for (name, rows, columns) in config.requiredTensors {
             let theirs = TensorNames.gguf(name)
-            guard let tensor = byName[theirs] else {
+            guard let tensor = found[theirs] else {
                 throw .missingTensor(path: path, name: theirs)
             }
+            // Trailing dimensions of 1 say nothing.
             let expected = rows == 1 ? [columns] : [columns, rows]
             guard tensor.shape == expected || tensor.shape == [columns, rows] else {
                 throw .wrongShape(
                     path: path, name: theirs, shape: tensor.shape, expected: expected)
             }
-            tensors.append(
-                SourceTensor(name: name, rows: rows, columns: columns, type: tensor.type))
             stored[name] = tensor
         }
-        self.tensors = tensors
-        self.stored = stored
-        sourceBytes = stored.values.reduce(0) { $0 + $1.byteCount }
+        return stored
     }
 
     func read(

@@ -74,17 +74,18 @@ extension GGUFFile {
     }
 
     private func setPreTokenizer(_ tables: inout TokenizerTables) throws(ImportError) {
+        // The names that llama.cpp treats alike.
         switch string("tokenizer.ggml.pre") ?? "" {
-        case "llama-bpe", "llama3", "llama-v3":
+        case "llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral", "midm-2.0", "lfm2":
             tables.preTokenizer = .llama3
             tables.ignoreMerges = true
             tables.addsBOS = true
-        case "qwen2", "deepseek-r1-qwen":
+        case "qwen2", "deepseek-r1-qwen", "kormo":
             tables.preTokenizer = .qwen2
             tables.normalizesNFC = true
         case "smollm":
             tables.preTokenizer = .digitsGPT2
-        case "gpt-2", "gpt2":
+        case "gpt-2", "gpt2", "phi-2":
             tables.preTokenizer = .gpt2
         case "tekken":
             tables.preTokenizer = .regex

@@ -12,49 +12,47 @@ final class HuggingFaceModel: TensorSource {
     let tensors: [SourceTensor]
     let sourceBytes: Int
     private let folder: String
-    private let stored: [String: (file: SourceFile, tensor: SafetensorsFile.Tensor)]
+    private let stored: [String: StoredTensor]
+
+    /// A tensor and the file that holds it.
+    private typealias StoredTensor = (file: SourceFile, tensor: SafetensorsFile.Tensor)
 
     init(folder: String) throws(ImportError) {
         self.folder = folder
-        guard let json = try SourceFile.json(folder + "/config.json") else {
+        let configPath = folder + "/config.json"
+        guard let json = try SourceFile.json(configPath) else {
             throw .notFound(path: folder, wanted: "config.json in this folder")
         }
-        let found = try Self.openShards(folder)
-        let names = WeightNames(found.keys)
-        let settings = HuggingFaceConfig(path: folder + "/config.json", json: json)
+        let settings = HuggingFaceConfig(path: configPath, json: json)
         var config = try settings.modelConfig()
         config.name = Self.name(of: folder, json)
-        // Some checkpoints say "tied" and store the head all the same; the weights decide.
-        config.tieWordEmbeddings = names.head(in: found.keys) == nil
         let generation = try SourceFile.json(folder + "/generation_config.json")
         settings.setSampling(&config, generation)
+        try config.checkNumbers(path: configPath)
+
+        let found = try Self.openShards(folder)
+        let names = WeightNames(found.keys)
+        // A tied model may store its head all the same; one that says nothing is as it is stored.
+        config.tieWordEmbeddings = settings.tied ?? (found[names.head] == nil)
+        guard config.layerCount <= found.count else {
+            throw .missingTensor(path: folder, name: "layers \(found.count) and on")
+        }
+        let stored = try Self.assign(found, names, config, folder)
+        try names.refuseOthers(found.keys, layers: config.layerCount, used: stored.keys, folder)
+        self.stored = stored
+        tensors = config.requiredTensors.compactMap { name, rows, columns in
+            stored[name]?.tensor.type.map {
+                SourceTensor(name: name, rows: rows, columns: columns, type: $0)
+            }
+        }
+        sourceBytes = stored.values.reduce(0) { $0 + $1.tensor.byteCount }
+
         let text = try HuggingFaceTokenizer(folder: folder)
         tokenizer = try text.tables(
-            vocabularySize: config.vocabularySize, config: json, generation: generation)
+            vocabularySize: config.vocabularySize, config: settings.json, generation: generation)
         chatTemplate = text.chatTemplate
         self.config = config
         origin = "Hugging Face: \(config.name)"
-
-        var tensors: [SourceTensor] = []
-        var stored: [String: (file: SourceFile, tensor: SafetensorsFile.Tensor)] = [:]
-        for (name, rows, columns) in config.requiredTensors {
-            let theirs = names.stored(name)
-            guard let entry = found[theirs], entry.tensor.type != .synthetic else {
-                throw .missingTensor(path: folder, name: theirs)
-            }
-            let expected = rows == 1 ? [columns] : [rows, columns]
-            guard entry.tensor.shape == expected || entry.tensor.shape == [rows, columns] else {
-                throw .wrongShape(
-                    path: entry.file.path, name: theirs, shape: entry.tensor.shape,
-                    expected: expected)
-            }
-            tensors.append(
-                SourceTensor(name: name, rows: rows, columns: columns, type: entry.tensor.type))
-            stored[name] = entry
-        }
-        self.tensors = tensors
-        self.stored = stored
-        sourceBytes = stored.values.reduce(0) { $0 + $1.tensor.byteCount }
     }
 
     func read(
@@ -77,6 +75,8 @@ final class HuggingFaceModel: TensorSource {
         _ tensor: SourceTensor, rows: Range<Int>
     ) throws(ImportError) -> SourceBlocks? { nil }
 
+    // MARK: Opening
+
     private static func name(of folder: String, _ config: JSONValue) -> String {
         if let named = config["_name_or_path"]?.string, !named.isEmpty {
             return String(named.split(separator: "/").last ?? "").prefixed(80)
@@ -85,66 +85,72 @@ final class HuggingFaceModel: TensorSource {
     }
 
     /// Every tensor of the folder by its stored name.
-    private static func openShards(
-        _ folder: String
-    ) throws(ImportError) -> [String: (file: SourceFile, tensor: SafetensorsFile.Tensor)] {
-        var shards: [String] = ["model.safetensors"]
-        let index = folder + "/model.safetensors.index.json"
-        if let map = try SourceFile.json(index)?["weight_map"]?.members {
-            shards = Set(map.compactMap { $0.value.string }).sorted()
-            for shard in shards where shard.contains("/") || shard.isEmpty {
-                throw .malformed(path: index, offset: 0, reason: "a shard named '\(shard)'")
+    private static func openShards(_ folder: String) throws(ImportError) -> [String: StoredTensor] {
+        var found: [String: StoredTensor] = [:]
+        for shard in try shardNames(folder) {
+            let path = folder + "/" + shard
+            guard fileKind(path) == .file else {
+                throw .notFound(path: folder, wanted: shard + " in this folder")
             }
-        }
-        var found: [String: (file: SourceFile, tensor: SafetensorsFile.Tensor)] = [:]
-        for shard in shards {
-            guard fileKind(folder + "/" + shard) == .file else {
-                throw .notFound(path: folder, wanted: shard)
-            }
-            let opened = try SafetensorsFile(path: folder + "/" + shard)
+            let opened = try SafetensorsFile(path: path)
             for (name, tensor) in opened.tensors {
                 guard found.updateValue((opened.file, tensor), forKey: name) == nil else {
                     throw .malformed(
-                        path: folder + "/" + shard, offset: 8,
-                        reason: "'\(name)' is in another shard too")
+                        path: path, offset: 8, reason: "'\(name)' is in another shard too")
                 }
             }
         }
         return found
     }
-}
 
-/// How a checkpoint spells the names of the format's tensors.
-struct WeightNames {
-    private let prefix: String
-
-    /// Nemotron-Labs-Diffusion keeps its decoder under `encoder.`, multimodal checkpoints under
-    /// `model.language_model.` or `language_model.model.`.
-    init(_ names: some Sequence<String>) {
-        let prefixes = ["model.", "encoder.", "model.language_model.", "language_model.model.", ""]
-        let all = Set(names)
-        prefix = prefixes.first { all.contains($0 + "embed_tokens.weight") } ?? "model."
+    /// `model.safetensors`, or the files that the index names.
+    private static func shardNames(_ folder: String) throws(ImportError) -> [String] {
+        let single = "model.safetensors"
+        let index = folder + "/model.safetensors.index.json"
+        guard fileKind(folder + "/" + single) != .file, let json = try SourceFile.json(index)
+        else { return [single] }
+        let shards = Set((json["weight_map"]?.members ?? []).compactMap { $0.value.string })
+        guard !shards.isEmpty else {
+            throw .malformed(path: index, offset: 0, reason: "no weight_map")
+        }
+        for shard in shards where shard.contains("/") || shard.isEmpty {
+            throw .malformed(path: index, offset: 0, reason: "a shard named '\(shard)'")
+        }
+        return shards.sorted()
     }
 
-    func stored(_ name: String) -> String {
-        if name == "lm_head.weight" { return headName }
-        return prefix + name.dropFirst("model.".count)
-    }
-
-    private var headName: String {
-        prefix == "encoder." ? "diffusion_head.weight" : "lm_head.weight"
-    }
-
-    /// Stored name of the output head, if there is one.
-    func head(in names: some Sequence<String>) -> String? {
-        names.first { $0 == headName }
+    /// The stored tensor for each one that the configuration demands, by our name.
+    private static func assign(
+        _ found: [String: StoredTensor], _ names: WeightNames, _ config: ModelConfig,
+        _ folder: String
+    ) throws(ImportError) -> [String: StoredTensor] {
+        var stored: [String: StoredTensor] = [:]
+        for (name, rows, columns) in config.requiredTensors {
+            let theirs = names.stored(name)
+            guard let entry = found[theirs] else {
+                throw .missingTensor(path: folder, name: theirs)
+            }
+            guard entry.tensor.type != nil else {
+                throw .unsupported(
+                    path: entry.file.path, what: "tensor '\(theirs)' of type \(entry.tensor.dtype)",
+                    advice: "choose a checkpoint in BF16, F16 or F32")
+            }
+            let expected = rows == 1 ? [columns] : [rows, columns]
+            guard entry.tensor.shape == expected || entry.tensor.shape == [rows, columns] else {
+                throw .wrongShape(
+                    path: entry.file.path, name: theirs, shape: entry.tensor.shape,
+                    expected: expected)
+            }
+            stored[name] = entry
+        }
+        return stored
     }
 }
 
 extension String {
     /// At most `count` bytes of UTF-8, whole characters.
     func prefixed(_ count: Int) -> String {
-        var text = self
+        var text = String(prefix(count))
         while text.utf8.count > count { text.removeLast() }
         return text
     }

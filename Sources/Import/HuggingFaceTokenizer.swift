@@ -78,11 +78,17 @@ struct HuggingFaceTokenizer {
         return min((vocabulary.compactMap(\.value.int) + added).max() ?? 0, 1 << 22)
     }
 
+    /// `added_tokens` of tokenizer.json, then `added_tokens_decoder` of tokenizer_config.json, which
+    /// transformers lets win.
     private func addTokens(
         _ bytes: inout [[UInt8]], _ kinds: inout [TokenizerTables.TokenKind]
     ) throws(ImportError) {
-        for token in json["added_tokens"]?.array ?? [] {
-            guard let id = token["id"]?.int, let text = token["content"]?.bytes else {
+        var added = (json["added_tokens"]?.array ?? []).map { (id: $0["id"]?.int, token: $0) }
+        for member in settings?["added_tokens_decoder"]?.members ?? [] {
+            added.append((Int(String(decoding: member.name, as: UTF8.self)), member.value))
+        }
+        for (id, token) in added {
+            guard let id, let text = token["content"]?.bytes else {
                 throw malformed("an added token without id or content")
             }
             // Ids beyond the embedding cannot be fed to the model; some folders list such.

@@ -15,6 +15,8 @@ public enum ImportError: Error, Equatable, CustomStringConvertible {
     case wrongShape(path: String, name: String, shape: [Int], expected: [Int])
     /// A required setting of config.json or of GGUF's metadata is absent or of another type.
     case missingSetting(path: String, name: String)
+    /// A setting's value is out of the range that any model has.
+    case impossibleSetting(path: String, name: String, value: String, expected: String)
     case unknownSynthetic(name: String, known: [String])
 
     public var description: String {
@@ -37,6 +39,9 @@ public enum ImportError: Error, Equatable, CustomStringConvertible {
                 + "model's configuration"
         case .missingSetting(let path, let name):
             "\(path): setting '\(name)' is missing or of the wrong type"
+        case .impossibleSetting(let path, let name, let value, let expected):
+            "\(path): setting '\(name)' is \(value), expected \(expected); "
+                + "is the file damaged or of another model?"
         case .unknownSynthetic(let name, let known):
             "synthetic:\(name): unknown shape; choose one of \(known.joined(separator: ", "))"
         }

@@ -4,7 +4,10 @@ internal import Reporting
 struct SafetensorsFile {
     struct Tensor {
         var shape: [Int]
-        var type: SourceType
+        /// As in the file, such as `BF16`.
+        var dtype: String
+        /// nil where no weight of ours can have this type (integers, 8-bit floats).
+        var type: SourceType?
         /// From the start of the file.
         var offset: Int
         var byteCount: Int
@@ -67,13 +70,13 @@ struct SafetensorsFile {
         guard begin >= 0, end >= begin, end <= file.byteCount - base else {
             throw .truncated(path: file.path, offset: file.byteCount, wanted: end)
         }
-        // Types that no weight has (integer buffers and the like) are kept out of use, not refused.
+        // Buffers of other types may be there; only a weight of such a type is refused, later.
         let type = types[dtype]
         if let type, elements * type.blockBytes != end - begin {
             throw wrong("\(end - begin) bytes for \(elements) values of \(dtype)")
         }
         return Tensor(
-            shape: shape, type: type ?? .synthetic, offset: base + begin, byteCount: end - begin)
+            shape: shape, dtype: dtype, type: type, offset: base + begin, byteCount: end - begin)
     }
 
     private func checkCoverage(from base: Int) throws(ImportError) {

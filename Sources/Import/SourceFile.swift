@@ -20,7 +20,8 @@ final class SourceFile: Sendable {
     private let descriptor: Int32
 
     init(path: String) throws(ImportError) {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        // Non-blocking, so that a pipe is refused below and not waited for.
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             let reason = unsafe String(cString: strerror(errno))
             throw .unreadable(path: path, reason: reason)

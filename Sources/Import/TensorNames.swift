@@ -34,4 +34,24 @@ struct TensorNames {
         else { return name }
         return "blk.\(parts[2])." + pair.gguf
     }
+
+    /// Refuses weights in a layer that no block of ours has: left out, the model would compute
+    /// something else.
+    ///
+    /// - Parameters:
+    ///   - names: Of all tensors in the file.
+    ///   - used: The format's names of those that have a place.
+    static func refuseOthers(
+        _ names: some Sequence<String>, layers: Int, used: some Sequence<String>, _ path: String
+    ) throws(ImportError) {
+        let known = Set(used.map(gguf))
+        for name in names.sorted() where name.hasPrefix("blk.") && !known.contains(name) {
+            // Layers behind the last one, such as multi-token prediction, have no part in decoding.
+            let layer = name.dropFirst("blk.".count).prefix { $0 != "." }
+            if let number = Int(layer), number >= layers { continue }
+            throw .unsupported(
+                path: path, what: "tensor '\(name)', which has no place in a Llama or Qwen block,",
+                advice: "choose another model")
+        }
+    }
 }

@@ -1,6 +1,6 @@
 /// A JSON value. Strings are UTF-8 bytes, since Swift compares strings by canonical equivalence and
 /// vocabularies hold distinct spellings that are canonically equal.
-package indirect enum JSONValue {
+package enum JSONValue {
     case null
     case bool(Bool)
     case number(Double)
@@ -13,10 +13,10 @@ package indirect enum JSONValue {
         package var value: JSONValue
     }
 
-    /// The member `name` of an object.
+    /// The member `name` of an object; the last of several, as in Python.
     package subscript(name: String) -> JSONValue? {
         guard case .object(let members) = self else { return nil }
-        return members.first { $0.name.elementsEqual(name.utf8) }?.value
+        return members.last { $0.name.elementsEqual(name.utf8) }?.value
     }
 
     package var string: String? {
@@ -77,6 +77,11 @@ package struct JSONParser {
 
     /// The value that all of `bytes` spell.
     package static func parse(_ bytes: [UInt8]) throws(Failure) -> JSONValue {
+        do {
+            _ = try UTF8Span(validating: bytes.span)
+        } catch {
+            throw Failure(offset: error.byteOffsets.lowerBound, reason: "text that is not UTF-8")
+        }
         var parser = JSONParser(bytes)
         if bytes.starts(with: [0xef, 0xbb, 0xbf]) { parser.at = 3 }
         let value = try parser.value(depth: 0)
@@ -90,7 +95,9 @@ package struct JSONParser {
     private var peek: UInt8? { at < bytes.count ? bytes[at] : nil }
 
     private mutating func skipSpace() {
-        while at < bytes.count, [0x20, 0x0a, 0x0d, 0x09].contains(bytes[at]) { at += 1 }
+        while let byte = peek, byte == 0x20 || byte == 0x0a || byte == 0x0d || byte == 0x09 {
+            at += 1
+        }
     }
 
     private mutating func take(_ byte: UInt8) -> Bool {
@@ -232,10 +239,18 @@ package struct JSONParser {
     }
 
     private mutating func hex4() throws(Failure) -> UInt32 {
-        guard at + 4 <= bytes.count,
-            let code = UInt32(String(decoding: bytes[at..<at + 4], as: UTF8.self), radix: 16)
-        else { throw failure("four hexadecimal digits expected") }
-        at += 4
+        var code: UInt32 = 0
+        for _ in 0..<4 {
+            let digit: UInt8
+            switch peek {
+            case .some(let byte) where Self.digits.contains(byte): digit = byte - 0x30
+            case .some(let byte) where (0x61...0x66).contains(byte | 0x20):
+                digit = (byte | 0x20) - 0x57
+            default: throw failure("four hexadecimal digits expected")
+            }
+            code = code << 4 | UInt32(digit)
+            at += 1
+        }
         return code
     }
 }

@@ -1,0 +1,67 @@
+internal import WeightFile
+
+// The bounds of a weight file's configuration (Formats/TSR.md §5), applied before anything is sized
+// by a source's numbers, so that a damaged file is an error and not a demand for memory.
+extension ModelConfig {
+    /// Refuses widths, counts and numbers that no model has.
+    ///
+    /// - Parameter path: Of the file that the numbers are from.
+    func checkShape(path: String) throws(ImportError) {
+        let width = 1...1 << 20
+        let bounds: [(name: String, value: Int, range: ClosedRange<Int>)] = [
+            ("hidden_size", hiddenSize, width), ("intermediate_size", intermediateSize, width),
+            ("num_hidden_layers", layerCount, 1...4096),
+            ("num_attention_heads", headCount, 1...4096),
+            ("num_key_value_heads", kvHeadCount, 1...max(1, headCount)),
+            ("head_dim", headDim, 2...1024), ("vocab_size", vocabularySize, 1...1 << 22),
+            ("max_position_embeddings", maxPositions, 1...1 << 30),
+        ]
+        for (name, value, range) in bounds where !range.contains(value) {
+            throw .impossibleSetting(
+                path: path, name: name, value: "\(value)",
+                expected: "\(range.lowerBound)...\(range.upperBound)")
+        }
+        guard headDim % 2 == 0 else {
+            throw .impossibleSetting(
+                path: path, name: "head_dim", value: "\(headDim)", expected: "an even number")
+        }
+        guard headCount % kvHeadCount == 0 else {
+            throw .impossibleSetting(
+                path: path, name: "num_key_value_heads", value: "\(kvHeadCount)",
+                expected: "a divisor of \(headCount) heads")
+        }
+    }
+
+    /// Refuses factors, frequencies, block settings and sampling defaults out of range.
+    func checkNumbers(path: String) throws(ImportError) {
+        let tiny = Float.leastNormalMagnitude
+        var bounds: [(name: String, value: Float, range: ClosedRange<Float>)] = [
+            ("rms_norm_eps", rmsNormEps, tiny...1),
+            ("rope attention_factor", ropeAttentionFactor, tiny...1000),
+            ("temperature", sampling.temperature, 0...100),
+            ("top_k", Float(sampling.topK), 0...0x1p22), ("top_p", sampling.topP, tiny...1),
+        ]
+        if let scaling = queryScaling {
+            bounds.append(("llama_4_scaling_beta", scaling.beta, 0...1000))
+            bounds.append(
+                (
+                    "original_max_position_embeddings", Float(scaling.originalMaxPositions),
+                    1...0x1p30
+                ))
+        }
+        if let block = blockDecoding {
+            let ids = 0...Float(vocabularySize - 1)
+            bounds.append(("mask_token_id", Float(block.maskToken), ids))
+            bounds.append(("block_size", Float(block.blockSize), 1...64))
+        }
+        for (name, value, range) in bounds where !range.contains(value) {
+            throw .impossibleSetting(
+                path: path, name: name, value: "\(value)",
+                expected: "\(range.lowerBound)...\(range.upperBound)")
+        }
+        for frequency in ropeInverseFrequencies where !(0...1000).contains(frequency) {
+            throw .impossibleSetting(
+                path: path, name: "RoPE frequency", value: "\(frequency)", expected: "0...1000")
+        }
+    }
+}
