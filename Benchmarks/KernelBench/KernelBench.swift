@@ -37,7 +37,7 @@ import Kernels
                 compute.quantize(workload.input, tokens: workload.input.tokenCapacity)
                 var samples = options.tokens.map { _ in [Report.Sample]() }
                 for _ in 0..<options.runs {
-                    let limits = compute.measureLimits(runs: 2)
+                    let limits = compute.measureLimits(runs: 5)
                     for (index, tokens) in options.tokens.enumerated() {
                         let seconds = workload.seconds(on: compute, tokens: tokens)
                         samples[index].append(Report.Sample(seconds: seconds, limits: limits))

@@ -174,27 +174,34 @@ static void swiglu(const float *gate, const float *up, float *out, size_t count)
   memcpy(out + i, g, (count - i) * sizeof(float));
 }
 
+#define VECTOR_KERNELS                                                                      \
+  .quantize = quantize, .dot_f32 = dot_f32, .dot_f16 = dot_f16, .largest = largest,         \
+  .scores = scores, .weigh = weigh, .narrow_int8 = narrow_int8, .widen_int8 = widen_int8,   \
+  .widen_f16 = widen_f16, .exponentials = exponentials, .swiglu = swiglu
+
 const tsr_kernels *tsr_kernels_neon(void) {
   static const tsr_kernels table = {
       .name = "neon",
-      .quantize = quantize,
       .panel = {tsr_neon_int8, tsr_neon_int4, tsr_neon_int4_affine},
-      .dot_f32 = dot_f32,
-      .dot_f16 = dot_f16,
-      .largest = largest,
-      .scores = scores,
-      .weigh = weigh,
-      .narrow_int8 = narrow_int8,
-      .widen_int8 = widen_int8,
-      .widen_f16 = widen_f16,
-      .exponentials = exponentials,
-      .swiglu = swiglu,
       .mac_loop = tsr_neon_mac_loop,
+      VECTOR_KERNELS,
   };
   enum { HAS_DOT_PRODUCT = 1 << 20 };  // HWCAP_ASIMDDP
   return getauxval(AT_HWCAP) & HAS_DOT_PRODUCT ? &table : NULL;
 }
 
+const tsr_kernels *tsr_kernels_i8mm(void) {
+  static const tsr_kernels table = {
+      .name = "i8mm",
+      .panel = {tsr_i8mm_int8, tsr_i8mm_int4, tsr_i8mm_int4_affine},
+      .mac_loop = tsr_i8mm_mac_loop,
+      VECTOR_KERNELS,
+  };
+  enum { HAS_MATRIX_PRODUCT = 1 << 13 };  // HWCAP2_I8MM
+  return tsr_kernels_neon() && getauxval(AT_HWCAP2) & HAS_MATRIX_PRODUCT ? &table : NULL;
+}
+
 #else
 const tsr_kernels *tsr_kernels_neon(void) { return NULL; }
+const tsr_kernels *tsr_kernels_i8mm(void) { return NULL; }
 #endif

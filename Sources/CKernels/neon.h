@@ -1,4 +1,4 @@
-// What neon.c takes from neon_matmul.c.
+// What neon.c takes from neon_matmul.c and neon_i8mm.c.
 #ifndef TSR_NEON_H
 #define TSR_NEON_H
 #include "CKernels.h"
@@ -6,13 +6,21 @@
 #if defined(__aarch64__)
 #include <arm_neon.h>
 
-void tsr_neon_int8(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens,
-                   float *out);
-void tsr_neon_int4(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens,
-                   float *out);
-void tsr_neon_int4_affine(const uint8_t *panel, const tsr_activations *x, size_t first,
-                          size_t tokens, float *out);
+#define TSR_PANEL_KERNEL(NAME) \
+  void NAME(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens, float *out)
+TSR_PANEL_KERNEL(tsr_neon_int8);
+TSR_PANEL_KERNEL(tsr_neon_int4);
+TSR_PANEL_KERNEL(tsr_neon_int4_affine);
 size_t tsr_neon_mac_loop(size_t rounds);
+// Only what the residuals add to `out`.
+TSR_PANEL_KERNEL(tsr_neon_residuals_int8);
+TSR_PANEL_KERNEL(tsr_neon_residuals_int4);
+TSR_PANEL_KERNEL(tsr_neon_residuals_int4_affine);
+
+TSR_PANEL_KERNEL(tsr_i8mm_int8);
+TSR_PANEL_KERNEL(tsr_i8mm_int4);
+TSR_PANEL_KERNEL(tsr_i8mm_int4_affine);
+size_t tsr_i8mm_mac_loop(size_t rounds);
 
 // Four half-precision values.
 static inline __attribute__((always_inline)) float32x4_t tsr_neon_halves(const void *p) {

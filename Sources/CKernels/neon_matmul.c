@@ -13,7 +13,6 @@
 enum {
   TILE = 4,         // tokens: 16 accumulators, 8 vectors of codes, 4 of activations
   VECTORS = 4,      // of 4 rows each, in a 64-byte line
-  SPAN = 16,        // groups that all tiles sweep before the next ones: 8 KiB decoded
   DECODE_FROM = 9,  // tokens from which a span is decoded once
 };
 
@@ -143,13 +142,13 @@ static void decode_span(const uint8_t *codes, size_t groups, uint8_t *bytes) {
 // Tokens are cut into tiles of nearly equal size: none falls back to a slower kernel.
 INLINE void run(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens,
                 float *out, code_form form) {
-  uint8_t bytes[SPAN * 512];
+  uint8_t bytes[TSR_SPAN * 512];
   panel_planes p = planes(panel, x->groups, form == INT4_AFFINE ? 2 : 1);
   const size_t group_bytes = form == INT8 ? 512 : 256;
   size_t tiles = (tokens + TILE - 1) / TILE;
   memset(out, 0, tokens * TSR_PANEL_ROWS * sizeof(float));
-  for (size_t begin = 0; begin < x->groups; begin += SPAN) {
-    size_t end = x->groups - begin < SPAN ? x->groups : begin + SPAN;
+  for (size_t begin = 0; begin < x->groups; begin += TSR_SPAN) {
+    size_t end = x->groups - begin < TSR_SPAN ? x->groups : begin + TSR_SPAN;
     const uint8_t *codes = p.codes + begin * group_bytes;
     bool decoded = form == INT4 && tokens >= DECODE_FROM;
     if (decoded) decode_span(codes, end - begin, bytes);
@@ -168,24 +167,31 @@ INLINE void run(const uint8_t *panel, const tsr_activations *x, size_t first, si
       }
     }
   }
+}
+
+// Adds the residuals of each token.
+INLINE void residuals(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens,
+                      float *out, code_form form) {
+  panel_planes p = planes(panel, x->groups, form == INT4_AFFINE ? 2 : 1);
   for (size_t t = 0; t < tokens; t++) {
     tile_job job = {x, first + t, 0, x->residuals, out + t * TSR_PANEL_ROWS};
     tile(p, p.codes, form, true, 1, job);
   }
 }
 
-void tsr_neon_int8(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens,
-                   float *out) {
-  run(panel, x, first, tokens, out, INT8);
-}
-void tsr_neon_int4(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens,
-                   float *out) {
-  run(panel, x, first, tokens, out, INT4);
-}
-void tsr_neon_int4_affine(const uint8_t *panel, const tsr_activations *x, size_t first,
-                          size_t tokens, float *out) {
-  run(panel, x, first, tokens, out, INT4_AFFINE);
-}
+#define PANEL_KERNELS(NAME, FORM)                                                        \
+  void tsr_neon_residuals_##NAME(const uint8_t *panel, const tsr_activations *x,         \
+                                 size_t first, size_t tokens, float *out) {              \
+    residuals(panel, x, first, tokens, out, FORM);                                       \
+  }                                                                                      \
+  void tsr_neon_##NAME(const uint8_t *panel, const tsr_activations *x, size_t first,     \
+                       size_t tokens, float *out) {                                      \
+    run(panel, x, first, tokens, out, FORM);                                             \
+    residuals(panel, x, first, tokens, out, FORM);                                       \
+  }
+PANEL_KERNELS(int8, INT8)
+PANEL_KERNELS(int4, INT4)
+PANEL_KERNELS(int4_affine, INT4_AFFINE)
 
 size_t tsr_neon_mac_loop(size_t rounds) {
   int8x16_t w = vdupq_n_s8(3), x = vdupq_n_s8(5);

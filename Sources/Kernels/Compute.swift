@@ -83,7 +83,7 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
     private static func tables() -> [UnsafePointer<tsr_kernels>] {
         unsafe [
             tsr_kernels_avx512vnni(), tsr_kernels_avxvnni(), tsr_kernels_avx2(),
-            tsr_kernels_neon(), tsr_kernels_scalar(),
+            tsr_kernels_i8mm(), tsr_kernels_neon(), tsr_kernels_scalar(),
         ].compactMap { unsafe $0 }
     }
 

@@ -133,6 +133,29 @@ static void check_panel(const tsr_kernels *k, int encoding, size_t columns, size
   free(panel), free(wanted), free(got), release(&a);
 }
 
+// A token's results are the same, bit for bit, whatever the other tokens.
+static void check_batching(const tsr_kernels *k, int encoding, size_t columns, size_t tokens) {
+  tsr_activations a = activations(columns, tokens);
+  for (size_t i = 0; i < tokens * a.columns; i++)
+    a.values[i] = random_float(-1, 1) * (random_bits() % 50 ? 1 : 30);
+  for (size_t t = 0; t < tokens; t++) tsr_quantize_token(k, &a, t);
+  uint8_t *panel = random_panel(encoding, a.groups, false);
+  float *all = allocate(tokens * 16 * sizeof(float)), one[16];
+  tsr_list_residuals(&a, tokens);
+  k->panel[encoding](panel, &a, 0, tokens, all);
+  for (size_t t = 0; t < tokens; t++) {
+    tsr_activations b = a;
+    b.codes += t * a.terms * 32, b.scales += t * a.terms, b.sums += t * a.terms;
+    b.offsets += t * a.terms, b.residual_groups += t * a.residuals;
+    tsr_list_residuals(&b, 1);
+    k->panel[encoding](panel, &b, 0, 1, one);
+    for (size_t r = 0; r < 16; r++)
+      expect(memcmp(&one[r], &all[t * 16 + r], sizeof(float)) == 0, k->name, "batching", columns,
+             tokens, all[t * 16 + r], one[r]);
+  }
+  free(panel), free(all), release(&a);
+}
+
 static void expect_near(const tsr_kernels *k, const char *what, size_t count, double got,
                         double wanted, double bound) {
   expect(fabs(got - wanted) <= bound, k->name, what, count, 1, got, wanted);
@@ -207,6 +230,8 @@ static void check(const tsr_kernels *k) {
         for (int extreme = 0; extreme < 2; extreme++)
           check_panel(k, e, columns[c], tokens[t], extreme);
     check_quantize(k, columns[c], 7);
+    for (int e = 0; e < 3; e++)
+      for (size_t t = 2; t < 20; t += 5) check_batching(k, e, columns[c], t);
   }
   for (size_t n = 1; n < 70; n++) check_vectors(k, n);
   static const size_t dims[] = {1, 8, 20, 64, 80, 128};
@@ -216,7 +241,7 @@ static void check(const tsr_kernels *k) {
 
 int main(int count, char **names) {
   const tsr_kernels *tables[] = {tsr_kernels_avx512vnni(), tsr_kernels_avxvnni(),
-                                 tsr_kernels_avx2(), tsr_kernels_neon()};
+                                 tsr_kernels_avx2(), tsr_kernels_neon(), tsr_kernels_i8mm()};
   for (int i = 1; i < count; i++) {
     const tsr_kernels *found = NULL;
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)

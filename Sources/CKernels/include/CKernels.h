@@ -97,6 +97,7 @@ const tsr_kernels *_Nullable tsr_kernels_avx2(void);
 const tsr_kernels *_Nullable tsr_kernels_avxvnni(void);
 const tsr_kernels *_Nullable tsr_kernels_avx512vnni(void);
 const tsr_kernels *_Nullable tsr_kernels_neon(void);
+const tsr_kernels *_Nullable tsr_kernels_i8mm(void);
 
 // Threads that wait for work: they spin for some microseconds, then park.
 typedef struct tsr_pool tsr_pool;
