@@ -46,7 +46,12 @@ extension ProfileReport {
                 "\(Format.bytes(memory.anonymous)) (cache \(Format.bytes(model.cacheBytes)), "
                     + "scratch \(Format.bytes(model.scratchBytes)))"
             ),
-            ("page faults", "\(setup.load.minorFaults), from disk \(setup.load.majorFaults)"),
+            ("read from disk", Format.bytes(setup.load.diskBytes)),
+            (
+                "page faults",
+                "\(setup.load.minorFaults + setup.load.majorFaults), "
+                    + "\(setup.load.majorFaults) waited for the disk"
+            ),
             (
                 "switches",
                 "\(setup.load.voluntarySwitches) waits, "
@@ -144,6 +149,9 @@ extension ProfileReport {
         let pictures = [
             charts.timeline("resident MB") { Double($0.residentBytes) / 1e6 },
             charts.timeline("frequency in GHz") { $0.load.hertz.map { $0 / 1e9 } },
+            charts.timeline("MB from disk") { point in
+                timeline.first.map { Double(point.load.diskBytes - $0.load.diskBytes) / 1e6 }
+            },
             charts.timeline("degrees Celsius") { $0.load.celsius },
             charts.timeline("load average") { $0.load.loadAverage },
         ].filter { !$0.isEmpty }

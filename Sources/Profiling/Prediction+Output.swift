@@ -18,7 +18,8 @@ extension Prediction {
             var cells = [
                 "\(row.context)", "\(row.positions)", Format.fixed(row.measuredSeconds * 1e3, 2),
                 Format.fixed(row.seconds * 1e3, 2), Self.diskText(row),
-                Format.fixed(1 / row.range.upperBound, 2),
+                row.range.upperBound.isFinite
+                    ? Format.fixed(1 / row.range.upperBound, 2) : "unknown",
                 breakEven(row).map { Format.fixed($0, 2) } ?? "",
             ]
             if let tokensPerPass { cells.append(rate(row, tokensPerPass)) }
@@ -52,6 +53,7 @@ extension Prediction {
     }
 
     private func rate(_ row: Row, _ tokensPerPass: Double) -> String {
+        guard row.range.upperBound.isFinite else { return "unknown" }
         let tokens = min(row.positions == 1 ? 1 : tokensPerPass, Double(row.positions))
         return Format.fixed(tokens / row.range.upperBound, 1)
     }

@@ -89,7 +89,7 @@ extension ProfileReport {
             events.append(
                 counter("resident MB", point.time - begin, Double(point.residentBytes) / 1e6))
             events.append(
-                counter("faults from disk", point.time - begin, Double(point.load.majorFaults)))
+                counter("MB from disk", point.time - begin, Double(point.load.diskBytes) / 1e6))
             if let hertz = point.load.hertz {
                 events.append(counter("GHz", point.time - begin, hertz / 1e9))
             }

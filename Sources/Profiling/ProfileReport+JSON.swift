@@ -141,6 +141,7 @@ extension LoadChange {
     fileprivate var json: JSONOutput {
         .object([
             ("minor_faults", .int(minorFaults)), ("major_faults", .int(majorFaults)),
+            ("disk_read_bytes", .int(diskBytes)),
             ("voluntary_switches", .int(voluntarySwitches)),
             ("involuntary_switches", .int(involuntarySwitches)),
             ("stolen_share", .number(stolenShare)), ("foreign_share", .number(foreignShare)),
@@ -158,6 +159,7 @@ extension TimelinePoint {
             ("joules", load.joules.map { .number($0) } ?? .null),
             ("load_average", .number(load.loadAverage)),
             ("major_faults", .int(load.majorFaults)),
+            ("disk_read_bytes", .int(load.diskBytes)),
         ])
     }
 }

@@ -48,8 +48,9 @@ extension ProfileReport {
                 + "\(Format.bytes(max(0, memory.file - memory.model))), anonymous "
                 + "\(Format.bytes(memory.anonymous)) (cache \(Format.bytes(model.cacheBytes)), "
                 + "scratch \(Format.bytes(model.scratchBytes)))",
-            "while measuring: \(load.minorFaults + load.majorFaults) page faults, \(load.majorFaults) of them from "
-                + "disk; \(load.voluntarySwitches) waits, \(load.involuntarySwitches) preemptions",
+            "while measuring: \(Format.bytes(load.diskBytes)) from disk; "
+                + "\(load.minorFaults + load.majorFaults) page faults, \(load.majorFaults) waited for "
+                + "the disk; \(load.voluntarySwitches) waits, \(load.involuntarySwitches) preemptions",
         ]
         if let joules = load.joules, tokens > 0, !setup.options.recordsOperations {
             lines.append(

@@ -1,3 +1,5 @@
+internal import Reporting
+
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Musl)
@@ -18,6 +20,8 @@ public struct SystemLoad: Sendable, Equatable {
     public var ownTicks = 0
     public var minorFaults = 0
     public var majorFaults = 0
+    /// Bytes that came from disk for this process, read ahead ones included.
+    public var diskBytes = 0
     /// Times this process gave way by itself, and was made to.
     public var voluntarySwitches = 0
     public var involuntarySwitches = 0
@@ -55,6 +59,8 @@ public struct SystemLoad: Sendable, Equatable {
             SystemFile.integer(root + "/sys/class/powercap/intel-rapl:\($0)/energy_uj")
         }
         if !energy.isEmpty { load.joules = Double(energy.reduce(0, +)) * 1e-6 }
+        let transfers = SystemFile.text(root + "/proc/self/io") ?? ""
+        load.diskBytes = SystemFile.field("read_bytes", in: transfers) ?? 0
         load.readUsage()
         return load
     }
@@ -81,6 +87,8 @@ public struct SystemLoad: Sendable, Equatable {
 public struct LoadChange: Sendable, Equatable {
     public var minorFaults: Int
     public var majorFaults: Int
+    /// Bytes that came from disk, read ahead ones included.
+    public var diskBytes: Int
     public var voluntarySwitches: Int
     public var involuntarySwitches: Int
     /// Share of the machine's time that the host gave to other guests, 0...1.
@@ -93,6 +101,7 @@ public struct LoadChange: Sendable, Equatable {
     public init(from start: SystemLoad, to end: SystemLoad) {
         minorFaults = end.minorFaults - start.minorFaults
         majorFaults = end.majorFaults - start.majorFaults
+        diskBytes = end.diskBytes - start.diskBytes
         voluntarySwitches = end.voluntarySwitches - start.voluntarySwitches
         involuntarySwitches = end.involuntarySwitches - start.involuntarySwitches
         if let first = start.joules, let last = end.joules, last >= first { joules = last - first }
@@ -114,7 +123,9 @@ public struct LoadChange: Sendable, Equatable {
         if foreignShare > 0.05 {
             lines.append("other programs used \(percent(foreignShare)) of the processor time")
         }
-        if majorFaults > 0 { lines.append("\(majorFaults) pages came from disk while measuring") }
+        if diskBytes > 0 || majorFaults > 0 {
+            lines.append("\(Format.bytes(diskBytes)) came from disk while measuring")
+        }
         return lines
     }
 }

@@ -66,8 +66,8 @@ struct ExportTests {
         let elements = Elements()
         parser.delegate = elements
         #expect(parser.parse(), "\(parser.parserError?.localizedDescription ?? "")")
-        // One roofline, two histograms, two layer charts, memory and load over time.
-        #expect(elements.counts["svg"] == 7)
+        // One roofline, two histograms, two layer charts, memory, disk and load over time.
+        #expect(elements.counts["svg"] == 8)
         #expect(elements.counts["details"] == 2)
         #expect(!report.html.contains("http") && !report.html.contains("<script"))
         #expect(report.html.contains("a &quot;&lt;b&gt;&quot;, &amp; c"))

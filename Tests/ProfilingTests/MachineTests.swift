@@ -90,9 +90,10 @@ struct MachineTests {
         end.stolenTicks += 40
         end.ownTicks += 160
         end.majorFaults += 3
+        end.diskBytes += 5_000_000
         let change = LoadChange(from: start, to: end)
         #expect(change.stolenShare == 0.1 && change.foreignShare == 0.25)
-        #expect(change.warnings.count == 3)
+        #expect(change.warnings.count == 3 && change.warnings[2].hasPrefix("5.00 MB"))
         #expect(LoadChange(from: start, to: start).warnings.isEmpty)
     }
 
