@@ -9,7 +9,7 @@ struct Charts {
     private static let height = 320.0
     private static let left = 62.0
     private static let bottom = 40.0
-    private static let top = 14.0
+    private static let top = 24.0
 
     /// Room for a chart and its axes.
     private struct Frame {

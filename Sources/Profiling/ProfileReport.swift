@@ -73,6 +73,9 @@ public struct ProfileReport: Sendable {
         if let low = hertz.min(), let high = hertz.max(), low < 0.9 * high {
             lines.append("the processor's frequency fell by more than a tenth")
         }
+        if passes.contains(where: { $0.samples.seconds.count < 10 }) {
+            lines.append("of fewer than 10 passes, p90 and p99 say little more than the slowest")
+        }
         if setup.limitReadBytes < 2 * setup.cacheBytes {
             lines.append(
                 "too little memory is allowed to measure reading past the caches; its limit is "
