@@ -98,6 +98,13 @@ enum Interruption {
             }
         }
         signal(SIGPIPE, SIG_IGN)
+        // Of all memory only mapped files can be lost: one was cut short, or its disk failed.
+        signal(SIGBUS) { _ in
+            let message: StaticString =
+                "tessera: a mapped weight file cannot be read any more; was it changed or its disk lost? Try 'tessera verify'\n"
+            unsafe _ = write(STDERR_FILENO, message.utf8Start, message.utf8CodeUnitCount)
+            _exit(ExitStatus.ioError.rawValue)
+        }
     }
 
     /// Lets the program go on.
