@@ -60,6 +60,7 @@ let package = Package(
                 "Tokenization", "Transformer", "WeightFile",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
+            exclude: ["Resources"],
             swiftSettings: swiftSettings),
         .executableTarget(
             name: "kernel-bench", dependencies: ["Kernels"], path: "Benchmarks/KernelBench",

@@ -13,7 +13,11 @@ struct BlockOptions: ParsableArguments {
             """)
     var blockSize = Size.auto
 
-    @Option(help: "Entropy in nats that a pass may risk; more is faster and less exact.")
+    @Option(
+        help: """
+            Entropy in nats that a pass may risk: more is faster and less exact. Without this, \
+            --factor or --threshold nothing is risked (--verify).
+            """)
     var gamma: Float?
 
     @Option(help: "Order in which positions are decided: entropy, confidence or margin.")
@@ -25,8 +29,10 @@ struct BlockOptions: ParsableArguments {
     @Option(help: "Decide every position more confident than this.")
     var threshold: Float?
 
-    @Flag(help: "Lossless: keep only tokens that next-token prediction would have given.")
-    var verify = false
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Lossless: keep only tokens that next-token prediction would have given.")
+    var verify: Bool?
 
     enum Proxy: String, ExpressibleByArgument, CaseIterable {
         case entropy, confidence, margin
@@ -78,6 +84,14 @@ struct BlockOptions: ParsableArguments {
         }
     }
 
+    /// Whether tokens are checked against next-token prediction. Unless the user names a risk, or the
+    /// model was made for one, they are.
+    func verifies(_ traits: ModelConfig.BlockDecoding?) -> Bool {
+        if let verify { return verify }
+        guard let traits, gamma == nil, factor == nil, threshold == nil else { return false }
+        return !traits.bidirectionalCommit && traits.confidenceThreshold == 0
+    }
+
     /// The largest block that will be asked for.
     func largest(_ traits: ModelConfig.BlockDecoding?) -> Int {
         switch blockSize {
@@ -90,7 +104,7 @@ struct BlockOptions: ParsableArguments {
     /// Rows of logits that a pass may ask for.
     func logitRows(_ traits: ModelConfig.BlockDecoding?) -> Int {
         let largest = largest(traits)
-        return verify && largest > 1 ? 2 * largest : largest
+        return verifies(traits) && largest > 1 ? 2 * largest : largest
     }
 
     /// What decides; the model's own threshold where the user names nothing.
@@ -113,10 +127,10 @@ struct BlockOptions: ParsableArguments {
         case .auto where traits?.bidirectionalCommit != true:
             policy = AdaptiveBlockSize(
                 costs: PassCostCache.costs(of: transformer, largest: largest),
-                largest: largest, isVerified: verify)
+                largest: largest, isVerified: verifies(traits))
         default: policy = FixedBlockSize(largest)
         }
-        if verify { return try VerifiedDecoder(state, policy: policy, largest: largest) }
+        if verifies(traits) { return try VerifiedDecoder(state, policy: policy, largest: largest) }
         return try SetBlockDecoder(state, rule: rule(traits), policy: policy, largest: largest)
     }
 }

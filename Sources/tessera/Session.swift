@@ -75,8 +75,10 @@ extension GenerationSummary {
     /// What scripts read, for one generation.
     func json(_ session: Session, text: String) -> JSONOutput {
         let gamma: JSONOutput
-        if case .entropyBound(let value, _) = session.blocks.rule(
-            session.transformer.config.blockDecoding), largestBlock > 1, !session.blocks.verify
+        let traits = session.transformer.config.blockDecoding
+        let isVerified = session.blocks.verifies(traits)
+        if case .entropyBound(let value, _) = session.blocks.rule(traits), largestBlock > 1,
+            !isVerified
         {
             gamma = .number(Double(value))
         } else {
@@ -104,7 +106,7 @@ extension GenerationSummary {
             ("block_size", .int(max(1, largestBlock))),
             ("block_size_option", .string(session.blocks.blockSize.description)),
             ("gamma", gamma),
-            ("verified", .bool(session.blocks.verify)),
+            ("verified", .bool(isVerified)),
         ])
     }
 
