@@ -27,7 +27,9 @@ def decodings(name: str, blocks: list[int], gammas: list[float]) -> list[tuple[s
     if name != "ntp":
         result += [(f"k={k}, gamma={g:g}", ["--block-size", str(k), "--gamma", f"{g:g}"]) for k in blocks for g in gammas]
         result += [("auto", ["--block-size", "auto", "--gamma", f"{gammas[0]:g}"]),
-                   ("lossless, k=8", ["--block-size", "8", "--verify"])]
+                   ("lossless, k=4", ["--block-size", "4", "--verify"]),
+                   ("lossless, k=8", ["--block-size", "8", "--verify"]),
+                   ("lossless, auto (default)", [])]
     return result
 
 
@@ -53,8 +55,8 @@ def measure(args, models: list[tuple[str, str]]) -> list[dict]:
         for name, path, label, options in cells:
             answer = generate(args.tessera, path, task.question, options, args.threads)
             results.setdefault((name, label), []).append((task, answer))
-        print(f"\r{number + 1} of {len(tasks)} problems", end="", file=sys.stderr)
-    print(file=sys.stderr)
+        if sys.stderr.isatty():
+            print(f"\r{number + 1} of {len(tasks)} problems", end="\n" if number + 1 == len(tasks) else "", file=sys.stderr)
     return [summarize(name, label, results[name, label], results[name, "NTP"]) for name, _, label, _ in cells]
 
 
@@ -116,7 +118,7 @@ def main() -> None:
     p.add_argument("--count", type=int, default=200)
     p.add_argument("--seed", type=int, default=2024)
     p.add_argument("--blocks", type=int, nargs="+", default=[4, 8, 16])
-    p.add_argument("--gammas", type=float, nargs="+", default=[0.1, 0.35])
+    p.add_argument("--gammas", type=float, nargs="+", default=[0.01, 0.1])
     p.add_argument("--threads", type=int, default=0)
     args = p.parse_args()
     rows = measure(args, [tuple(m.split("=", 1)) for m in args.models])

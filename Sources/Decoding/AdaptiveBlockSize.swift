@@ -14,6 +14,8 @@ public final class AdaptiveBlockSize: BlockSizePolicy {
     private let isVerified: Bool
     private var records: [Record?]
     private var current: Int
+    /// The size on trial.
+    private var trial: Int?
     private var decided = 0
     private var passSeconds = 0.0
 
@@ -54,13 +56,15 @@ public final class AdaptiveBlockSize: BlockSizePolicy {
         for index in records.indices where decided - (records[index]?.seen ?? 0) > Self.memory {
             records[index] = nil
         }
-        current = best
+        // A draft is judged by the pass after it: such a trial takes two.
+        if isVerified, current == trial, decided % Self.trialInterval == 1 { return sizes[current] }
+        (current, trial) = (best, nil)
         if decided % Self.trialInterval == 0 {
             let neighbours = [best - 1, best + 1].filter { sizes.indices.contains($0) }
             if let other = neighbours.max(by: { rate($0) < rate($1) }),
                 rate(other) > Self.trialPromise * rate(best)
             {
-                current = other
+                (current, trial) = (other, other)
             }
         }
         return sizes[current]
@@ -87,6 +91,8 @@ public final class AdaptiveBlockSize: BlockSizePolicy {
             passes: old.passes + weight * (new.passes - old.passes),
             seconds: old.seconds + weight * (new.seconds - old.seconds), seen: decided)
     }
+
+    public func blockSkipped() { passSeconds = 0 }
 
     private func bestIndex() -> Int {
         sizes.indices.max { rate($0) < rate($1) } ?? 0
@@ -116,11 +122,12 @@ public final class AdaptiveBlockSize: BlockSizePolicy {
         let size = sizes[index]
         guard size > 1 else { return 1 / max(costs.seconds(1), 1e-12) }
         var tokens = min(Double(size), 2.5)
-        if let near, let record = records[near] {
-            // A longer draft helps where the shorter one was mostly accepted.
+        if let near, let record = records[near], sizes[near] > 1 {
+            // A longer draft helps where the shorter one was mostly accepted; guesses get worse with
+            // distance, so of the further positions half as many are counted.
             let full = record.tokens / Double(sizes[near])
             let growth = Double(size) / Double(sizes[near])
-            tokens = record.tokens * (growth > 1 ? 1 + (growth - 1) * full : 1)
+            tokens = record.tokens * (growth > 1 ? 1 + (growth - 1) * full / 2 : 1)
             tokens = min(max(1, tokens), Double(size))
         }
         let positions = size + Int(tokens.rounded())

@@ -4,6 +4,9 @@ public protocol BlockSizePolicy: AnyObject {
     func nextBlockSize() -> Int
     /// A block of `size` gave `tokens` in `passes` passes.
     func blockFinished(size: Int, tokens: Int, passes: Int)
+    /// The passes since the last block tell nothing about a size: they computed a prompt, or a draft of
+    /// another size.
+    func blockSkipped()
     /// A pass over `positions` took `seconds`.
     func passMeasured(positions: Int, seconds: Double)
 }
@@ -14,6 +17,7 @@ public final class FixedBlockSize: BlockSizePolicy {
     public init(_ size: Int) { self.size = size }
     public func nextBlockSize() -> Int { size }
     public func blockFinished(size: Int, tokens: Int, passes: Int) {}
+    public func blockSkipped() {}
     public func passMeasured(positions: Int, seconds: Double) {}
 }
 

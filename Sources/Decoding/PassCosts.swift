@@ -49,11 +49,12 @@ public struct PassCosts: Sendable, Equatable {
         measured[positions] = old + 0.2 * (min(max(seconds, old / 2), 2 * old) - old)
     }
 
-    /// Measures a model whose cache is empty: passes over open masks, with logits of all.
+    /// Measures a model whose cache is empty: passes over open masks, with logits of all. The best of
+    /// 4 rounds counts, and of more where passes are so short that other work disturbs them.
     ///
     /// - Parameters:
     ///   - largest: Largest block that will be asked for.
-    ///   - patience: Seconds after which no second round begins.
+    ///   - patience: Seconds after which no further round begins.
     public static func measure(
         _ model: any LanguageModel, largest: Int, patience: Double = 1
     ) -> PassCosts {
@@ -69,11 +70,12 @@ public struct PassCosts: Sendable, Equatable {
         var best: [Int: Double] = [:]
         let begin = ContinuousClock.now
         let most = min(2 * largest, model.batchCapacity, capacity)
-        for _ in 0..<4 {
+        for round in 1...64 {
             for count in [1, 2, 4, 8, 16, 32, 64, 128] where count <= most {
                 best[count] = min(best[count] ?? .infinity, pass(count))
             }
-            if (ContinuousClock.now - begin).seconds > patience { break }
+            let elapsed = (ContinuousClock.now - begin).seconds
+            if elapsed > patience || round >= 4 && elapsed > 0.15 * patience { break }
         }
         return PassCosts(best.map { ($0.key, $0.value) })
     }

@@ -44,6 +44,9 @@ public final class SetBlockDecoder: TokenDecoder {
     }
 
     public private(set) var blockSize = 1
+    /// Tokens of the last block, which the next pass commits; more are pending behind a prompt.
+    private var carried = 0
+    private var followsPrompt = false
 
     public func step(limit: Int, into output: inout [FixedToken]) {
         precondition(limit > 0, "a limit of \(limit)")
@@ -70,6 +73,7 @@ public final class SetBlockDecoder: TokenDecoder {
     }
 
     private func beginBlock(limit: Int) {
+        followsPrompt = state.pending.count > carried
         var size = policy.nextBlockSize()
         var given: ArraySlice<Int32> = []
         if isBidirectional {
@@ -159,9 +163,13 @@ public final class SetBlockDecoder: TokenDecoder {
             block.fixed += 1
         }
         guard block.fixed == block.end else { return }
-        if block.end == block.tokens.count {  // one cut short by a stop token says little
+        // A block cut short by a stop token says little.
+        if block.end == block.tokens.count, !followsPrompt {
             policy.blockFinished(size: block.end, tokens: block.end, passes: block.passes)
+        } else {
+            policy.blockSkipped()
         }
+        carried = block.end
         state.pending.append(contentsOf: block.tokens[..<block.end])
         block.clear()
     }

@@ -25,6 +25,8 @@ public final class VerifiedDecoder: TokenDecoder {
     private let isShifted: Bool
 
     private var draft: [Int32] = []
+    /// Block size of the pass that made the draft.
+    private var draftSize = 0
     /// Accepted draft tokens per verified draft, a moving average.
     private var acceptance: Float = 1
     // Reused in every pass.
@@ -69,7 +71,12 @@ public final class VerifiedDecoder: TokenDecoder {
         }
         state.trace?.add(
             Trace.Pass(committed: given + drafted, open: open.count, reveals: reveals))
-        policy.blockFinished(size: blockSize, tokens: output.count - before, passes: 1)
+        if given == 1, blockSize == draftSize {
+            policy.blockFinished(size: blockSize, tokens: output.count - before, passes: 1)
+        } else {
+            policy.blockSkipped()
+        }
+        draftSize = blockSize
     }
 
     public func finish() { draft.removeAll(keepingCapacity: true) }
