@@ -23,15 +23,15 @@ let package = Package(
     ],
     targets: [
         // One direction: each target depends only on targets above it in this list.
+        .systemLibrary(
+            name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(
-            name: "CKernels",
+            name: "CKernels", dependencies: ["CZstd"],
             cSettings: [
                 .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
                 // Debug builds run the same kernels at a usable speed.
                 .unsafeFlags(["-O3"]),
             ]),
-        .systemLibrary(
-            name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(name: "Kernels", dependencies: ["CKernels"], swiftSettings: swiftSettings),
         .target(name: "Reporting", swiftSettings: swiftSettings),
         .target(name: "WeightFile", dependencies: ["CZstd"], swiftSettings: swiftSettings),
@@ -67,7 +67,7 @@ let package = Package(
             swiftSettings: swiftSettings),
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         .testTarget(
-            name: "KernelsTests", dependencies: ["Kernels", "CKernels"],
+            name: "KernelsTests", dependencies: ["Kernels", "CKernels", "CZstd"],
             swiftSettings: testSettings),
         .testTarget(
             name: "WeightFileTests", dependencies: ["WeightFile"], swiftSettings: testSettings),

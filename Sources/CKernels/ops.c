@@ -12,18 +12,28 @@ static inline float half_at(const uint8_t *plane, size_t index) {
 
 // Embedding ------------------------------------------------------------------------------------
 
-static void decode_row(const tsr_matrix *m, size_t row, float *x) {
-  size_t groups = (m->columns + TSR_GROUP - 1) / TSR_GROUP;
-  size_t plane = (groups * 32 + 63) / 64 * 64, r = row % TSR_PANEL_ROWS;
+// The 16-row panel that `row` lies in; float matrices: the row itself.
+static const uint8_t *stored_panel(const tsr_compute *compute, const tsr_matrix *m, size_t row) {
+  if (m->encoding == TSR_F32 || m->encoding == TSR_F16) return m->base + row * m->panel_bytes;
+  size_t panel = row / TSR_PANEL_ROWS;
+  if (!m->tiles) return m->base + panel * m->panel_bytes;
+  size_t tile = panel / m->tile_panels;
+  const uint8_t *bytes = m->storage == TSR_PLAIN ? m->tiles[tile].bytes
+                                                 : tsr_decode_tile(compute->decoders, m, tile, 0);
+  return bytes ? bytes + panel % m->tile_panels * m->panel_bytes : NULL;
+}
+
+static void decode_row(const tsr_matrix *m, const uint8_t *panel, size_t r, float *x) {
   if (m->encoding == TSR_F32) {
-    memcpy(x, m->base + row * m->panel_bytes, m->columns * sizeof(float));
+    memcpy(x, panel, m->columns * sizeof(float));
     return;
   }
   if (m->encoding == TSR_F16) {
-    for (size_t i = 0; i < m->columns; i++) x[i] = half_at(m->base + row * m->panel_bytes, i);
+    for (size_t i = 0; i < m->columns; i++) x[i] = half_at(panel, i);
     return;
   }
-  const uint8_t *panel = m->base + row / TSR_PANEL_ROWS * m->panel_bytes;
+  size_t groups = (m->columns + TSR_GROUP - 1) / TSR_GROUP;
+  size_t plane = (groups * 32 + 63) / 64 * 64;
   const bool affine = m->encoding == TSR_INT4_AFFINE;
   const uint8_t *codes = panel + (affine ? 2 : 1) * plane;
   for (size_t g = 0; g < groups; g++) {
@@ -43,8 +53,14 @@ static void decode_row(const tsr_matrix *m, size_t row, float *x) {
   }
 }
 
-void tsr_embed(const tsr_matrix *matrix, const int32_t *ids, size_t count, float *x) {
-  for (size_t t = 0; t < count; t++) decode_row(matrix, (size_t)ids[t], x + t * matrix->columns);
+void tsr_embed(const tsr_compute *compute, const tsr_matrix *matrix, const int32_t *ids,
+               size_t count, float *x) {
+  for (size_t t = 0; t < count; t++, x += matrix->columns) {
+    size_t row = (size_t)ids[t];
+    const uint8_t *panel = stored_panel(compute, matrix, row);
+    if (panel) decode_row(matrix, panel, row % TSR_PANEL_ROWS, x);
+    else memset(x, 0, matrix->columns * sizeof(float));
+  }
 }
 
 // Norm, activation, quantization -----------------------------------------------------------------
@@ -188,16 +204,20 @@ void tsr_add_bias(float *y, const float *bias, size_t count, size_t stride, size
 typedef struct {
   const tsr_compute *compute;
   const tsr_matrix *matrices;
-  const size_t *offsets;
+  const tsr_part *parts;
   size_t matrix_count;
   const tsr_activations *x;
-  size_t tokens, stride, panels_per_chunk;
+  size_t tokens, stride, units_per_chunk;
   float *y;
   bool adding;
 } multiply_job;
 
 static size_t panel_count(const tsr_matrix *m) {
   return (m->rows + TSR_PANEL_ROWS - 1) / TSR_PANEL_ROWS;
+}
+
+size_t tsr_units(const tsr_matrix *m) {
+  return m->tiles ? (panel_count(m) + m->tile_panels - 1) / m->tile_panels : panel_count(m);
 }
 
 static void store_panel(const multiply_job *job, const tsr_matrix *m, size_t panel, size_t first,
@@ -232,45 +252,58 @@ static void multiply_dense(const multiply_job *job, const tsr_matrix *m, size_t 
 }
 
 static void multiply_panel(const multiply_job *job, const tsr_matrix *m, size_t panel,
-                           size_t offset) {
+                           const uint8_t *bytes, size_t offset) {
   float out[TSR_TOKEN_BLOCK * TSR_PANEL_ROWS];
   for (size_t first = 0; first < job->tokens; first += TSR_TOKEN_BLOCK) {
     size_t tokens = job->tokens - first < TSR_TOKEN_BLOCK ? job->tokens - first : TSR_TOKEN_BLOCK;
     if (m->encoding == TSR_F32 || m->encoding == TSR_F16)
       multiply_dense(job, m, panel, first, tokens, out);
     else
-      job->compute->kernels->panel[m->encoding - TSR_INT8](m->base + panel * m->panel_bytes,
-                                                           job->x, first, tokens, out);
+      job->compute->kernels->panel[m->encoding - TSR_INT8](bytes, job->x, first, tokens, out);
     store_panel(job, m, panel, first, tokens, offset, out);
   }
 }
 
+static void multiply_tile(const multiply_job *job, const tsr_matrix *m, size_t tile, size_t offset,
+                          size_t worker) {
+  const uint8_t *bytes = m->tiles[tile].bytes;
+  if (m->storage != TSR_PLAIN) bytes = tsr_decode_tile(job->compute->decoders, m, tile, worker);
+  if (!bytes) return;
+  size_t first = tile * m->tile_panels, panels = panel_count(m);
+  for (size_t i = 0; i < m->tile_panels && first + i < panels; i++)
+    multiply_panel(job, m, first + i, bytes + i * m->panel_bytes, offset);
+}
+
 static void multiply_chunk(void *context, size_t chunk, size_t worker) {
-  (void)worker;
   const multiply_job *job = context;
-  size_t begin = chunk * job->panels_per_chunk, end = begin + job->panels_per_chunk;
+  size_t begin = chunk * job->units_per_chunk, end = begin + job->units_per_chunk;
   for (size_t i = 0; i < job->matrix_count && end > 0; i++) {
     const tsr_matrix *m = &job->matrices[i];
-    size_t panels = panel_count(m);
-    for (size_t panel = begin; panel < end && panel < panels; panel++)
-      multiply_panel(job, m, panel, job->offsets[i]);
-    begin = begin > panels ? begin - panels : 0;
-    end = end > panels ? end - panels : 0;
+    const tsr_part *part = &job->parts[i];
+    size_t units = part->end - part->begin;
+    for (size_t unit = begin; unit < end && unit < units; unit++) {
+      size_t at = part->begin + unit;
+      if (m->tiles) multiply_tile(job, m, at, part->offset, worker);
+      else multiply_panel(job, m, at, m->base + at * m->panel_bytes, part->offset);
+    }
+    begin = begin > units ? begin - units : 0;
+    end = end > units ? end - units : 0;
   }
 }
 
-void tsr_multiply(const tsr_compute *compute, const tsr_matrix *matrices, const size_t *offsets,
+void tsr_multiply(const tsr_compute *compute, const tsr_matrix *matrices, const tsr_part *parts,
                   size_t matrix_count, const tsr_activations *x, size_t tokens, float *y,
                   size_t stride, bool adding) {
   tsr_list_residuals(x, tokens);
-  size_t panels = 0;
-  for (size_t i = 0; i < matrix_count; i++) panels += panel_count(&matrices[i]);
+  size_t units = 0;
+  for (size_t i = 0; i < matrix_count; i++) units += parts[i].end - parts[i].begin;
+  if (units == 0) return;
   // Chunks small enough to even out the threads, large enough to read in long runs.
   size_t wanted = tsr_pool_threads(compute->pool) * 8;
-  size_t per_chunk = (panels + wanted - 1) / wanted;
-  multiply_job job = {compute, matrices, offsets, matrix_count, x,
-                      tokens,  stride,   per_chunk, y,          adding};
-  tsr_pool_run(compute->pool, multiply_chunk, &job, (panels + per_chunk - 1) / per_chunk);
+  size_t per_chunk = (units + wanted - 1) / wanted;
+  multiply_job job = {compute, matrices, parts,     matrix_count, x,
+                      tokens,  stride,   per_chunk, y,            adding};
+  tsr_pool_run(compute->pool, multiply_chunk, &job, (units + per_chunk - 1) / per_chunk);
 }
 
 // Rotary embedding and the cache ---------------------------------------------------------------

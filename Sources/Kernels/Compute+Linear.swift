@@ -15,8 +15,11 @@ extension Compute {
             let id = Int(tokens[index])
             precondition(id >= 0 && id < matrix.rows, "token \(id) of \(matrix.rows)")
         }
-        unsafe withUnsafePointer(to: matrix.raw) {
-            unsafe tsr_embed($0, tokens.pointer, count, x.pointer)
+        checkDecoders(matrix)
+        unsafe withRaw { compute in
+            unsafe withUnsafePointer(to: matrix.raw) {
+                unsafe tsr_embed(compute, $0, tokens.pointer, count, x.pointer)
+            }
         }
     }
 
@@ -58,7 +61,7 @@ extension Compute {
         }
     }
 
-    /// Multiplies each matrix of `group` by `a`.
+    /// Multiplies each matrix of `group`, or the tiles selected of it, by `a`.
     ///
     /// - Parameters:
     ///   - y: `[firstRow + tokens, group.outputStride]`, overwritten at the group's rows.
@@ -72,7 +75,7 @@ extension Compute {
             stride: group.outputStride, adding: false)
     }
 
-    /// Adds the product of the group's only matrix and `a` to `x`.
+    /// Adds the product of the group's only matrix, or of its selected tiles, and `a` to `x`.
     ///
     /// - Parameter x: `[tokens, rows]`.
     public func multiplyAdding(
@@ -94,17 +97,20 @@ extension Compute {
         precondition(
             start >= 0 && last <= stride && start + tokens * stride <= y.count,
             "\(tokens) x \(stride) from \(start) of \(y.count)")
+        for matrix in group.matrices { checkDecoders(matrix) }
         unsafe withRaw { compute in
             unsafe withUnsafePointer(to: a.raw) { x in
                 unsafe tsr_multiply(
-                    compute, group.raw.pointer, offsets(of: group), group.matrices.count, x,
+                    compute, group.raw.pointer, group.parts.pointer, group.matrices.count, x,
                     tokens, y.pointer + start, stride, adding)
             }
         }
     }
 
-    private func offsets(of group: MatrixGroup) -> UnsafePointer<Int> {
-        unsafe UnsafePointer(group.offsets.pointer)
+    private func checkDecoders(_ matrix: Matrix) {
+        precondition(
+            !matrix.isCoded || matrix.tileBytes <= decodedTileBytes,
+            "coded tiles of \(matrix.tileBytes) bytes: more than init was told of")
     }
 
     /// Adds `bias` to columns `offset...` of each row of `y`.

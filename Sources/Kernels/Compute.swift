@@ -35,6 +35,8 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
     let raw: tsr_compute
 
     private let scratchFloats: Int
+    /// Largest coded tile, when plain, that there is room for.
+    let decodedTileBytes: Int
 
     /// Floats of scratch per thread at least: attention over heads of 128 with up to 64 query heads
     /// per kv head, and a block of a row summary.
@@ -47,8 +49,10 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
     ///   - threads: By default the processors this process may use.
     ///   - groupHeads: Most query heads per kv head that will be attended with, and
     ///   - headDim: their size; both at least what most models have.
+    ///   - tileBytes: Plain bytes of the largest coded tile; 0 where no matrix is coded.
     public init(
-        isa: String? = nil, threads: Int? = nil, groupHeads: Int = 1, headDim: Int = 1
+        isa: String? = nil, threads: Int? = nil, groupHeads: Int = 1, headDim: Int = 1,
+        tileBytes: Int = 0
     ) throws(KernelError) {
         let wanted = isa ?? Self.environment("TESSERA_ISA")
         let tables = unsafe Self.tables()
@@ -66,13 +70,29 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
             Self.leastScratchFloats, (tsr_attention_scratch(groupHeads, headDim) + 15) / 16 * 16)
         scratch = Buffer(count: self.threads * scratchFloats)
         partials = Buffer(count: self.threads > 1 ? self.threads * Self.partialFloats : 0)
+        decodedTileBytes = tileBytes
+        let decoders =
+            tileBytes > 0 ? unsafe tsr_decoders_create(self.threads, tileBytes) : nil
+        guard unsafe tileBytes == 0 || decoders != nil else {
+            unsafe tsr_pool_destroy(pool)
+            throw .noThreads(count)
+        }
         unsafe raw = tsr_compute(
-            kernels: choice, pool: pool, scratch: scratch.pointer,
+            kernels: choice, pool: pool, decoders: decoders, scratch: scratch.pointer,
             scratch_floats: scratchFloats, partials: partials.pointer,
             partial_floats: partials.count)
     }
 
-    deinit { unsafe tsr_pool_destroy(raw.pool) }
+    deinit {
+        unsafe tsr_pool_destroy(raw.pool)
+        if let decoders = unsafe raw.decoders { unsafe tsr_decoders_destroy(decoders) }
+    }
+
+    /// Whether a coded tile turned out to be damaged: products since then are not to be used.
+    public var hasSeenDamage: Bool {
+        guard let decoders = unsafe raw.decoders else { return false }
+        return unsafe tsr_decoders_failed(decoders)
+    }
 
     /// Processors this process may use: its affinity mask, cut to its control group's quota.
     public static var usableThreads: Int { tsr_usable_threads() }

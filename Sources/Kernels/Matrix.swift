@@ -1,8 +1,23 @@
 internal import CKernels
 
-/// A weight matrix `[rows, columns]` as it lies in a mapped file. Byte layouts: Formats/TSR.md §7.
+/// Where the stored tiles of a matrix lie in memory, at the moment.
+@safe public final class TileTable: @unchecked Sendable {
+    public var count: Int { unsafe raw.count }
+    let raw: Buffer<tsr_tile>
+
+    public init(count: Int) { unsafe raw = Buffer(count: count) }
+
+    /// - Parameter bytes: The whole stored tile; must stay for as long as it is multiplied with.
+    @unsafe public func set(_ index: Int, to bytes: UnsafeRawBufferPointer) {
+        precondition(index >= 0 && index < count, "tile \(index) of \(count)")
+        unsafe raw[index] = tsr_tile(
+            bytes: bytes.baseAddress!.assumingMemoryBound(to: UInt8.self), count: bytes.count)
+    }
+}
+
+/// A weight matrix `[rows, columns]` as it is stored. Byte layouts: Formats/TSR.md §9 and §10.
 ///
-/// Does not own the bytes: whoever makes one keeps the mapping alive for as long as it is used.
+/// Does not own the bytes: whoever makes one keeps them alive for as long as it is used.
 @safe public struct Matrix: @unchecked Sendable {
     /// How the values are coded; raw values are those of the file format.
     public enum Encoding: UInt32, Sendable {
@@ -11,29 +26,74 @@ internal import CKernels
         case int8 = 3
         case int4 = 4
         case int4Affine = 5
+
+        var isFloat: Bool { self == .f32 || self == .f16 }
     }
 
     public let rows: Int
     public let columns: Int
     public let encoding: Encoding
+    /// Stored bytes that multiplying by this matrix reads.
+    public let byteCount: Int
+    /// Whether tiles are decoded before they are multiplied.
+    public let isCoded: Bool
+    /// Bytes of a tile when plain; 0 for a matrix that is not in tiles.
+    public let tileBytes: Int
     let raw: tsr_matrix
+    private let tiles: TileTable?
 
+    /// A matrix whose plain panels follow each other.
+    ///
     /// - Parameter bytes: All panels of the matrix; must outlive every use of it.
     /// - Precondition: `bytes` has the size that the shape and the encoding ask for.
     @unsafe public init(
         rows: Int, columns: Int, encoding: Encoding, bytes: UnsafeRawBufferPointer
     ) {
         let panelBytes = Self.panelBytes(encoding, columns: columns)
-        let panels = encoding == .f32 || encoding == .f16 ? rows : (rows + 15) / 16
+        let panels = encoding.isFloat ? rows : (rows + 15) / 16
         precondition(
             rows > 0 && columns > 0 && bytes.count == panels * panelBytes,
             "\(bytes.count) bytes for \(rows) x \(columns) \(encoding)")
         self.rows = rows
         self.columns = columns
         self.encoding = encoding
+        byteCount = bytes.count
+        isCoded = false
+        tileBytes = 0
+        tiles = nil
         unsafe raw = tsr_matrix(
             base: bytes.baseAddress!.assumingMemoryBound(to: UInt8.self), rows: rows,
-            columns: columns, panel_bytes: panelBytes, encoding: encoding.rawValue)
+            columns: columns, panel_bytes: panelBytes, encoding: encoding.rawValue,
+            storage: UInt32(TSR_PLAIN), tiles: nil, tile_panels: 0)
+    }
+
+    /// A matrix of integers in tiles that may lie anywhere.
+    ///
+    /// - Parameters:
+    ///   - tileRows: Rows of each tile but the last, a multiple of 16.
+    ///   - tiles: One entry per tile, each set before the tile is multiplied with.
+    ///   - byteCount: Stored bytes of all tiles.
+    public init(
+        rows: Int, columns: Int, encoding: Encoding, isCoded: Bool, tileRows: Int,
+        tiles: TileTable, byteCount: Int
+    ) {
+        precondition(
+            !encoding.isFloat && tileRows > 0 && tileRows % 16 == 0
+                && tiles.count == (rows + tileRows - 1) / tileRows,
+            "\(tiles.count) tiles of \(tileRows) rows for \(rows) x \(columns) \(encoding)")
+        let panelBytes = Self.panelBytes(encoding, columns: columns)
+        self.rows = rows
+        self.columns = columns
+        self.encoding = encoding
+        self.byteCount = byteCount
+        self.isCoded = isCoded
+        tileBytes = tileRows / 16 * panelBytes
+        self.tiles = tiles
+        unsafe raw = tsr_matrix(
+            base: nil, rows: rows, columns: columns, panel_bytes: panelBytes,
+            encoding: encoding.rawValue,
+            storage: UInt32(isCoded ? TSR_ZSTD : TSR_PLAIN),
+            tiles: tiles.raw.pointer, tile_panels: tileRows / 16)
     }
 
     /// Bytes of one 16-row panel, or of one row of a float matrix.
@@ -48,12 +108,6 @@ internal import CKernels
         case .int4Affine: return 2 * plane + groups * 256
         }
     }
-
-    /// Bytes that multiplying by this matrix reads.
-    public var byteCount: Int {
-        let panels = encoding == .f32 || encoding == .f16 ? rows : (rows + 15) / 16
-        return panels * Self.panelBytes(encoding, columns: columns)
-    }
 }
 
 /// Matrices that multiply the same activations, in one parallel region.
@@ -65,25 +119,46 @@ internal import CKernels
     public let columns: Int
     public let matrices: [Matrix]
     let raw: Buffer<tsr_matrix>
-    let offsets: Buffer<Int>
+    let parts: Buffer<tsr_part>
 
     /// - Precondition: All matrices have the same number of columns.
     public init(_ matrices: [Matrix]) {
         precondition(!matrices.isEmpty, "an empty group")
         columns = matrices[0].columns
         unsafe raw = Buffer(count: matrices.count)
-        offsets = Buffer(count: matrices.count)
+        parts = Buffer(count: matrices.count)
         self.matrices = matrices
         var stride = 0
         var starts: [Int] = []
         for (index, matrix) in matrices.enumerated() {
             precondition(matrix.columns == columns, "\(matrix.columns) columns beside \(columns)")
             unsafe raw[index] = matrix.raw
-            offsets[index] = stride
             starts.append(stride)
             stride += (matrix.rows + 15) / 16 * 16
         }
         rowOffsets = starts
         outputStride = stride
+        for index in matrices.indices { select(allOf: index) }
+    }
+
+    /// Stored bytes that multiplying by all of it reads.
+    public var byteCount: Int { matrices.reduce(0) { $0 + $1.byteCount } }
+
+    /// What matrix `index` is multiplied by from now on: some of its tiles.
+    ///
+    /// - Precondition: The matrix is in tiles, and these are among them.
+    public func select(_ tiles: Range<Int>, of index: Int) {
+        let count = unsafe tsr_units(raw.pointer + index)
+        precondition(
+            matrices[index].tileBytes > 0 && tiles.lowerBound >= 0 && tiles.upperBound <= count,
+            "tiles \(tiles) of matrix \(index)")
+        parts[index] = tsr_part(
+            offset: rowOffsets[index], begin: tiles.lowerBound, end: tiles.upperBound)
+    }
+
+    /// All of matrix `index` is multiplied from now on, the state at first.
+    public func select(allOf index: Int) {
+        parts[index] = tsr_part(
+            offset: rowOffsets[index], begin: 0, end: unsafe tsr_units(raw.pointer + index))
     }
 }

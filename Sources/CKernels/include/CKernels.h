@@ -15,13 +15,26 @@ enum { TSR_PANEL_ROWS = 16, TSR_GROUP = 32, TSR_VISIBLE_RANGES = 4, TSR_SLOT_TIL
 // Groups that a panel kernel multiplies with all tokens before the next ones, and tokens of a block.
 enum { TSR_SPAN = 32, TSR_TOKEN_BLOCK = 64 };
 
-// A weight matrix [rows, columns] in the mapped file.
+// Values of StorageClass (Formats/TSR.md, "Tiles").
+enum { TSR_PLAIN = 0, TSR_ZSTD = 1 };
+
+// The stored bytes of one tile: whole panels, plain or coded.
 typedef struct {
-  const uint8_t *base;
+  const uint8_t *bytes;
+  size_t count;
+} tsr_tile;
+
+// A weight matrix [rows, columns] as it is stored: its panels one after the other from `base`, or
+// tiles anywhere. What is multiplied at a time, a unit, is a panel or a tile.
+typedef struct {
+  const uint8_t *_Nullable base;
   size_t rows, columns;
   size_t panel_bytes;  // of 16 rows (integer encodings) or of one row (f32, f16)
-  uint32_t encoding;
+  uint32_t encoding, storage;
+  const tsr_tile *_Nullable tiles;  // instead of base; integer encodings only
+  size_t tile_panels;               // panels of each tile but the last
 } tsr_matrix;
+size_t tsr_units(const tsr_matrix *matrix);
 
 // One residual, in the order in which panel kernels take them: `term` counts over all tokens.
 typedef struct {
@@ -110,16 +123,30 @@ typedef void (*tsr_task)(void *context, size_t index, size_t worker);
 // Calls task(context, i, worker) for i in 0..<count on all threads, and returns when all are done.
 void tsr_pool_run(tsr_pool *pool, tsr_task task, void *context, size_t count);
 
+// Decodes coded tiles into a buffer of each thread.
+typedef struct tsr_decoders tsr_decoders;
+// For tiles of at most `tile_bytes` when plain; NULL without memory.
+tsr_decoders *_Nullable tsr_decoders_create(size_t threads, size_t tile_bytes);
+void tsr_decoders_destroy(tsr_decoders *decoders);
+// The plain bytes of a coded tile, in `worker`'s buffer until its next call. NULL if it is damaged,
+// which is remembered.
+const uint8_t *_Nullable tsr_decode_tile(tsr_decoders *decoders, const tsr_matrix *matrix,
+                                         size_t tile, size_t worker);
+// Whether any tile was damaged.
+bool tsr_decoders_failed(const tsr_decoders *decoders);
+
 typedef struct {
   const tsr_kernels *kernels;
   tsr_pool *pool;
+  tsr_decoders *_Nullable decoders;  // where a matrix is coded
   float *scratch;         // [threads, scratch_floats]
   size_t scratch_floats;  // per thread
   float *partials;        // [partial_floats], of attention whose slots are shared out
   size_t partial_floats;
 } tsr_compute;
 
-void tsr_embed(const tsr_matrix *matrix, const int32_t *ids, size_t count, float *x);
+void tsr_embed(const tsr_compute *compute, const tsr_matrix *matrix, const int32_t *ids,
+               size_t count, float *x);
 void tsr_rms_norm(const tsr_compute *compute, const float *x, const int32_t *_Nullable rows,
                   size_t tokens, size_t columns, const float *weight, float eps,
                   const tsr_activations *out);
@@ -128,8 +155,13 @@ void tsr_quantize_token(const tsr_kernels *kernels, const tsr_activations *a, si
 // Lists the residuals of the first `tokens`, as panel kernels need them.
 void tsr_list_residuals(const tsr_activations *a, size_t tokens);
 void tsr_quantize(const tsr_compute *compute, const tsr_activations *a, size_t tokens);
-// y[token * stride + offsets[i] + row] = matrices[i] * x, or += with `adding`.
-void tsr_multiply(const tsr_compute *compute, const tsr_matrix *matrices, const size_t *offsets,
+// Units begin..<end of a matrix, whose first row's product goes to column `offset` of the output.
+typedef struct {
+  size_t offset, begin, end;
+} tsr_part;
+// y[token * stride + parts[i].offset + row] = matrices[i] * x, or += with `adding`, for the rows of
+// each part.
+void tsr_multiply(const tsr_compute *compute, const tsr_matrix *matrices, const tsr_part *parts,
                   size_t matrix_count, const tsr_activations *x, size_t tokens, float *y,
                   size_t stride, bool adding);
 void tsr_add_bias(float *y, const float *bias, size_t count, size_t stride, size_t tokens);

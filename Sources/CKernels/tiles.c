@@ -1,0 +1,84 @@
+// Coded tiles: a zstd frame of scales, then one of codes (Formats/TSR.md, "Tiles"), decoded into
+// memory that stays in a core's cache and multiplied there at once.
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+#include "CKernels.h"
+
+// One thread's buffer: the plain tile, then as much room again for its two kinds of planes.
+typedef struct {
+  ZSTD_DCtx *context;
+  uint8_t *bytes;
+} tile_decoder;
+
+struct tsr_decoders {
+  size_t threads, tile_bytes;
+  _Atomic bool failed;
+  tile_decoder each[];
+};
+
+enum { PADDING = 128 };  // kernels may read a little beyond a panel
+
+tsr_decoders *tsr_decoders_create(size_t threads, size_t tile_bytes) {
+  tsr_decoders *d = calloc(1, sizeof *d + threads * sizeof *d->each);
+  if (!d) return NULL;
+  tile_bytes = (tile_bytes + 63) / 64 * 64;
+  d->tile_bytes = tile_bytes;
+  for (; d->threads < threads; d->threads++) {
+    tile_decoder *each = &d->each[d->threads];
+    each->context = ZSTD_createDCtx();
+    each->bytes = aligned_alloc(64, 2 * tile_bytes + PADDING);
+    if (each->context && each->bytes) continue;
+    d->threads++;
+    tsr_decoders_destroy(d);
+    return NULL;
+  }
+  return d;
+}
+
+void tsr_decoders_destroy(tsr_decoders *d) {
+  for (size_t i = 0; i < d->threads; i++) {
+    ZSTD_freeDCtx(d->each[i].context);
+    free(d->each[i].bytes);
+  }
+  free(d);
+}
+
+bool tsr_decoders_failed(const tsr_decoders *d) { return atomic_load(&d->failed); }
+
+// A frame that must hold exactly `bytes`.
+static bool decode_frame(ZSTD_DCtx *context, const uint8_t *frame, size_t count, uint8_t *out,
+                         size_t bytes) {
+  return ZSTD_getFrameContentSize(frame, count) == bytes &&
+         ZSTD_decompressDCtx(context, out, bytes, frame, count) == bytes;
+}
+
+const uint8_t *tsr_decode_tile(tsr_decoders *d, const tsr_matrix *m, size_t tile, size_t worker) {
+  tile_decoder *each = &d->each[worker];
+  const tsr_tile stored = m->tiles[tile];
+  size_t groups = (m->columns + TSR_GROUP - 1) / TSR_GROUP;
+  size_t codes = groups * (m->encoding == TSR_INT8 ? 512 : 256), planes = m->panel_bytes - codes;
+  size_t all = (m->rows + TSR_PANEL_ROWS - 1) / TSR_PANEL_ROWS - tile * m->tile_panels;
+  size_t panels = all < m->tile_panels ? all : m->tile_panels;
+  // A tile of one panel is decoded in place, others are put together from their planes.
+  uint8_t *first = panels == 1 ? each->bytes : each->bytes + d->tile_bytes;
+  uint8_t *second = first + panels * planes;
+  uint32_t planes_count = 0;
+  if (stored.count >= sizeof planes_count) memcpy(&planes_count, stored.bytes, 4);
+  bool ok = worker < d->threads && panels * m->panel_bytes <= d->tile_bytes &&
+            stored.count >= 4 && planes_count <= stored.count - 4 &&
+            decode_frame(each->context, stored.bytes + 4, planes_count, first, panels * planes) &&
+            decode_frame(each->context, stored.bytes + 4 + planes_count,
+                         stored.count - 4 - planes_count, second, panels * codes);
+  if (!ok) {
+    atomic_store(&d->failed, true);
+    return NULL;
+  }
+  for (size_t i = 0; i < panels && panels > 1; i++) {
+    memcpy(each->bytes + i * m->panel_bytes, first + i * planes, planes);
+    memcpy(each->bytes + i * m->panel_bytes + planes, second + i * codes, codes);
+  }
+  return each->bytes;
+}

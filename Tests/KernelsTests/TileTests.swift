@@ -1,0 +1,139 @@
+import CZstd
+import Testing
+
+@testable import Kernels
+
+@Suite struct TileTests {
+    static let encodings: [Matrix.Encoding] = [.int8, .int4, .int4Affine]
+
+    /// A matrix's tiles, each in memory of its own, plain or as the file codes them.
+    struct Tiles {
+        let table: TileTable
+        let buffers: [Buffer<UInt8>]
+        let matrix: Matrix
+
+        init(_ reference: ReferenceMatrix, tileRows: Int, isCoded: Bool) {
+            let panel = Matrix.panelBytes(reference.encoding, columns: reference.columns)
+            let plain = unsafe Array(
+                UnsafeBufferPointer(
+                    start: reference.bytes.pointer, count: reference.bytes.count))
+            let size = tileRows / 16 * panel
+            let parts = stride(from: 0, to: plain.count, by: size).map {
+                Array(plain[$0..<min($0 + size, plain.count)])
+            }
+            let codes = (reference.columns + 31) / 32 * (reference.encoding == .int8 ? 512 : 256)
+            let stored =
+                isCoded ? parts.map { Self.code($0, panel: panel, codes: codes) } : parts
+            table = TileTable(count: stored.count)
+            buffers = stored.map { bytes in
+                let buffer = Buffer<UInt8>(count: bytes.count)
+                for (index, byte) in bytes.enumerated() { buffer[index] = byte }
+                return buffer
+            }
+            for (index, buffer) in buffers.enumerated() {
+                unsafe table.set(
+                    index, to: UnsafeRawBufferPointer(start: buffer.pointer, count: buffer.count))
+            }
+            matrix = Matrix(
+                rows: reference.rows, columns: reference.columns, encoding: reference.encoding,
+                isCoded: isCoded, tileRows: tileRows, tiles: table,
+                byteCount: stored.reduce(0) { $0 + $1.count })
+        }
+
+        /// A coded tile as Formats/TSR.md §9 says.
+        static func code(_ plain: [UInt8], panel: Int, codes: Int) -> [UInt8] {
+            var planes: [UInt8] = []
+            var symbols: [UInt8] = []
+            for start in stride(from: 0, to: plain.count, by: panel) {
+                planes += plain[start..<start + panel - codes]
+                symbols += plain[start + panel - codes..<start + panel]
+            }
+            let first = compress(planes)
+            let count = UInt32(first.count)
+            return (0..<4).map { UInt8(truncatingIfNeeded: count >> (8 * $0)) } + first
+                + compress(symbols)
+        }
+
+        private static func compress(_ bytes: [UInt8]) -> [UInt8] {
+            var out = [UInt8](repeating: 0, count: ZSTD_compressBound(bytes.count))
+            let count = unsafe ZSTD_compress(&out, out.count, bytes, bytes.count, 1)
+            return Array(out[..<count])
+        }
+    }
+
+    private func activations(_ columns: Int, tokens: Int, _ compute: Compute) -> Activations {
+        var random = SeededGenerator(seed: 5)
+        let a = Activations(tokenCapacity: tokens, columns: columns)
+        for token in 0..<tokens {
+            for column in 0..<columns {
+                a.values[token * a.paddedColumns + column] = random.float(-1...1)
+            }
+        }
+        compute.quantize(a, tokens: tokens)
+        return a
+    }
+
+    @Test(arguments: encodings, [false, true])
+    func tilesAnywhereGiveTheProductsOfOnePieceBitForBit(
+        encoding: Matrix.Encoding, isCoded: Bool
+    ) throws {
+        var random = SeededGenerator(seed: 11)
+        for (rows, columns, tileRows) in [(70, 100, 16), (70, 100, 32), (129, 33, 128)] {
+            let reference = ReferenceMatrix(
+                rows: rows, columns: columns, encoding: encoding, using: &random)
+            let tiles = Tiles(reference, tileRows: tileRows, isCoded: isCoded)
+            let compute = try Compute(threads: 2, tileBytes: isCoded ? tiles.matrix.tileBytes : 0)
+            let a = activations(columns, tokens: 5, compute)
+            let whole = MatrixGroup([reference.matrix])
+            let group = MatrixGroup([tiles.matrix, tiles.matrix])
+            let expected = Buffer<Float>(count: 5 * whole.outputStride)
+            let y = Buffer<Float>(count: 5 * group.outputStride)
+            compute.multiply(whole, a, tokens: 5, into: expected)
+            // Some tiles first, then those left: no row is missed.
+            group.select(0..<1, of: 0)
+            group.select(0..<0, of: 1)
+            compute.multiply(group, a, tokens: 5, into: y)
+            group.select(1..<tiles.table.count, of: 0)
+            group.select(allOf: 1)
+            compute.multiply(group, a, tokens: 5, into: y)
+            for token in 0..<5 {
+                for row in 0..<rows {
+                    let value = expected[token * whole.outputStride + row]
+                    for offset in group.rowOffsets {
+                        #expect(y[token * group.outputStride + offset + row] == value)
+                    }
+                }
+            }
+            #expect(!compute.hasSeenDamage)
+        }
+    }
+
+    @Test(arguments: encodings)
+    func rowsOfCodedTilesAreLookedUp(encoding: Matrix.Encoding) throws {
+        var random = SeededGenerator(seed: 12)
+        let reference = ReferenceMatrix(rows: 50, columns: 40, encoding: encoding, using: &random)
+        let tiles = Tiles(reference, tileRows: 32, isCoded: true)
+        let compute = try Compute(threads: 1, tileBytes: tiles.matrix.tileBytes)
+        let ids = Buffer<Int32>(count: 3)
+        for (index, id) in [0, 49, 33].enumerated() { ids[index] = Int32(id) }
+        let (x, y) = (Buffer<Float>(count: 120), Buffer<Float>(count: 120))
+        compute.embed(tiles.matrix, tokens: ids, count: 3, into: x)
+        compute.embed(reference.matrix, tokens: ids, count: 3, into: y)
+        for index in 0..<120 { #expect(x[index] == y[index]) }
+    }
+
+    @Test func aDamagedTileIsNoticed() throws {
+        var random = SeededGenerator(seed: 13)
+        let reference = ReferenceMatrix(rows: 64, columns: 512, encoding: .int8, using: &random)
+        let tiles = Tiles(reference, tileRows: 16, isCoded: true)
+        let compute = try Compute(threads: 2, tileBytes: tiles.matrix.tileBytes)
+        let a = activations(512, tokens: 1, compute)
+        let y = Buffer<Float>(count: 64)
+        // A tile cut short cannot be decoded, whatever its bytes.
+        let cut = tiles.buffers[2]
+        unsafe tiles.table.set(
+            2, to: UnsafeRawBufferPointer(start: cut.pointer, count: cut.count - 9))
+        compute.multiply(MatrixGroup([tiles.matrix]), a, tokens: 1, into: y)
+        #expect(compute.hasSeenDamage)
+    }
+}
