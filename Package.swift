@@ -43,7 +43,10 @@ let package = Package(
             swiftSettings: swiftSettings),
         .target(name: "Tokenization", dependencies: ["WeightFile"], swiftSettings: swiftSettings),
         .target(
-            name: "Transformer", dependencies: ["Kernels", "WeightFile"],
+            name: "Residency", dependencies: ["Kernels", "WeightFile"],
+            swiftSettings: swiftSettings),
+        .target(
+            name: "Transformer", dependencies: ["Kernels", "Residency", "WeightFile"],
             swiftSettings: swiftSettings),
         .target(
             name: "Decoding",
@@ -51,13 +54,13 @@ let package = Package(
             swiftSettings: swiftSettings),
         .target(
             name: "Profiling",
-            dependencies: ["Kernels", "Reporting", "Transformer", "WeightFile"],
+            dependencies: ["Kernels", "Reporting", "Residency", "Transformer", "WeightFile"],
             swiftSettings: swiftSettings),
         .executableTarget(
             name: "tessera",
             dependencies: [
                 "Decoding", "Import", "Kernels", "Profiling", "Quantization", "Reporting",
-                "Tokenization", "Transformer", "WeightFile",
+                "Residency", "Tokenization", "Transformer", "WeightFile",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             exclude: ["Resources"],
@@ -81,6 +84,10 @@ let package = Package(
         .testTarget(
             name: "TokenizationTests", dependencies: ["Tokenization", "Import", "WeightFile"],
             resources: [.copy("Resources")],
+            swiftSettings: testSettings),
+        .testTarget(
+            name: "ResidencyTests",
+            dependencies: ["Residency", "Transformer", "Kernels", "WeightFile"],
             swiftSettings: testSettings),
         .testTarget(
             name: "TransformerTests",

@@ -41,9 +41,12 @@ internal import CKernels
     }
 
     /// Bytes held.
-    public var byteCount: Int {
-        values.count * 4 + codes.count + scales.count * 12 + residualGroups.count * 16
-            + groupEnds.count * 4
+    public static func byteCount(tokenCapacity: Int, columns: Int) -> Int {
+        let groups = (columns + 31) / 32
+        let residuals = (groups + 7) / 8
+        let blocks = (tokenCapacity + Int(TSR_TOKEN_BLOCK) - 1) / Int(TSR_TOKEN_BLOCK)
+        return tokenCapacity * (groups * 128 + (groups + residuals) * 44 + residuals * 16)
+            + blocks * groups * 4
     }
 
     var raw: tsr_activations {

@@ -15,7 +15,7 @@ extension Compute {
             let id = Int(tokens[index])
             precondition(id >= 0 && id < matrix.rows, "token \(id) of \(matrix.rows)")
         }
-        checkDecoders(matrix)
+        checkDecoders(matrix.codedTileBytes)
         unsafe withRaw { compute in
             unsafe withUnsafePointer(to: matrix.raw) {
                 unsafe tsr_embed(compute, $0, tokens.pointer, count, x.pointer)
@@ -97,7 +97,7 @@ extension Compute {
         precondition(
             start >= 0 && last <= stride && start + tokens * stride <= y.count,
             "\(tokens) x \(stride) from \(start) of \(y.count)")
-        for matrix in group.matrices { checkDecoders(matrix) }
+        checkDecoders(group.codedTileBytes)
         unsafe withRaw { compute in
             unsafe withUnsafePointer(to: a.raw) { x in
                 unsafe tsr_multiply(
@@ -107,10 +107,9 @@ extension Compute {
         }
     }
 
-    private func checkDecoders(_ matrix: Matrix) {
+    private func checkDecoders(_ bytes: Int) {
         precondition(
-            !matrix.isCoded || matrix.tileBytes <= decodedTileBytes,
-            "coded tiles of \(matrix.tileBytes) bytes: more than init was told of")
+            bytes <= decodedTileBytes, "coded tiles of \(bytes) bytes: more than init was told of")
     }
 
     /// Adds `bias` to columns `offset...` of each row of `y`.

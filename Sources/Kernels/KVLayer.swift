@@ -49,7 +49,14 @@ internal import CKernels
     }
 
     /// Bytes held.
-    public var byteCount: Int { 2 * (keys.count + keyScales.count * 4) }
+    public var byteCount: Int {
+        slots * Self.slotBytes(kvHeads: kvHeads, headDim: headDim, encoding: encoding)
+    }
+
+    /// Bytes that one slot takes.
+    public static func slotBytes(kvHeads: Int, headDim: Int, encoding: Encoding) -> Int {
+        2 * kvHeads * (headDim * encoding.bytes + (encoding == .int8 ? 4 : 0))
+    }
 
     var raw: tsr_kv {
         unsafe tsr_kv(

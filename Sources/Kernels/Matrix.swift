@@ -42,6 +42,9 @@ internal import CKernels
     let raw: tsr_matrix
     private let tiles: TileTable?
 
+    /// Bytes of a decoded tile; 0 where none is.
+    var codedTileBytes: Int { isCoded ? tileBytes : 0 }
+
     /// A matrix whose plain panels follow each other.
     ///
     /// - Parameter bytes: All panels of the matrix; must outlive every use of it.
@@ -118,6 +121,8 @@ internal import CKernels
     public let outputStride: Int
     public let columns: Int
     public let matrices: [Matrix]
+    /// Bytes of the largest decoded tile; 0 where none is.
+    let codedTileBytes: Int
     let raw: Buffer<tsr_matrix>
     let parts: Buffer<tsr_part>
 
@@ -128,6 +133,7 @@ internal import CKernels
         unsafe raw = Buffer(count: matrices.count)
         parts = Buffer(count: matrices.count)
         self.matrices = matrices
+        codedTileBytes = matrices.reduce(0) { max($0, $1.codedTileBytes) }
         var stride = 0
         var starts: [Int] = []
         for (index, matrix) in matrices.enumerated() {
@@ -144,13 +150,18 @@ internal import CKernels
     /// Stored bytes that multiplying by all of it reads.
     public var byteCount: Int { matrices.reduce(0) { $0 + $1.byteCount } }
 
-    /// What matrix `index` is multiplied by from now on: some of its tiles.
+    /// Tiles of matrix `index` that are multiplied; for a matrix that is not in tiles: panels.
+    public func selected(of index: Int) -> Range<Int> { parts[index].begin..<parts[index].end }
+
+    /// Of matrix `index` some tiles, or nothing, are multiplied from now on.
     ///
     /// - Precondition: The matrix is in tiles, and these are among them.
     public func select(_ tiles: Range<Int>, of index: Int) {
         let count = unsafe tsr_units(raw.pointer + index)
         precondition(
-            matrices[index].tileBytes > 0 && tiles.lowerBound >= 0 && tiles.upperBound <= count,
+            tiles.isEmpty
+                || matrices[index].tileBytes > 0 && tiles.lowerBound >= 0
+                    && tiles.upperBound <= count,
             "tiles \(tiles) of matrix \(index)")
         parts[index] = tsr_part(
             offset: rowOffsets[index], begin: tiles.lowerBound, end: tiles.upperBound)

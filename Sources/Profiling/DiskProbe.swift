@@ -22,7 +22,7 @@ public struct DiskRate: Sendable, Equatable {
 }
 
 /// Reads a file past the page cache.
-enum DiskProbe {
+public enum DiskProbe {
     private static let chunkBytes = 4 << 20
 
     /// O_DIRECT, which the C library shows only to GNU sources.
@@ -39,7 +39,8 @@ enum DiskProbe {
     /// - Parameters:
     ///   - path: A file on the disk in question.
     ///   - patience: Seconds after which enough has been read.
-    static func read(_ path: String, patience: Double = 2) throws(ProfilingError) -> DiskRate {
+    public static func read(_ path: String, patience: Double = 2) throws(ProfilingError) -> DiskRate
+    {
         var isDirect = true
         var descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | directFlag)
         if descriptor < 0 {

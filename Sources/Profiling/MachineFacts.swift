@@ -1,3 +1,5 @@
+internal import Residency
+
 /// What the kernel says of a machine; nothing here is measured.
 public struct MachineFacts: Sendable, Equatable {
     public var processor = ""

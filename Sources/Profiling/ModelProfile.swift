@@ -68,7 +68,7 @@ public struct ModelProfile {
         model.fileBytes = file.fileBytes
         model.weights = file.tensors.reduce(0) { $0 + $1.rows * $1.columns }
         model.weightBytes = file.tensors.reduce(0) { $0 + $1.byteCount }
-        model.cacheBytes = transformer.cache.byteCount
+        model.cacheBytes = transformer.cacheBytes
         model.scratchBytes = transformer.scratchBytes
         return model
     }

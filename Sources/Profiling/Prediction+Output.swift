@@ -1,5 +1,6 @@
 internal import Kernels
 public import Reporting
+internal import Residency
 
 extension Prediction {
     /// Lines for people.

@@ -1,3 +1,5 @@
+internal import Residency
+
 /// What the kernel says of the processors.
 public enum Processor {
     /// E.g. `AMD EPYC 7B13`.

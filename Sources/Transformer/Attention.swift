@@ -1,4 +1,5 @@
 internal import Kernels
+internal import Residency
 internal import WeightFile
 
 extension Transformer {
@@ -13,13 +14,15 @@ extension Transformer {
         _ observer: (any PassObserver)?
     ) {
         let s = scratch
-        let group = layer.queryKeyValue
+        let group = layer.queryKeyValue.matrices
         let eps = config.rmsNormEps
         let kv = cache.layers[index]
         compute.rmsNorm(
             s.hidden, tokens: tokens, weight: layer.inputNorm, eps: eps, into: s.normed)
         observer?.finished(.attentionNorm, layer: index)
-        compute.multiply(group, s.normed, tokens: tokens, into: s.qkv)
+        layer.queryKeyValue.forEachPart {
+            compute.multiply(group, s.normed, tokens: tokens, into: s.qkv)
+        }
         for part in layer.biases.indices {
             compute.addBias(
                 layer.biases[part], to: s.qkv, offset: group.rowOffsets[part],
@@ -46,7 +49,10 @@ extension Transformer {
             s.qkv, queries: queries, tokens: tokens, visible: s.visible,
             scale: 1 / Float(config.headDim).squareRoot(), layer: kv, into: s.attended)
         observer?.finished(.attend, layer: index)
-        compute.multiplyAdding(layer.output, s.attended, tokens: tokens, into: s.hidden)
+        layer.output.forEachPart {
+            compute.multiplyAdding(
+                layer.output.matrices, s.attended, tokens: tokens, into: s.hidden)
+        }
         observer?.finished(.attentionOutput, layer: index)
     }
 

@@ -41,9 +41,6 @@ public final class KVCache {
         }
     }
 
-    /// Bytes held.
-    public var byteCount: Int { layers.reduce(placement.byteCount) { $0 + $1.byteCount } }
-
     /// Slot of a committed position.
     func slot(of position: Int) -> Int {
         position < sinks ? position : ringBegin + (position - sinks) % ringSlots

@@ -1,4 +1,5 @@
 internal import Kernels
+internal import Residency
 internal import WeightFile
 
 /// Every buffer of a pass, allocated once.
@@ -22,15 +23,10 @@ final class Scratch {
         logitRows = Buffer(count: logitCapacity)
         hidden = Buffer(count: batch * config.hiddenSize)
         normed = Activations(tokenCapacity: batch, columns: config.hiddenSize)
-        qkv = Buffer(count: batch * layer.queryKeyValue.outputStride)
+        qkv = Buffer(count: batch * layer.queryKeyValue.matrices.outputStride)
         attended = Activations(tokenCapacity: batch, columns: config.headCount * config.headDim)
-        gateUp = Buffer(count: batch * layer.gateUp.outputStride)
+        gateUp = Buffer(count: batch * layer.gateUp.matrices.outputStride)
         activated = Activations(tokenCapacity: batch, columns: config.intermediateSize)
         headInput = Activations(tokenCapacity: logitCapacity, columns: config.hiddenSize)
-    }
-
-    var byteCount: Int {
-        (hidden.count + qkv.count + gateUp.count) * 4 + normed.byteCount + attended.byteCount
-            + activated.byteCount + headInput.byteCount
     }
 }

@@ -35,7 +35,7 @@ final class SinkPlacement {
         self.contextLength = contextLength
         self.width = width
         copies = batchCapacity / Self.period + 2
-        slots = sinks == 0 ? 0 : copies * sinks
+        slots = Self.slots(sinks: sinks, batchCapacity: batchCapacity)
         steps = Array(repeating: -1, count: copies)
         pendingSteps = Array(repeating: 0, count: copies)
         pendingSlots = Buffer(count: slots)
@@ -44,8 +44,15 @@ final class SinkPlacement {
         steps[0] = 0
     }
 
-    /// Bytes held.
-    var byteCount: Int { raw.reduce(rows.count * 4) { $0 + $1.count * 4 } }
+    /// Slots that copies of the sinks take in each layer.
+    static func slots(sinks: Int, batchCapacity: Int) -> Int {
+        sinks == 0 ? 0 : (batchCapacity / period + 2) * sinks
+    }
+
+    /// Bytes held besides those slots.
+    static func byteCount(sinks: Int, batchCapacity: Int, layerCount: Int, width: Int) -> Int {
+        (slots(sinks: sinks, batchCapacity: batchCapacity) + layerCount * sinks) * 2 * width * 4
+    }
 
     /// How many steps the sinks have been moved for a query at `position`.
     private func step(for position: Int) -> Int {

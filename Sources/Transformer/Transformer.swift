@@ -1,4 +1,5 @@
 public import Kernels
+public import Residency
 public import WeightFile
 
 /// A decoder-only transformer over a mapped weight file, with its cache. One config-driven class:
@@ -19,6 +20,10 @@ public final class Transformer {
     public let logitCapacity: Int
     /// Tokens committed so far; the absolute position of the next.
     public private(set) var position = 0
+    /// Bytes of keys and values.
+    public let cacheBytes: Int
+    /// Bytes of activations and logits.
+    public let scratchBytes: Int
     /// Forward passes since the start, every batch of a long input counted.
     public private(set) var passCount = 0
     /// Is told of every step of each pass; nil, the usual case, costs a test per step.
@@ -28,7 +33,8 @@ public final class Transformer {
     let layers: [DecoderLayer]
     let embedding: Matrix
     let finalNorm: Buffer<Float>
-    let head: MatrixGroup
+    let head: WeightGroup
+    let store: WeightStore
     let scratch: Scratch
     let rotary: RotaryEmbedding
     let sinkRotary: RotaryEmbedding
@@ -36,13 +42,23 @@ public final class Transformer {
     public init(_ file: WeightFile, options: Options = Options()) throws(TransformerError) {
         let config = file.config
         let context = try options.check(for: config)
+        let plan = try Self.plan(file, options: options)
         do {
             compute = try Compute(
                 isa: options.isa, threads: options.threads,
-                groupHeads: config.headCount / config.kvHeadCount, headDim: config.headDim)
+                groupHeads: config.headCount / config.kvHeadCount, headDim: config.headDim,
+                tileBytes: file.largestCodedTile)
         } catch {
             throw .kernels(error.description)
         }
+        do throws(ResidencyError) {
+            store = try WeightStore(
+                file, plan: plan, method: options.inputMethod, lost: options.weightsLost)
+        } catch {
+            throw .residency(error)
+        }
+        cacheBytes = plan.needs.cache
+        scratchBytes = plan.needs.scratch
         self.file = file
         self.config = config
         batchCapacity = options.batchCapacity
@@ -50,27 +66,30 @@ public final class Transformer {
             layerCount: config.layerCount, kvHeads: config.kvHeadCount, headDim: config.headDim,
             contextLength: context, sinks: options.sinks, batchCapacity: options.batchCapacity,
             encoding: options.kvEncoding)
-        layers = (0..<config.layerCount).map { DecoderLayer(file, $0) }
+        let store = store
+        layers = (0..<config.layerCount).map { DecoderLayer(file, store, $0) }
         embedding = file.matrix("model.embed_tokens.weight")
         finalNorm = file.vector("model.norm.weight")
-        head = MatrixGroup([
-            config.tieWordEmbeddings ? embedding : file.matrix("lm_head.weight")
-        ])
+        head = store.group([config.headName])
         scratch = Scratch(config, layers[0], batchCapacity, logitCapacity: options.logitCapacity)
         rotary = RotaryEmbedding(config, capacity: options.batchCapacity)
         sinkRotary = RotaryEmbedding(config, capacity: max(1, cache.placement.slots))
         logitCapacity = options.logitCapacity
-        logitStride = head.outputStride
+        logitStride = head.matrices.outputStride
         logits = Buffer(count: options.logitCapacity * logitStride)
     }
 
-    /// Bytes of weights a pass with logits reads.
-    public var weightBytes: Int {
-        layers.reduce(head.matrices[0].byteCount) { $0 + $1.byteCount }
-    }
+    /// What of the weights is in memory, and what is read in each pass.
+    public var residency: ResidencyPlan { store.plan }
 
-    /// Bytes of activations and logits.
-    public var scratchBytes: Int { scratch.byteCount + logits.count * 4 }
+    /// How weights that do not stay in memory are read; nil where all stay.
+    public var inputMethod: InputMethod? { store.method }
+
+    /// Weights read from disk since the last call.
+    public func takeStreamCounters() -> StreamCounters { store.takeCounters() }
+
+    /// Bytes of weights a pass with logits reads.
+    public var weightBytes: Int { store.plan.weightBytes }
 
     /// Forgets everything.
     public func reset() { truncate(to: 0) }
@@ -176,26 +195,45 @@ public final class Transformer {
                 s.hidden, tokens: tokens, weight: layer.postAttentionNorm,
                 eps: config.rmsNormEps, into: s.normed)
             observer?.finished(.mlpNorm, layer: index)
-            compute.multiply(layer.gateUp, s.normed, tokens: tokens, into: s.gateUp)
+            layer.gateUp.forEachPart {
+                compute.multiply(
+                    layer.gateUp.matrices, s.normed, tokens: tokens, into: s.gateUp)
+            }
             observer?.finished(.gateUp, layer: index)
             compute.swiGLU(
-                s.gateUp, stride: layer.gateUp.outputStride,
-                upOffset: layer.gateUp.rowOffsets[1], tokens: tokens, into: s.activated)
+                s.gateUp, stride: layer.gateUp.matrices.outputStride,
+                upOffset: layer.gateUp.matrices.rowOffsets[1], tokens: tokens, into: s.activated)
             observer?.finished(.activation, layer: index)
-            compute.multiplyAdding(layer.down, s.activated, tokens: tokens, into: s.hidden)
+            layer.down.forEachPart {
+                compute.multiplyAdding(
+                    layer.down.matrices, s.activated, tokens: tokens, into: s.hidden)
+            }
             observer?.finished(.down, layer: index)
         }
         position += batch.committed.count
         cache.advance(to: position)
         passCount += 1
+        defer { checkWeights() }
         guard !rows.isEmpty else { return }
         compute.rmsNorm(
             s.hidden, rows: s.logitRows, tokens: rows.count, weight: finalNorm,
             eps: config.rmsNormEps, into: s.headInput)
         observer?.finished(.finalNorm, layer: 0)
-        compute.multiply(
-            head, s.headInput, tokens: rows.count, into: logits, firstRow: rows.lowerBound)
+        head.forEachPart {
+            compute.multiply(
+                head.matrices, s.headInput, tokens: rows.count, into: logits,
+                firstRow: rows.lowerBound)
+        }
         observer?.finished(.head, layer: 0)
+    }
+}
+
+extension Transformer {
+    /// Ends the run where a coded tile could not be decoded.
+    private func checkWeights() {
+        guard compute.hasSeenDamage else { return }
+        store.lost(
+            "'\(file.path)': weights are damaged; run 'tessera verify', then make the file anew")
     }
 }
 

@@ -1,3 +1,5 @@
+public import Residency
+
 /// Why a model could not be set up for a run.
 public enum TransformerError: Error, Equatable, CustomStringConvertible {
     /// A window that holds no position besides the attention sinks.
@@ -10,6 +12,8 @@ public enum TransformerError: Error, Equatable, CustomStringConvertible {
     case unsupportedHeads(headDim: Int, group: Int)
     /// A cache and logits larger than the machine's memory, in bytes.
     case notEnoughMemory(needed: Int, available: Int)
+    /// The weights could not be set up.
+    case residency(ResidencyError)
     /// The kernels could not be set up.
     case kernels(String)
 
@@ -28,6 +32,7 @@ public enum TransformerError: Error, Equatable, CustomStringConvertible {
         case .notEnoughMemory(let needed, let available):
             "the cache and the logits need \(needed / 1_048_576) MiB and this machine has "
                 + "\(available / 1_048_576) MiB; ask for a shorter context"
+        case .residency(let error): error.description
         case .kernels(let reason): reason
         }
     }

@@ -1,5 +1,6 @@
 public import Kernels
-internal import WeightFile
+public import Residency
+public import WeightFile
 
 #if canImport(Glibc)
     internal import Glibc
@@ -23,11 +24,31 @@ extension Transformer {
         public var sinks = 4
         /// Rows of logits one pass can give.
         public var logitCapacity = 64
+        /// Memory that all of this process may take: weights beyond it are read in each pass. By
+        /// default all weights are used from the mapping of the file.
+        public var memory: MemoryBudget?
+        /// How such weights are read.
+        public var inputMethod = InputMethod.auto
+        /// Ends the program where weights cannot be read in the middle of a pass; gets what happened,
+        /// where, and what to do.
+        public var weightsLost: @Sendable (String) -> Never = { fatalError($0) }
         public init() {}
     }
 }
 
 extension Transformer.Options {
+    /// The context length that suits a memory budget: the model's own, at most 4096 positions, whose
+    /// cache takes no more than an eighth, but 512 at least.
+    public static func context(
+        _ config: ModelConfig, in budget: MemoryBudget, _ encoding: KVLayer.Encoding
+    ) -> Int {
+        let most = min(config.maxPositions, 4096)
+        let slot = KVLayer.slotBytes(
+            kvHeads: config.kvHeadCount, headDim: config.headDim, encoding: encoding)
+        let fitting = budget.bytes / 8 / (config.layerCount * slot)
+        return min(most, max(512, fitting / 256 * 256))
+    }
+
     /// Refuses what cannot work; returns the context length.
     func check(for config: ModelConfig) throws(TransformerError) -> Int {
         let context = contextLength ?? min(config.maxPositions, 4096)

@@ -60,6 +60,9 @@
         return Int(status.st_size)
     }
 
+    /// The opened file, whatever has its name now.
+    var descriptorPath: String { "/proc/self/fd/\(descriptor)" }
+
     /// The whole file.
     var bytes: RawSpan {
         @_lifetime(borrow self)

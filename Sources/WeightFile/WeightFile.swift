@@ -70,4 +70,12 @@ public final class WeightFile: Sendable {
         precondition(tensor.offset + tensor.byteCount <= fileBytes, "tensor of another file")
         return unsafe file.pointer(at: tensor.offset)
     }
+
+    /// A path that leads to the opened file, even where another has taken its name meanwhile.
+    public var descriptorPath: String { file.descriptorPath }
+
+    /// Address of byte `offset` of the mapped file; valid while this object lives.
+    @unsafe public func unsafePointer(at offset: Int) -> UnsafeRawPointer {
+        unsafe file.pointer(at: offset)
+    }
 }

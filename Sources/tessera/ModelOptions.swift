@@ -1,6 +1,8 @@
 internal import ArgumentParser
 internal import Decoding
+internal import Glibc
 internal import Kernels
+internal import Residency
 internal import Tokenization
 internal import Transformer
 internal import WeightFile
@@ -17,6 +19,17 @@ struct ModelOptions: ParsableArguments {
 
     @Option(help: "Numbers in the key/value cache: int8, f16 or f32.")
     var kv = KeyValue.int8
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            Memory to take at most, such as 2.5G or 800M (default: what the machine and its control \
+            groups leave). Weights beyond it are read from disk in every pass.
+            """, valueName: "size"))
+    var ram: ByteSize?
+
+    @Option(help: "How such weights are read: auto, direct, buffered or mapped.")
+    var io = InputMethod.auto
 
     @Option(help: "Instruction set (default: the fastest here; see --version).")
     var isa: String?
@@ -44,13 +57,28 @@ struct ModelOptions: ParsableArguments {
 
     /// - Parameter logitCapacity: Rows of logits a pass may ask for.
     func open(_ file: WeightFile, logitCapacity: Int) throws -> Transformer {
+        let options = options(for: file, logitCapacity: logitCapacity)
+        let plan = try Transformer.plan(file, options: options)
+        if !plan.isResident { Terminal.note("tessera: " + plan.sentence) }
+        return try Transformer(file, options: options)
+    }
+
+    func options(for file: WeightFile, logitCapacity: Int) -> Transformer.Options {
         var options = Transformer.Options()
-        options.contextLength = context
+        let budget = ram.map { MemoryBudget.asked($0.bytes) } ?? MemoryBudget.available()
+        options.memory = budget
+        options.inputMethod = io
+        options.weightsLost = { reason in
+            Terminal.note("tessera: \(reason)")
+            Glibc.exit(ExitStatus.ioError.rawValue)
+        }
+        options.contextLength =
+            context ?? Transformer.Options.context(file.config, in: budget, kv.encoding)
         options.threads = threads
         options.isa = isa
         options.logitCapacity = max(1, logitCapacity)
         options.kvEncoding = kv.encoding
-        return try Transformer(file, options: options)
+        return options
     }
 }
 

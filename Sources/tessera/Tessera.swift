@@ -15,6 +15,7 @@ struct Tessera: AsyncParsableCommand {
             QuantizeCommand.self,
             TokenizeCommand.self,
             InspectCommand.self,
+            EstimateCommand.self,
             VerifyCommand.self,
         ])
 }

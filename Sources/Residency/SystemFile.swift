@@ -5,9 +5,9 @@
 #endif
 
 /// Small text files of the kernel: /proc and /sys.
-enum SystemFile {
+package enum SystemFile {
     /// All of a file, nil where it cannot be read.
-    static func text(_ path: String) -> String? {
+    package static func text(_ path: String) -> String? {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
@@ -25,15 +25,15 @@ enum SystemFile {
     }
 
     /// The first word of a file.
-    static func word(_ path: String) -> String? {
+    package static func word(_ path: String) -> String? {
         text(path)?.split(whereSeparator: \.isWhitespace).first.map(String.init)
     }
 
     /// The file as one number.
-    static func integer(_ path: String) -> Int? { word(path).flatMap { Int($0) } }
+    package static func integer(_ path: String) -> Int? { word(path).flatMap { Int($0) } }
 
     /// Writes a few bytes, whether that works or not.
-    static func put(_ text: String, to path: String) {
+    package static func put(_ text: String, to path: String) {
         let descriptor = unsafe open(path, O_WRONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return }
         defer { close(descriptor) }
@@ -44,7 +44,7 @@ enum SystemFile {
     }
 
     /// The number behind `name:` or `name ` at the start of a line, times 1024 where "kB" follows.
-    static func field(_ name: String, in text: String) -> Int? {
+    package static func field(_ name: String, in text: String) -> Int? {
         for line in text.split(separator: "\n") where line.hasPrefix(name) {
             let rest = line.dropFirst(name.count)
             guard let first = rest.first, first == ":" || first.isWhitespace else { continue }
@@ -56,7 +56,7 @@ enum SystemFile {
     }
 
     /// What stands behind the colon of every line `name : value`.
-    static func values(_ name: String, in text: String) -> [String] {
+    package static func values(_ name: String, in text: String) -> [String] {
         text.split(separator: "\n").compactMap { line in
             guard line.hasPrefix(name), let colon = line.firstIndex(of: ":"),
                 line[line.index(line.startIndex, offsetBy: name.count)..<colon]

@@ -1,0 +1,70 @@
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
+
+/// A lock with a condition on which its users wait.
+@safe final class Monitor: @unchecked Sendable {
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let condition: UnsafeMutablePointer<pthread_cond_t>
+
+    init() {
+        unsafe mutex = .allocate(capacity: 1)
+        unsafe condition = .allocate(capacity: 1)
+        unsafe pthread_mutex_init(mutex, nil)
+        unsafe pthread_cond_init(condition, nil)
+    }
+
+    deinit {
+        unsafe pthread_cond_destroy(condition)
+        unsafe pthread_mutex_destroy(mutex)
+        unsafe condition.deallocate()
+        unsafe mutex.deallocate()
+    }
+
+    /// Runs `body` while no other thread runs one.
+    func locked<R>(_ body: () -> R) -> R {
+        unsafe pthread_mutex_lock(mutex)
+        defer { unsafe pthread_mutex_unlock(mutex) }
+        return body()
+    }
+
+    /// Waits until another thread calls ``signal()``, or for no reason; only inside ``locked(_:)``.
+    func wait() { unsafe pthread_cond_wait(condition, mutex) }
+
+    /// Wakes all who wait.
+    func signal() { unsafe pthread_cond_broadcast(condition) }
+}
+
+/// A thread of the system, joined by whoever started it.
+@safe struct WorkerThread: @unchecked Sendable {
+    private let handle: pthread_t
+
+    /// - Returns: nil where the system has no thread to give.
+    init?(_ run: @escaping @Sendable () -> Void) {
+        let work = unsafe Unmanaged.passRetained(Work(run))
+        var handle = pthread_t()
+        let status = unsafe pthread_create(&handle, nil, workerMain, work.toOpaque())
+        guard status == 0 else {
+            unsafe work.release()
+            return nil
+        }
+        self.handle = handle
+    }
+
+    /// Waits for its end.
+    func join() { pthread_join(handle, nil) }
+}
+
+private final class Work {
+    let run: @Sendable () -> Void
+    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+}
+
+private func workerMain(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    if let argument = unsafe argument {
+        unsafe Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().run()
+    }
+    return nil
+}

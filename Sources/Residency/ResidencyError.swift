@@ -1,0 +1,24 @@
+/// Why a model could not be set up within the memory there is.
+public enum ResidencyError: Error, Equatable, CustomStringConvertible {
+    /// Less memory than what is needed besides the weights; in bytes.
+    case tooLittle(budget: Int, needed: Int)
+    /// The system gave no memory for the weights that stay, in bytes.
+    case noMemory(Int)
+    /// The system gave no threads for reading.
+    case noThreads
+    /// The file cannot be read, in the words of the system.
+    case unreadable(path: String, reason: String)
+
+    public var description: String {
+        switch self {
+        case .tooLittle(let budget, let needed):
+            "\(budget >> 20) MiB of memory are not enough: cache, buffers and the window for streaming "
+                + "take \(needed >> 20) MiB; ask for a shorter --ctx or give more with --ram"
+        case .noMemory(let bytes):
+            "the system gave no \(bytes >> 20) MiB of memory for weights; give less with --ram"
+        case .noThreads: "the system gave no threads for reading weights"
+        case .unreadable(let path, let reason):
+            "'\(path)': weights cannot be read (\(reason)); check the disk, then 'tessera verify'"
+        }
+    }
+}

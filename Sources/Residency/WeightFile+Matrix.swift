@@ -1,0 +1,96 @@
+public import Kernels
+public import WeightFile
+
+extension WeightFile {
+    /// A tensor that opening the file has proved to exist.
+    private func required(_ name: String) -> TensorRecord {
+        guard let record = tensor(name) else { preconditionFailure("no tensor \(name)") }
+        return record
+    }
+
+    /// A view of a matrix in the mapping; this file must outlive it.
+    public func matrix(_ name: String) -> Matrix {
+        let record = required(name)
+        guard record.storage == .plain else {
+            let ranges = tileRanges(of: record)
+            let tiles = TileTable(count: ranges.count)
+            for (index, range) in ranges.enumerated() {
+                unsafe tiles.set(
+                    index,
+                    to: UnsafeRawBufferPointer(
+                        start: unsafePointer(of: record) + (range.lowerBound - record.offset),
+                        count: range.count))
+            }
+            return matrix(record, tiles: tiles)
+        }
+        // Safe: the record lies inside the mapping, which whoever uses the matrix keeps alive.
+        let bytes = unsafe UnsafeRawBufferPointer(
+            start: unsafePointer(of: record), count: record.byteCount)
+        return unsafe Matrix(
+            rows: record.rows, columns: record.columns, encoding: record.kernelEncoding,
+            bytes: bytes)
+    }
+
+    /// A matrix whose tiles are where `tiles` says.
+    func matrix(_ record: TensorRecord, tiles: TileTable) -> Matrix {
+        Matrix(
+            rows: record.rows, columns: record.columns, encoding: record.kernelEncoding,
+            isCoded: record.storage != .plain, tileRows: record.tileRows, tiles: tiles,
+            byteCount: record.byteCount)
+    }
+
+    /// A copy of a vector, as floats.
+    public func vector(_ name: String) -> Buffer<Float> {
+        let record = required(name)
+        let bytes = self.bytes(of: record)
+        let vector = Buffer<Float>(count: record.columns)
+        for index in 0..<record.columns {
+            if record.encoding == .f16 {
+                let bits = unsafe bytes.unsafeLoadUnaligned(
+                    fromByteOffset: index * 2, as: UInt16.self)
+                vector[index] = Float(Float16(bitPattern: UInt16(littleEndian: bits)))
+            } else {
+                let bits = unsafe bytes.unsafeLoadUnaligned(
+                    fromByteOffset: index * 4, as: UInt32.self)
+                vector[index] = Float(bitPattern: UInt32(littleEndian: bits))
+            }
+        }
+        return vector
+    }
+
+    /// Stored bytes of each tile of a matrix that can be streamed: integers, and large enough to lie on
+    /// pages of their own. nil for others, which are used from the mapping.
+    public func streamableTiles(of record: TensorRecord) -> [Range<Int>]? {
+        guard record.encoding.rowsPerPanel > 1, record.byteCount >= 1 << 14 else { return nil }
+        return tileRanges(of: record)
+    }
+
+    /// Plain bytes of the largest coded tile; 0 where none is coded.
+    public var largestCodedTile: Int {
+        tensors.reduce(0) { largest, record in
+            guard record.storage != .plain else { return largest }
+            let panel = TensorRecord.panelBytes(
+                encoding: record.encoding, columns: record.columns)
+            return max(largest, record.tileRows / record.encoding.rowsPerPanel * panel)
+        }
+    }
+
+    /// Stored bytes of each tile in the file.
+    func tileRanges(of record: TensorRecord) -> [Range<Int>] {
+        let panel = TensorRecord.panelBytes(encoding: record.encoding, columns: record.columns)
+        let size = record.tileRows / record.encoding.rowsPerPanel * panel
+        return (0..<record.tileCount).map { tile in
+            let start = record.offset + tile * size
+            return start..<min(start + size, record.offset + record.byteCount)
+        }
+    }
+}
+
+extension TensorRecord {
+    var kernelEncoding: Matrix.Encoding {
+        guard let encoding = Matrix.Encoding(rawValue: encoding.rawValue) else {
+            preconditionFailure("encoding \(encoding)")
+        }
+        return encoding
+    }
+}

@@ -1,0 +1,81 @@
+internal import Kernels
+public import Residency
+public import WeightFile
+
+extension Transformer {
+    /// What a run of `file` would hold in memory, before anything is loaded.
+    public static func plan(
+        _ file: WeightFile, options: Options = Options()
+    ) throws(TransformerError) -> ResidencyPlan {
+        let config = file.config
+        let context = try options.check(for: config)
+        let names = DecoderLayer.matrixNames(config) + [config.headName]
+        var items: [ResidencyPlan.Item] = []
+        var mapped = 0
+        for name in names {
+            guard let record = file.tensor(name) else { continue }
+            if let tiles = file.streamableTiles(of: record) {
+                items.append(ResidencyPlan.Item(name: name, tiles: tiles.map(\.count)))
+            } else {
+                mapped += record.byteCount
+            }
+        }
+        let needs = ResidencyPlan.Needs(
+            cache: KVCache.byteCount(config, contextLength: context, options),
+            scratch: Scratch.byteCount(config, options), base: base(file))
+        let budget = options.memory ?? MemoryBudget(bytes: Int.max / 2, source: .machine)
+        do throws(ResidencyError) {
+            return try ResidencyPlan(
+                items: items, mappedBytes: mapped, needs: needs, budget: budget)
+        } catch {
+            throw .residency(error)
+        }
+    }
+
+    /// Program, stacks, and the tokenizer's tables, which take some four times their place in the
+    /// file.
+    private static func base(_ file: WeightFile) -> Int { 16 << 20 + 4 * file.metadataBytes }
+}
+
+extension ModelConfig {
+    /// The matrix that gives logits.
+    var headName: String {
+        tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight"
+    }
+}
+
+extension KVCache {
+    /// Bytes that a cache takes.
+    static func byteCount(
+        _ config: ModelConfig, contextLength: Int, _ options: Transformer.Options
+    ) -> Int {
+        let sinkSlots = SinkPlacement.slots(
+            sinks: options.sinks, batchCapacity: options.batchCapacity)
+        let slots = sinkSlots + contextLength - options.sinks + 2 * options.batchCapacity
+        let slot = KVLayer.slotBytes(
+            kvHeads: config.kvHeadCount, headDim: config.headDim, encoding: options.kvEncoding)
+        return config.layerCount * slots * slot
+            + SinkPlacement.byteCount(
+                sinks: options.sinks, batchCapacity: options.batchCapacity,
+                layerCount: config.layerCount, width: config.kvHeadCount * config.headDim)
+    }
+}
+
+extension Scratch {
+    /// Bytes that the buffers of a pass take, logits included.
+    static func byteCount(_ config: ModelConfig, _ options: Transformer.Options) -> Int {
+        func padded(_ rows: Int) -> Int { (rows + 15) / 16 * 16 }
+        func activations(_ columns: Int, tokens: Int) -> Int {
+            Activations.byteCount(tokenCapacity: tokens, columns: columns)
+        }
+        let batch = options.batchCapacity
+        let queries = config.headCount * config.headDim
+        let qkv = padded(queries) + 2 * padded(config.kvHeadCount * config.headDim)
+        let floats = config.hiddenSize + qkv + 2 * padded(config.intermediateSize)
+        return batch * floats * 4 + activations(config.hiddenSize, tokens: batch)
+            + activations(queries, tokens: batch)
+            + activations(config.intermediateSize, tokens: batch)
+            + activations(config.hiddenSize, tokens: options.logitCapacity)
+            + options.logitCapacity * padded(config.vocabularySize) * 4
+    }
+}
