@@ -6,6 +6,8 @@
 
 As a module: `read(path)` returns the description, `values(data, tensor)` an f32 array [rows, columns].
 """
+import ctypes
+import ctypes.util
 import json
 import os
 import struct
@@ -20,7 +22,7 @@ RULES = """fileTooShort magic version headerChecksum headerReserved fileSize sec
 metadataPadding configSize configReserved configText configShape configNumbers blockDecoding tokenizerSize
 tokenizerReserved tokenOffsets tokenKinds merges tokenIDs tokenizerText templateText directorySize tensorName
 tensorShape tensorEncoding tensorStorage tensorTiling tensorPlacement tileTable fileEnd tensorSet tileChecksum
-dataPadding values""".split()
+dataPadding values tileCoding""".split()
 
 
 class Invalid(Exception):
@@ -257,32 +259,65 @@ def read_tensors(data, header):
         seen.add(name)
         need(1 <= rows <= 1 << 31 and 1 <= columns <= 1 << 31, "tensorShape", at + 8, name)
         need(code in ENCODINGS, "tensorEncoding", at + 24, name)
-        need(storage == 0, "tensorStorage", at + 28, f"{name}: only plain tensors are implemented")
+        need(storage == 0 or storage == 1 and code >= 3, "tensorStorage", at + 28, name)
         encoding = ENCODINGS[code]
         unit, panel = (1 if code <= 2 else 16), panel_bytes(encoding, columns)
-        need(tile_rows > 0 and tile_rows % unit == 0 and panel <= 1 << 30
+        need(tile_rows > 0 and tile_rows % unit == 0 and panel <= (1 << 25 if storage else 1 << 30)
              and (tile_rows == unit or tile_rows // unit * panel <= 1 << 20), "tensorTiling", at + 32, name)
         need(tiles == -(-rows // tile_rows) and first == tile, "tensorTiling", at + 36, name)
         total = -(-rows // unit) * panel
-        need(stored == total, "tensorPlacement", at + 56, name)
+        need(storage or stored == total, "tensorPlacement", at + 56, name)
         need(offset == up(end, 16384 if total >= 16384 else 64), "tensorPlacement", at + 48, name)
-        padding, end, tile = (end, offset), offset + total, tile + tiles
+        padding, end, tile = (end, offset), offset + stored, tile + tiles
         need(end <= len(data), "tensorPlacement", at + 56, name)
-        tensors.append(dict(name=name, rows=rows, columns=columns, encoding=encoding, storage="plain", tileRows=tile_rows,
-                            tileCount=tiles, offset=offset, byteCount=stored, padding=padding, tileBytes=tile_rows // unit * panel))
+        tensors.append(dict(name=name, rows=rows, columns=columns, encoding=encoding, storage=("plain", "zstd")[storage],
+                            tileRows=tile_rows, tileCount=tiles, offset=offset, byteCount=stored, padding=padding,
+                            plainBytes=[min(tile_rows, up(rows, unit) - first) // unit * panel for first in range(0, rows, tile_rows)]))
     names.finish()
     need(tile == header["tileCount"], "tensorTiling", 116)
     need(end == header["fileBytes"], "fileEnd", 16)
     entries = Section(data, table, table_size, "tileTable")
     for tensor in tensors:
         tensor["checksums"] = []
-        for start in range(tensor["offset"], tensor["offset"] + tensor["byteCount"], tensor["tileBytes"]):
-            size = min(tensor["tileBytes"], tensor["offset"] + tensor["byteCount"] - start)
+        end = tensor["offset"]
+        for plain in tensor["plainBytes"]:
             at, checksum, stored, reserved = entries.read("QQII")
-            need((at, stored, reserved) == (start, size, 0), "tileTable", table + entries.at - 24, tensor["name"])
-            tensor["checksums"].append((start, size, checksum))
+            fits = stored == plain if tensor["storage"] == "plain" else 5 <= stored <= plain + plain // 256 + 1024
+            need(fits and (at, reserved) == (end, 0), "tileTable", table + entries.at - 24, tensor["name"])
+            tensor["checksums"].append((at, stored, checksum))
+            end += stored
+        need(end == tensor["offset"] + tensor["byteCount"], "tileTable", table + entries.at, tensor["name"])
     entries.finish()
     return tensors
+
+
+def frame(data, size, at, name):
+    """What one zstd frame holds, which must be `size` bytes."""
+    zstd = ctypes.CDLL(ctypes.util.find_library("zstd") or "libzstd.so.1")
+    for function in (zstd.ZSTD_findFrameCompressedSize, zstd.ZSTD_decompress):
+        function.restype = ctypes.c_size_t
+    zstd.ZSTD_getFrameContentSize.restype = ctypes.c_ulonglong
+    count, content = ctypes.c_size_t(len(data)), ctypes.create_string_buffer(max(1, size))
+    need(zstd.ZSTD_getFrameContentSize(data, count) == size
+         and zstd.ZSTD_findFrameCompressedSize(data, count) == len(data)
+         and zstd.ZSTD_decompress(content, ctypes.c_size_t(size), data, count) == size, "tileCoding", at, name)
+    return np.frombuffer(content.raw, np.uint8, size)
+
+
+def plain(data, tensor):
+    """The tensor's bytes as section 10 lays them out."""
+    if tensor["storage"] == "plain":
+        return np.frombuffer(data, np.uint8, tensor["byteCount"], tensor["offset"])
+    panel = panel_bytes(tensor["encoding"], tensor["columns"])
+    planes = (2 if tensor["encoding"] == "int4Affine" else 1) * plane_bytes(tensor["columns"])
+    parts = []
+    for (at, stored, _), size in zip(tensor["checksums"], tensor["plainBytes"]):
+        first, panels = int.from_bytes(data[at:at + 4], "little"), size // panel
+        need(stored >= 4 and first <= stored - 4, "tileCoding", at, tensor["name"])
+        scales = frame(data[at + 4:at + 4 + first], panels * planes, at, tensor["name"])
+        codes = frame(data[at + 4 + first:at + stored], panels * (panel - planes), at, tensor["name"])
+        parts.append(np.concatenate([scales.reshape(panels, -1), codes.reshape(panels, -1)], axis=1).ravel())
+    return np.concatenate(parts)
 
 
 def check_set(tensors, config, base):
@@ -318,7 +353,7 @@ def check_set(tensors, config, base):
 def values(data, tensor):
     """The tensor's values, f32 [rows, columns]."""
     rows, columns, encoding = tensor["rows"], tensor["columns"], tensor["encoding"]
-    raw = np.frombuffer(data, np.uint8, tensor["byteCount"], tensor["offset"])
+    raw = plain(data, tensor)
     if encoding in ("f32", "f16"):
         return raw.view("<f4" if encoding == "f32" else "<f2").reshape(rows, columns).astype(np.float32)
     groups, plane = up(columns, 32) // 32, plane_bytes(columns)
@@ -348,8 +383,7 @@ def check_data(data, tensor):
     for at, size, checksum in tensor["checksums"]:
         need(xxh64(data[at:at + size]) == checksum, "tileChecksum", at, tensor["name"])
     if tensor["encoding"] == "int8":
-        codes = np.frombuffer(data, np.uint8, tensor["byteCount"], tensor["offset"])
-        codes = codes.reshape(-1, panel_bytes("int8", tensor["columns"]))[:, plane_bytes(tensor["columns"]):]
+        codes = plain(data, tensor).reshape(-1, panel_bytes("int8", tensor["columns"]))[:, plane_bytes(tensor["columns"]):]
         need(codes.all(), "values", tensor["offset"], f"{tensor['name']} has code 0")
     with np.errstate(invalid="ignore"):
         decoded = values(data, dict(tensor, rows=-(-tensor["rows"] // 16) * 16) if tensor["encoding"].startswith("int") else tensor)
@@ -376,7 +410,7 @@ def read(path, with_values=True):
             tensor["firstValues"] = decoded.ravel()[:9].tolist()
             if decoded.size <= 1 << 16:  # a checksum in Python takes a second for ten megabytes
                 tensor["valuesChecksum"] = f"{xxh64(decoded.tobytes()):016x}"
-        for key in ("padding", "checksums", "tileBytes"):
+        for key in ("padding", "checksums", "plainBytes"):
             del tensor[key]
     return dict(valid=True, fileBytes=len(data), identity=f"{header['identity']:016x}", config=config,
                 tokenizer=tokenizer, chatTemplate=template or None, tensors=tensors)
@@ -391,9 +425,11 @@ def describe(path):
 
 def main(arguments):
     if arguments[:1] == ["--tensor"] and len(arguments) == 3:
-        tensors = {tensor["name"]: tensor for tensor in read(arguments[2], with_values=False)["tensors"]}
+        read(arguments[2], with_values=False)
         with open(arguments[2], "rb") as file:
-            print(json.dumps(values(file.read(), tensors[arguments[1]]).tolist()))
+            data = file.read()
+        tensors = {tensor["name"]: tensor for tensor in read_tensors(data, read_header(data))}
+        print(json.dumps(values(data, tensors[arguments[1]]).tolist()))
         return 0
     if not arguments or arguments[0].startswith("-"):
         sys.exit(__doc__)

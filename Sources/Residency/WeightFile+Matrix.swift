@@ -68,21 +68,13 @@ extension WeightFile {
     /// Plain bytes of the largest coded tile; 0 where none is coded.
     public var largestCodedTile: Int {
         tensors.reduce(0) { largest, record in
-            guard record.storage != .plain else { return largest }
-            let panel = TensorRecord.panelBytes(
-                encoding: record.encoding, columns: record.columns)
-            return max(largest, record.tileRows / record.encoding.rowsPerPanel * panel)
+            record.storage == .plain ? largest : max(largest, record.plainTileBytes(0))
         }
     }
 
     /// Stored bytes of each tile in the file.
     func tileRanges(of record: TensorRecord) -> [Range<Int>] {
-        let panel = TensorRecord.panelBytes(encoding: record.encoding, columns: record.columns)
-        let size = record.tileRows / record.encoding.rowsPerPanel * panel
-        return (0..<record.tileCount).map { tile in
-            let start = record.offset + tile * size
-            return start..<min(start + size, record.offset + record.byteCount)
-        }
+        (0..<record.tileCount).map { tileRange($0, of: record) }
     }
 }
 

@@ -58,10 +58,12 @@ enum TensorDirectory {
                 .tensorEncoding, at: start + 24, tensor: name, found: code, expected: "1...5")
         }
         let storageCode = try fields.u32()
-        guard let storage = StorageClass(rawValue: storageCode) else {
+        guard let storage = StorageClass(rawValue: storageCode),
+            storage == .plain || encoding.rowsPerPanel > 1
+        else {
             throw Violation(
                 .tensorStorage, at: start + 28, tensor: name, found: storageCode,
-                expected: "0 (this program reads plain tensors only)")
+                expected: "0 or, for int8, int4 and int4Affine, 1")
         }
         let record = TensorRecord(
             name: name, rows: rows, columns: columns, encoding: encoding, storage: storage,
@@ -108,7 +110,9 @@ enum TensorDirectory {
         let unit = record.encoding.rowsPerPanel
         let panel = record.encoding.panelBytes(columns: record.columns) ?? .max
         let panels = record.tileRows / unit
-        guard record.tileRows > 0, record.tileRows % unit == 0, panel <= Limits.largestPanelBytes,
+        let largest =
+            record.storage == .plain ? Limits.largestPanelBytes : Limits.largestCodedPanelBytes
+        guard record.tileRows > 0, record.tileRows % unit == 0, panel <= largest,
             panels == 1 || (product(panels, panel) ?? .max) <= Limits.largestTileBytes
         else {
             throw Violation(
@@ -134,13 +138,15 @@ enum TensorDirectory {
     private static func checkPlacement(
         _ record: TensorRecord, at offset: Int, after last: Int, _ header: Header
     ) throws(Violation) -> Int {
-        let bytes = record.encoding.byteCount(rows: record.rows, columns: record.columns)
-        guard let bytes, record.byteCount == bytes else {
+        let plain = record.encoding.byteCount(rows: record.rows, columns: record.columns)
+        guard let plain, record.storage == .zstd || record.byteCount == plain else {
             throw Violation(
                 .tensorPlacement, at: offset + 8, tensor: record.name,
-                found: "\(record.byteCount) bytes", expected: bytes.map(String.init) ?? "fewer")
+                found: "\(record.byteCount) bytes", expected: plain.map(String.init) ?? "fewer")
         }
-        guard let start = tensorOffset(after: last, byteCount: bytes), record.offset == start else {
+        let bytes = record.byteCount
+        guard let start = tensorOffset(after: last, plainBytes: plain), record.offset == start
+        else {
             throw Violation(
                 .tensorPlacement, at: offset, tensor: record.name, found: record.offset,
                 expected: "the next aligned offset after \(last)")
@@ -154,47 +160,71 @@ enum TensorDirectory {
         return end
     }
 
-    /// Checks that the tile table says where plain tiles are. Rule 31.
+    /// Checks that the tile table says where the tiles are. Rule 31.
     static func checkTiles(
         _ bytes: RawSpan, base: Int, header: Header, tensors: [TensorRecord]
     ) throws(Violation) {
         var fields = FieldReader(bytes, base: base, sizeRule: .tileTable)
         for tensor in tensors {
+            var end = tensor.offset
             for index in 0..<tensor.tileCount {
                 let offset = fields.offset
-                let range = tensor.tileRange(index)
                 let start = try fields.u64()
                 try fields.skip(8)  // checksum
-                let (stored, reserved) = (try fields.u32(), try fields.u32())
-                guard start == UInt64(range.lowerBound), Int(stored) == range.count, reserved == 0
-                else {
+                let (stored, reserved) = (try fields.int32(), try fields.u32())
+                let allowed = storedBytes(tensor, index)
+                guard start == UInt64(end), allowed.contains(stored), reserved == 0 else {
                     throw Violation(
                         .tileTable, at: offset, tensor: tensor.name,
                         found: "\(stored) bytes at \(start), reserved \(reserved)",
-                        expected: "\(range.count) bytes at \(range.lowerBound), reserved 0")
+                        expected: "\(allowed) bytes at \(end), reserved 0")
                 }
+                end += stored
+            }
+            guard end == tensor.offset + tensor.byteCount else {
+                throw Violation(
+                    .tileTable, at: fields.offset, tensor: tensor.name,
+                    found: "tiles of \(end - tensor.offset) bytes together",
+                    expected: tensor.byteCount)
             }
         }
         try fields.finish()
     }
 
+    /// Sizes that a tile may have in the file.
+    private static func storedBytes(_ tensor: TensorRecord, _ index: Int) -> ClosedRange<Int> {
+        let plain = tensor.plainTileBytes(index)
+        return tensor.storage == .plain ? plain...plain : 5...TileCoder.largestStored(plain)
+    }
+
     /// Places `specs` one after the other from `dataOffset`; nil where sizes pass `Int.max`.
-    static func place(_ specs: [TensorSpec], dataOffset: Int) -> [TensorRecord]? {
+    ///
+    /// - Parameter tileBytes: Stored bytes of the tiles of coded tensors, in order; those that are
+    ///   missing count as plain.
+    static func place(
+        _ specs: [TensorSpec], dataOffset: Int, tileBytes: [Int] = []
+    ) -> [TensorRecord]? {
         var (last, firstTile) = (dataOffset, 0)
         var records: [TensorRecord] = []
         for spec in specs {
             guard spec.rows > 0, spec.columns > 0,
-                let bytes = spec.encoding.byteCount(rows: spec.rows, columns: spec.columns),
-                let offset = tensorOffset(after: last, byteCount: bytes),
-                let end = sum(offset, bytes)
+                let plain = spec.encoding.byteCount(rows: spec.rows, columns: spec.columns),
+                let offset = tensorOffset(after: last, plainBytes: plain)
             else { return nil }
-            let tileRows = spec.encoding.tileRows(rows: spec.rows, columns: spec.columns)
-            let tileCount = (spec.rows - 1) / tileRows + 1
-            records.append(
-                TensorRecord(
-                    name: spec.name, rows: spec.rows, columns: spec.columns,
-                    encoding: spec.encoding, storage: .plain, tileRows: tileRows,
-                    tileCount: tileCount, firstTile: firstTile, offset: offset, byteCount: bytes))
+            let tileCount = (spec.rows - 1) / spec.tileRows + 1
+            var record = TensorRecord(
+                name: spec.name, rows: spec.rows, columns: spec.columns,
+                encoding: spec.encoding, storage: spec.storage, tileRows: spec.tileRows,
+                tileCount: tileCount, firstTile: firstTile, offset: offset, byteCount: plain)
+            if spec.storage != .plain {
+                record.byteCount = (0..<tileCount).reduce(0) { bytes, index in
+                    let tile = firstTile + index
+                    return bytes
+                        + (tile < tileBytes.count ? tileBytes[tile] : record.plainTileBytes(index))
+                }
+            }
+            guard let end = sum(offset, record.byteCount) else { return nil }
+            records.append(record)
             last = end
             firstTile += tileCount
         }
@@ -223,30 +253,33 @@ enum TensorDirectory {
         return fields.bytes
     }
 
-    /// The tile table; `checksums` has one value per tile.
-    static func encodeTiles(_ tensors: [TensorRecord], checksums: [UInt64]) -> [UInt8] {
+    /// The tile table.
+    ///
+    /// - Parameter tiles: Stored bytes and checksum of each tile; those that are missing count as
+    ///   plain, with checksum 0.
+    static func encodeTiles(_ tensors: [TensorRecord], _ tiles: [StoredTile]) -> [UInt8] {
         var fields = FieldWriter()
         for tensor in tensors {
+            var end = tensor.offset
             for index in 0..<tensor.tileCount {
-                let range = tensor.tileRange(index)
-                fields.int64(range.lowerBound)
-                fields.u64(checksums[tensor.firstTile + index])
-                fields.int32(range.count)
+                let number = tensor.firstTile + index
+                let tile =
+                    number < tiles.count
+                    ? tiles[number]
+                    : StoredTile(byteCount: tensor.plainTileBytes(index), checksum: 0)
+                fields.int64(end)
+                fields.u64(tile.checksum)
+                fields.int32(tile.byteCount)
                 fields.u32(0)
+                end += tile.byteCount
             }
         }
         return fields.bytes
     }
 }
 
-extension TensorRecord {
-    /// Bytes of tile `index` in the file.
-    ///
-    /// - Precondition: The record was validated and is plain.
-    func tileRange(_ index: Int) -> Range<Int> {
-        let panel = Self.panelBytes(encoding: encoding, columns: columns)
-        let bytes = tileRows / encoding.rowsPerPanel * panel
-        let start = offset + index * bytes
-        return start..<min(start + bytes, offset + byteCount)
-    }
+/// What the tile table says of a tile beside its place.
+struct StoredTile: Equatable {
+    var byteCount: Int
+    var checksum: UInt64
 }

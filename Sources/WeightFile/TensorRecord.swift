@@ -2,22 +2,34 @@
 public enum StorageClass: UInt32, Sendable, CaseIterable {
     /// As the kernels read them.
     case plain = 0
+    /// Entropy-coded, to be decoded before each use.
+    case zstd = 1
 }
 
-/// A tensor that is to be written; it is stored plain.
+/// A tensor that is to be written.
 public struct TensorSpec: Sendable, Equatable {
     /// Hugging Face's name, e.g. `model.layers.0.self_attn.q_proj.weight`; 1...255 bytes.
     public var name: String
     public var rows: Int
     public var columns: Int
     public var encoding: TensorEncoding
+    public var storage: StorageClass
 
-    public init(name: String, rows: Int, columns: Int, encoding: TensorEncoding) {
+    public init(
+        name: String, rows: Int, columns: Int, encoding: TensorEncoding,
+        storage: StorageClass = .plain
+    ) {
         self.name = name
         self.rows = rows
         self.columns = columns
         self.encoding = encoding
+        self.storage = storage
     }
+
+    /// Rows of each of its tiles but the last.
+    ///
+    /// - Precondition: Rows and columns are not less than 1.
+    public var tileRows: Int { encoding.tileRows(rows: rows, columns: columns) }
 }
 
 /// A tensor of a file. Formats/TSR.md §8.
@@ -56,6 +68,22 @@ public struct TensorRecord: Sendable, Equatable {
             preconditionFailure("\(rows) x \(columns) values do not fit the address space")
         }
         return bytes
+    }
+
+    /// Bytes of all its panels when they are plain.
+    ///
+    /// - Precondition: The record was validated.
+    public var plainBytes: Int {
+        Self.byteCount(encoding: encoding, rows: rows, columns: columns)
+    }
+
+    /// Bytes of tile `index` when it is plain.
+    ///
+    /// - Precondition: The record was validated.
+    public func plainTileBytes(_ index: Int) -> Int {
+        let unit = encoding.rowsPerPanel
+        let panels = min(tileRows / unit, (rows - index * tileRows - 1) / unit + 1)
+        return panels * Self.panelBytes(encoding: encoding, columns: columns)
     }
 
     /// Bits stored per value of the matrix.
@@ -146,12 +174,14 @@ enum Limits {
     static let largestTileBytes = 1 << 20
     /// What a reader accepts in a tile of one panel.
     static let largestPanelBytes = 1 << 30
+    /// What a reader accepts in a coded tile of one panel: it needs a buffer for it.
+    static let largestCodedPanelBytes = 1 << 25
     static let fileBytes = 1 << 46
 }
 
-/// Where a tensor of `byteCount` bytes begins that follows one ending at `end`.
-func tensorOffset(after end: Int, byteCount: Int) -> Int? {
-    let isSmall = byteCount < Limits.tensorAlignment
+/// Where a tensor of `plainBytes` bytes when plain begins that follows one ending at `end`.
+func tensorOffset(after end: Int, plainBytes: Int) -> Int? {
+    let isSmall = plainBytes < Limits.tensorAlignment
     return roundUp(end, to: isSmall ? Limits.smallTensorAlignment : Limits.tensorAlignment)
 }
 

@@ -37,6 +37,7 @@ public enum ValidationRule: Int, Sendable, CaseIterable {
     case tileChecksum = 34
     case dataPadding = 35
     case values = 36
+    case tileCoding = 37
 
     /// What the rule demands, in a few words.
     public var summary: String {
@@ -77,6 +78,7 @@ public enum ValidationRule: Int, Sendable, CaseIterable {
         case .tileChecksum: "tile checksum"
         case .dataPadding: "padding between tensors is not zero"
         case .values: "value that is not a finite number"
+        case .tileCoding: "coded tile that does not decode"
         }
     }
 }

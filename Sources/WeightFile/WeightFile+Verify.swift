@@ -1,21 +1,27 @@
 extension WeightFile {
     /// Reads every byte of every tensor: checksums (rule 34), zeros between tensors (35), finite
-    /// numbers (36).
+    /// numbers (36), coded tiles that decode (37).
     ///
     /// - Parameter progress: Called after each tile with the bytes checked and the bytes in all.
     public func verify(progress: (Int, Int) -> Void = { _, _ in }) throws(WeightFileError) {
         let total = fileBytes - header.dataOffset
-        let largest = tensors.map { $0.tileRange(0).count }.max() ?? 0
+        let largest =
+            tensors.map { tensor in
+                (0..<tensor.tileCount).reduce(0) { max($0, tileRange($1, of: tensor).count) }
+            }.max() ?? 0
         var buffer = [UInt8](repeating: 0, count: max(largest, Limits.tensorAlignment))
         var end = header.dataOffset
         for tensor in tensors {
             try verifyPadding(end..<tensor.offset, &buffer)
+            let coder =
+                tensor.storage == .plain
+                ? nil : TileCoder(encoding: tensor.encoding, columns: tensor.columns)
             for index in 0..<tensor.tileCount {
-                let range = tensor.tileRange(index)
+                let range = tileRange(index, of: tensor)
                 try file.read(range, into: &buffer)
                 let bytes = buffer.rawSpan.extracting(0..<range.count)
                 do throws(Violation) {
-                    try checkTile(tensor, index, bytes)
+                    try checkTile(tensor, index, bytes, coder)
                 } catch {
                     throw .invalid(path: path, error)
                 }
@@ -38,24 +44,35 @@ extension WeightFile {
     }
 
     private func checkTile(
-        _ tensor: TensorRecord, _ index: Int, _ bytes: RawSpan
+        _ tensor: TensorRecord, _ index: Int, _ bytes: RawSpan, _ coder: TileCoder?
     ) throws(Violation) {
-        let entry =
-            header[.tileTable].lowerBound
-            + (tensor.firstTile + index) * TensorDirectory.tileBytes
         let file = self.file
-        let stored = file.bytes.u64(at: entry + 8)
+        let stored = file.bytes.u64(at: tileEntry(index, of: tensor) + 8)
         let sum = XXH64.hash(bytes)
-        let start = tensor.tileRange(index).lowerBound
+        let start = tileRange(index, of: tensor).lowerBound
         guard sum == stored else {
             throw Violation(
                 .tileChecksum, at: start, tensor: tensor.name, found: hex(sum),
                 expected: hex(stored))
         }
-        if let place = ValueCheck(tensor).firstBad(in: bytes) {
+        guard let coder else { return try checkValues(tensor, bytes, at: start) }
+        let size = tensor.plainTileBytes(index)
+        let panel = TensorRecord.panelBytes(encoding: tensor.encoding, columns: tensor.columns)
+        guard let plain = coder.decode(bytes, panels: size / panel) else {
             throw Violation(
-                .values, at: start + place, tensor: tensor.name, found: "a value that is none",
-                expected: "finite numbers, int8 codes from 1")
+                .tileCoding, at: start, tensor: tensor.name, found: "damaged or other frames",
+                expected: "two zstd frames of \(size) bytes together")
         }
+        try checkValues(tensor, plain.rawSpan, at: start)
+    }
+
+    /// - Parameter start: Of the tile in the file.
+    private func checkValues(
+        _ tensor: TensorRecord, _ plain: RawSpan, at start: Int
+    ) throws(Violation) {
+        guard let place = ValueCheck(tensor).firstBad(in: plain) else { return }
+        throw Violation(
+            .values, at: start + (tensor.storage == .plain ? place : 0), tensor: tensor.name,
+            found: "a value that is none", expected: "finite numbers, int8 codes from 1")
     }
 }

@@ -62,6 +62,22 @@ public final class WeightFile: Sendable {
         return unsafe _overrideLifetime(bytes, borrowing: self)
     }
 
+    /// Stored bytes of tile `index` of `tensor` in the file.
+    ///
+    /// - Precondition: `tensor` is one of this file's and has the tile.
+    public func tileRange(_ index: Int, of tensor: TensorRecord) -> Range<Int> {
+        precondition(index >= 0 && index < tensor.tileCount, "tile \(index)")
+        let entry = tileEntry(index, of: tensor)
+        let file = self.file
+        let start = Int(truncatingIfNeeded: file.bytes.u64(at: entry))
+        return start..<start + Int(file.bytes.u32(at: entry + 16))
+    }
+
+    /// Where the tile table speaks of a tile.
+    func tileEntry(_ index: Int, of tensor: TensorRecord) -> Int {
+        header[.tileTable].lowerBound + (tensor.firstTile + index) * TensorDirectory.tileBytes
+    }
+
     /// Address of the first byte of `tensor`, aligned to 64 bytes, for tensors of 16 KiB and more
     /// to the page size; valid while this object lives.
     ///

@@ -8,6 +8,8 @@
 public enum WeightFileError: Error, Equatable, CustomStringConvertible {
     /// The file's content breaks a rule of Formats/TSR.md §12.
     case invalid(path: String, Violation)
+    /// Another process is writing the temporary file `path`.
+    case inUse(path: String)
     /// `path` is a directory, pipe or device.
     case notAFile(path: String)
     /// Another process changed the size of the file while it was open.
@@ -27,7 +29,8 @@ public enum WeightFileError: Error, Equatable, CustomStringConvertible {
     /// The file that the error is about.
     public var path: String {
         switch self {
-        case .invalid(let path, _), .notAFile(let path), .sizeChanged(let path, _, _),
+        case .invalid(let path, _), .inUse(let path), .notAFile(let path),
+            .sizeChanged(let path, _, _),
             .system(_, let path, _), .unwritable(let path, _), .wrongLength(let path, _, _, _):
             path
         }
@@ -50,6 +53,8 @@ public enum WeightFileError: Error, Equatable, CustomStringConvertible {
         switch self {
         case .invalid(let path, let violation):
             "\(path): \(violation). \(Self.advice(violation.rule))"
+        case .inUse(let path):
+            "\(path): another process is writing this file; wait for it or choose another name"
         case .notAFile(let path):
             "\(path): not a regular file; give the path of a .tsr file"
         case .sizeChanged(let path, let from, let to):

@@ -55,7 +55,7 @@ private func status(of error: any Error) -> ExitStatus {
         case .invalid, .sizeChanged: .badData
         case .notAFile: .noInput
         case .system(.open, _, _): .noInput
-        case .system(.create, _, _): .cannotCreate
+        case .system(.create, _, _), .inUse: .cannotCreate
         case .system: .ioError
         case .unwritable, .wrongLength: .badData
         }

@@ -4,7 +4,7 @@ import WeightFile
 
 /// No damage may crash the reader, and damage that checksums cover is always found.
 struct CorruptionTests {
-    @Test(arguments: ["int8-everything", "int4Affine"])
+    @Test(arguments: ["int8-everything", "int4Affine", "int4Affine-coded"])
     func everyFlippedByteIsFound(name: String) throws {
         let scratch = try Scratch()
         let good = try golden(name)
@@ -37,7 +37,7 @@ struct CorruptionTests {
     }
 
     /// A liar's file: its checksums and its size are right, everything else may be wrong.
-    @Test(arguments: ["int8-everything", "int4Affine"])
+    @Test(arguments: ["int8-everything", "int4Affine", "int4Affine-coded"])
     func everyFlippedByteUnderRightChecksumsFailsOrLoads(name: String) throws {
         let scratch = try Scratch()
         let good = try golden(name)
@@ -74,6 +74,24 @@ struct CorruptionTests {
                 _ = try scratch.failure(of: file.bytes)
             }
         }
+    }
+
+    /// What a liar writes into coded tiles, under right checksums, is refused or decodes to something.
+    @Test func everyFlippedByteOfCodedTilesFailsOrLoads() throws {
+        let scratch = try Scratch()
+        let good = try golden("int4Affine-coded")
+        let intact = FileBytes(good)
+        var failures = 0
+        for tensor in 0..<intact.tensorCount {
+            let size = Int(intact.u64(intact.record(tensor) + 56))
+            for offset in 0..<size {
+                var file = intact
+                file.bytes[intact.tensor(tensor) + offset] ^= UInt8(1) << (offset % 8)
+                file.sealTensor(tensor)
+                if try scratch.failure(of: file.bytes) != nil { failures += 1 }
+            }
+        }
+        #expect(failures > 100)
     }
 
     @Test func everyTruncationWithASizeToMatchFails() throws {

@@ -4,7 +4,8 @@ import WeightFile
 ///
 /// - Returns: `[rows * columns]`, row-major.
 func dequantize(_ tensor: TensorRecord, in file: WeightFile) -> [Float] {
-    let bytes = file.bytes(of: tensor)
+    let plain = file.plainBytes(of: tensor)
+    let bytes = plain.span.bytes
     func u8(_ offset: Int) -> Int { Int(bytes.unsafeLoad(fromByteOffset: offset, as: UInt8.self)) }
     func half(_ offset: Int) -> Float {
         let bits = bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt16.self)
@@ -40,4 +41,25 @@ func dequantize(_ tensor: TensorRecord, in file: WeightFile) -> [Float] {
         }
     }
     return values
+}
+
+extension WeightFile {
+    /// The bytes of a tile in the file.
+    func storedTile(_ index: Int, of tensor: TensorRecord) -> [UInt8] {
+        let bytes = self.bytes(of: tensor)
+        return tileRange(index, of: tensor).map {
+            bytes.unsafeLoad(fromByteOffset: $0 - tensor.offset, as: UInt8.self)
+        }
+    }
+
+    /// The bytes of a tensor as Formats/TSR.md §10 lays them out; empty where tiles do not decode.
+    func plainBytes(of tensor: TensorRecord) -> [UInt8] {
+        let tiles = (0..<tensor.tileCount).map { storedTile($0, of: tensor) }
+        guard tensor.storage != .plain else { return tiles.flatMap { $0 } }
+        let coder = TileCoder(encoding: tensor.encoding, columns: tensor.columns)
+        let panel = TensorRecord.panelBytes(encoding: tensor.encoding, columns: tensor.columns)
+        return tiles.enumerated().flatMap { index, tile in
+            coder.decode(tile.span.bytes, panels: tensor.plainTileBytes(index) / panel) ?? []
+        }
+    }
 }

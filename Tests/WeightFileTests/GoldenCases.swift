@@ -5,7 +5,21 @@ enum GoldenModels {
     static let all: [(name: String, model: TinyModel)] = [
         ("int4", TinyModel()), ("int8-everything", everything), ("int4Affine", affine),
         ("f16", TinyModel(encoding: .f16)), ("f32-two-tiles", twoTiles), ("example", example),
+        ("int4-coded", coded(.int4)), ("int8-coded", coded(.int8)),
+        ("int4Affine-coded", tinyCoded),
     ]
+
+    static var tinyCoded: TinyModel { TinyModel(encoding: .int4Affine, storage: .zstd) }
+
+    /// Coded matrices, one of them of three tiles of several panels.
+    static func coded(_ encoding: TensorEncoding) -> TinyModel {
+        var model = TinyModel(encoding: encoding, storage: .zstd)
+        model.tensors.append(
+            TensorSpec(
+                name: "tiles", rows: encoding == .int8 ? 4000 : 8000, columns: 33,
+                encoding: encoding, storage: .zstd))
+        return model
+    }
 
     /// Every flag set, every optional field in use.
     static var everything: TinyModel {
@@ -220,6 +234,17 @@ enum GoldenErrors {
             file.set(last + 16, u64: 1_000_000)
             file.set(last + 56, u64: 4_000_000)
         },
+        Case(rule: .tensorStorage, label: "coded-norm") { $0.set($0.record(1) + 28, u32: 1) },
+        Case(rule: .tensorTiling, label: "coded-panel-of-64-MiB") {
+            $0.set($0.record(0) + 16, u64: 1 << 23)
+            $0.set($0.record(0) + 28, u32: 1)
+        },
+        Case(rule: .tileTable, label: "coded-sum", model: GoldenModels.tinyCoded) {
+            $0.set($0.tileTable + 16, u32: $0.u32($0.tileTable + 16) - 1)
+        },
+        Case(rule: .tileTable, label: "coded-too-large", model: GoldenModels.tinyCoded) {
+            $0.set($0.tileTable + 16, u32: 1 << 20)
+        },
         Case(rule: .tileTable, label: "size") { $0.set($0.tileTable + 16, u32: 1) },
         Case(rule: .tileTable, label: "offset") { $0.set($0.tileTable, u64: 0) },
         Case(rule: .tileTable, label: "reserved") { $0.set($0.tileTable + 20, u32: 1) },
@@ -255,6 +280,21 @@ enum GoldenErrors {
         Case(rule: .values, label: "norm-nan") {
             $0.set($0.tensor(1), f32: .nan)
             $0.sealTensor(1)
+        },
+        Case(rule: .tileCoding, label: "no-frame", model: GoldenModels.tinyCoded) {
+            $0.set($0.tensor(0) + 4, u32: 0)
+            $0.sealTensor(0)
+        },
+        Case(rule: .tileCoding, label: "planes-4-GiB", model: GoldenModels.tinyCoded) {
+            $0.set($0.tensor(0), u32: .max)
+            $0.sealTensor(0)
+        },
+        Case(rule: .tileCoding, label: "frame-of-1-GiB", model: GoldenModels.tinyCoded) {
+            // The frame of the codes, with a content size of four bytes.
+            let start = $0.tensor(0) + 4 + Int($0.u32($0.tensor(0)))
+            $0.bytes[start + 4] = 0xA0
+            $0.set(start + 5, u32: 1 << 30)
+            $0.sealTensor(0)
         },
         Case(rule: .values, label: "int8-code-0", model: GoldenModels.everything) {
             $0.bytes[$0.tensor(0) + 64] = 0

@@ -10,9 +10,13 @@ struct TinyModel: Sendable {
     var source = "made for tests"
     /// Bytes of tensors that are not made up.
     var fixed: [String: [UInt8]] = [:]
+    var storage: StorageClass
 
-    /// - Parameter encoding: Of the matrices; vectors are f32.
-    init(encoding: TensorEncoding = .int4) {
+    /// - Parameters:
+    ///   - encoding: Of the matrices; vectors are f32.
+    ///   - storage: Of the matrices.
+    init(encoding: TensorEncoding = .int4, storage: StorageClass = .plain) {
+        self.storage = storage
         config.name = "tiny"
         config.modelType = "llama"
         config.hiddenSize = 8
@@ -39,7 +43,8 @@ struct TinyModel: Sendable {
         tensors = config.requiredTensors.map { name, rows, columns in
             let isVector = name.hasSuffix("norm.weight") || name.hasSuffix(".bias")
             return TensorSpec(
-                name: name, rows: rows, columns: columns, encoding: isVector ? .f32 : encoding)
+                name: name, rows: rows, columns: columns, encoding: isVector ? .f32 : encoding,
+                storage: isVector ? .plain : storage)
         }
     }
 
@@ -77,11 +82,26 @@ struct TinyModel: Sendable {
         let writer = try WeightFileWriter(
             path: path, config: config, tokenizer: tokenizer, chatTemplate: chatTemplate,
             tensors: tensors, source: source)
-        let all = tensors.flatMap { bytes(of: $0) }
-        for start in stride(from: 0, to: all.count, by: chunk) {
-            try writer.append(Array(all[start..<min(start + chunk, all.count)]))
-        }
+        for spec in tensors { try append(spec, to: writer, chunk: chunk) }
         try writer.finish()
+    }
+
+    /// Appends a tensor, plain ones in chunks of `chunk` bytes.
+    func append(_ spec: TensorSpec, to writer: WeightFileWriter, chunk: Int = 1000) throws {
+        let bytes = bytes(of: spec)
+        let coder =
+            spec.storage == .plain
+            ? nil : TileCoder(encoding: spec.encoding, columns: spec.columns)
+        let panel = TensorRecord.panelBytes(encoding: spec.encoding, columns: spec.columns)
+        let step = coder == nil ? chunk : spec.tileRows / spec.encoding.rowsPerPanel * panel
+        for start in stride(from: 0, to: bytes.count, by: step) {
+            let part = Array(bytes[start..<min(start + step, bytes.count)])
+            if let coder {
+                try writer.appendTile(coder.encode(part))
+            } else {
+                try writer.append(part)
+            }
+        }
     }
 
     /// The bytes of the written file.

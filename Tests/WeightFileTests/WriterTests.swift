@@ -101,6 +101,70 @@ struct WriterTests {
         }
     }
 
+    @Test func anInterruptedWriterIsContinued() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.file("model.tsr")
+        let model = GoldenModels.coded(.int8)
+        func start(_ key: String) throws -> WeightFileWriter {
+            try WeightFileWriter(
+                path: path, config: model.config, tokenizer: model.tokenizer,
+                chatTemplate: model.chatTemplate, tensors: model.tensors, source: model.source,
+                continuing: .init(key: key, interval: 100))
+        }
+        func finish(_ writer: WeightFileWriter, from tensor: Int, until end: Int) throws {
+            for index in tensor..<end { try model.append(model.tensors[index], to: writer) }
+        }
+        var writer: WeightFileWriter? = try start("a")
+        try finish(#require(writer), from: 0, until: 6)
+        #expect(throws: WeightFileError.inUse(path: path + ".partial")) { try start("a") }
+        writer = nil
+        #expect(try names(folder).sorted() == ["model.tsr.journal", "model.tsr.partial"])
+
+        writer = try start("a")
+        let position = try #require(writer?.position)
+        #expect((3...6).contains(position.tensor) && position.tile == 0)
+        try writer?.rewind(to: 2, tile: 0)
+        try finish(#require(writer), from: 2, until: model.tensors.count)
+        try writer?.finish()
+        #expect(try names(folder) == ["model.tsr"])
+        #expect(try [UInt8](Data(contentsOf: URL(fileURLWithPath: path))) == model.fileBytes())
+    }
+
+    @Test func whatDoesNotBelongToAnInterruptedWriterIsNotContinued() throws {
+        let folder = try TemporaryFolder()
+        let model = TinyModel()
+        func position(_ key: String, appending count: Int) throws -> Int {
+            let writer = try WeightFileWriter(
+                path: folder.file("model.tsr"), config: model.config, tokenizer: model.tokenizer,
+                chatTemplate: nil, tensors: model.tensors,
+                continuing: .init(key: key, interval: 1))
+            let position = writer.position.tensor
+            for spec in model.tensors[position..<position + count] {
+                try writer.append(model.bytes(of: spec))
+            }
+            return position
+        }
+        #expect(try position("a", appending: 5) == 0)
+        #expect(try position("a", appending: 1) == 5)
+        #expect(try position("b", appending: 4) == 0, "made from something else")
+        let partial = folder.file("model.tsr.partial")
+        var bytes = try [UInt8](Data(contentsOf: URL(fileURLWithPath: partial)))
+        bytes[FileBytes(try model.fileBytes()).tensor(2) + 3] ^= 1
+        try Data(bytes).write(to: URL(fileURLWithPath: partial))
+        #expect(try position("b", appending: 0) == 2, "the third tensor is damaged")
+    }
+
+    @Test func aFileThatIsNotToBeContinuedLeavesNothingBehind() throws {
+        let folder = try TemporaryFolder()
+        let model = TinyModel()
+        let writer = try WeightFileWriter(
+            path: folder.file("model.tsr"), config: model.config, tokenizer: model.tokenizer,
+            chatTemplate: nil, tensors: model.tensors, continuing: .init(key: "a"))
+        try writer.append([1, 2, 3])
+        writer.discard()
+        #expect(try names(folder) == [])
+    }
+
     @Test func aPlanThatBreaksARuleIsRefusedBeforeAnythingIsWritten() throws {
         let folder = try TemporaryFolder()
         var model = TinyModel()
