@@ -158,11 +158,13 @@ def read_config(data, offset, size):
     config = dict(zip(SIZES, fields.read("8I")))
     eps, factor, flags, beta, original, mask, block, confidence, temperature, top_k, top_p = fields.read("ffIfIIIffIf")
     text_sizes = fields.read("3I")
-    fields.zeros(8, "configReserved")
+    fields.zeros(4, "configReserved")
+    sub_block = fields.read("I")
     fields.take(32)
     need(flags < 128, "configReserved", offset + 40, "has unknown flags")
     need(flags & 8 or data[offset + 44:offset + 52] == bytes(8), "configReserved", offset + 44)
     need(flags & 16 or (data[offset + 52:offset + 64] == bytes(12) and not flags & 96), "configReserved", offset + 52)
+    need(flags & 16 or not sub_block, "configReserved", offset + 92)
     for index, (name, limit) in enumerate(SIZES.items()):
         need(1 <= config[name] <= limit, "configShape", offset + 4 * index, name)
     need(config["headCount"] % config["kvHeadCount"] == 0, "configShape", offset + 16)
@@ -178,7 +180,8 @@ def read_config(data, offset, size):
         config["queryScaling"] = dict(beta=beta, originalMaxPositions=original)
     if flags & 16:
         need(mask < config["vocabularySize"] and 1 <= block <= 64 and 0 <= confidence <= 1, "blockDecoding", offset + 52)
-        config["blockDecoding"] = dict(maskToken=mask, blockSize=block, shiftedLogits=bool(flags & 32),
+        need(sub_block <= block, "blockDecoding", offset + 92)
+        config["blockDecoding"] = dict(maskToken=mask, blockSize=block, subBlockSize=sub_block, shiftedLogits=bool(flags & 32),
                                        bidirectionalCommit=bool(flags & 64), confidenceThreshold=confidence)
     config["sampling"] = dict(temperature=temperature, topK=top_k, topP=top_p)
     frequencies = fields.array("<f8", config["headDim"] // 2).tolist()

@@ -5,8 +5,9 @@ internal import WeightFile
 ///
 /// The first pass over a block also commits the finished one before it, causally, and so yields the
 /// next-token distribution of the new block's first position, which is used there. A block of one is
-/// next-token prediction: no mask is computed. Shifted logits and finished blocks that keep their
-/// bidirectional keys and values are properties of the model.
+/// next-token prediction: no mask is computed. Shifted logits, finished blocks that keep their
+/// bidirectional keys and values, and parts of a block that are filled one after the other are
+/// properties of the model.
 public final class SetBlockDecoder: TokenDecoder {
     public let state: DecodingState
     public let commitBlockSize: Int
@@ -15,6 +16,11 @@ public final class SetBlockDecoder: TokenDecoder {
     private let mask: Int32
     private let isShifted: Bool
     private let isBidirectional: Bool
+    /// Positions of a part of a block.
+    private let partSize: Int
+    /// Whether a block begins with a pass over the past alone, which decides the first position
+    /// before masks are computed: the way in which models with a threshold were published.
+    private let beginsAlone: Bool
 
     private var block = Block()
     // Reused in every pass.
@@ -35,6 +41,13 @@ public final class SetBlockDecoder: TokenDecoder {
         mask = Int32(traits?.maskToken ?? 0)
         isShifted = traits?.shiftedLogits ?? false
         isBidirectional = traits?.bidirectionalCommit ?? false
+        partSize = traits.map { $0.subBlockSize > 0 ? $0.subBlockSize : largest } ?? largest
+        if case .confidence = rule {
+            beginsAlone =
+                (traits?.confidenceThreshold ?? 0) > 0 && (isShifted || !isBidirectional)
+        } else {
+            beginsAlone = false
+        }
         // Blocks whose tokens see each other lie at fixed places and so have one size.
         commitBlockSize = isBidirectional ? largest : 1
         predictions = Array(
@@ -52,16 +65,18 @@ public final class SetBlockDecoder: TokenDecoder {
         precondition(limit > 0, "a limit of \(limit)")
         if block.isEmpty { beginBlock(limit: limit) }
         let committed = state.pending.count
-        let model = state.model
-        chooseRows(committed: committed)
-        model.timedForward(
-            committed: state.pending, open: block.isPlain ? [] : block.tokens, logitRows: rows,
-            blockSize: commitBlockSize, policy: policy)
+        let isAlone =
+            block.isPlain || (beginsAlone && block.passes == 0 && block.isOpen[0])
+        let computed = isAlone ? [] : block.tokens
+        chooseRows(committed: committed, isAlone: isAlone)
+        state.model.timedForward(
+            committed: state.pending, open: computed, logitRows: rows, blockSize: commitBlockSize,
+            policy: policy)
         state.passCount += 1
         state.pending.removeAll(keepingCapacity: true)
         predict()
         let decided = decide()
-        record(committed: committed, decided)
+        record(committed: committed, open: computed.count, decided)
         block.passes += 1
         emit(&output)
     }
@@ -93,10 +108,11 @@ public final class SetBlockDecoder: TokenDecoder {
     }
 
     /// The rows that predict the open positions which still matter, ascending in both.
-    private func chooseRows(committed: Int) {
+    private func chooseRows(committed: Int, isAlone: Bool) {
         rows.removeAll(keepingCapacity: true)
         open.removeAll(keepingCapacity: true)
-        for position in block.fixed..<block.end where block.isOpen[position] {
+        let partEnd = isAlone ? 1 : (block.fixed / partSize + 1) * partSize
+        for position in block.fixed..<min(block.end, partEnd) where block.isOpen[position] {
             open.append(position)
             // The last committed token predicts the first position, unless it has not been
             // trained to look ahead.
@@ -139,7 +155,7 @@ public final class SetBlockDecoder: TokenDecoder {
         return open[..<count]
     }
 
-    private func record(committed: Int, _ decided: ArraySlice<Int>) {
+    private func record(committed: Int, open: Int, _ decided: ArraySlice<Int>) {
         guard state.trace != nil else { return }
         let reveals = decided.sorted().map { position in
             Trace.Reveal(
@@ -147,9 +163,7 @@ public final class SetBlockDecoder: TokenDecoder {
                 entropy: predictions[position].entropy)
         }
         state.trace?.add(
-            Trace.Pass(
-                committed: committed, open: block.isPlain ? 0 : block.tokens.count,
-                reveals: reveals))
+            Trace.Pass(committed: committed, open: open, reveals: reveals))
     }
 
     private func emit(_ output: inout [FixedToken]) {

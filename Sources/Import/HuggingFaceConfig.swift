@@ -126,7 +126,8 @@ struct HuggingFaceConfig {
                 maskToken: mask ?? 100, blockSize: block ?? 32, confidenceThreshold: 0.9)
         case "fast_dllm_v2":
             return .init(
-                maskToken: mask ?? 151_665, blockSize: block ?? 32, shiftedLogits: true,
+                maskToken: mask ?? 151_665, blockSize: block ?? 32,
+                subBlockSize: min(8, block ?? 32), shiftedLogits: true, bidirectionalCommit: true,
                 confidenceThreshold: 0.9)
         case "sdar":
             return .init(

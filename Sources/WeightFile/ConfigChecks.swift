@@ -11,6 +11,7 @@ extension ConfigRecord {
                 .blockDecoding, at: offset, block.maskToken, in: 0...config.vocabularySize - 1)
             try require(.blockDecoding, at: offset + 4, block.blockSize, in: 1...64)
             try require(.blockDecoding, at: offset + 8, block.confidenceThreshold, in: 0...1)
+            try require(.blockDecoding, at: base + 92, block.subBlockSize, in: 0...block.blockSize)
         }
     }
 

@@ -20,7 +20,8 @@ enum ConfigRecord {
         let nameBytes = try fields.int32()
         let modelTypeBytes = try fields.int32()
         let sourceBytes = try fields.int32()
-        try fields.zeros(8, .configReserved)
+        try fields.zeros(4, .configReserved)
+        try readSubBlock(&fields, into: &config)
         try fields.skip(32)
         try check(config, base: base)
         let frequencies = try fields.array(of: UInt64.self, count: config.headDim / 2)
@@ -102,6 +103,18 @@ enum ConfigRecord {
         }
     }
 
+    private static func readSubBlock(
+        _ fields: inout FieldReader, into config: inout ModelConfig
+    ) throws(Violation) {
+        let offset = fields.offset
+        let size = try fields.int32()
+        guard size == 0 || config.blockDecoding != nil else {
+            throw Violation(
+                .configReserved, at: offset, found: "a sub-block without blocks", expected: 0)
+        }
+        config.blockDecoding?.subBlockSize = size
+    }
+
     /// The section's bytes; `source` says where the model came from.
     static func encode(_ config: ModelConfig, source: String) -> [UInt8] {
         var fields = FieldWriter()
@@ -125,7 +138,9 @@ enum ConfigRecord {
         fields.int32(config.name.utf8.count)
         fields.int32(config.modelType.utf8.count)
         fields.int32(source.utf8.count)
-        fields.zeros(40)
+        fields.zeros(4)
+        fields.int32(config.blockDecoding?.subBlockSize ?? 0)
+        fields.zeros(32)
         for frequency in config.ropeInverseFrequencies { fields.f64(frequency) }
         fields.append(config.name.utf8)
         fields.append(config.modelType.utf8)

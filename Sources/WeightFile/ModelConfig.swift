@@ -59,6 +59,8 @@ public struct ModelConfig: Equatable, Sendable {
         public var maskToken: Int
         /// Block size trained with; 1...64.
         public var blockSize: Int
+        /// A block is filled in parts of this many positions, one after the other; 0: as a whole.
+        public var subBlockSize: Int
         /// Whether the logits at a position predict the token at the *next* position.
         public var shiftedLogits: Bool
         /// Whether a finished block's keys and values come from its bidirectional pass
@@ -67,11 +69,12 @@ public struct ModelConfig: Equatable, Sendable {
         /// Reveal where max p exceeds this; 0 means the entropy-bounded sampler.
         public var confidenceThreshold: Float
         public init(
-            maskToken: Int, blockSize: Int, shiftedLogits: Bool = false,
+            maskToken: Int, blockSize: Int, subBlockSize: Int = 0, shiftedLogits: Bool = false,
             bidirectionalCommit: Bool = false, confidenceThreshold: Float = 0
         ) {
             self.maskToken = maskToken
             self.blockSize = blockSize
+            self.subBlockSize = subBlockSize
             self.shiftedLogits = shiftedLogits
             self.bidirectionalCommit = bidirectionalCommit
             self.confidenceThreshold = confidenceThreshold

@@ -93,6 +93,7 @@ struct FileSummary {
         if let block = config.blockDecoding {
             lines.append(
                 "  blocks      of \(block.blockSize), mask token \(block.maskToken)"
+                    + (block.subBlockSize > 0 ? ", in parts of \(block.subBlockSize)" : "")
                     + (block.shiftedLogits ? ", shifted logits" : "")
                     + (block.bidirectionalCommit ? ", bidirectional commit" : ""))
         }
@@ -213,6 +214,7 @@ struct FileSummary {
     private func blockDecodingJSON(_ block: ModelConfig.BlockDecoding) -> JSONOutput {
         .object([
             ("mask_token", .int(block.maskToken)), ("block_size", .int(block.blockSize)),
+            ("sub_block_size", .int(block.subBlockSize)),
             ("shifted_logits", .bool(block.shiftedLogits)),
             ("bidirectional_commit", .bool(block.bidirectionalCommit)),
             ("confidence_threshold", .number(Double(block.confidenceThreshold))),

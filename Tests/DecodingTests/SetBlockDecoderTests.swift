@@ -150,6 +150,41 @@ import WeightFile
         }
     }
 
+    @Test(arguments: [false, true])
+    func partsOfABlockAreFilledOneAfterTheOther(bidirectional: Bool) throws {
+        for limit in [3, 4, 9, 24] {
+            let model = try ScriptedModel()
+            model.blockDecoding?.subBlockSize = 3
+            model.blockDecoding?.bidirectionalCommit = bidirectional
+            let (tokens, decoder) = try decode(
+                model, .blocks(8, Self.bound), limit: limit, traced: true)
+            #expect(tokens.count == limit)
+            for block in try #require(decoder.state.trace).blocks {
+                let parts = block.passes.map { pass in
+                    Set(pass.reveals.map { ($0.position - block.position) / 3 })
+                }
+                #expect(parts.allSatisfy { $0.count == 1 })
+                #expect(parts.map { $0.first ?? 0 } == parts.map { $0.first ?? 0 }.sorted())
+            }
+        }
+    }
+
+    @Test func aModelWithAThresholdDecidesTheFirstPositionBeforeMasksAreComputed() throws {
+        let model = try ScriptedModel()
+        model.blockDecoding?.confidenceThreshold = 0.9
+        let rule = RevealRule.confidence(threshold: 0.9)
+        let (tokens, _) = try decode(model, .blocks(8, rule), limit: 24)
+        let plain = model.passes.filter { !$0.committed.isEmpty }
+        #expect(plain.map(\.committed.count) == [3, 8, 8])
+        #expect(plain.allSatisfy { $0.open.isEmpty && $0.logitRows.count == 1 })
+        for (block, first) in [0, 8, 16].enumerated() {
+            let masked = model.passes.split { !$0.committed.isEmpty }[block]
+            #expect(masked.first?.open == [tokens.ids[first]] + Array(repeating: 31, count: 7))
+        }
+        let next = try decode(try ScriptedModel(), .next, limit: 1).tokens.ids
+        #expect(tokens.ids.first == next.first)
+    }
+
     @Test func impossibleBlockSizesAreErrors() throws {
         #expect(throws: DecodingError.noMaskToken(blockSize: 2)) {
             try decode(try ScriptedModel(maskToken: nil), .blocks(2, Self.bound))

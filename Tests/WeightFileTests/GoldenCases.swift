@@ -140,6 +140,9 @@ enum GoldenErrors {
         Case(rule: .configReserved, label: "flag-128") { $0.bytes[$0.config + 40] |= 128 },
         Case(rule: .configReserved, label: "byte-90") { $0.bytes[$0.config + 90] = 1 },
         Case(rule: .configReserved, label: "mask-without-flag") { $0.bytes[$0.config + 52] = 1 },
+        Case(rule: .configReserved, label: "sub-block-without-flag") {
+            $0.set($0.config + 92, u32: 8)
+        },
         Case(rule: .configReserved, label: "beta-without-flag") {
             $0.set($0.config + 44, f32: 0.1)
         },
@@ -163,6 +166,9 @@ enum GoldenErrors {
         },
         Case(rule: .blockDecoding, label: "size-65", model: GoldenModels.everything) {
             $0.set($0.config + 56, u32: 65)
+        },
+        Case(rule: .blockDecoding, label: "sub-block-33-of-32", model: GoldenModels.everything) {
+            $0.set($0.config + 92, u32: 33)
         },
     ]
 

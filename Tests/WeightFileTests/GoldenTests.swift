@@ -135,7 +135,7 @@ struct GoldenTests {
             "blockDecoding": config.blockDecoding.map {
                 [
                     "maskToken": $0.maskToken, "blockSize": $0.blockSize,
-                    "shiftedLogits": $0.shiftedLogits,
+                    "subBlockSize": $0.subBlockSize, "shiftedLogits": $0.shiftedLogits,
                     "bidirectionalCommit": $0.bidirectionalCommit,
                     "confidenceThreshold": Double($0.confidenceThreshold),
                 ] as NSDictionary

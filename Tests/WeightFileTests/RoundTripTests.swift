@@ -38,8 +38,8 @@ struct RoundTripTests {
         model.config.queryKeyNorm = true
         model.config.tieWordEmbeddings = false
         model.config.blockDecoding = .init(
-            maskToken: 5, blockSize: 32, shiftedLogits: true, bidirectionalCommit: true,
-            confidenceThreshold: 0.9)
+            maskToken: 5, blockSize: 32, subBlockSize: 8, shiftedLogits: true,
+            bidirectionalCommit: true, confidenceThreshold: 0.9)
         model.config.sampling.temperature = 0.7
         model.config.sampling.topK = 20
         model.config.sampling.topP = 0.8
