@@ -102,6 +102,7 @@ let package = Package(
                 "Decoding", "Transformer", "Tokenization", "Quantization", "Import", "Kernels",
                 "WeightFile",
             ],
+            exclude: ["Resources"],
             swiftSettings: testSettings),
         .testTarget(
             name: "ProfilingTests",

@@ -313,4 +313,5 @@ def main():
         print(name, sum(value.numel() for value in model.parameters()))
 
 
-main()
+if __name__ == "__main__":
+    main()
