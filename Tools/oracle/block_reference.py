@@ -3,8 +3,8 @@
 One decoder block with everything the four families use: grouped heads, biases on q, k and v, RMSNorm of
 query and key heads, RoPE with YaRN, Ministral's query scale, a tied or a separate head. Who sees whom is
 given per pass, so a pass needs no cache: every sequence is computed whole. make_checkpoints.py holds the
-forward pass against transformers. The loops follow the families' published descriptions; the code of the
-checkpoints themselves is not run.
+forward pass against transformers. The loops do what the families' published generation code does
+when greedy; that code itself is not run here.
 """
 
 import math
