@@ -54,8 +54,6 @@ enum PublishedCheckpoint: String, CaseIterable {
     struct Golden: Decodable {
         /// Passes over one cache.
         var scenarios: [[Step]]
-        /// Largest error of transformers' own float32 logits.
-        var floatError: Float
         var subBlock: Int?
         var texts: [Text]
         var nextTokens: NextTokens

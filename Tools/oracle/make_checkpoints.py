@@ -225,7 +225,7 @@ def golden(family, base, weights, tokenizer):
 
     prompt, tokens = clear(next_tokens, 13, rng)
     return exact, dict(
-        scenarios=scenarios, floatError=float(error), subBlock=traits.sub_block,
+        scenarios=scenarios, subBlock=traits.sub_block,
         texts=[dict(text=text, ids=tokenizer.encode(text).ids) for text in TEXTS],
         nextTokens=dict(prompt=prompt, tokens=tokens),
         decodings=decodings(model, traits, family["prompts"], rng))
