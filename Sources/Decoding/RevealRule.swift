@@ -3,6 +3,9 @@ public enum RevealRule: Sendable, Equatable {
     /// EB sampler: in the proxy's order, as many as keep the sum of their entropies less the largest
     /// of them within `gamma` nats (eq. 8 and 18).
     case entropyBound(gamma: Float, ErrorProxy)
+    /// The first open position, whose whole past is decided, and in the proxy's order as many others
+    /// as keep the sum of their entropies within `gamma` nats.
+    case firstAndBound(gamma: Float, ErrorProxy)
     /// By confidence c, the most n with (n + 1)(1 - c_n) < `factor` (Fast-dLLM).
     case factor(Float)
     /// Every position more confident than `threshold`.
@@ -13,12 +16,20 @@ public enum RevealRule: Sendable, Equatable {
         case entropy, confidence, margin
     }
 
-    public func validate() throws(DecodingError) {
+    /// The entropy in nats that a pass may risk, for the rules that bound it.
+    public var gamma: Float? {
         switch self {
-        case .entropyBound(let gamma, _):
-            guard gamma >= 0 else {
-                throw .badOption("a gamma of \(gamma) is out of range; choose 0 or more nats")
-            }
+        case .entropyBound(let gamma, _), .firstAndBound(let gamma, _): gamma
+        case .factor, .confidence: nil
+        }
+    }
+
+    public func validate() throws(DecodingError) {
+        if let gamma, !(gamma >= 0) {
+            throw .badOption("a gamma of \(gamma) is out of range; choose 0 or more nats")
+        }
+        switch self {
+        case .entropyBound, .firstAndBound: break
         case .factor(let factor):
             guard factor >= 0 else {
                 throw .badOption("a factor of \(factor) is out of range; choose 0 or more")
@@ -37,10 +48,15 @@ public enum RevealRule: Sendable, Equatable {
     ///   - open: Positions in the block.
     ///   - predictions: By position in the block.
     func select(_ open: inout [Int], _ predictions: [Prediction]) -> Int {
+        var sorted = 0
+        if case .firstAndBound = self, let first = open.indices.min(by: { open[$0] < open[$1] }) {
+            open.swapAt(0, first)
+            sorted = 1
+        }
         // Insertion sort: at most 64 entries, nearly sorted by the pass before, no allocation.
-        for end in open.indices.dropFirst() {
+        for end in open.indices.dropFirst(sorted + 1) {
             var at = end
-            while at > 0, precedes(open[at], open[at - 1], predictions) {
+            while at > sorted, precedes(open[at], open[at - 1], predictions) {
                 open.swapAt(at, at - 1)
                 at -= 1
             }
@@ -56,9 +72,9 @@ public enum RevealRule: Sendable, Equatable {
 
     private func error(_ prediction: Prediction) -> Float {
         switch self {
-        case .entropyBound(_, .entropy): prediction.entropy
-        case .entropyBound(_, .margin): -prediction.margin
-        case .entropyBound(_, .confidence), .factor, .confidence: -prediction.confidence
+        case .entropyBound(_, .entropy), .firstAndBound(_, .entropy): prediction.entropy
+        case .entropyBound(_, .margin), .firstAndBound(_, .margin): -prediction.margin
+        default: -prediction.confidence
         }
     }
 
@@ -71,6 +87,13 @@ public enum RevealRule: Sendable, Equatable {
                 if index > 0 { rest += min(largest, entropy) }
                 largest = max(largest, entropy)
                 if rest > gamma { return index }
+            }
+            return open.count
+        case .firstAndBound(let gamma, _):
+            var sum: Float = 0
+            for index in open.indices.dropFirst() {
+                sum += predictions[open[index]].entropy
+                if sum > gamma { return index }
             }
             return open.count
         case .factor(let factor):

@@ -15,10 +15,18 @@ struct BlockOptions: ParsableArguments {
 
     @Option(
         help: """
-            Entropy in nats that a pass may risk: more is faster and less exact. Without this, \
-            --factor or --threshold nothing is risked (--verify).
+            Entropy in nats that a pass may risk: more is faster and less exact. Besides, each pass \
+            decides the first open position. Without this, --factor or --threshold nothing is risked \
+            (--verify).
             """)
     var gamma: Float?
+
+    @Flag(
+        help: """
+            With --gamma, decide as the SBD paper does: the surest position in each pass, which need \
+            not be the first, and gamma bounds the entropies without the largest.
+            """)
+    var paperRule = false
 
     @Option(help: "Order in which positions are decided: entropy, confidence or margin.")
     var errorProxy = Proxy.entropy
@@ -114,7 +122,10 @@ struct BlockOptions: ParsableArguments {
         if gamma == nil, let traits, traits.confidenceThreshold > 0 {
             return .confidence(threshold: traits.confidenceThreshold)
         }
-        return .entropyBound(gamma: gamma ?? Self.defaultGamma, errorProxy.order)
+        let gamma = gamma ?? Self.defaultGamma
+        return paperRule
+            ? .entropyBound(gamma: gamma, errorProxy.order)
+            : .firstAndBound(gamma: gamma, errorProxy.order)
     }
 
     /// The decoder for a model that was opened for these options.

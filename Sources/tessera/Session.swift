@@ -74,16 +74,10 @@ struct Session {
 extension GenerationSummary {
     /// What scripts read, for one generation.
     func json(_ session: Session, text: String) -> JSONOutput {
-        let gamma: JSONOutput
         let traits = session.transformer.config.blockDecoding
         let isVerified = session.blocks.verifies(traits)
-        if case .entropyBound(let value, _) = session.blocks.rule(traits), largestBlock > 1,
-            !isVerified
-        {
-            gamma = .number(Double(value))
-        } else {
-            gamma = .null
-        }
+        let isBounded = largestBlock > 1 && !isVerified
+        let gamma = isBounded ? session.blocks.rule(traits).gamma : nil
         return .object([
             ("schema_version", 1),
             ("text", .string(text)),
@@ -105,7 +99,7 @@ extension GenerationSummary {
             ("temperature", .number(Double(session.sampling.temperature))),
             ("block_size", .int(max(1, largestBlock))),
             ("block_size_option", .string(session.blocks.blockSize.description)),
-            ("gamma", gamma),
+            ("gamma", gamma.map { .number(Double($0)) } ?? .null),
             ("verified", .bool(isVerified)),
         ])
     }

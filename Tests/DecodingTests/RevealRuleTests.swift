@@ -29,6 +29,18 @@ import Testing
         #expect(revealed(.entropyBound(gamma: 0.5, .entropy), some) == [4, 1, 3, 0, 2])
     }
 
+    @Test func theFirstPositionIsAlwaysDecidedAndDoesNotCount() {
+        let some = predictions(entropies: [0.3, 0.05, 2, 0.1, 0.04])
+        // Behind the first, sorted: 0.04 0.05 0.1 2
+        #expect(revealed(.firstAndBound(gamma: 0, .entropy), some) == [0])
+        #expect(revealed(.firstAndBound(gamma: 0.1, .entropy), some) == [0, 4, 1])
+        #expect(revealed(.firstAndBound(gamma: 0.2, .entropy), some) == [0, 4, 1, 3])
+        #expect(revealed(.firstAndBound(gamma: 3, .entropy), some) == [0, 4, 1, 3, 2])
+        var open = [4, 2, 3]
+        #expect(RevealRule.firstAndBound(gamma: 0.04, .entropy).select(&open, some) == 2)
+        #expect(open == [2, 4, 3])
+    }
+
     @Test func certainPositionsAreFreeAndEqualOnesGoInOrder() {
         #expect(
             revealed(
@@ -66,6 +78,9 @@ import Testing
     @Test func badParametersAreErrors() {
         #expect(throws: DecodingError.self) {
             try RevealRule.entropyBound(gamma: -1, .entropy).validate()
+        }
+        #expect(throws: DecodingError.self) {
+            try RevealRule.firstAndBound(gamma: .nan, .entropy).validate()
         }
         #expect(throws: DecodingError.self) { try RevealRule.factor(.nan).validate() }
         #expect(throws: DecodingError.self) {

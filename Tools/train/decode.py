@@ -20,6 +20,7 @@ class Settings:
     gamma: float = 0.1
     order: str = "entropy"
     max_tokens: int = 160
+    first: bool = True       # reveal the first open position in every pass (the paper: the surest)
     use_ntp: bool = True     # the causal pass gives the first open position's distribution
     lossless: bool = False
 
@@ -107,14 +108,18 @@ def error_proxy(logits: Tensor, order: str) -> tuple[Tensor, Tensor, Tensor]:
     return logits.argmax(-1), key, entropy
 
 
-def choose(key: Tensor, entropy: Tensor, gamma: float) -> list[int]:
-    """Indices to reveal: in the key's order, the most whose entropies but the largest sum to <= gamma (eq. 8, 18)."""
+def choose(key: Tensor, entropy: Tensor, gamma: float, first: bool) -> list[int]:
+    """Indices to reveal, of open positions in ascending order.
+
+    With `first`: the first position, and in the key's order the most others whose entropies sum to <= gamma.
+    Without: in the key's order, the most whose entropies but the largest sum to <= gamma (eq. 8, 18).
+    """
     order = torch.argsort(key, stable=True)
+    if first:
+        others = order[order != 0]
+        return [0, *others[entropy[others].cumsum(0) <= gamma].tolist()]
     sums = entropy[order].cumsum(0) - entropy[order].cummax(0).values
-    count = 1
-    while count < len(order) and sums[count] <= gamma:
-        count += 1
-    return order[:count].tolist()
+    return order[:max(1, int((sums <= gamma).sum()))].tolist()
 
 
 def advance(s: Sequence, fresh_logits: Tensor, open_logits: Tensor, settings: Settings, mask_id: int, end: set[int]) -> None:
@@ -131,7 +136,7 @@ def advance(s: Sequence, fresh_logits: Tensor, open_logits: Tensor, settings: Se
     masked = [i for i, t in enumerate(s.open[:s.end]) if t == mask_id]
     tokens, key, entropy = error_proxy(logits[masked], settings.order)
     revealed = []
-    for j in choose(key, entropy, settings.gamma):
+    for j in choose(key, entropy, settings.gamma, settings.first):
         s.open[masked[j]] = int(tokens[j])
         revealed.append((len(s.output) + masked[j], int(tokens[j])))
         if int(tokens[j]) in end:

@@ -57,7 +57,7 @@ def main() -> None:
     p.add_argument("--orders", nargs="*", default=["entropy"], choices=["entropy", "confidence", "margin"])
     p.add_argument("--no-ntp", action="store_true", help="leave out plain next-token decoding")
     p.add_argument("--lossless", type=int, nargs="*", default=[], help="block sizes for lossless drafts")
-    p.add_argument("--paper", action="store_true", help="do not use the free next-token distribution (as the paper)")
+    p.add_argument("--paper", action="store_true", help="reveal by eq. 8 alone, without the free next-token distribution")
     p.add_argument("--show", type=int, default=0, help="print so many wrong solutions")
     p.add_argument("--families", action="store_true", help="accuracy of each problem family")
     p.add_argument("--threads", type=int, default=0)
@@ -69,7 +69,7 @@ def main() -> None:
     tokenizer = Tokenizer.from_file(os.path.join(args.model, "tokenizer.json"))
     tasks = problems(args.count, args.seed)
     runs = [] if args.no_ntp else [Settings(block_size=1)]
-    runs += [Settings(block_size=k, gamma=g, order=o, use_ntp=not args.paper)
+    runs += [Settings(block_size=k, gamma=g, order=o, use_ntp=not args.paper, first=not args.paper)
              for o in args.orders for k in args.blocks for g in args.gammas]
     runs += [Settings(block_size=k, lossless=True) for k in args.lossless]
     for settings in runs:

@@ -174,7 +174,24 @@ def rope_frequencies(c: Config) -> Tensor:
 
 def masked_attention(mask: Tensor | None):
     """An `attend` for the model: dense boolean mask [batch, 1, queries, keys], None for causal."""
+    bias = None
+
     def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        nonlocal bias
+        q, k = q.to(v.dtype), k.to(v.dtype)
+        if mask is not None and v.device.type == "cpu" and v.dtype == torch.bfloat16:
+            if bias is None:
+                bias = torch.zeros_like(mask, dtype=v.dtype).masked_fill(~mask, -1e4)
+            return attention_by_products(q, k, v, bias)
         gqa = q.shape[1] != k.shape[1]
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=gqa)
     return attend
+
+
+def attention_by_products(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """Attention of short rows: on CPUs with bfloat16 products, half the time of PyTorch's fused kernel."""
+    batch, heads, length, width = q.shape
+    grouped = (batch, k.shape[1], -1, width)
+    scores = (q * width**-0.5).reshape(grouped) @ k.mT
+    shares = (scores.view(batch, heads, length, -1) + bias).softmax(-1)
+    return (shares.view(*grouped[:3], k.shape[2]) @ v).view(batch, heads, length, width)

@@ -32,7 +32,7 @@ from tokenizer import save_tokenizer, train_tokenizer
 
 PRESETS = {
     "tiny": dict(hidden_size=192, num_hidden_layers=4, intermediate_size=512, num_attention_heads=6, num_key_value_heads=3),
-    "default": dict(hidden_size=256, num_hidden_layers=6, intermediate_size=704, num_attention_heads=8, num_key_value_heads=4),
+    "default": dict(hidden_size=256, num_hidden_layers=6, intermediate_size=768, num_attention_heads=4, num_key_value_heads=2, head_dim=64),
 }
 FIELDS = ["step", "seconds", "tokens", "lr", "ntp", "matp", "test_ntp", "test_matp"]
 
@@ -97,7 +97,8 @@ class Run:
         self.end = self.ends[0]
         if args.lora:
             add_lora(self.model, args.lora, args.lora_alpha, self.mask)
-        self.optimizers = make_optimizers(self.model, args.optimizer, args.lr, args.adam_lr, args.weight_decay)
+        self.optimizers = make_optimizers(self.model, args.optimizer, args.lr, args.adam_lr, args.weight_decay,
+                                         torch.bfloat16 if args.bf16 else torch.float32)
         self.stream = self.open_stream(args.seed, "train")
         self.packer = Packer(self.stream, args.length, args.noised)
         self.rng = np.random.default_rng(args.seed)

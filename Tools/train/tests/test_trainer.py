@@ -132,7 +132,7 @@ class Decoding(unittest.TestCase):
                 masked = [i for i, t in enumerate(block[:end]) if t == MASK]
                 p = rows[masked].softmax(-1)
                 entropy = -(p * p.clamp(min=1e-30).log()).sum(-1)
-                for j in choose(entropy, entropy, settings.gamma):
+                for j in choose(entropy, entropy, settings.gamma, settings.first):
                     block[masked[j]] = int(rows[masked[j]].argmax())
                     end = min(end, masked[j] + 1) if block[masked[j]] == stop else end
                 prefix = block[:block.index(MASK)] if MASK in block else block
@@ -144,8 +144,8 @@ class Decoding(unittest.TestCase):
     def test_cached_block_decoding_equals_recomputation(self):
         model = tiny()
         stopped = 0
-        for k, gamma, use_ntp in ((2, 0.1, True), (4, 0.5, False), (8, 2.0, True), (5, 0.0, True)):
-            settings = Settings(block_size=k, gamma=gamma, max_tokens=24, use_ntp=use_ntp)
+        for k, gamma, published in ((2, 0.1, False), (4, 0.5, True), (8, 2.0, False), (5, 0.0, True)):
+            settings = Settings(block_size=k, gamma=gamma, max_tokens=24, use_ntp=not published, first=not published)
             longest = decode(model, self.prompts, settings, MASK, {END})
             for stop in (END, longest[0].output[9], longest[1].output[-1]):
                 for prompt, s in zip(self.prompts, decode(model, self.prompts, settings, MASK, {stop})):
@@ -170,7 +170,10 @@ class Decoding(unittest.TestCase):
             order = sorted(range(len(entropy)), key=lambda i: float(entropy[i]))
             want = max(s for s in range(1, len(order) + 1)
                        if s == 1 or float(entropy[order[:s - 1]].sum()) <= gamma)
-            self.assertEqual(sorted(choose(entropy, entropy, gamma)), sorted(order[:want]))
+            self.assertEqual(sorted(choose(entropy, entropy, gamma, first=False)), sorted(order[:want]))
+            order.remove(0)
+            want = max(s for s in range(len(order) + 1) if float(entropy[order[:s]].sum()) <= gamma)
+            self.assertEqual(choose(entropy, entropy, gamma, first=True), [0, *order[:want]])
 
 
 class Data(unittest.TestCase):
