@@ -39,7 +39,7 @@ let package = Package(
             name: "Import", dependencies: ["Reporting", "WeightFile"],
             swiftSettings: swiftSettings),
         .target(
-            name: "Quantization", dependencies: ["Import", "WeightFile"],
+            name: "Quantization", dependencies: ["Import", "Kernels", "WeightFile"],
             swiftSettings: swiftSettings),
         .target(name: "Tokenization", dependencies: ["WeightFile"], swiftSettings: swiftSettings),
         .target(

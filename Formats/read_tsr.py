@@ -270,7 +270,7 @@ def read_tensors(data, header):
         need(tiles == -(-rows // tile_rows) and first == tile, "tensorTiling", at + 36, name)
         total = -(-rows // unit) * panel
         need(storage or stored == total, "tensorPlacement", at + 56, name)
-        need(offset == up(end, 16384 if total >= 16384 else 64), "tensorPlacement", at + 48, name)
+        need(offset == up(end, 16384 if total >= 16384 and not storage else 64), "tensorPlacement", at + 48, name)
         padding, end, tile = (end, offset), offset + stored, tile + tiles
         need(end <= len(data), "tensorPlacement", at + 56, name)
         tensors.append(dict(name=name, rows=rows, columns=columns, encoding=encoding, storage=("plain", "zstd")[storage],

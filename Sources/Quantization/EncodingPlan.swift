@@ -12,10 +12,20 @@ public struct EncodingPlan: Sendable {
             case sixteen = 16
             case thirtyTwo = 32
         }
+        /// Sizes that are not a whole number of bits per code: matrices are entropy-coded.
+        public enum Target: Sendable, Equatable {
+            /// Stored bits per weight of all tensors together.
+            case bitsPerWeight(Double)
+            /// Size of the whole file.
+            case fileBytes(Int)
+        }
         public var bits = Bits.four
+        /// Instead of `bits`.
+        public var target: Target?
         /// A minimum beside each 4-bit group's scale: 5.0 bits per weight instead of 4.5.
         public var affine = false
-        /// `PATTERN=ENCODING`, where * in the pattern stands for any characters; later ones win.
+        /// `PATTERN=ENCODING` or `PATTERN=BITS`, where * in the pattern stands for any characters; later
+        /// ones win.
         public var overrides: [String] = []
         /// Starting points of the search for a 4-bit scale; 0 takes the first.
         public var candidates = 4
@@ -27,42 +37,46 @@ public struct EncodingPlan: Sendable {
         public var encoding: TensorEncoding
         /// The source's own codes are kept, bit for bit.
         public var exact: Bool
+        /// How it is coded; nil: it is plain.
+        public var steps: UniformSteps?
+        /// Bytes in the file; of a coded tensor expected, not known.
+        public var byteCount: Int
+        /// Expected root of the squared error over the squared values; nil where it was not measured.
+        public var relativeError: Double?
 
-        /// Bytes in the file.
-        public var byteCount: Int {
-            TensorRecord.byteCount(
-                encoding: encoding, rows: tensor.rows, columns: tensor.columns)
-        }
+        public var storage: StorageClass { steps == nil ? .plain : .zstd }
     }
 
-    public let entries: [Entry]
+    /// Bits per weight that can be asked for.
+    public static let rates = 1.0...9.0
+
+    public internal(set) var entries: [Entry]
     public let options: Options
 
+    /// A plan of plain tensors.
     public init(
         for tensors: [SourceTensor], tiedHead: Bool, options: Options
     ) throws(QuantizationError) {
-        let overrides = try options.overrides.map { text throws(QuantizationError) in
-            try Override(parsing: text)
-        }
-        var used = Set<String>()
-        var entries: [Entry] = []
-        for tensor in tensors {
-            var encoding = Self.encoding(of: tensor, tiedHead: tiedHead, options)
-            for override in overrides where override.matches(tensor.name) {
-                used.insert(override.text)
-                guard tensor.rows > 1 || override.encoding == .f32 else { continue }
-                encoding = override.encoding
+        entries = try Self.requests(for: tensors, tiedHead: tiedHead, options).map {
+            request throws(QuantizationError) in
+            guard case .encoding(let encoding) = request.how else {
+                throw .badOverride(request.tensor.name, reason: "a rate needs measuring")
             }
-            entries.append(
-                Entry(
-                    tensor: tensor, encoding: encoding,
-                    exact: Self.keepsCodes(tensor.type, encoding)))
+            return Self.plain(request.tensor, encoding)
         }
-        for override in overrides where !used.contains(override.text) {
-            throw .badOverride(override.text, reason: "no tensor of the model has such a name")
-        }
+        self.options = options
+    }
+
+    init(entries: [Entry], options: Options) {
         self.entries = entries
         self.options = options
+    }
+
+    static func plain(_ tensor: SourceTensor, _ encoding: TensorEncoding) -> Entry {
+        Entry(
+            tensor: tensor, encoding: encoding, exact: keepsCodes(tensor.type, encoding),
+            byteCount: TensorRecord.byteCount(
+                encoding: encoding, rows: tensor.rows, columns: tensor.columns))
     }
 
     /// Specifications for the writer, in order.
@@ -70,9 +84,12 @@ public struct EncodingPlan: Sendable {
         entries.map {
             TensorSpec(
                 name: $0.tensor.name, rows: $0.tensor.rows, columns: $0.tensor.columns,
-                encoding: $0.encoding)
+                encoding: $0.encoding, storage: $0.storage)
         }
     }
+
+    /// Whether sizes are expected rather than known.
+    public var isCoded: Bool { entries.contains { $0.storage != .plain } }
 
     /// Stored bits per weight over all tensors.
     public var bitsPerWeight: Double {
@@ -80,21 +97,64 @@ public struct EncodingPlan: Sendable {
         return Double(entries.reduce(0) { $0 + $1.byteCount }) * 8 / Double(max(1, weights))
     }
 
-    private static func encoding(
-        of tensor: SourceTensor, tiedHead: Bool, _ options: Options
-    ) -> TensorEncoding {
-        guard tensor.rows > 1 else { return .f32 }
+    /// What a tensor is to become.
+    struct Request {
+        enum How {
+            case encoding(TensorEncoding)
+            /// Coded with so many bits per weight.
+            case rate(Double)
+            /// Coded with a share of what there is.
+            case share
+        }
+        var tensor: SourceTensor
+        var how: How
+    }
+
+    static func requests(
+        for tensors: [SourceTensor], tiedHead: Bool, _ options: Options
+    ) throws(QuantizationError) -> [Request] {
+        let patterns = try options.overrides.map { text throws(QuantizationError) in
+            try TensorPattern(parsing: text)
+        }
+        var used = Set<String>()
+        let requests = tensors.map { tensor in
+            var request = Request(
+                tensor: tensor, how: usual(for: tensor, tiedHead: tiedHead, options))
+            for pattern in patterns where pattern.matches(tensor.name) {
+                used.insert(pattern.text)
+                switch pattern.request {
+                case .encoding(let encoding):
+                    guard tensor.rows > 1 || encoding == .f32 else { continue }
+                    request.how = .encoding(encoding)
+                case .rate(let bits):
+                    guard tensor.rows > 1 else { continue }
+                    request.how = .rate(bits)
+                }
+            }
+            return request
+        }
+        for pattern in patterns where !used.contains(pattern.text) {
+            throw .badOverride(pattern.text, reason: "no tensor of the model has such a name")
+        }
+        return requests
+    }
+
+    private static func usual(
+        for tensor: SourceTensor, tiedHead: Bool, _ options: Options
+    ) -> Request.How {
+        guard tensor.rows > 1 else { return .encoding(.f32) }
+        guard options.target == nil else { return .share }
         switch options.bits {
-        case .thirtyTwo: return .f32
-        case .sixteen: return .f16
-        case .eight: return .int8
+        case .thirtyTwo: return .encoding(.f32)
+        case .sixteen: return .encoding(.f16)
+        case .eight: return .encoding(.int8)
         case .four:
             // The head decides between near-equal logits; an untied embedding is only looked up.
             let isHead =
                 tensor.name == "lm_head.weight"
                 || tiedHead && tensor.name == "model.embed_tokens.weight"
-            if isHead { return .int8 }
-            return options.affine || tensor.type == .q4_1 ? .int4Affine : .int4
+            if isHead { return .encoding(.int8) }
+            return .encoding(options.affine || tensor.type == .q4_1 ? .int4Affine : .int4)
         }
     }
 
@@ -103,49 +163,5 @@ public struct EncodingPlan: Sendable {
         case (.q4_0, .int4), (.q4_1, .int4Affine), (.q8_0, .int8): true
         default: false
         }
-    }
-}
-
-/// One `PATTERN=ENCODING`.
-private struct Override {
-    let text: String
-    let encoding: TensorEncoding
-    private let pattern: [UInt8]
-
-    init(parsing text: String) throws(QuantizationError) {
-        self.text = text
-        guard let equals = text.lastIndex(of: "=") else {
-            throw .badOverride(text, reason: "write PATTERN=ENCODING")
-        }
-        let name = text[text.index(after: equals)...]
-        guard let encoding = TensorEncoding.allCases.first(where: { $0.description == name })
-        else {
-            let known = TensorEncoding.allCases.map(\.description).joined(separator: ", ")
-            throw .badOverride(text, reason: "'\(name)' is none of \(known)")
-        }
-        self.encoding = encoding
-        pattern = Array(text[..<equals].utf8)
-    }
-
-    /// Glob matching with `*`, without recursion: on a mismatch, the last star takes one more.
-    func matches(_ name: String) -> Bool {
-        let name = Array(name.utf8)
-        var (p, n, star, mark) = (0, 0, -1, 0)
-        while n < name.count {
-            if p < pattern.count, pattern[p] == UInt8(ascii: "*") {
-                (star, mark) = (p, n)
-                p += 1
-            } else if p < pattern.count, pattern[p] == name[n] {
-                p += 1
-                n += 1
-            } else if star >= 0 {
-                mark += 1
-                (p, n) = (star + 1, mark)
-            } else {
-                return false
-            }
-        }
-        while p < pattern.count, pattern[p] == UInt8(ascii: "*") { p += 1 }
-        return p == pattern.count
     }
 }

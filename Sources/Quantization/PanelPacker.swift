@@ -1,20 +1,41 @@
 internal import Import
+internal import Kernels
 internal import WeightFile
+
+/// Uniform quantization of a matrix that is to be entropy-coded: one distance between codes per row.
+public struct UniformSteps: Sendable, Equatable {
+    /// The step of a row whose values have the deviation below.
+    public var step: Float
+    /// Root of the mean square of all values.
+    public var deviation: Float
+
+    /// The step of a row, a half-precision number. It grows with the square root of the row's deviation:
+    /// equal steps would give each row the same error, steps in proportion the same rate; in between
+    /// the codes of a tile, which share one table, cost least (1 to 6 % less error at equal size on
+    /// trained weights).
+    func step(ofRow values: ArraySlice<Float>) -> Float {
+        var sum: Float = 0
+        for value in values { sum += value * value }
+        let row = (sum / Float(max(1, values.count))).squareRoot()
+        let wanted = deviation > 0 ? step * (row / deviation).squareRoot() : step
+        return Float(min(max(Float16(wanted), .leastNonzeroMagnitude), .greatestFiniteMagnitude))
+    }
+}
 
 /// Bytes of whole panels of a tensor, and how far they are from the source.
 struct PackedRows: Sendable {
     var bytes: [UInt8]
-    /// Sums over the weights: (value - stored)^2 and value^2.
-    var squaredError = 0.0
-    var squaredValue = 0.0
+    var distance = PanelEncoder.Distance()
 }
 
-/// Encodes rows of a tensor into the byte layouts of Formats/TSR.md §7.
+/// Encodes rows of a tensor into the byte layouts of Formats/TSR.md §10.
 struct PanelPacker: Sendable {
     let tensor: SourceTensor
     let encoding: TensorEncoding
     /// Starting points of the search for a 4-bit scale.
     let candidates: Int
+    /// One scale per row; nil: one per group of 32 columns.
+    var steps: UniformSteps?
 
     private var groups: Int { (tensor.columns + 31) / 32 }
     private var planeBytes: Int { (groups * 32 + 63) / 64 * 64 }
@@ -26,118 +47,99 @@ struct PanelPacker: Sendable {
     ///   - values: Row-major, `rows.count * columns`.
     ///   - rows: Begins on a panel boundary.
     func pack(_ values: [Float], rows: Range<Int>) throws(QuantizationError) -> PackedRows {
-        for index in 0..<rows.count * tensor.columns where !values[index].isFinite {
-            throw .notFinite(
-                tensor: tensor.name, row: rows.lowerBound + index / tensor.columns,
-                column: index % tensor.columns)
+        guard encoding.rowsPerPanel > 1, let kind = Matrix.Encoding(rawValue: encoding.rawValue)
+        else { return try packFloats(values, rows: rows) }
+        let columns = tensor.columns
+        let steps = self.steps.map { steps in
+            (0..<rows.count).map {
+                steps.step(ofRow: values[$0 * columns..<($0 + 1) * columns])
+            }
         }
-        switch encoding {
-        case .f32, .f16: return packFloats(values, count: rows.count * tensor.columns)
-        case .int8, .int4, .int4Affine: return try packGroups(values, rows: rows)
+        let encoder = PanelEncoder(encoding: kind, columns: columns, candidates: candidates)
+        do {
+            let (bytes, distance) = try encoder.encode(
+                values, rows: rows.count, steps: steps ?? [])
+            return PackedRows(bytes: bytes, distance: distance)
+        } catch .outOfRange(let row) {
+            throw .outOfRange(tensor: tensor.name, row: rows.lowerBound + row)
+        } catch {
+            throw notFinite(values, rows: rows)
         }
     }
 
-    private func packFloats(_ values: [Float], count: Int) -> PackedRows {
+    private func notFinite(_ values: [Float], rows: Range<Int>) -> QuantizationError {
+        let index = values.firstIndex { !$0.isFinite } ?? 0
+        return .notFinite(
+            tensor: tensor.name, row: rows.lowerBound + index / tensor.columns,
+            column: index % tensor.columns)
+    }
+
+    private func packFloats(
+        _ values: [Float], rows: Range<Int>
+    ) throws(QuantizationError) -> PackedRows {
         var packed = PackedRows(bytes: [])
+        let count = rows.count * tensor.columns
         packed.bytes.reserveCapacity(count * (encoding == .f32 ? 4 : 2))
         for index in 0..<count {
             let value = values[index]
+            guard value.isFinite else { throw notFinite(values, rows: rows) }
             if encoding == .f32 {
                 append(value.bitPattern, to: &packed.bytes)
             } else {
                 let half = Float16(value)
                 let error = Double(value - Float(half))
-                packed.squaredError += error * error
+                packed.distance.squaredError += error * error
                 append(half.bitPattern, to: &packed.bytes)
             }
-            packed.squaredValue += Double(value) * Double(value)
-        }
-        return packed
-    }
-
-    private func packGroups(
-        _ values: [Float], rows: Range<Int>
-    ) throws(QuantizationError) -> PackedRows {
-        var packed = emptyPanels(rows)
-        for row in 0..<rows.count {
-            for group in 0..<groups {
-                let begin = row * tensor.columns + group * 32
-                let range = begin..<min(begin + 32, (row + 1) * tensor.columns)
-                let encoded =
-                    switch encoding {
-                    case .int8: GroupEncoder.int8(values, range)
-                    case .int4: GroupEncoder.int4(values, range, candidates: candidates)
-                    default: GroupEncoder.int4Affine(values, range, candidates: candidates)
-                    }
-                guard encoded.scale.isFinite, encoded.minimum.isFinite else {
-                    throw .outOfRange(tensor: tensor.name, row: rows.lowerBound + row)
-                }
-                packed.squaredError += Double(encoded.squaredError)
-                for index in range {
-                    packed.squaredValue += Double(values[index]) * Double(values[index])
-                }
-                put(encoded, row: row, group: group, count: range.count, into: &packed.bytes)
-            }
+            packed.distance.squaredValue += Double(value) * Double(value)
         }
         return packed
     }
 
     /// Packs the source's own codes, bit for bit.
     func pack(_ blocks: SourceBlocks, rows: Range<Int>) -> PackedRows {
-        var packed = emptyPanels(rows)
+        let panels = (rows.count + 15) / 16
+        // Rows that are not there have the codes of zero.
+        let neutral: UInt8 = encoding == .int8 ? 128 : encoding == .int4 ? 0x88 : 0
+        let planes = encoding == .int4Affine ? 2 * planeBytes : planeBytes
+        var bytes = [UInt8](repeating: neutral, count: panels * panelBytes)
+        for panel in 0..<panels {
+            for index in 0..<planes { bytes[panel * panelBytes + index] = 0 }
+        }
         for row in 0..<rows.count {
             for group in 0..<groups {
-                let index = row * groups + group
-                var encoded = EncodedGroup(
-                    codes: .init(repeating: 0), scale: blocks.scales[index],
-                    minimum: encoding == .int4Affine ? blocks.minimums[index] : 0,
-                    squaredError: 0)
-                for i in 0..<32 { encoded.codes[i] = blocks.codes[index * 32 + i] }
-                put(encoded, row: row, group: group, count: 32, into: &packed.bytes)
-            }
-        }
-        return packed
-    }
-
-    /// Panels whose every code stands for zero.
-    private func emptyPanels(_ rows: Range<Int>) -> PackedRows {
-        let panels = (rows.count + 15) / 16
-        var bytes = [UInt8](repeating: 0, count: panels * panelBytes)
-        let neutral: UInt8 = encoding == .int8 ? 128 : encoding == .int4 ? 0x88 : 0
-        if neutral != 0 {
-            for panel in 0..<panels {
-                for index in planeBytes..<panelBytes { bytes[panel * panelBytes + index] = neutral }
+                put(blocks, row: row, group: group, into: &bytes)
             }
         }
         return PackedRows(bytes: bytes)
     }
 
-    /// - Parameter count: Weights of the group; codes behind them stay neutral.
-    private func put(
-        _ encoded: EncodedGroup, row: Int, group: Int, count: Int, into bytes: inout [UInt8]
-    ) {
+    private func put(_ blocks: SourceBlocks, row: Int, group: Int, into bytes: inout [UInt8]) {
+        let index = row * groups + group
         let panel = row / 16 * panelBytes
         let within = row % 16
-        let plane = panel + (group * 16 + within) * 2
-        bytes[plane] = UInt8(truncatingIfNeeded: encoded.scale.bitPattern)
-        bytes[plane + 1] = UInt8(encoded.scale.bitPattern >> 8)
-        if encoding == .int8 {
-            let base = panel + planeBytes + group * 512 + within * 4
-            for i in 0..<count { bytes[base + i / 4 * 64 + i % 4] = encoded.codes[i] }
-            return
-        }
         var base = panel + planeBytes
+        func put(_ half: Float16, at offset: Int) {
+            bytes[offset] = UInt8(truncatingIfNeeded: half.bitPattern)
+            bytes[offset + 1] = UInt8(half.bitPattern >> 8)
+        }
+        put(blocks.scales[index], at: panel + (group * 16 + within) * 2)
         if encoding == .int4Affine {
-            bytes[plane + planeBytes] = UInt8(truncatingIfNeeded: encoded.minimum.bitPattern)
-            bytes[plane + planeBytes + 1] = UInt8(encoded.minimum.bitPattern >> 8)
+            put(blocks.minimums[index], at: base + (group * 16 + within) * 2)
             base += planeBytes
         }
+        let codes = index * 32
+        if encoding == .int8 {
+            base += group * 512 + within * 4
+            for i in 0..<32 { bytes[base + i / 4 * 64 + i % 4] = blocks.codes[codes + i] }
+            return
+        }
         base += group * 256 + within * 4
-        for i in 0..<count {
-            let at = base + i / 8 * 64 + i % 4
-            bytes[at] =
-                i % 8 < 4
-                ? bytes[at] & 0xf0 | encoded.codes[i] : bytes[at] & 0x0f | encoded.codes[i] << 4
+        for j in 0..<4 {
+            for i in 0..<4 {
+                bytes[base + j * 64 + i] =
+                    blocks.codes[codes + 8 * j + i] | blocks.codes[codes + 8 * j + 4 + i] << 4
+            }
         }
     }
 

@@ -6,6 +6,8 @@ public enum QuantizationError: Error, Equatable, CustomStringConvertible {
     case outOfRange(tensor: String, row: Int)
     /// An override that names no tensor, or no encoding, or one its tensor cannot have.
     case badOverride(String, reason: String)
+    /// A file that the coarsest steps do not reach; sizes in bytes.
+    case tooSmall(bytes: Int, least: Int)
     case cancelled
 
     public var description: String {
@@ -17,6 +19,8 @@ public enum QuantizationError: Error, Equatable, CustomStringConvertible {
             "tensor '\(tensor)', row \(row): values beyond half precision; "
                 + "keep it with --tensor '\(tensor)=f32'"
         case .badOverride(let text, let reason): "--tensor '\(text)': \(reason)"
+        case .tooSmall(let bytes, let least):
+            "\(bytes) bytes are too few for this model: it takes at least \(least)"
         case .cancelled: "cancelled"
         }
     }

@@ -1,18 +1,22 @@
 public import Import
+internal import Kernels
 public import WeightFile
 
 /// How the weights of one encoding differ from the source's.
 public struct EncodingSummary: Sendable {
     public var encoding: TensorEncoding
+    public var storage: StorageClass
     public var tensors = 0
     public var weights = 0
+    /// Stored, the tile table left out.
     public var bytes = 0
-    var squaredError = 0.0
-    var squaredValue = 0.0
+    var distance = PanelEncoder.Distance()
 
-    /// Root of the squared error over the squared values; 0 where codes were kept.
+    /// Root of the squared error over the squared values, of what this run encoded; 0 where codes were
+    /// kept.
     public var relativeError: Double {
-        squaredValue > 0 ? (squaredError / squaredValue).squareRoot() : 0
+        distance.squaredValue > 0
+            ? (distance.squaredError / distance.squaredValue).squareRoot() : 0
     }
 }
 
@@ -22,92 +26,236 @@ public struct Quantizer: Sendable {
     private let source: any TensorSource
     private let plan: EncodingPlan
     private let threads: Int
+    private let interval: Int
 
     /// Source values of one piece of work.
     private static let chunkValues = 1 << 18
 
-    public init(_ source: any TensorSource, plan: EncodingPlan, threads: Int) {
+    /// - Parameter interval: Written bytes after which they are brought to disk and remembered.
+    public init(
+        _ source: any TensorSource, plan: EncodingPlan, threads: Int, interval: Int = 64 << 20
+    ) {
+        self.interval = interval
         self.source = source
         self.plan = plan
         self.threads = max(1, threads)
     }
 
+    /// Whole tiles of one tensor.
     private struct Chunk: Sendable {
         var entry: Int
+        var tiles: Range<Int>
         var rows: Range<Int>
     }
 
-    /// Writes the file at `path`: complete and checked, or not at all.
+    /// Tiles as they are stored.
+    private struct Encoded: Sendable {
+        var tiles: [[UInt8]]
+        var distance: PanelEncoder.Distance
+    }
+
+    /// What was written.
+    public struct Result: Sendable {
+        public var summaries: [EncodingSummary]
+        public var fileBytes: Int
+        /// Weights that an interrupted run had written already.
+        public var continuedWeights: Int
+    }
+
+    /// Writes the file at `path`: complete and checked, or not at all. A run that was killed is taken up
+    /// by the next with the same source and plan; one that is cancelled leaves nothing.
     ///
     /// - Parameters:
     ///   - progress: Source weights done and in total, from time to time.
     ///   - isCancelled: Asked between pieces of work.
     public func write(
         to path: String, progress: (Int, Int) -> Void, isCancelled: () -> Bool
-    ) async throws -> [EncodingSummary] {
+    ) async throws -> Result {
         let writer = try WeightFileWriter(
             path: path, config: source.config, tokenizer: source.tokenizer,
-            chatTemplate: source.chatTemplate, tensors: plan.specs, source: source.origin)
-        var summaries = plan.entries.reduce(into: [TensorEncoding: EncodingSummary]()) {
-            var summary = $0[$1.encoding] ?? EncodingSummary(encoding: $1.encoding)
-            summary.tensors += 1
-            summary.weights += $1.tensor.rows * $1.tensor.columns
-            summary.bytes += $1.byteCount
-            $0[$1.encoding] = summary
+            chatTemplate: source.chatTemplate, tensors: plan.specs, source: source.origin,
+            reserving: plan.isCoded ? plannedBytes : nil,
+            continuing: .init(key: try key(), interval: interval))
+        var summaries = summariesOfPlan
+        var chunks = self.chunks
+        let total = plan.entries.reduce(0) { $0 + $1.tensor.rows * $1.tensor.columns }
+        let left = try skip(&chunks, in: writer)
+        var done = total - left
+        do {
+            try await encode(chunks, isCancelled) { chunk, encoded throws(WeightFileError) in
+                let entry = plan.entries[chunk.entry]
+                for tile in encoded.tiles {
+                    if entry.storage == .plain {
+                        try writer.append(tile)
+                    } else {
+                        try writer.appendTile(tile)
+                    }
+                }
+                summaries[chunk.entry].bytes += encoded.tiles.reduce(0) { $0 + $1.count }
+                summaries[chunk.entry].distance += encoded.distance
+                done += chunk.rows.count * entry.tensor.columns
+                progress(done, total)
+            }
+        } catch {
+            writer.discard()
+            throw error
         }
-        let chunks = self.chunks
-        let total = summaries.values.reduce(0) { $0 + $1.weights }
-        var done = 0
-        try await withThrowingTaskGroup(of: (Int, PackedRows).self) { group in
+        return Result(
+            summaries: merged(summaries), fileBytes: try writer.finish(),
+            continuedWeights: total - left)
+    }
+
+    /// Encodes on all threads and hands the pieces on in order.
+    private func encode(
+        _ chunks: [Chunk], _ isCancelled: () -> Bool,
+        _ finished: (Chunk, Encoded) throws(WeightFileError) -> Void
+    ) async throws {
+        try await withThrowingTaskGroup(of: (Int, Encoded).self) { group in
             var next = 0
-            var finished: [Int: PackedRows] = [:]
+            var waiting: [Int: Encoded] = [:]
             for index in 0..<chunks.count {
                 while next < chunks.count, next < index + 2 * threads {
                     let (number, chunk) = (next, chunks[next])
                     group.addTask { [self] in (number, try encode(chunk)) }
                     next += 1
                 }
-                while finished[index] == nil, let (number, packed) = try await group.next() {
-                    finished[number] = packed
+                while waiting[index] == nil, let (number, encoded) = try await group.next() {
+                    waiting[number] = encoded
                 }
-                guard let packed = finished.removeValue(forKey: index) else { break }
+                guard let encoded = waiting.removeValue(forKey: index) else { break }
                 guard !isCancelled() else { throw QuantizationError.cancelled }
-                try writer.append(packed.bytes)
-                let entry = plan.entries[chunks[index].entry]
-                summaries[entry.encoding]?.squaredError += packed.squaredError
-                summaries[entry.encoding]?.squaredValue += packed.squaredValue
-                done += chunks[index].rows.count * entry.tensor.columns
-                progress(done, total)
+                try finished(chunks[index], encoded)
             }
         }
-        try writer.finish()
-        return summaries.values.sorted { $0.encoding.rawValue < $1.encoding.rawValue }
     }
 
-    /// Whole panels of about `chunkValues` values, in the file's order.
+    /// Leaves out what an interrupted run has written.
+    ///
+    /// - Returns: Weights of the chunks that are left.
+    private func skip(
+        _ chunks: inout [Chunk], in writer: WeightFileWriter
+    ) throws(WeightFileError) -> Int {
+        let (tensor, tile) = writer.position
+        chunks.removeAll {
+            $0.entry < tensor || $0.entry == tensor && $0.tiles.upperBound <= tile
+        }
+        if let first = chunks.first, first.entry == tensor {
+            try writer.rewind(to: tensor, tile: first.tiles.lowerBound)
+        }
+        return chunks.reduce(0) { $0 + $1.rows.count * plan.entries[$1.entry].tensor.columns }
+    }
+
+    /// Whole tiles of about `chunkValues` values, in the file's order.
     private var chunks: [Chunk] {
         var chunks: [Chunk] = []
-        for (index, entry) in plan.entries.enumerated() {
-            let panels = max(1, Self.chunkValues / (entry.tensor.columns * 16))
-            var row = 0
-            while row < entry.tensor.rows {
-                let end = min(row + panels * 16, entry.tensor.rows)
-                chunks.append(Chunk(entry: index, rows: row..<end))
-                row = end
+        for (index, spec) in plan.specs.enumerated() {
+            let tiles = (spec.rows - 1) / spec.tileRows + 1
+            let count = max(1, Self.chunkValues / (spec.columns * spec.tileRows))
+            for first in stride(from: 0, to: tiles, by: count) {
+                let end = min(first + count, tiles)
+                chunks.append(
+                    Chunk(
+                        entry: index, tiles: first..<end,
+                        rows: first * spec.tileRows..<min(end * spec.tileRows, spec.rows)))
             }
         }
         return chunks
     }
 
-    private func encode(_ chunk: Chunk) throws -> PackedRows {
+    private func encode(_ chunk: Chunk) throws -> Encoded {
         let entry = plan.entries[chunk.entry]
         let packer = PanelPacker(
-            tensor: entry.tensor, encoding: entry.encoding, candidates: plan.options.candidates)
+            tensor: entry.tensor, encoding: entry.encoding, candidates: plan.options.candidates,
+            steps: entry.steps)
+        let packed: PackedRows
         if entry.exact, let blocks = try source.readBlocks(entry.tensor, rows: chunk.rows) {
-            return packer.pack(blocks, rows: chunk.rows)
+            packed = packer.pack(blocks, rows: chunk.rows)
+        } else {
+            var values = [Float](repeating: 0, count: chunk.rows.count * entry.tensor.columns)
+            try source.read(entry.tensor, rows: chunk.rows, into: &values)
+            packed = try packer.pack(values, rows: chunk.rows)
         }
-        var values = [Float](repeating: 0, count: chunk.rows.count * entry.tensor.columns)
-        try source.read(entry.tensor, rows: chunk.rows, into: &values)
-        return try packer.pack(values, rows: chunk.rows)
+        guard entry.storage != .plain else {
+            return Encoded(tiles: [packed.bytes], distance: packed.distance)
+        }
+        let coder = TileCoder(encoding: entry.encoding, columns: entry.tensor.columns)
+        let rows = plan.specs[chunk.entry].tileRows / entry.encoding.rowsPerPanel
+        let bytes =
+            rows
+            * TensorRecord.panelBytes(encoding: entry.encoding, columns: entry.tensor.columns)
+        return Encoded(
+            tiles: stride(from: 0, to: packed.bytes.count, by: bytes).map {
+                coder.encode(Array(packed.bytes[$0..<min($0 + bytes, packed.bytes.count)]))
+            }, distance: packed.distance)
+    }
+}
+
+extension Quantizer {
+    /// Size of the file; of coded tensors what is expected, and a little more.
+    public var plannedBytes: Int {
+        let tiles = plan.entries.flatMap { entry in
+            let spec = TensorSpec(
+                name: entry.tensor.name, rows: entry.tensor.rows, columns: entry.tensor.columns,
+                encoding: entry.encoding, storage: entry.storage)
+            let count = (spec.rows - 1) / spec.tileRows + 1
+            let each = entry.byteCount / count - TensorRecord.tileEntryBytes
+            return [Int](repeating: max(1, each), count: count)
+        }
+        return WeightFileWriter.plannedBytes(
+            config: source.config, tokenizer: source.tokenizer,
+            chatTemplate: source.chatTemplate, tensors: plan.specs, source: source.origin,
+            tileBytes: tiles)
+    }
+
+    /// Names the bytes that this plan makes of this source: the choices, and the first rows of each
+    /// tensor.
+    private func key() throws -> String {
+        var hashes = ""
+        for entry in plan.entries {
+            let rows = 0..<min(entry.tensor.rows, 16)
+            var values = [Float](repeating: 0, count: rows.count * entry.tensor.columns)
+            try source.read(entry.tensor, rows: rows, into: &values)
+            var bytes: [UInt8] = []
+            bytes.reserveCapacity(values.count * 4)
+            for value in values {
+                let bits = value.bitPattern
+                for shift in [0, 8, 16, 24] as [UInt32] {
+                    bytes.append(UInt8(truncatingIfNeeded: bits >> shift))
+                }
+            }
+            let steps = entry.steps.map { "\($0.step.bitPattern) \($0.deviation.bitPattern)" }
+            hashes += "\(XXH64.hash(bytes)) \(entry.exact) \(steps ?? "plain")\n"
+        }
+        return "\(source.origin) \(source.sourceBytes) \(plan.options.candidates)\n\(hashes)"
+    }
+
+    private var summariesOfPlan: [EncodingSummary] {
+        plan.entries.map {
+            EncodingSummary(
+                encoding: $0.encoding, storage: $0.storage, tensors: 1,
+                weights: $0.tensor.rows * $0.tensor.columns)
+        }
+    }
+
+    /// Summaries of tensors added up by encoding and storage.
+    private func merged(_ summaries: [EncodingSummary]) -> [EncodingSummary] {
+        var merged: [EncodingSummary] = []
+        for summary in summaries {
+            let place = merged.firstIndex {
+                $0.encoding == summary.encoding && $0.storage == summary.storage
+            }
+            guard let place else {
+                merged.append(summary)
+                continue
+            }
+            merged[place].tensors += summary.tensors
+            merged[place].weights += summary.weights
+            merged[place].bytes += summary.bytes
+            merged[place].distance += summary.distance
+        }
+        return merged.sorted {
+            ($0.encoding.rawValue, $0.storage.rawValue)
+                < ($1.encoding.rawValue, $1.storage.rawValue)
+        }
     }
 }

@@ -20,9 +20,8 @@ extension Transformer {
                 mapped += record.byteCount
             }
         }
-        let needs = ResidencyPlan.Needs(
-            cache: KVCache.byteCount(config, contextLength: context, options),
-            scratch: Scratch.byteCount(config, options), base: base(file))
+        let needs = needs(
+            config, metadataBytes: file.metadataBytes, context: context, options: options)
         let budget = options.memory ?? MemoryBudget(bytes: Int.max / 2, source: .machine)
         do throws(ResidencyError) {
             return try ResidencyPlan(
@@ -32,9 +31,19 @@ extension Transformer {
         }
     }
 
-    /// Program, stacks, and the tokenizer's tables, which take some four times their place in the
-    /// file.
-    private static func base(_ file: WeightFile) -> Int { 16 << 20 + 4 * file.metadataBytes }
+    /// What a run of such a model holds beside weights.
+    ///
+    /// - Parameter metadataBytes: Of the file: tokenizer, directory and tile table.
+    public static func needs(
+        _ config: ModelConfig, metadataBytes: Int, context: Int, options: Options
+    ) -> ResidencyPlan.Needs {
+        ResidencyPlan.Needs(
+            cache: KVCache.byteCount(config, contextLength: context, options),
+            scratch: Scratch.byteCount(config, options),
+            // Program, stacks, and the tokenizer's tables, which take some four times their place in
+            // the file.
+            base: 16 << 20 + 4 * metadataBytes)
+    }
 }
 
 extension ModelConfig {

@@ -145,7 +145,9 @@ enum TensorDirectory {
                 found: "\(record.byteCount) bytes", expected: plain.map(String.init) ?? "fewer")
         }
         let bytes = record.byteCount
-        guard let start = tensorOffset(after: last, plainBytes: plain), record.offset == start
+        guard
+            let start = tensorOffset(after: last, plainBytes: plain, storage: record.storage),
+            record.offset == start
         else {
             throw Violation(
                 .tensorPlacement, at: offset, tensor: record.name, found: record.offset,
@@ -209,7 +211,8 @@ enum TensorDirectory {
         for spec in specs {
             guard spec.rows > 0, spec.columns > 0,
                 let plain = spec.encoding.byteCount(rows: spec.rows, columns: spec.columns),
-                let offset = tensorOffset(after: last, plainBytes: plain)
+                let offset = tensorOffset(
+                    after: last, plainBytes: plain, storage: spec.storage)
             else { return nil }
             let tileCount = (spec.rows - 1) / spec.tileRows + 1
             var record = TensorRecord(

@@ -86,6 +86,9 @@ public struct TensorRecord: Sendable, Equatable {
         return panels * Self.panelBytes(encoding: encoding, columns: columns)
     }
 
+    /// Bytes that the tile table has for each tile.
+    public static let tileEntryBytes = TensorDirectory.tileBytes
+
     /// Bits stored per value of the matrix.
     public var bitsPerWeight: Double {
         Double(byteCount) * 8 / (Double(rows) * Double(columns))
@@ -160,7 +163,7 @@ enum Limits {
     /// Tensors of at least this size begin at multiples of it: the largest common page size, so
     /// that each can be advised on, or read around the page cache, alone.
     static let tensorAlignment = 16_384
-    /// Smaller tensors begin at multiples of this, a cache line.
+    /// Smaller and coded tensors begin at multiples of this, a cache line.
     static let smallTensorAlignment = 64
     static let metadataBytes = 64 << 20
     static let tensors = 65_535
@@ -179,9 +182,11 @@ enum Limits {
     static let fileBytes = 1 << 46
 }
 
-/// Where a tensor of `plainBytes` bytes when plain begins that follows one ending at `end`.
-func tensorOffset(after end: Int, plainBytes: Int) -> Int? {
-    let isSmall = plainBytes < Limits.tensorAlignment
+/// Where a tensor begins that follows one ending at `end`.
+///
+/// - Parameter plainBytes: What it takes when plain.
+func tensorOffset(after end: Int, plainBytes: Int, storage: StorageClass) -> Int? {
+    let isSmall = plainBytes < Limits.tensorAlignment || storage != .plain
     return roundUp(end, to: isSmall ? Limits.smallTensorAlignment : Limits.tensorAlignment)
 }
 

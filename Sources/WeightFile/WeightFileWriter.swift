@@ -68,17 +68,20 @@ public final class WeightFileWriter {
         try recover()
     }
 
-    /// Size of the file that these parts make when all of it is plain.
+    /// Size of the file that these parts make.
     ///
+    /// - Parameter tileBytes: Stored bytes of the tiles of all tensors, in order; those that are missing
+    ///   count as plain.
     /// - Precondition: The sizes fit an Int.
     public static func plannedBytes(
         config: ModelConfig, tokenizer: TokenizerTables, chatTemplate: String?,
-        tensors: [TensorSpec], source: String = ""
+        tensors: [TensorSpec], source: String = "", tileBytes: [Int] = []
     ) -> Int {
         do throws(Violation) {
             return try Plan(
                 config: config, tokenizer: tokenizer, chatTemplate: chatTemplate,
-                tensors: tensors, source: source, tiles: []
+                tensors: tensors, source: source,
+                tiles: tileBytes.map { StoredTile(byteCount: $0, checksum: 0) }
             ).header.fileBytes
         } catch {
             preconditionFailure("\(error)")
@@ -186,7 +189,9 @@ public final class WeightFileWriter {
         guard tile == plan.tensors[tensor].tileCount else { return }
         (tensor, tile) = (tensor + 1, 0)
         guard tensor < plan.tensors.count,
-            let next = tensorOffset(after: offset, plainBytes: plan.tensors[tensor].plainBytes)
+            let next = tensorOffset(
+                after: offset, plainBytes: plan.tensors[tensor].plainBytes,
+                storage: plan.tensors[tensor].storage)
         else { return }
         offset = next
     }

@@ -4,20 +4,29 @@ internal import Import
 internal import Kernels
 internal import Quantization
 internal import Reporting
+internal import Residency
+internal import Transformer
 internal import WeightFile
 
 struct QuantizeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "quantize",
         abstract: "Converts a model to a .tsr weight file.",
-        usage: "tessera quantize INPUT -o OUT.tsr [--bits 4|8|16|32]",
+        usage: "tessera quantize INPUT -o OUT.tsr [--bits BITS | --size SIZE | --ram SIZE]",
         discussion: """
             INPUT is a Hugging Face folder, a .gguf file, or a synthetic shape: random weights in
             the size of a real model, to see whether such a model would run here.
 
+            With 4, 8, 16 or 32 bits, weights are stored as kernels read them. Any other number, a size
+            or --coded makes them entropy-coded: smaller or closer, and decoded anew in every pass. The bytes
+            are shared out so that the model as a whole loses least. A conversion that was killed goes
+            on where it was when the same command is given again.
+
             Examples:
               tessera quantize ./Llama-3.1-8B-Instruct -o llama.tsr
               tessera quantize model.gguf -o model.tsr --bits 8
+              tessera quantize ./Qwen3-8B -o qwen.tsr --bits 3.6
+              tessera quantize ./Qwen3-8B -o qwen.tsr --ram 4GB --dry-run
               tessera quantize ./Qwen3-8B -o qwen.tsr --tensor '*down_proj*=int8' --dry-run
               tessera quantize synthetic:llama-3.1-8b -o llama-8b.tsr
             """)
@@ -28,15 +37,28 @@ struct QuantizeCommand: AsyncParsableCommand {
     @Option(name: .shortAndLong, help: "The .tsr file to write.")
     var output: String?
 
-    @Option(help: "Bits per weight of the matrices: 4, 8, 16 or 32.")
-    var bits = 4
+    @Option(help: "Bits per code, 4, 8, 16 or 32, or stored bits per weight, such as 3.6.")
+    var bits: Double?
+
+    @Option(help: "Size of the file, such as 3.2GB.")
+    var size: ByteSize?
+
+    @Option(help: "The file takes what lets the model run in so much memory, such as 4GB.")
+    var ram: ByteSize?
+
+    @Flag(help: "Entropy-coded where --bits is 4 or 8, too.")
+    var coded = false
 
     @Flag(help: "4-bit groups with a minimum of their own: 5.0 bits per weight, closer.")
     var affine = false
 
     @Option(
         name: .customLong("tensor"),
-        help: "Encoding of tensors whose name matches, e.g. '*v_proj*=int8'; repeatable.")
+        help: ArgumentHelp(
+            """
+            Encoding, or bits when coded, of tensors whose name matches, e.g. '*v_proj*=int8' or \
+            '*v_proj*=5.5'; repeatable.
+            """))
     var overrides: [String] = []
 
     @Option(help: "Starting points of the search for each 4-bit scale; more is slower.")
@@ -55,8 +77,20 @@ struct QuantizeCommand: AsyncParsableCommand {
     var json = false
 
     func validate() throws {
-        guard EncodingPlan.Options.Bits(rawValue: bits) != nil else {
-            throw ValidationError("--bits \(bits): choose 4, 8, 16 or 32")
+        let sizes = [bits == nil, size == nil, ram == nil].filter { !$0 }.count
+        guard sizes <= 1 else {
+            throw ValidationError("give one of --bits, --size and --ram")
+        }
+        if let bits, plainBits == nil, !EncodingPlan.rates.contains(bits) {
+            throw ValidationError(
+                "--bits takes 4, 8, 16, 32 or any number from \(EncodingPlan.rates.lowerBound) to "
+                    + "\(EncodingPlan.rates.upperBound)")
+        }
+        guard !coded || bits.map(EncodingPlan.rates.contains) ?? true else {
+            throw ValidationError("--coded does not go with --bits \(bits ?? 0)")
+        }
+        guard !affine || plainBits == .four else {
+            throw ValidationError("--affine goes with --bits 4 only")
         }
         guard (0...64).contains(search) else { throw ValidationError("--search takes 0 to 64") }
         guard threads.map({ (1...1024).contains($0) }) ?? true else {
@@ -72,25 +106,69 @@ struct QuantizeCommand: AsyncParsableCommand {
             Interruption.install()
             if let output, !dryRun { try checkOutput(output) }
             let source = try openModel(at: input)
-            var options = EncodingPlan.Options()
-            options.bits = EncodingPlan.Options.Bits(rawValue: bits) ?? .four
-            options.affine = affine
-            options.overrides = overrides
-            options.candidates = search
-            let plan = try EncodingPlan(
-                for: source.tensors, tiedHead: source.config.tieWordEmbeddings, options: options)
-            let size = WeightFileWriter.plannedBytes(
-                config: source.config, tokenizer: source.tokenizer,
-                chatTemplate: source.chatTemplate, tensors: plan.specs, source: source.origin)
+            let plan = try await makePlan(source)
+            let quantizer = Quantizer(
+                source, plan: plan, threads: threads ?? Compute.usableThreads)
+            let size = quantizer.plannedBytes
             if dryRun { return report(plan, size) }
             guard let output else { return }
             Terminal.note(
                 "\(source.config.name): \(Format.bytes(source.sourceBytes)) -> "
-                    + "\(Format.bytes(size)), \(Format.fixed(plan.bitsPerWeight, 2)) bits per weight"
+                    + "\(plan.isCoded ? "about " : "")\(Format.bytes(size)), "
+                    + "\(Format.fixed(plan.bitsPerWeight, 2)) bits per weight"
             )
             try checkSpace(for: output, bytes: size)
-            try await write(source, plan, to: output, size: size)
+            try await write(source, plan, quantizer, to: output)
         }
+    }
+
+    /// The bits where they are those of plain codes.
+    private var plainBits: EncodingPlan.Options.Bits? {
+        guard size == nil, ram == nil, !coded else { return nil }
+        return Int(exactly: bits ?? 4).flatMap(EncodingPlan.Options.Bits.init(rawValue:))
+    }
+
+    private func makePlan(_ source: any TensorSource) async throws -> EncodingPlan {
+        var options = EncodingPlan.Options()
+        options.affine = affine
+        options.overrides = overrides
+        options.candidates = search
+        if let size {
+            options.target = .fileBytes(size.bytes)
+        } else if let ram {
+            options.target = .fileBytes(try fileBytes(for: source, memory: ram.bytes))
+        } else if let plainBits {
+            options.bits = plainBits
+        } else {
+            options.target = .bitsPerWeight(bits ?? 4)
+        }
+        let planner = try RatePlanner(
+            source, options: options, threads: threads ?? Compute.usableThreads)
+        var progress = ProgressReport("measuring")
+        defer { progress.finish() }
+        return try await planner.plan(
+            progress: { progress.update(done: $0, total: $1) },
+            isCancelled: { Interruption.isRequested })
+    }
+
+    /// What a run with all weights in memory leaves of `memory` for the file.
+    private func fileBytes(for source: any TensorSource, memory: Int) throws -> Int {
+        let metadata = WeightFileWriter.plannedBytes(
+            config: source.config, tokenizer: source.tokenizer,
+            chatTemplate: source.chatTemplate, tensors: [])
+        let budget = MemoryBudget(bytes: memory, source: .option)
+        let options = Transformer.Options()
+        let needs = Transformer.needs(
+            source.config, metadataBytes: metadata,
+            context: Transformer.Options.context(source.config, in: budget, options.kvEncoding),
+            options: options)
+        guard needs.total < memory else {
+            throw CommandError(
+                .usage,
+                "--ram \(Format.bytes(memory)): cache and buffers alone take "
+                    + Format.bytes(needs.total))
+        }
+        return memory - needs.total
     }
 
     private func checkOutput(_ output: String) throws {
@@ -123,20 +201,22 @@ struct QuantizeCommand: AsyncParsableCommand {
     }
 
     private func write(
-        _ source: any TensorSource, _ plan: EncodingPlan, to output: String, size: Int
+        _ source: any TensorSource, _ plan: EncodingPlan, _ quantizer: Quantizer, to output: String
     ) async throws {
         let start = Clock.now
         var progress = ProgressReport("quantizing")
         let weights = max(1, source.tensors.reduce(0) { $0 + $1.rows * $1.columns })
-        let quantizer = Quantizer(
-            source, plan: plan, threads: threads ?? Compute.usableThreads)
-        let summaries: [EncodingSummary]
+        var first: Int?
+        let result: Quantizer.Result
         do {
-            summaries = try await quantizer.write(
+            result = try await quantizer.write(
                 to: output,
                 progress: { done, total in
+                    let before = first ?? done
+                    first = before
                     progress.update(done: done, total: total) { seconds in
-                        let bytes = Double(source.sourceBytes) * Double(done) / Double(weights)
+                        let share = Double(done - before) / Double(weights)
+                        let bytes = Double(source.sourceBytes) * share
                         return Format.bytes(Int(bytes / max(seconds, 1e-9))) + "/s"
                     }
                 }, isCancelled: { Interruption.isRequested })
@@ -146,67 +226,22 @@ struct QuantizeCommand: AsyncParsableCommand {
         }
         let seconds = Clock.now - start
         if json {
-            Terminal.write(json(plan, summaries, size: size, seconds: seconds).text + "\n")
-            return
+            return Terminal.write(json(plan, result, seconds: seconds).text + "\n")
         }
-        for summary in summaries {
+        if result.continuedWeights > 0 {
+            let share = Double(result.continuedWeights) / Double(weights)
+            Terminal.note("  \(Int(100 * share))% taken over from an interrupted run")
+        }
+        for summary in result.summaries {
             Terminal.note(
-                "  \(summary.encoding): \(summary.tensors) tensors, \(Format.bytes(summary.bytes)), "
+                "  \(summary.storage == .plain ? "" : "coded ")\(summary.encoding): "
+                    + "\(summary.tensors) tensors, \(Format.bytes(summary.bytes)), "
                     + "relative error \(Format.fixed(summary.relativeError, 4))")
         }
+        let done = Double(weights - result.continuedWeights) / Double(weights)
         Terminal.note(
-            "wrote \(output): \(Format.bytes(size)) in \(Format.seconds(seconds)), "
-                + "\(Format.bytes(Int(Double(source.sourceBytes) / seconds)))/s of source, "
+            "wrote \(output): \(Format.bytes(result.fileBytes)) in \(Format.seconds(seconds)), "
+                + "\(Format.bytes(Int(done * Double(source.sourceBytes) / seconds)))/s of source, "
                 + "peak memory \(Format.bytes(Resources.peakRSS))")
-    }
-
-    private func json(
-        _ plan: EncodingPlan, _ summaries: [EncodingSummary], size: Int, seconds: Double
-    ) -> JSONOutput {
-        .object([
-            ("schema_version", 1), ("output", .string(output ?? "")), ("file_bytes", .int(size)),
-            ("bits_per_weight", .number(plan.bitsPerWeight)), ("seconds", .number(seconds)),
-            ("peak_rss_bytes", .int(Resources.peakRSS)),
-            (
-                "encodings",
-                .array(
-                    summaries.map {
-                        .object([
-                            ("encoding", .string($0.encoding.description)),
-                            ("tensors", .int($0.tensors)), ("weights", .int($0.weights)),
-                            ("bytes", .int($0.bytes)),
-                            ("relative_error", .number($0.relativeError)),
-                        ])
-                    })
-            ),
-        ])
-    }
-
-    private func report(_ plan: EncodingPlan, _ size: Int) {
-        if json {
-            let tensors = plan.entries.map { entry in
-                JSONOutput.object([
-                    ("name", .string(entry.tensor.name)), ("rows", .int(entry.tensor.rows)),
-                    ("columns", .int(entry.tensor.columns)),
-                    ("source", .string(entry.tensor.type.rawValue)),
-                    ("encoding", .string(entry.encoding.description)),
-                    ("bytes", .int(entry.byteCount)), ("exact", .bool(entry.exact)),
-                ])
-            }
-            let object = JSONOutput.object([
-                ("schema_version", 1), ("file_bytes", .int(size)),
-                ("bits_per_weight", .number(plan.bitsPerWeight)), ("tensors", .array(tensors)),
-            ])
-            return Terminal.write(object.text + "\n")
-        }
-        for entry in plan.entries {
-            Terminal.write(
-                "\(entry.tensor.name)  \(entry.tensor.rows) x \(entry.tensor.columns)  "
-                    + "\(entry.tensor.type.rawValue) -> \(entry.encoding)"
-                    + (entry.exact ? " (codes kept)" : "")
-                    + "  \(Format.bytes(entry.byteCount))\n")
-        }
-        Terminal.write(
-            "total \(Format.bytes(size)), \(Format.fixed(plan.bitsPerWeight, 2)) bits per weight\n")
     }
 }

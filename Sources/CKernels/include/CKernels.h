@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "encoders.h"
+
 #pragma clang assume_nonnull begin
 
 // Values of TensorEncoding (Formats/TSR.md, "Tensor bytes").

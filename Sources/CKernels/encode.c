@@ -1,0 +1,296 @@
+// Encoders of panels. A group of 32 columns is worked on as 32 vectors of 16 rows; loops over lanes are left to
+// the compiler, which makes one form per instruction set. No sum crosses lanes, so all forms agree.
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "CKernels.h"
+
+#pragma STDC FP_CONTRACT OFF
+
+enum { LANES = TSR_PANEL_ROWS, GROUP = TSR_GROUP };
+
+#if defined(__x86_64__)
+#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define CLONES
+#endif
+#define INLINE static inline __attribute__((always_inline))
+#define EACH_LANE for (size_t l = 0; l < LANES; l++)
+
+typedef struct {
+  float v[LANES];
+} lanes;
+
+// Values of one group; `count` of its columns exist, the rest and missing rows are zero.
+typedef struct {
+  lanes x[GROUP];
+  size_t count;
+} group;
+
+typedef struct {
+  lanes scale, minimum, error;
+} fit;
+
+// Sums of a group's codes q and values x, for least squares.
+typedef struct {
+  lanes q, x, qx, qq;
+} moments;
+
+// The nearest integer, ties to even, of |x| < 2^22.
+INLINE float nearest(float x) { return (x + 12582912.0f) - 12582912.0f; }
+
+// x rounded to half precision, still a float; too large stays too large.
+INLINE float half_rounded(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, 4);
+  uint32_t sign = bits & 0x80000000u, size = bits & 0x7fffffffu;
+  uint32_t normal = (size + 0xfffu + (size >> 13 & 1)) & ~0x1fffu;
+  float magnitude, small;
+  memcpy(&magnitude, &size, 4);
+  small = (magnitude + 0.5f) - 0.5f;  // multiples of 2^-24
+  memcpy(&magnitude, &normal, 4);
+  float result = size < 0x38800000u ? small : magnitude;
+  memcpy(&bits, &result, 4);
+  bits |= sign;
+  memcpy(&result, &bits, 4);
+  return result;
+}
+
+INLINE float clamp(float x, float low, float high) {
+  x = x < low ? low : x;
+  return x > high ? high : x;
+}
+
+INLINE lanes inverses(const lanes *scale) {
+  lanes r;
+  EACH_LANE r.v[l] = scale->v[l] == 0 ? 0 : 1 / scale->v[l];
+  return r;
+}
+
+// Codes of column i, as integers from low to high: value ~ scale * code + minimum.
+INLINE lanes codes_of(const group *g, size_t i, const fit *f, const lanes *inverse, float low,
+                      float high) {
+  lanes q;
+  EACH_LANE {
+    float at = (g->x[i].v[l] - f->minimum.v[l]) * inverse->v[l];
+    q.v[l] = nearest(clamp(at, low - 1, high + 1));
+    q.v[l] = clamp(q.v[l], low, high);
+  }
+  return q;
+}
+
+// The squared error of a fit, and what a better one can be made from.
+INLINE void judge(const group *g, fit *f, float low, float high, moments *m) {
+  lanes inverse = inverses(&f->scale);
+  memset(&f->error, 0, sizeof f->error);
+  memset(m, 0, sizeof *m);
+  for (size_t i = 0; i < g->count; i++) {
+    lanes q = codes_of(g, i, f, &inverse, low, high);
+    EACH_LANE {
+      float x = g->x[i].v[l];
+      float difference = x - (f->scale.v[l] * q.v[l] + f->minimum.v[l]);
+      f->error.v[l] += difference * difference;
+      m->q.v[l] += q.v[l];
+      m->x.v[l] += x;
+      m->qx.v[l] += q.v[l] * x;
+      m->qq.v[l] += q.v[l] * q.v[l];
+    }
+  }
+}
+
+INLINE void keep_better(fit *best, const fit *other) {
+  EACH_LANE {
+    bool better = other->error.v[l] < best->error.v[l];
+    best->scale.v[l] = better ? other->scale.v[l] : best->scale.v[l];
+    best->minimum.v[l] = better ? other->minimum.v[l] : best->minimum.v[l];
+    best->error.v[l] = better ? other->error.v[l] : best->error.v[l];
+  }
+}
+
+// 8 bits, scale = largest / 127.
+INLINE fit fit_int8(const group *g) {
+  fit f = {0};
+  moments m;
+  for (size_t i = 0; i < g->count; i++) {
+    EACH_LANE {
+      float size = fabsf(g->x[i].v[l]);
+      f.scale.v[l] = size > f.scale.v[l] ? size : f.scale.v[l];
+    }
+  }
+  EACH_LANE f.scale.v[l] = half_rounded(f.scale.v[l] / 127);
+  judge(g, &f, -127, 127, &m);
+  return f;
+}
+
+// 4 bits: the best of a few scales near extreme / -8, each improved by least squares once its codes
+// are known.
+INLINE fit fit_int4(const group *g, size_t candidates) {
+  // Where the extreme value is put: at -8, a little inside or outside of it, or at +7.
+  static const float divisors[] = {-8, -7.2f, -8.8f, 7.2f, -6.4f, -9.6f};
+  lanes extreme = {0};
+  for (size_t i = 0; i < g->count; i++) {
+    EACH_LANE {
+      float x = g->x[i].v[l];
+      extreme.v[l] = fabsf(x) > fabsf(extreme.v[l]) ? x : extreme.v[l];
+    }
+  }
+  fit best = {0};
+  for (size_t c = 0; c < (candidates ? candidates : 1); c++) {
+    fit f = {0};
+    moments m;
+    EACH_LANE f.scale.v[l] = half_rounded(extreme.v[l] / divisors[c % 6]);
+    judge(g, &f, -8, 7, &m);
+    if (c == 0) best = f;
+    keep_better(&best, &f);
+    if (!candidates) break;
+    EACH_LANE f.scale.v[l] = m.qq.v[l] > 0 ? half_rounded(m.qx.v[l] / m.qq.v[l]) : f.scale.v[l];
+    judge(g, &f, -8, 7, &m);
+    keep_better(&best, &f);
+  }
+  return best;
+}
+
+// 4 bits over [minimum, minimum + 15 scale], improved by least-squares lines.
+INLINE fit fit_int4_affine(const group *g, size_t candidates) {
+  lanes low = g->x[0], high = g->x[0];
+  for (size_t i = 0; i < g->count; i++) {
+    EACH_LANE {
+      float x = g->x[i].v[l];
+      low.v[l] = x < low.v[l] ? x : low.v[l];
+      high.v[l] = x > high.v[l] ? x : high.v[l];
+    }
+  }
+  fit best = {0};
+  moments m;
+  EACH_LANE {
+    best.scale.v[l] = half_rounded((high.v[l] - low.v[l]) / 15);
+    best.minimum.v[l] = half_rounded(low.v[l]);
+  }
+  judge(g, &best, 0, 15, &m);
+  for (size_t c = 0; c < candidates; c++) {
+    fit f = best;
+    float count = (float)g->count;
+    EACH_LANE {
+      float determinant = count * m.qq.v[l] - m.q.v[l] * m.q.v[l];
+      float scale = (count * m.qx.v[l] - m.q.v[l] * m.x.v[l]) / determinant;
+      bool solved = determinant > 0;
+      f.scale.v[l] = solved ? half_rounded(scale) : f.scale.v[l];
+      f.minimum.v[l] = solved ? half_rounded((m.x.v[l] - scale * m.q.v[l]) / count)
+                              : f.minimum.v[l];
+    }
+    judge(g, &f, 0, 15, &m);
+    keep_better(&best, &f);
+  }
+  return best;
+}
+
+// Given scales; where a group's values are out of reach, the power of two times it that fits best.
+INLINE fit fit_steps(const group *g, const lanes *steps, float low, float high) {
+  fit best = {.scale = *steps};
+  moments m;
+  judge(g, &best, low, high, &m);
+  lanes largest = {0};
+  for (size_t i = 0; i < g->count; i++) {
+    EACH_LANE {
+      float size = fabsf(g->x[i].v[l]);
+      largest.v[l] = size > largest.v[l] ? size : largest.v[l];
+    }
+  }
+  fit f = best;
+  for (int doubling = 0; doubling < 12; doubling++) {
+    bool out = false;
+    EACH_LANE out |= largest.v[l] > (high + 0.5f) * f.scale.v[l];
+    if (!out) break;
+    EACH_LANE {
+      bool doubles = largest.v[l] > (high + 0.5f) * f.scale.v[l] && f.scale.v[l] < 32768;
+      f.scale.v[l] = doubles ? 2 * f.scale.v[l] : f.scale.v[l];
+    }
+    judge(g, &f, low, high, &m);
+    keep_better(&best, &f);
+  }
+  return best;
+}
+
+INLINE void store_codes(const group *g, const fit *f, uint32_t encoding, uint8_t *out) {
+  float low = encoding == TSR_INT8 ? -127 : encoding == TSR_INT4 ? -8 : 0;
+  float high = encoding == TSR_INT8 ? 127 : encoding == TSR_INT4 ? 7 : 15;
+  float offset = encoding == TSR_INT8 ? 128 : encoding == TSR_INT4 ? 8 : 0;
+  uint8_t codes[GROUP][LANES];
+  lanes inverse = inverses(&f->scale);
+  for (size_t i = 0; i < GROUP; i++) {
+    lanes q = codes_of(g, i, f, &inverse, low, high);
+    float zero = i < g->count ? 1 : 0;
+    EACH_LANE codes[i][l] = (uint8_t)(int32_t)(zero * q.v[l] + offset);
+  }
+  if (encoding == TSR_INT8) {
+    for (size_t i = 0; i < GROUP; i++) {
+      EACH_LANE out[i / 4 * 64 + 4 * l + i % 4] = codes[i][l];
+    }
+    return;
+  }
+  for (size_t j = 0; j < GROUP / 8; j++) {
+    for (size_t i = 0; i < 4; i++) {
+      EACH_LANE out[j * 64 + 4 * l + i] = codes[8 * j + i][l] | codes[8 * j + 4 + i][l] << 4;
+    }
+  }
+}
+
+// Returns whether all values are finite.
+INLINE bool load(const tsr_rows *s, size_t first, group *g) {
+  bool finite = true;
+  size_t rest = s->columns - first;
+  g->count = rest < GROUP ? rest : GROUP;
+  if (g->count < GROUP || s->rows < LANES) memset(g->x, 0, sizeof g->x);
+  for (size_t l = 0; l < s->rows; l++) {
+    const float *row = s->values + l * s->columns + first;
+    for (size_t i = 0; i < g->count; i++) {
+      g->x[i].v[l] = row[i];
+      finite &= fabsf(row[i]) <= FLT_MAX;
+    }
+  }
+  return finite;
+}
+
+INLINE fit fit_group(const tsr_rows *s, const group *g, const lanes *steps) {
+  if (s->steps) {
+    bool wide = s->encoding == TSR_INT8;
+    return fit_steps(g, steps, wide ? -127 : -8, wide ? 127 : 7);
+  }
+  switch (s->encoding) {
+    case TSR_INT8: return fit_int8(g);
+    case TSR_INT4: return fit_int4(g, s->candidates);
+    default: return fit_int4_affine(g, s->candidates);
+  }
+}
+
+CLONES
+int tsr_encode_panel(const tsr_rows *s, uint8_t *panel, double sums[2]) {
+  size_t groups = (s->columns + GROUP - 1) / GROUP, plane = (groups * 32 + 63) / 64 * 64;
+  size_t group_bytes = s->encoding == TSR_INT8 ? 512 : 256;
+  bool affine = s->encoding == TSR_INT4_AFFINE;
+  uint8_t *codes = panel + (affine ? 2 : 1) * plane;
+  lanes steps = {0};
+  memset(panel, 0, (size_t)(codes - panel));
+  for (size_t l = 0; s->steps && l < s->rows; l++) steps.v[l] = s->steps[l];
+  for (size_t at = 0; at < groups; at++) {
+    group g;
+    if (!load(s, at * GROUP, &g)) return TSR_NOT_FINITE;
+    fit f = fit_group(s, &g, &steps);
+    lanes energy = {0};
+    for (size_t i = 0; i < g.count; i++) {
+      EACH_LANE energy.v[l] += g.x[i].v[l] * g.x[i].v[l];
+    }
+    for (size_t l = 0; l < s->rows; l++) {
+      if (!(fabsf(f.scale.v[l]) <= 65504) || !(fabsf(f.minimum.v[l]) <= 65504)) return (int)l;
+      uint16_t scale = tsr_float_to_half(f.scale.v[l]);
+      uint16_t minimum = tsr_float_to_half(f.minimum.v[l]);
+      memcpy(panel + (at * LANES + l) * 2, &scale, 2);
+      if (affine) memcpy(panel + plane + (at * LANES + l) * 2, &minimum, 2);
+      sums[0] += f.error.v[l];
+      sums[1] += energy.v[l];
+    }
+    store_codes(&g, &f, s->encoding, codes + at * group_bytes);
+  }
+  return TSR_ENCODED;
+}

@@ -1,0 +1,62 @@
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
+
+/// Shares bytes out over matrices so that the sum of importance times error is least: at the optimum
+/// a further byte would help each of them alike (reverse water-filling).
+struct RateAllocation {
+    struct Item {
+        var points: [RateCurve.Point]
+        var weights: Int
+        /// What a relative squared error of 1 costs.
+        var importance: Double
+    }
+
+    /// The way chosen for each item.
+    let choices: [RateCurve.Point]
+
+    /// - Parameter bytes: What all items may take; nil where even the coarsest steps take more.
+    init?(_ items: [Item], bytes: Double) {
+        func choose(_ price: Double) -> [RateCurve.Point] {
+            items.map { item in
+                let value = Double(item.weights) * price
+                var best = item.points[0]
+                var least = Double.infinity
+                for point in item.points {
+                    let loss = item.importance * point.error + value * point.cost
+                    if loss < least { (least, best) = (loss, point) }
+                }
+                return best
+            }
+        }
+        func total(_ choices: [RateCurve.Point]) -> Double {
+            zip(items, choices).reduce(0) { $0 + Double($1.0.weights) * $1.1.cost }
+        }
+        // Prices per byte between "free" and "nothing is worth it", as powers of two.
+        var (low, high) = (-200.0, 100.0)
+        guard total(choose(pow2(high))) <= bytes else { return nil }
+        for _ in 0..<60 {
+            let middle = (low + high) / 2
+            if total(choose(pow2(middle))) > bytes { low = middle } else { high = middle }
+        }
+        choices = choose(pow2(high))
+    }
+
+    /// The way of an item with the least error that costs at most `cost` bytes per weight; the cheapest
+    /// where none does.
+    static func best(_ points: [RateCurve.Point], cost: Double) -> RateCurve.Point? {
+        points.filter { $0.cost <= cost }.min { $0.error < $1.error }
+            ?? points.min { $0.cost < $1.cost }
+    }
+}
+
+func pow2(_ x: Double) -> Double { exp2(x) }
+func log2(_ x: Double) -> Double {
+    #if canImport(Glibc)
+        Glibc.log2(x)
+    #else
+        Musl.log2(x)
+    #endif
+}

@@ -1,0 +1,132 @@
+internal import Import
+internal import Kernels
+internal import WeightFile
+
+/// What coding a matrix with uniform steps costs and loses, by step: measured on a sample of its tiles.
+struct RateCurve: Sendable {
+    /// One way to store the matrix.
+    struct Point: Sendable, Equatable {
+        var encoding: TensorEncoding
+        /// Step over deviation.
+        var step: Double
+        /// Stored bytes per weight, the tile table's part included.
+        var cost: Double
+        /// Squared error over squared value, or what else was measured in its place.
+        var error: Double
+    }
+
+    /// Root of the mean square of the sample's values.
+    var deviation: Float
+    /// By encoding, steps falling: as measured.
+    private(set) var measured: [[Point]]
+
+    /// The ways between those measured too, for which cost and the logarithms of step and error are
+    /// interpolated.
+    var points: [Point] {
+        let parts = 16
+        return measured.flatMap { ladder in
+            ladder.indices.dropLast().flatMap { index in
+                let (a, b) = (ladder[index], ladder[index + 1])
+                return (0..<parts).map { part -> Point in
+                    let t = Double(part) / Double(parts)
+                    func geometric(_ x: Double, _ y: Double) -> Double {
+                        x > 0 && y > 0 ? x * pow2(t * log2(y / x)) : x + t * (y - x)
+                    }
+                    return Point(
+                        encoding: a.encoding, step: geometric(a.step, b.step),
+                        cost: a.cost + t * (b.cost - a.cost), error: geometric(a.error, b.error))
+                }
+            } + [ladder[ladder.count - 1]]
+        }
+    }
+
+    /// - Parameter measure: Cost and error of a step over deviation.
+    init(
+        deviation: Float,
+        _ measure: (TensorEncoding, Double) throws -> (cost: Double, error: Double)
+    ) rethrows {
+        self.deviation = deviation
+        measured = try [(TensorEncoding.int8, 2, 17), (.int4, 2, 6)].map { encoding, first, count in
+            try (0..<count).map { index in
+                let step = pow2(Double(first - index) / 2)
+                let (cost, error) = try measure(encoding, step)
+                return Point(encoding: encoding, step: step, cost: cost, error: error)
+            }
+        }
+    }
+
+    /// Shifts all costs of one encoding so that the way nearest to `point` costs what was measured of it.
+    mutating func correct(_ point: Point, cost: Double) {
+        for ladder in measured.indices where measured[ladder][0].encoding == point.encoding {
+            for index in measured[ladder].indices {
+                measured[ladder][index].cost += cost - point.cost
+            }
+        }
+    }
+}
+
+/// A part of a tensor's tiles, to measure on.
+struct TileSample: Sendable {
+    private let tensor: SourceTensor
+    /// Row-major values of each piece: whole tiles of every encoding.
+    private let pieces: [(values: [Float], rows: Range<Int>)]
+    private let count: Int
+    let deviation: Float
+
+    /// Values of a sample, at least.
+    private static let size = 1 << 19
+
+    init(_ tensor: SourceTensor, of source: any TensorSource) throws {
+        self.tensor = tensor
+        let tile = TensorSpec(
+            name: tensor.name, rows: tensor.rows, columns: tensor.columns, encoding: .int4
+        ).tileRows
+        let tiles = (tensor.rows - 1) / tile + 1
+        let wanted = min(tiles, max(4, Self.size / (tile * tensor.columns)))
+        pieces = try (0..<wanted).map { index in
+            let first = (2 * index + 1) * tiles / (2 * wanted) * tile
+            let rows = first..<min(first + tile, tensor.rows)
+            var values = [Float](repeating: 0, count: rows.count * tensor.columns)
+            try source.read(tensor, rows: rows, into: &values)
+            return (values, rows)
+        }
+        var (square, count) = (0.0, 0)
+        for piece in pieces {
+            count += piece.values.count
+            for value in piece.values { square += Double(value) * Double(value) }
+        }
+        self.count = count
+        deviation = Float((square / Double(count)).squareRoot())
+    }
+
+    /// Stored bytes per weight and relative squared error with a step.
+    func measure(
+        _ encoding: TensorEncoding, step: Double
+    ) throws -> (cost: Double, error: Double) {
+        let packer = PanelPacker(
+            tensor: tensor, encoding: encoding, candidates: 0,
+            steps: UniformSteps(step: Float(step) * deviation, deviation: deviation))
+        let coder = TileCoder(encoding: encoding, columns: tensor.columns)
+        let tile = TensorSpec(
+            name: tensor.name, rows: tensor.rows, columns: tensor.columns, encoding: encoding
+        ).tileRows
+        var bytes = 0
+        var packed = PackedRows(bytes: [])
+        for piece in pieces {
+            var row = 0
+            while row < piece.rows.count {
+                let end = min(row + tile, piece.rows.count)
+                let part = try packer.pack(
+                    Array(piece.values[row * tensor.columns..<end * tensor.columns]),
+                    rows: piece.rows.lowerBound + row..<piece.rows.lowerBound + end)
+                bytes += coder.encode(part.bytes).count + TensorRecord.tileEntryBytes
+                packed.distance += part.distance
+                row = end
+            }
+        }
+        let value = packed.distance.squaredValue
+        return (
+            Double(bytes) / Double(count), value > 0 ? packed.distance.squaredError / value : 0
+        )
+    }
+}

@@ -1,0 +1,71 @@
+internal import Import
+internal import Quantization
+internal import Reporting
+internal import WeightFile
+
+extension QuantizeCommand {
+    /// What was written, for programs.
+    func json(
+        _ plan: EncodingPlan, _ result: Quantizer.Result, seconds: Double
+    ) -> JSONOutput {
+        .object([
+            ("schema_version", 1), ("output", .string(output ?? "")),
+            ("file_bytes", .int(result.fileBytes)),
+            ("continued_weights", .int(result.continuedWeights)),
+            ("bits_per_weight", .number(plan.bitsPerWeight)), ("seconds", .number(seconds)),
+            ("peak_rss_bytes", .int(Resources.peakRSS)),
+            (
+                "encodings",
+                .array(
+                    result.summaries.map {
+                        .object([
+                            ("encoding", .string($0.encoding.description)),
+                            ("coded", .bool($0.storage != .plain)),
+                            ("tensors", .int($0.tensors)), ("weights", .int($0.weights)),
+                            ("bytes", .int($0.bytes)),
+                            ("relative_error", .number($0.relativeError)),
+                        ])
+                    })
+            ),
+        ])
+    }
+
+    /// The plan, tensor by tensor.
+    func report(_ plan: EncodingPlan, _ size: Int) {
+        if json {
+            let tensors = plan.entries.map { entry in
+                JSONOutput.object([
+                    ("name", .string(entry.tensor.name)), ("rows", .int(entry.tensor.rows)),
+                    ("columns", .int(entry.tensor.columns)),
+                    ("source", .string(entry.tensor.type.rawValue)),
+                    ("encoding", .string(entry.encoding.description)),
+                    ("bytes", .int(entry.byteCount)), ("exact", .bool(entry.exact)),
+                    ("coded", .bool(entry.storage != .plain)),
+                    ("step", entry.steps.map { .number(Double($0.step)) } ?? .null),
+                    ("relative_error", entry.relativeError.map { .number($0) } ?? .null),
+                ])
+            }
+            let object = JSONOutput.object([
+                ("schema_version", 1), ("file_bytes", .int(size)),
+                ("bits_per_weight", .number(plan.bitsPerWeight)), ("tensors", .array(tensors)),
+            ])
+            return Terminal.write(object.text + "\n")
+        }
+        for entry in plan.entries {
+            let weights = Double(entry.tensor.rows * entry.tensor.columns)
+            var line = "\(entry.tensor.name)  \(entry.tensor.rows) x \(entry.tensor.columns)  "
+            line += "\(entry.tensor.type.rawValue) -> "
+            line += entry.storage == .plain ? "\(entry.encoding)" : "coded \(entry.encoding)"
+            if entry.exact { line += " (codes kept)" }
+            line += "  \(Format.bytes(entry.byteCount))"
+            if let error = entry.relativeError {
+                let bits = 8 * Double(entry.byteCount) / weights
+                line += ", \(Format.fixed(bits, 2)) bits, relative error \(Format.fixed(error, 4))"
+            }
+            Terminal.write(line + "\n")
+        }
+        Terminal.write(
+            "total \(plan.isCoded ? "about " : "")\(Format.bytes(size)), \(Format.fixed(plan.bitsPerWeight, 2)) bits per weight\n"
+        )
+    }
+}

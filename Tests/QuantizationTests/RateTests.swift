@@ -1,0 +1,217 @@
+import Foundation
+import Import
+import Kernels
+import Testing
+import WeightFile
+
+@testable import Quantization
+
+/// Files of any size: entropy-coded, the bytes shared out over the matrices.
+@Suite struct RateTests {
+    let source: any TensorSource
+    let folder = TemporaryFolder()
+
+    init() throws { source = try openModel(at: "synthetic:tiny-qwen3") }
+
+    private func plan(
+        _ target: EncodingPlan.Options.Target, overrides: [String] = [], threads: Int = 2
+    ) async throws -> EncodingPlan {
+        var options = EncodingPlan.Options()
+        options.target = target
+        options.overrides = overrides
+        return try await RatePlanner(source, options: options, threads: threads)
+            .plan(progress: { _, _ in }, isCancelled: { false })
+    }
+
+    private func write(
+        _ plan: EncodingPlan, _ source: (any TensorSource)? = nil, threads: Int = 2,
+        to name: String = "out.tsr"
+    ) async throws -> Quantizer.Result {
+        try await Quantizer(
+            source ?? self.source, plan: plan, threads: threads, interval: 4096
+        ).write(to: folder.path(name), progress: { _, _ in }, isCancelled: { false })
+    }
+
+    @Test(arguments: [0.45, 0.55, 0.8])
+    func theFileHasTheSizeAskedFor(share: Double) async throws {
+        let plain = try EncodingPlan(
+            for: source.tensors, tiedHead: source.config.tieWordEmbeddings, options: .init())
+        let whole = Quantizer(source, plan: plain, threads: 1).plannedBytes
+        let asked = Int(share * Double(whole))
+        let plan = try await plan(.fileBytes(asked))
+        let result = try await write(plan)
+        #expect(abs(result.fileBytes - asked) <= asked / 100, "\(result.fileBytes) for \(asked)")
+        try WeightFile(path: folder.path("out.tsr")).verify(progress: { _, _ in })
+    }
+
+    @Test func moreBitsMeanLessErrorAsPlanned() async throws {
+        var last = Double.infinity
+        for bits in [2.5, 3.6, 5, 8] {
+            let plan = try await plan(.bitsPerWeight(bits))
+            #expect(abs(plan.bitsPerWeight - bits) < 0.02 * bits, "\(plan.bitsPerWeight)")
+            _ = try await write(plan)
+            let file = try WeightFile(path: folder.path("out.tsr"))
+            var sum = 0.0
+            for entry in plan.entries where entry.storage != .plain {
+                let error = try relativeError(entry.tensor, in: file)
+                let expected = try #require(entry.relativeError)
+                #expect(
+                    abs(error - expected) < 0.05 * expected,
+                    "\(entry.tensor.name): \(error), \(expected)")
+                sum += error
+            }
+            #expect(sum < last)
+            last = sum
+        }
+    }
+
+    /// Of a gaussian, uniform steps and an entropy coder take at most a quarter bit more than any code
+    /// must; the coder's tables and whole bits per symbol add a little.
+    @Test(arguments: [(TensorEncoding.int8, 0.15), (.int8, 0.3), (.int8, 0.45), (.int4, 0.8)])
+    func aGaussianTakesAThirdOfABitMoreThanTheBound(
+        encoding: TensorEncoding, step: Double
+    ) throws {
+        let source = try openModel(at: "synthetic:smollm2-135m")
+        let tensor = try #require(
+            source.tensors.first { $0.name == "model.layers.3.mlp.up_proj.weight" })
+        let sample = try TileSample(tensor, of: source)
+        let (cost, error) = try sample.measure(encoding, step: step)
+        let bound = -0.5 * Foundation.log2(error)
+        #expect((bound...bound + 0.37).contains(8 * cost), "\(8 * cost) bits, bound \(bound)")
+    }
+
+    @Test func ratesOfTensorsAreKept() async throws {
+        let plan = try await plan(
+            .bitsPerWeight(4), overrides: ["*v_proj*=6.5", "*o_proj*=int8"])
+        for entry in plan.entries {
+            let bits =
+                8 * Double(entry.byteCount) / Double(entry.tensor.rows * entry.tensor.columns)
+            if entry.tensor.name.contains("v_proj") { #expect(abs(bits - 6.5) < 0.2) }
+            if entry.tensor.name.contains("o_proj") {
+                #expect(entry.encoding == .int8 && entry.storage == .plain)
+            }
+        }
+        #expect(abs(plan.bitsPerWeight - 4) < 0.05)
+    }
+
+    @Test func whatIsTooSmallIsRefused() async {
+        await #expect(throws: QuantizationError.self) { _ = try await plan(.fileBytes(1000)) }
+    }
+
+    @Test func theBytesDoNotDependOnThreads() async throws {
+        let one = try await plan(.bitsPerWeight(3.3), threads: 1)
+        let three = try await plan(.bitsPerWeight(3.3), threads: 3)
+        _ = try await write(one, threads: 1, to: "one.tsr")
+        _ = try await write(three, threads: 3, to: "three.tsr")
+        #expect(try folder.data("one.tsr") == folder.data("three.tsr"))
+    }
+
+    /// Files are copied aside in the middle, as a kill would leave them.
+    @Test(arguments: [false, true])
+    func aKilledRunIsTakenUp(coded: Bool) async throws {
+        let plan =
+            coded
+            ? try await plan(.bitsPerWeight(4))
+            : try EncodingPlan(
+                for: source.tensors, tiedHead: source.config.tieWordEmbeddings, options: .init())
+        let watched = WatchedSource(
+            base: source, folder: folder, moment: "model.layers.1.mlp.up_proj.weight")
+        #expect(try await write(plan, watched).continuedWeights == 0)
+        let whole = try folder.data("out.tsr")
+        try FileManager.default.removeItem(atPath: folder.path("out.tsr"))
+        for part in ["partial", "journal"] {
+            try FileManager.default.moveItem(
+                atPath: folder.path("kept.\(part)"), toPath: folder.path("out.tsr.\(part)"))
+        }
+        let second = try await write(plan)
+        #expect(second.continuedWeights > 0)
+        #expect(try folder.data("out.tsr") == whole)
+        #expect(try folder.names() == ["out.tsr"])
+    }
+
+    private func relativeError(_ tensor: SourceTensor, in file: WeightFile) throws -> Double {
+        var values = [Float](repeating: 0, count: tensor.rows * tensor.columns)
+        try source.read(tensor, rows: 0..<tensor.rows, into: &values)
+        let stored = try decoded(tensor.name, in: file)
+        let error = zip(values, stored).reduce(0) { $0 + pow(Double($1.0 - $1.1), 2) }
+        return (error / values.reduce(0) { $0 + pow(Double($1), 2) }).squareRoot()
+    }
+}
+
+/// The values of a coded tensor, by the runtime's own row lookup over decoded tiles.
+private func decoded(_ name: String, in file: WeightFile) throws -> [Float] {
+    let record = try #require(file.tensor(name))
+    let encoding = try #require(Matrix.Encoding(rawValue: record.encoding.rawValue))
+    let tiles = TileTable(count: record.tileCount)
+    for index in 0..<record.tileCount {
+        let range = file.tileRange(index, of: record)
+        unsafe tiles.set(
+            index,
+            to: UnsafeRawBufferPointer(
+                start: file.unsafePointer(of: record) + (range.lowerBound - record.offset),
+                count: range.count))
+    }
+    let matrix = Matrix(
+        rows: record.rows, columns: record.columns, encoding: encoding, isCoded: true,
+        tileRows: record.tileRows, tiles: tiles, byteCount: record.byteCount)
+    let ids = Buffer<Int32>(count: record.rows)
+    for row in 0..<record.rows { ids[row] = Int32(row) }
+    let x = Buffer<Float>(count: record.rows * record.columns)
+    try Compute(isa: "scalar", threads: 1, tileBytes: record.plainTileBytes(0))
+        .embed(matrix, tokens: ids, count: record.rows, into: x)
+    return (0..<x.count).map { x[$0] }
+}
+
+/// Copies the unfinished file and its journal aside when a tensor is first read for writing.
+private final class WatchedSource: TensorSource, @unchecked Sendable {
+    let base: any TensorSource
+    let folder: TemporaryFolder
+    let moment: String
+    private var reads = 0
+
+    init(base: any TensorSource, folder: TemporaryFolder, moment: String) {
+        (self.base, self.folder, self.moment) = (base, folder, moment)
+    }
+
+    var config: ModelConfig { base.config }
+    var tokenizer: TokenizerTables { base.tokenizer }
+    var chatTemplate: String? { base.chatTemplate }
+    var origin: String { base.origin }
+    var tensors: [SourceTensor] { base.tensors }
+    var sourceBytes: Int { base.sourceBytes }
+
+    func read(
+        _ tensor: SourceTensor, rows: Range<Int>, into output: inout [Float]
+    ) throws(ImportError) {
+        if tensor.name == moment {
+            reads += 1
+            // The first read makes the key of the run.
+            if reads == 2 {
+                for part in ["partial", "journal"] {
+                    try? FileManager.default.copyItem(
+                        atPath: folder.path("out.tsr.\(part)"), toPath: folder.path("kept.\(part)"))
+                }
+            }
+        }
+        try base.read(tensor, rows: rows, into: &output)
+    }
+
+    func readBlocks(
+        _ tensor: SourceTensor, rows: Range<Int>
+    ) throws(ImportError) -> SourceBlocks? { nil }
+}
+
+/// A folder of one test, removed with it.
+final class TemporaryFolder: Sendable {
+    private let url = FileManager.default.temporaryDirectory.appending(
+        path: "tessera-\(UUID().uuidString)")
+
+    init() { try? FileManager.default.createDirectory(at: url, withIntermediateDirectories: true) }
+    deinit { try? FileManager.default.removeItem(at: url) }
+
+    func path(_ name: String) -> String { url.appending(path: name).path }
+    func data(_ name: String) throws -> Data { try Data(contentsOf: url.appending(path: name)) }
+    func names() throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: url.path).sorted()
+    }
+}
