@@ -54,7 +54,9 @@ let package = Package(
             swiftSettings: swiftSettings),
         .target(
             name: "Profiling",
-            dependencies: ["Kernels", "Reporting", "Residency", "Transformer", "WeightFile"],
+            dependencies: [
+                "Decoding", "Kernels", "Reporting", "Residency", "Transformer", "WeightFile",
+            ],
             swiftSettings: swiftSettings),
         .executableTarget(
             name: "tessera",
@@ -107,8 +109,8 @@ let package = Package(
         .testTarget(
             name: "ProfilingTests",
             dependencies: [
-                "Profiling", "Reporting", "Transformer", "Quantization", "Import", "Kernels",
-                "WeightFile",
+                "Profiling", "Reporting", "Residency", "Transformer", "Quantization", "Import",
+                "Kernels", "WeightFile",
             ],
             swiftSettings: testSettings),
     ]

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <zstd.h>
 
 #include "CKernels.h"
@@ -11,6 +12,7 @@
 typedef struct {
   ZSTD_DCtx *context;
   uint8_t *bytes;
+  uint64_t nanoseconds;  // spent decoding; written by its own thread, read between regions
 } tile_decoder;
 
 struct tsr_decoders {
@@ -48,6 +50,21 @@ void tsr_decoders_destroy(tsr_decoders *d) {
 
 bool tsr_decoders_failed(const tsr_decoders *d) { return atomic_load(&d->failed); }
 
+uint64_t tsr_decoders_take_nanoseconds(tsr_decoders *d) {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < d->threads; i++) {
+    sum += d->each[i].nanoseconds;
+    d->each[i].nanoseconds = 0;
+  }
+  return sum;
+}
+
+static uint64_t now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
 // A frame that must hold exactly `bytes`.
 static bool decode_frame(ZSTD_DCtx *context, const uint8_t *frame, size_t count, uint8_t *out,
                          size_t bytes) {
@@ -55,7 +72,8 @@ static bool decode_frame(ZSTD_DCtx *context, const uint8_t *frame, size_t count,
          ZSTD_decompressDCtx(context, out, bytes, frame, count) == bytes;
 }
 
-const uint8_t *tsr_decode_tile(tsr_decoders *d, const tsr_matrix *m, size_t tile, size_t worker) {
+static const uint8_t *decode_tile(tsr_decoders *d, const tsr_matrix *m, size_t tile,
+                                  size_t worker) {
   tile_decoder *each = &d->each[worker];
   const tsr_tile stored = m->tiles[tile];
   size_t groups = (m->columns + TSR_GROUP - 1) / TSR_GROUP;
@@ -81,4 +99,11 @@ const uint8_t *tsr_decode_tile(tsr_decoders *d, const tsr_matrix *m, size_t tile
     memcpy(each->bytes + i * m->panel_bytes + planes, second + i * codes, codes);
   }
   return each->bytes;
+}
+
+const uint8_t *tsr_decode_tile(tsr_decoders *d, const tsr_matrix *m, size_t tile, size_t worker) {
+  uint64_t start = now();
+  const uint8_t *bytes = decode_tile(d, m, tile, worker);
+  if (worker < d->threads) d->each[worker].nanoseconds += now() - start;
+  return bytes;
 }

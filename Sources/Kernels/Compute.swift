@@ -94,6 +94,15 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
         return unsafe tsr_decoders_failed(decoders)
     }
 
+    /// Whether there is room to decode coded tiles, which only models with some ask for.
+    public var decodesTiles: Bool { decodedTileBytes > 0 }
+
+    /// Seconds that decoding coded tiles took since the last call, all threads together.
+    public func takeDecodingSeconds() -> Double {
+        guard let decoders = unsafe raw.decoders else { return 0 }
+        return unsafe Double(tsr_decoders_take_nanoseconds(decoders)) * 1e-9
+    }
+
     /// Processors this process may use: its affinity mask, cut to its control group's quota.
     public static var usableThreads: Int { tsr_usable_threads() }
 

@@ -45,7 +45,9 @@ struct Charts {
     }
 
     /// T(m) with its spread, above what the limits allow.
-    func roofline(context: Int) -> String {
+    ///
+    /// - Parameter styleSheet: Of a picture that stands alone.
+    func roofline(context: Int, styleSheet: String? = nil) -> String {
         let passes = report.passes.filter { $0.samples.context == context }
             .sorted { $0.samples.positions < $1.samples.positions }
         let sizes = passes.map { Double($0.samples.positions) }
@@ -71,6 +73,15 @@ struct Charts {
         curve("thin") { roofline.multiplySeconds($0.work) }
         curve("floor") { roofline.seconds($0.work) }
         curve("measured") { $0.samples.seconds.median }
+        if let last = passes.last {
+            let right = x.place(Double(last.samples.positions)) - 6
+            frame.drawing.text(
+                "measured", right, y.place(last.samples.seconds.median * 1e3) - 10, anchor: .end,
+                style: "measuredName")
+            frame.drawing.text(
+                "limit: \(last.bound.rawValue)", right, y.place(last.floorSeconds * 1e3) - 7,
+                anchor: .end, style: "floorName")
+        }
         for pass in passes {
             let seconds = pass.samples.seconds
             let place = x.place(Double(pass.samples.positions))
@@ -82,7 +93,9 @@ struct Charts {
                 title: "\(pass.samples.positions) positions: \(milliseconds(seconds.median)) ms, "
                     + "\(Format.fixed(pass.shareOfRoofline * 100, 0))% of the limit")
         }
-        return frame.drawing.svg(label: "Time of a pass by its positions at context \(context)")
+        return frame.drawing.svg(
+            label: "Time of a pass by its positions at context \(context)",
+            styleSheet: styleSheet)
     }
 
     /// How often a pass took how long.
@@ -131,6 +144,7 @@ struct Charts {
             "norms, rotation, swiglu",
             [.attentionNorm, .rotate, .storeKeyValue, .mlpNorm, .activation]
         ),
+        ("waiting for disk", [.input]), ("decompress", [.decompress]),
     ]
 
     /// One bar per layer, cut into its steps.

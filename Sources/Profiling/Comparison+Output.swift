@@ -3,7 +3,9 @@ public import Reporting
 
 extension Comparison {
     /// Lines for people.
-    public var text: String {
+    ///
+    /// - Parameter width: Columns of the terminal; nil: lines may be of any length.
+    public func text(width: Int? = nil) -> String {
         var table = TextTable([
             "context", "positions", "before ms", "after ms", "change", "95% between", "verdict",
         ])
@@ -30,7 +32,8 @@ extension Comparison {
             hasRegression
                 ? "REGRESSION of more than \(Format.fixed(tolerance * 100, 0))%"
                 : "no regression of more than \(Format.fixed(tolerance * 100, 0))% is proved")
-        return table.text + "\n" + lines.map { $0 + "\n" }.joined()
+        return table.text(width: width, keyColumns: 2) + "\n"
+            + Format.wrapped(lines.map { $0 + "\n" }.joined(), width: width)
     }
 
     /// What scripts read.

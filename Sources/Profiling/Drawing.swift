@@ -47,10 +47,15 @@ struct Drawing {
         body += "\(text.escapedForHTML)</text>\n"
     }
 
-    /// - Parameter label: What the picture shows, for those who cannot see it.
-    func svg(label: String) -> String {
-        "<svg viewBox=\"0 0 \(n(width)) \(n(height))\" width=\"\(n(width))\" role=\"img\" "
-            + "aria-label=\"\(label.escapedForHTML)\">\n\(body)</svg>\n"
+    /// - Parameters:
+    ///   - label: What the picture shows, for those who cannot see it.
+    ///   - styleSheet: Of a picture that stands alone; in a page, the page's counts.
+    func svg(label: String, styleSheet: String? = nil) -> String {
+        let style = styleSheet.map { "<style>\($0)</style>\n" } ?? ""
+        let space = styleSheet == nil ? "" : "xmlns=\"http://www.w3.org/2000/svg\" "
+        return
+            "<svg \(space)viewBox=\"0 0 \(n(width)) \(n(height))\" width=\"\(n(width))\" role=\"img\" "
+            + "aria-label=\"\(label.escapedForHTML)\">\n\(style)\(body)</svg>\n"
     }
 
     private func tooltip(_ title: String) -> String {

@@ -27,6 +27,11 @@ extension ProfileReport {
         """
     }
 
+    /// A picture of T(m) above what the limits allow, at the first context; an SVG file.
+    public var plot: String {
+        Charts(report: self).roofline(context: contexts[0], styleSheet: Self.styleSheet)
+    }
+
     private var contexts: [Int] { Set(passes.map(\.samples.context)).sorted() }
 
     private var summaryHTML: String {
@@ -139,7 +144,7 @@ extension ProfileReport {
                     Format.fixed(measure.share * 100, 1),
                     measure.work.map { Format.fixed($0.bytes / 1e6, 1) } ?? "",
                     measure.work.map { Format.fixed($0.macs / 1e6, 1) } ?? "",
-                    measure.shareOfRoofline(limits).map { Format.fixed($0 * 100, 0) } ?? "",
+                    measure.shareOfLimit.map { Format.fixed($0 * 100, 0) } ?? "",
                 ]
             })
     }
@@ -153,10 +158,20 @@ extension ProfileReport {
                 timeline.first.map { Double(point.load.diskBytes - $0.load.diskBytes) / 1e6 }
             },
             charts.timeline("degrees Celsius") { $0.load.celsius },
+            charts.timeline("watts") { watts(until: $0) },
             charts.timeline("load average") { $0.load.loadAverage },
         ].filter { !$0.isEmpty }
         guard !pictures.isEmpty else { return "" }
         return "<h2>The machine over time</h2>\n<div class=\"row\">\n\(pictures.joined())</div>\n"
+    }
+
+    /// Mean power since the point before; what a monitor shows, where energy is not counted.
+    private func watts(until point: TimelinePoint) -> Double? {
+        let before = timeline.last { $0.time < point.time }
+        guard let before, let joules = point.load.joules(since: before.load) else {
+            return point.load.watts
+        }
+        return joules / (point.seconds - before.seconds)
     }
 
     private static func table(_ headings: [String], _ rows: [[String]]) -> String {
@@ -181,12 +196,14 @@ extension ProfileReport {
         overflow-x: auto; font-size: .87em; }
         th, td { text-align: right; padding: 2px 8px; border-bottom: 1px solid var(--grid); }
         th:first-child, td:first-child { text-align: left; } th { color: var(--soft); }
-        figure { margin: 0; } figcaption, .note { color: var(--soft); font-size: .87em; }
+        figure { margin: 0 0 1em; } figcaption, .note { color: var(--soft); font-size: .87em; }
         .warnings { border-left: 4px solid var(--warm); padding-left: 2em; }
         .row { display: flex; flex-wrap: wrap; gap: 12px; }
         summary { cursor: pointer; margin: .6em 0; }
         svg { max-width: 100%; height: auto; } svg text { font-size: 12px; fill: var(--soft); }
         svg text.name { fill: var(--ink); }
+        svg text.measuredName { fill: var(--main); } svg text.floorName { fill: var(--warm); }
+        svg { background: var(--paper); font-family: system-ui, sans-serif; }
         .axis { stroke: var(--soft); } .grid { stroke: var(--grid); }
         .measured, .floor, .thin { fill: none; stroke: var(--main); stroke-width: 2; }
         .floor { stroke: var(--warm); stroke-dasharray: 6 4; }
@@ -195,9 +212,11 @@ extension ProfileReport {
         .box { display: inline-block; width: .8em; height: .8em; margin-left: 1em; }
         .group0 { fill: #0072b2; } .group1 { fill: #d55e00; } .group2 { fill: #56b4e9; }
         .group3 { fill: #009e73; } .group4 { fill: #e69f00; } .group5 { fill: #999; }
+        .group6 { fill: #cc79a7; } .group7 { fill: #f0e442; }
         .back0 { background: #0072b2; } .back1 { background: #d55e00; } \
         .back2 { background: #56b4e9; }
         .back3 { background: #009e73; } .back4 { background: #e69f00; } .back5 { background: #999; }
+        .back6 { background: #cc79a7; } .back7 { background: #f0e442; }
 
         """
 }

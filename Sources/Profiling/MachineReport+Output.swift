@@ -32,6 +32,7 @@ extension MachineReport {
                         .object([
                             ("threads", .int($0.threads)),
                             ("bytes_per_second", .number($0.bytesPerSecond)),
+                            ("int8_macs_per_second", .number($0.macsPerSecond)),
                         ])
                     })
             ),
@@ -74,7 +75,13 @@ extension MachineReport {
     }
 
     /// Lines for people.
-    public var text: String {
+    ///
+    /// - Parameter width: Columns of the terminal; nil: lines may be of any length.
+    public func text(width: Int? = nil) -> String {
+        Format.wrapped(lines, width: width, hanging: 12)
+    }
+
+    private var lines: String {
         var lines = [
             "processor   \(facts.processor), \(facts.processors) online, \(threads) used"
                 + (facts.isVirtual ? "; a virtual machine" : ""),
@@ -90,8 +97,9 @@ extension MachineReport {
         }
         for rate in reading {
             lines.append(
-                "reading     \(Format.fixed(rate.bytesPerSecond / 1e9, 1)) GB/s by "
-                    + "\(rate.threads) thread\(rate.threads == 1 ? "" : "s")")
+                "limits      \(rate.threads) thread\(rate.threads == 1 ? "" : "s"): reading "
+                    + "\(Format.fixed(rate.bytesPerSecond / 1e9, 1)) GB/s, multiplying "
+                    + "\(Format.fixed(rate.macsPerSecond / 1e9, 0)) G MAC/s of 8 bits")
         }
         for rate in multiplying {
             lines.append(

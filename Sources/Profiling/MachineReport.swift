@@ -7,7 +7,7 @@ public struct MachineReport: Sendable {
     public var isa = ""
     /// Threads that are started by default.
     public var threads = 1
-    public var reading: [ReadRate] = []
+    public var reading: [ThreadRate] = []
     public var multiplying: [MultiplyRate] = []
     public var pageFaults: PageFaultCost?
     public var disk: DiskRate?
@@ -17,13 +17,16 @@ public struct MachineReport: Sendable {
 
     public init() {}
 
-    /// Sequential reading of memory by some threads.
-    public struct ReadRate: Sendable, Equatable {
+    /// What some threads can do: sequential reading of memory, and 8-bit multiplications with the
+    /// default instruction set.
+    public struct ThreadRate: Sendable, Equatable {
         public var threads: Int
         public var bytesPerSecond: Double
-        public init(threads: Int, bytesPerSecond: Double) {
+        public var macsPerSecond: Double
+        public init(threads: Int, bytesPerSecond: Double, macsPerSecond: Double = 0) {
             self.threads = threads
             self.bytesPerSecond = bytesPerSecond
+            self.macsPerSecond = macsPerSecond
         }
     }
 
@@ -46,8 +49,12 @@ public struct MachineReport: Sendable {
 
     /// Looks at this machine and measures it; takes a second or two.
     ///
-    /// - Parameter diskFile: A file whose disk is to be measured.
-    public static func measure(diskFile: String?) throws -> MachineReport {
+    /// - Parameters:
+    ///   - diskFile: A file whose disk is to be measured.
+    ///   - patience: Seconds after which enough of it has been read.
+    public static func measure(
+        diskFile: String?, patience: Double = 2
+    ) throws -> MachineReport {
         var report = MachineReport()
         let before = SystemLoad.now()
         report.facts = MachineFacts.read()
@@ -60,7 +67,9 @@ public struct MachineReport: Sendable {
             let limits = try Compute(threads: threads).measureLimits(
                 readBytes: report.facts.readBytes)
             report.reading.append(
-                ReadRate(threads: threads, bytesPerSecond: limits.readBytesPerSecond))
+                ThreadRate(
+                    threads: threads, bytesPerSecond: limits.readBytesPerSecond,
+                    macsPerSecond: limits.int8MacsPerSecond))
         }
         for isa in Compute.availableISAs {
             let compute = try Compute(isa: isa)
@@ -68,7 +77,7 @@ public struct MachineReport: Sendable {
             report.multiplying.append(
                 MultiplyRate(isa: isa, macsPerSecond: limits.int8MacsPerSecond))
         }
-        if let diskFile { report.disk = try DiskProbe.read(diskFile) }
+        if let diskFile { report.disk = try DiskProbe.read(diskFile, patience: patience) }
         report.load = LoadChange(from: before, to: SystemLoad.now())
         return report
     }

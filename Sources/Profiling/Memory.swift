@@ -36,6 +36,8 @@ public struct MemorySplit: Sendable, Equatable {
     /// Pages of the model's file among them.
     public var model = 0
     public var swapped = 0
+    /// Of the model's file, in the page cache, whoever put it there.
+    public var pageCache = 0
 
     public init() {}
 
@@ -66,9 +68,26 @@ public struct MemorySplit: Sendable, Equatable {
     public static func now(modelPath: String) -> MemorySplit {
         var status = stat()
         let isKnown = unsafe stat(modelPath, &status) == 0
-        return MemorySplit(
+        var split = MemorySplit(
             rollup: SystemFile.text("/proc/self/smaps_rollup") ?? "",
             maps: SystemFile.text("/proc/self/smaps") ?? "",
             inode: isKnown ? UInt64(status.st_ino) : 0)
+        split.pageCache = cachedBytes(of: modelPath, size: Int(status.st_size))
+        return split
+    }
+
+    /// Bytes of a file that the page cache holds.
+    private static func cachedBytes(of path: String, size: Int) -> Int {
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0, size > 0 else { return 0 }
+        defer { close(descriptor) }
+        guard let map = unsafe mmap(nil, size, PROT_READ, MAP_SHARED, descriptor, 0),
+            unsafe map != MAP_FAILED
+        else { return 0 }
+        defer { unsafe munmap(map, size) }
+        var isResident = [UInt8](repeating: 0, count: (size + page - 1) / page)
+        guard unsafe mincore(map, size, &isResident) == 0 else { return 0 }
+        return min(size, isResident.reduce(0) { $0 + Int($1 & 1) } * page)
     }
 }

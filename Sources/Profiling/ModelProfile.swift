@@ -30,7 +30,8 @@ public struct ModelProfile {
         let profiler = try PassProfiler(transformer, options: options)
         setup.firstTokenSeconds = setup.loadSeconds + profiler.firstPass()
 
-        let facts = MachineFacts.read()
+        setup.machine = try MachineReport.measure(diskFile: path, patience: 0.5)
+        let facts = setup.machine.facts
         setup.limitReadBytes = facts.readBytes
         setup.cacheBytes = facts.caches.map(\.bytes).max() ?? 0
         let before = transformer.compute.measureLimits(readBytes: facts.readBytes)
@@ -70,6 +71,8 @@ public struct ModelProfile {
         model.weightBytes = file.tensors.reduce(0) { $0 + $1.byteCount }
         model.cacheBytes = transformer.cacheBytes
         model.scratchBytes = transformer.scratchBytes
+        model.plan = transformer.residency
+        model.inputMethod = transformer.inputMethod
         return model
     }
 }

@@ -1,51 +1,5 @@
 public import Transformer
 
-/// One step of one pass.
-public struct PassStep: Sendable, Equatable {
-    public var operation: PassOperation
-    public var layer: Int
-    /// Nanoseconds of the monotonic clock.
-    public var start: UInt64
-    public var end: UInt64
-
-    public init(operation: PassOperation, layer: Int, start: UInt64, end: UInt64) {
-        self.operation = operation
-        self.layer = layer
-        self.start = start
-        self.end = end
-    }
-}
-
-/// Notes the steps of a pass; one reading of the clock each.
-final class PassRecorder: PassObserver {
-    private(set) var steps: [PassStep] = []
-    private var last: UInt64 = 0
-
-    func passBegins(tokens: Int) { last = nanoseconds() }
-
-    func finished(_ operation: PassOperation, layer: Int) {
-        let now = nanoseconds()
-        steps.append(PassStep(operation: operation, layer: layer, start: last, end: now))
-        last = now
-    }
-
-    /// Seconds that noting one step takes here.
-    static func secondsPerStep() -> Double {
-        let recorder = PassRecorder()
-        let count = 10_000
-        for _ in 0..<2 {
-            recorder.clear()
-            recorder.passBegins(tokens: 1)
-            for _ in 0..<count { recorder.finished(.embed, layer: 0) }
-        }
-        let first = recorder.steps[0].start
-        return Double(recorder.steps[count - 1].end - first) * 1e-9 / Double(count)
-    }
-
-    /// Forgets the steps and keeps their memory.
-    func clear() { steps.removeAll(keepingCapacity: true) }
-}
-
 /// Times of each step of passes of one size, per layer.
 public struct OperationTimes: Sendable, Equatable {
     public let layerCount: Int
@@ -65,12 +19,24 @@ public struct OperationTimes: Sendable, Equatable {
     public mutating func append(_ steps: [PassStep]) {
         passCount += 1
         for step in steps {
-            let operation = step.operation.rawValue
-            while seconds[operation][step.layer].count < passCount {
-                seconds[operation][step.layer].append(0)
-            }
-            seconds[operation][step.layer][passCount - 1] += Double(step.end - step.start) * 1e-9
+            add(step.working, to: step.operation, step.layer)
+            if step.waiting > 0 { add(step.waiting, to: .input, step.layer) }
+            if step.decoding > 0 { add(step.decoding, to: .decompress, step.layer) }
         }
+        // What did not occur this time took no time.
+        for operation in seconds.indices {
+            for layer in seconds[operation].indices where !seconds[operation][layer].isEmpty {
+                while seconds[operation][layer].count < passCount {
+                    seconds[operation][layer].append(0)
+                }
+            }
+        }
+    }
+
+    private mutating func add(_ nanoseconds: UInt64, to operation: PassOperation, _ layer: Int) {
+        let operation = operation.rawValue
+        while seconds[operation][layer].count < passCount { seconds[operation][layer].append(0) }
+        seconds[operation][layer][passCount - 1] += Double(nanoseconds) * 1e-9
     }
 
     /// Steps that occurred, in order.
@@ -89,11 +55,8 @@ public struct OperationTimes: Sendable, Equatable {
     /// All layers together: one sample per pass; nil where the step did not occur.
     public func total(_ operation: PassOperation) -> Distribution? {
         let layers = seconds[operation.rawValue].filter { !$0.isEmpty }
-        guard let first = layers.first else { return nil }
-        return Distribution(
-            first.indices.map { pass in
-                layers.reduce(0) { $0 + (pass < $1.count ? $1[pass] : 0) }
-            })
+        guard !layers.isEmpty else { return nil }
+        return Distribution((0..<passCount).map { pass in layers.reduce(0) { $0 + $1[pass] } })
     }
 
     /// Seconds of a pass that steps account for: the sum of the totals' medians.
@@ -120,14 +83,20 @@ extension PassOperation {
         case .down: "down"
         case .finalNorm: "final norm"
         case .head: "output head"
+        case .input: "waiting for disk"
+        case .decompress: "decompress"
+        case .sample: "sampling"
         }
     }
 
     /// Whether it happens in every layer.
     public var isPerLayer: Bool {
         switch self {
-        case .prepare, .embed, .finalNorm, .head: false
+        case .prepare, .embed, .finalNorm, .head, .sample: false
         default: true
         }
     }
+
+    /// Whether it is a step that passes tell of, not a part of one or what follows a pass.
+    public var isStep: Bool { rawValue <= PassOperation.head.rawValue }
 }

@@ -1,3 +1,4 @@
+internal import Decoding
 internal import Kernels
 public import Transformer
 internal import WeightFile
@@ -16,6 +17,9 @@ public struct PassSamples: Sendable, Equatable {
     public var recordedSeconds: Distribution?
     /// The last of them, step by step.
     public var steps: [PassStep] = []
+    /// Its reads of streamed weights, and the bytes of the median of all of them.
+    public var reads: [PassRead] = []
+    public var streamedBytes = 0.0
 
     public init(positions: Int, context: Int, seconds: Distribution) {
         self.positions = positions
@@ -56,12 +60,21 @@ public final class PassProfiler {
     private let model: Transformer
     private let options: ProfileOptions
     private let tokens: [Int32]
-    private let recorder = PassRecorder()
+    private let recorder: PassRecorder
+    private let sampler: Sampler
 
     public init(_ model: Transformer, options: ProfileOptions) throws(ProfilingError) {
         try options.check(for: model)
         self.model = model
         self.options = options
+        recorder = PassRecorder(model)
+        var sampling = SamplingOptions()
+        sampling.temperature = model.config.sampling.temperature
+        sampling.topK = model.config.sampling.topK
+        sampling.topP = model.config.sampling.topP
+        sampler = Sampler(
+            sampling, vocabularySize: model.config.vocabularySize, forbidden: [],
+            compute: model.compute)
         let count = max(options.positions.max() ?? 1, options.contexts.max() ?? 0)
         tokens = Self.tokens(count, vocabulary: model.config.vocabularySize)
     }
@@ -130,11 +143,27 @@ public final class PassProfiler {
         size.seconds.append(pass(size.positions))
         guard options.recordsOperations else { return }
         recorder.clear()
+        model.noteStreamReads(true)
         model.observer = recorder
         size.recordedSeconds.append(pass(size.positions))
         model.observer = nil
+        model.noteStreamReads(false)
+        sample(options.logitRows(positions: size.positions), at: size.positions)
         size.operations.append(recorder.steps)
-        size.steps = recorder.steps
+        size.streamedBytes.append(Double(recorder.streamedBytes))
+        (size.steps, size.reads) = (recorder.steps, recorder.reads)
+    }
+
+    /// Draws a token from each row of logits of the last pass, as the model's file asks for.
+    private func sample(_ rows: Int, at position: Int) {
+        for row in 0..<rows {
+            let begin = row * model.logitStride
+            recorder.record(.sample) {
+                let prediction = sampler.prepare(model.logits, begin: begin, history: [])
+                _ = sampler.draw(
+                    model.logits, begin: begin, prediction: prediction, position: position + row)
+            }
+        }
     }
 
     private func fill(to context: Int) -> Double {
@@ -186,6 +215,8 @@ private final class SizeRun {
     var recordedSeconds: [Double] = []
     var operations: OperationTimes
     var steps: [PassStep] = []
+    var reads: [PassRead] = []
+    var streamedBytes: [Double] = []
 
     init(_ positions: Int, runs: Int, _ model: Transformer) {
         self.positions = positions
@@ -205,6 +236,8 @@ private final class SizeRun {
             samples.recordedSeconds = Distribution(recordedSeconds)
             samples.operations = operations
             samples.steps = steps
+            samples.reads = reads
+            samples.streamedBytes = Distribution(streamedBytes).median
             samples.secondsPerStep = PassRecorder.secondsPerStep()
         }
         return samples

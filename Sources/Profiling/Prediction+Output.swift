@@ -5,52 +5,65 @@ internal import Residency
 extension Prediction {
     /// Lines for people.
     ///
-    /// - Parameter tokensPerPass: Tokens that a pass over several positions gives on average.
-    public func text(tokensPerPass: Double?) -> String {
-        let read = Format.fixed(target.limits.readBytesPerSecond / 1e9, 1)
-        let macs = Format.fixed(target.limits.int8MacsPerSecond / 1e9, 0)
+    /// - Parameters:
+    ///   - tokensPerPass: Tokens that a pass over several positions gives on average.
+    ///   - width: Columns of the terminal; nil: lines may be of any length.
+    public func text(tokensPerPass: Double?, width: Int? = nil) -> String {
         var table = TextTable(
             [
-                "context", "positions", "here ms", "there ms", "from disk ms", "passes/s",
-                "break-even",
+                "context", "positions", "here ms", "in memory ms", "disk ms", "there ms",
+                "passes/s", "break-even",
             ]
                 + (tokensPerPass == nil ? [] : ["tokens/s"]))
         for row in rows {
+            let slowest = row.range.upperBound
             var cells = [
-                "\(row.context)", "\(row.positions)", Format.fixed(row.measuredSeconds * 1e3, 2),
-                Format.fixed(row.seconds * 1e3, 2), Self.diskText(row),
-                row.range.upperBound.isFinite
-                    ? Format.fixed(1 / row.range.upperBound, 2) : "unknown",
+                "\(row.context)", "\(row.positions)", Self.milliseconds(row.measuredSeconds),
+                Self.milliseconds(row.seconds), Self.milliseconds(row.diskSeconds),
+                Self.rangeText(row),
+                slowest.isFinite ? Format.fixed(1 / slowest, 2) : "unknown",
                 breakEven(row).map { Format.fixed($0, 2) } ?? "",
             ]
             if let tokensPerPass { cells.append(rate(row, tokensPerPass)) }
             table.append(cells)
         }
+        let sentences = notes.map { $0 + "\n" }.joined()
+        return Format.wrapped(sentences, width: width) + "\n"
+            + table.text(width: width, keyColumns: 2)
+    }
+
+    /// What the figures rest on.
+    private var notes: [String] {
+        let read = Format.fixed(target.limits.readBytesPerSecond / 1e9, 1)
+        let macs = Format.fixed(target.limits.int8MacsPerSecond / 1e9, 0)
         var lines = [
             "predicted for reading \(read) GB/s, 8-bit multiplying \(macs) G MAC/s"
+                + (target.threads.map { ", \($0) thread\($0 == 1 ? "" : "s")" } ?? "")
                 + (target.memoryBytes.map { ", \(Format.bytes(Int($0))) of memory" } ?? "")
                 + (target.diskBytesPerSecond.map { ", disk \(Format.fixed($0 / 1e9, 2)) GB/s" }
                     ?? ""),
             "reading x \(Format.fixed(model.readFactor, 2)) and multiplying x "
                 + "\(Format.fixed(model.multiplyFactor, 2)), overlap exponent "
                 + "\(Format.fixed(model.exponent, 1)): fits the passes above within "
-                + "\(Format.fixed(model.fitError * 100, 0))%",
-            "other machines' caches, instruction sets and thread counts are not modelled",
+                + "\(Format.fixed(model.fitError * 100, 0))%; other steps last as long as here",
+            "other machines' caches and instruction sets are not modelled",
         ]
         if let threads = target.threads, threads != measuredThreads {
             lines.append(
-                "that machine runs \(threads) threads and this one \(measuredThreads), which the "
-                    + "fit does not know; measure with --threads \(threads) for a better one")
+                "the limits are those of \(threads) thread\(threads == 1 ? "" : "s"); how kernels "
+                    + "keep to them was measured with \(measuredThreads)")
         }
-        if let memory = target.memoryBytes, memory < neededBytes {
+        if !streamedBytes.isFinite {
+            lines.append("that memory does not do: not even a window for streaming fits")
+        } else if streamedBytes > 0 {
             lines.append(
-                "the model needs \(Format.bytes(Int(neededBytes))): from disk comes at least what "
-                    + "does not fit, at most every weight in every pass; "
+                "the model needs \(Format.bytes(Int(neededBytes))), so "
+                    + "\(Format.bytes(Int(streamedBytes))) come from disk in every pass; there: "
+                    + "from full overlap of reading and computing to none, "
                     + "passes/s and break-even are for the latter")
         }
-        lines.append(
-            "break-even: tokens per pass that are as fast as one position at a time\n")
-        return lines.joined(separator: "\n") + "\n" + table.text
+        lines.append("break-even: tokens per pass that are as fast as one position at a time")
+        return lines
     }
 
     private func rate(_ row: Row, _ tokensPerPass: Double) -> String {
@@ -59,11 +72,15 @@ extension Prediction {
         return Format.fixed(tokens / row.range.upperBound, 1)
     }
 
-    private static func diskText(_ row: Row) -> String {
-        guard let disk = row.diskSeconds else { return "0" }
-        guard disk.upperBound.isFinite else { return "unknown" }
-        return Format.fixed(disk.lowerBound * 1e3, 0) + " to "
-            + Format.fixed(disk.upperBound * 1e3, 0)
+    private static func milliseconds(_ seconds: Double) -> String {
+        guard seconds.isFinite else { return "unknown" }
+        return Format.fixed(seconds * 1e3, seconds < 1 ? 2 : 0)
+    }
+
+    private static func rangeText(_ row: Row) -> String {
+        guard row.diskSeconds > 0 else { return milliseconds(row.seconds) }
+        return milliseconds(row.range.lowerBound)
+            + (row.diskSeconds.isFinite ? " to " + milliseconds(row.range.upperBound) : "")
     }
 
     /// What scripts read.
@@ -80,6 +97,7 @@ extension Prediction {
             ("disk_bytes_per_second", target.diskBytesPerSecond.map { .number($0) } ?? .null),
             ("threads", target.threads.map { .int($0) } ?? .null),
             ("needed_bytes", .number(neededBytes)),
+            ("streamed_bytes", streamedBytes.isFinite ? .number(streamedBytes) : .null),
             ("read_factor", .number(model.readFactor)),
             ("multiply_factor", .number(model.multiplyFactor)),
             ("overlap_exponent", .number(model.exponent)),
@@ -92,36 +110,47 @@ extension Prediction {
                             ("positions", .int(row.positions)), ("context", .int(row.context)),
                             ("measured_seconds", .number(row.measuredSeconds)),
                             ("seconds", .number(row.seconds)),
-                            (
-                                "disk_seconds_low",
-                                row.diskSeconds.map { .number($0.lowerBound) } ?? 0
-                            ),
-                            (
-                                "disk_seconds_high",
-                                row.diskSeconds.map { .number($0.upperBound) } ?? 0
-                            ),
+                            ("disk_seconds", Self.finite(row.diskSeconds)),
+                            ("total_seconds_low", Self.finite(row.range.lowerBound)),
+                            ("total_seconds_high", Self.finite(row.range.upperBound)),
                             ("break_even_tokens", breakEven(row).map { .number($0) } ?? .null),
                         ])
                     })
             ),
         ])
     }
+
+    private static func finite(_ value: Double) -> JSONOutput {
+        value.isFinite ? .number(value) : .null
+    }
 }
 
 extension TargetMachine {
     /// What `tessera doctor --json` printed on another machine.
-    public init(path: String) throws(ProfilingError) {
+    ///
+    /// - Parameter threads: Whose limits to take; nil: those of all threads.
+    public init(path: String, threads wanted: Int? = nil) throws(ProfilingError) {
         guard let text = SystemFile.text(path) else { throw .unreadable(path, code: 0) }
         guard let root = try? JSONParser.parse(Array(text.utf8)),
             let read = root["limits"]?["read_bytes_per_second"]?.double,
             let macs = root["limits"]?["int8_macs_per_second"]?.double, read > 0, macs > 0
         else { throw .notAMachine(path) }
+        var limits = MachineLimits(readBytesPerSecond: read, int8MacsPerSecond: macs)
+        if let wanted, wanted != root["threads"]?.int {
+            let rates = root["reading"]?.array ?? []
+            guard let rate = rates.first(where: { $0["threads"]?.int == wanted }),
+                let read = rate["bytes_per_second"]?.double,
+                let macs = rate["int8_macs_per_second"]?.double, read > 0, macs > 0
+            else {
+                throw .unknownThreads(wanted, measured: rates.compactMap { $0["threads"]?.int })
+            }
+            limits = MachineLimits(readBytesPerSecond: read, int8MacsPerSecond: macs)
+        }
         let memory = root["memory"]
         let available = [memory?["available_bytes"]?.double, memory?["group_limit_bytes"]?.double]
         self.init(
-            limits: MachineLimits(readBytesPerSecond: read, int8MacsPerSecond: macs),
-            memoryBytes: available.compactMap { $0 }.min(),
+            limits: limits, memoryBytes: available.compactMap { $0 }.min(),
             diskBytesPerSecond: root["disk"]?["bytes_per_second"]?.double,
-            threads: root["threads"]?.int)
+            threads: wanted ?? root["threads"]?.int)
     }
 }

@@ -85,6 +85,8 @@ public enum ProfilingError: Error, Equatable, CustomStringConvertible {
     case notAProfile(String, String)
     /// A file that holds no description of a machine.
     case notAMachine(String)
+    /// Threads to predict for, and those whose limits are known.
+    case unknownThreads(Int, measured: [Int])
     /// Stopped before anything was measured.
     case cancelled
 
@@ -102,6 +104,9 @@ public enum ProfilingError: Error, Equatable, CustomStringConvertible {
         case .notAProfile(let path, let reason):
             "\(path): not what 'tessera profile --json' prints (\(reason))"
         case .notAMachine(let path): "\(path): not what 'tessera doctor --json' prints"
+        case .unknownThreads(let threads, let measured):
+            "no limits are known for \(threads) threads, only for "
+                + measured.map(String.init).joined(separator: ", ")
         case .cancelled: "stopped before anything was measured"
         }
     }

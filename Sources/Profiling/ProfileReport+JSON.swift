@@ -1,5 +1,6 @@
 internal import Kernels
 public import Reporting
+internal import Residency
 
 extension ProfileReport {
     /// What scripts read. Names are those of llama-bench where they mean the same.
@@ -7,8 +8,19 @@ extension ProfileReport {
 
     /// The same with what another machine would do.
     public func json(prediction: Prediction?) -> JSONOutput {
-        .object([
-            ("schema_version", 1),
+        let results: [(String, JSONOutput)] = [
+            ("context_fills", .array(fills.map(Self.json))),
+            ("passes", .array(passes.map { $0.json(relative: relativeToOne($0)) })),
+            ("timeline", .array(timeline.map { $0.json(since: timeline.first?.load) })),
+            ("prediction", prediction?.json ?? .null),
+        ]
+        return .object(
+            [("schema_version", 1)] + modelMembers + setupMembers + measuredMembers
+                + [("limits", limitsJSON)] + results)
+    }
+
+    private var modelMembers: [(String, JSONOutput)] {
+        [
             ("model", .string(model.name)),
             ("model_filename", .string(model.path)),
             ("model_size", .int(model.weightBytes)),
@@ -16,6 +28,13 @@ extension ProfileReport {
             ("file_bytes", .int(model.fileBytes)),
             ("cache_bytes", .int(model.cacheBytes)),
             ("scratch_bytes", .int(model.scratchBytes)),
+            ("io_method", model.inputMethod.map { .string($0.rawValue) } ?? .null),
+        ]
+    }
+
+    private var setupMembers: [(String, JSONOutput)] {
+        let options = setup.options
+        return [
             ("cpu_info", .string(setup.processor)),
             ("isa", .string(setup.isa)),
             ("threads", .int(setup.threads)),
@@ -23,39 +42,36 @@ extension ProfileReport {
             ("n_batch", .int(setup.batchCapacity)),
             ("type_k", .string(setup.kvEncoding)),
             ("type_v", .string(setup.kvEncoding)),
-            ("kind", .string(setup.options.kind.rawValue)),
-            ("logits", .string(setup.options.logits.rawValue)),
-            ("warm_up", .int(setup.options.warmUp)),
-            ("duration_seconds", setup.options.duration.map { .number($0) } ?? .null),
-            ("repetitions", setup.options.repetitions.map { .int($0) } ?? .null),
+            ("kind", .string(options.kind.rawValue)),
+            ("logits", .string(options.logits.rawValue)),
+            ("warm_up", .int(options.warmUp)),
+            ("duration_seconds", options.duration.map { .number($0) } ?? .null),
+            ("repetitions", options.repetitions.map { .int($0) } ?? .null),
+        ]
+    }
+
+    private var measuredMembers: [(String, JSONOutput)] {
+        [
             ("load_seconds", .number(setup.loadSeconds)),
             ("first_token_seconds", .number(setup.firstTokenSeconds)),
             ("peak_rss_bytes", .int(setup.peakRSS)),
-            ("memory", setup.memory.json),
+            ("memory", memoryJSON),
+            ("machine", setup.machine.json),
             ("load", setup.load.json),
             ("warnings", .array(warnings.map { .string($0) })),
-            (
-                "limits",
-                .object([
-                    ("read_bytes_per_second", .number(limits.readBytesPerSecond)),
-                    ("int8_macs_per_second", .number(limits.int8MacsPerSecond)),
-                    (
-                        "balanced_positions",
-                        .number(Roofline(limits).balancedPositions(model.work))
-                    ),
-                ])
-            ),
-            (
-                "context_fills",
-                .array(
-                    fills.map {
-                        .object([("context", .int($0.context)), ("seconds", .number($0.seconds))])
-                    })
-            ),
-            ("passes", .array(passes.map { $0.json(relative: relativeToOne($0), limits) })),
-            ("timeline", .array(timeline.map(\.json))),
-            ("prediction", prediction?.json ?? .null),
+        ]
+    }
+
+    private var limitsJSON: JSONOutput {
+        .object([
+            ("read_bytes_per_second", .number(limits.readBytesPerSecond)),
+            ("int8_macs_per_second", .number(limits.int8MacsPerSecond)),
+            ("balanced_positions", .number(Roofline(limits).balancedPositions(model.work))),
         ])
+    }
+
+    private static func json(_ fill: (context: Int, seconds: Double)) -> JSONOutput {
+        .object([("context", .int(fill.context)), ("seconds", .number(fill.seconds))])
     }
 }
 
@@ -63,11 +79,11 @@ extension PassMeasure {
     /// One entry of `passes`.
     ///
     /// - Parameter relative: T(m) / T(1).
-    func json(relative: Double?, _ limits: MachineLimits) -> JSONOutput {
+    func json(relative: Double?) -> JSONOutput {
         let times = samples.seconds
         let rate = Distribution(times.samples.map { Double(samples.positions) / $0 })
         func nanoseconds(_ seconds: Double) -> JSONOutput { .int(Int(seconds * 1e9)) }
-        return .object([
+        let sizes: [(String, JSONOutput)] = [
             ("positions", .int(samples.positions)),
             ("n_prompt", .int(samples.positions)),
             ("n_gen", 0),
@@ -75,6 +91,8 @@ extension PassMeasure {
             ("n_depth", .int(samples.context)),
             ("logit_rows", .int(logitRows)),
             ("repetitions", .int(times.count)),
+        ]
+        let seconds: [(String, JSONOutput)] = [
             ("median_seconds", .number(times.median)),
             ("mean_seconds", .number(times.mean)),
             ("minimum_seconds", .number(times.minimum)),
@@ -84,6 +102,9 @@ extension PassMeasure {
             ("p95_seconds", .number(times.percentile(95))),
             ("p99_seconds", .number(times.percentile(99))),
             ("relative_spread", .number(times.relativeSpread)),
+        ]
+        let shares: [(String, JSONOutput)] = [
+            ("drift", drift.map { .number($0) } ?? .null),
             ("tokens_per_second", .number(tokensPerSecond)),
             ("relative_to_one_position", relative.map { .number($0) } ?? .null),
             ("read_bytes", .number(work.bytes)),
@@ -95,19 +116,30 @@ extension PassMeasure {
             ("share_of_roofline", .number(shareOfRoofline)),
             ("roofline_seconds", .number(floorSeconds)),
             ("bound", .string(bound.rawValue)),
+        ]
+        let details: [(String, JSONOutput)] = [
             ("avg_ns", nanoseconds(times.mean)),
             ("stddev_ns", nanoseconds(times.standardDeviation)),
             ("avg_ts", .number(rate.mean)),
             ("stddev_ts", .number(rate.standardDeviation)),
             ("samples_ns", .array(times.samples.map(nanoseconds))),
             ("samples_ts", .array(rate.samples.map { .number($0) })),
+            (
+                "histogram",
+                times.histogram(binCount: min(24, max(5, times.count / 2))).json
+            ),
+            (
+                "streamed_bytes",
+                samples.operations == nil ? .null : .number(samples.streamedBytes)
+            ),
             ("recording_share", samples.recordingShare.map { .number($0) } ?? .null),
             ("recorded_difference", samples.recordedDifference.map { .number($0) } ?? .null),
-            ("operations", .array(operations.map { json($0, limits) })),
-        ])
+            ("operations", .array(operations.map(json))),
+        ]
+        return .object(sizes + seconds + shares + details)
     }
 
-    private func json(_ measure: OperationMeasure, _ limits: MachineLimits) -> JSONOutput {
+    private func json(_ measure: OperationMeasure) -> JSONOutput {
         let layers = samples.operations?.layerCount ?? 0
         let operation = measure.operation
         let perLayer = (operation.isPerLayer ? 0..<layers : 0..<0).map { layer in
@@ -121,18 +153,35 @@ extension PassMeasure {
             ("share_of_pass", .number(measure.share)),
             ("read_bytes", measure.work.map { .number($0.bytes) } ?? .null),
             ("macs", measure.work.map { .number($0.macs) } ?? .null),
-            ("share_of_roofline", measure.shareOfRoofline(limits).map { .number($0) } ?? .null),
+            ("share_of_roofline", measure.shareOfLimit.map { .number($0) } ?? .null),
             ("layer_median_seconds", .array(perLayer)),
         ])
     }
 }
 
-extension MemorySplit {
+extension ProfileReport {
+    /// Measured: resident pages. Planned: what of them are weights, cache and buffers.
+    private var memoryJSON: JSONOutput {
+        let memory = setup.memory
+        return .object([
+            ("rss_bytes", .int(memory.resident)), ("pss_bytes", .int(memory.proportional)),
+            ("anonymous_bytes", .int(memory.anonymous)), ("file_bytes", .int(memory.file)),
+            ("model_resident_bytes", .int(memory.model)), ("swap_bytes", .int(memory.swapped)),
+            ("page_cache_bytes", .int(memory.pageCache)),
+            ("hot_bytes", .int(model.plan?.hotBytes ?? model.weightBytes)),
+            ("cold_bytes", .int(model.plan?.streamedBytes ?? 0)),
+            ("window_bytes", .int(model.plan?.windowBytes ?? 0)),
+            ("kv_bytes", .int(model.cacheBytes)), ("scratch_bytes", .int(model.scratchBytes)),
+        ])
+    }
+}
+
+extension Histogram {
+    /// Edges in seconds.
     fileprivate var json: JSONOutput {
         .object([
-            ("rss_bytes", .int(resident)), ("pss_bytes", .int(proportional)),
-            ("anonymous_bytes", .int(anonymous)), ("file_bytes", .int(file)),
-            ("model_resident_bytes", .int(model)), ("swap_bytes", .int(swapped)),
+            ("lower_seconds", .number(lower)), ("bin_seconds", .number(width)),
+            ("counts", .array(counts.map { .int($0) })),
         ])
     }
 }
@@ -146,17 +195,24 @@ extension LoadChange {
             ("involuntary_switches", .int(involuntarySwitches)),
             ("stolen_share", .number(stolenShare)), ("foreign_share", .number(foreignShare)),
             ("joules", joules.map { .number($0) } ?? .null),
+            ("throttle_count", throttleCount.map { .int($0) } ?? .null),
         ])
     }
 }
 
 extension TimelinePoint {
-    fileprivate var json: JSONOutput {
+    /// - Parameter first: Where energy counts from.
+    fileprivate func json(since first: SystemLoad?) -> JSONOutput {
         .object([
             ("seconds", .number(seconds)), ("rss_bytes", .int(residentBytes)),
             ("hertz", load.hertz.map { .number($0) } ?? .null),
             ("celsius", load.celsius.map { .number($0) } ?? .null),
-            ("joules", load.joules.map { .number($0) } ?? .null),
+            (
+                "joules",
+                first.flatMap { load.joules(since: $0) }.map { .number($0) } ?? .null
+            ),
+            ("watts", load.watts.map { .number($0) } ?? .null),
+            ("throttle_count", load.throttleCount.map { .int($0) } ?? .null),
             ("load_average", .number(load.loadAverage)),
             ("major_faults", .int(load.majorFaults)),
             ("disk_read_bytes", .int(load.diskBytes)),

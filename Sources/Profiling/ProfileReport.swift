@@ -1,4 +1,5 @@
 public import Kernels
+public import Residency
 public import Transformer
 
 /// Everything that profiling a model found out.
@@ -21,6 +22,10 @@ public struct ProfileReport: Sendable {
         public var weightBytes = 0
         public var cacheBytes = 0
         public var scratchBytes = 0
+        /// What of the weights stays in memory.
+        public var plan: ResidencyPlan?
+        /// How the others are read; nil where all stay.
+        public var inputMethod: InputMethod?
 
         public init() {}
     }
@@ -42,6 +47,8 @@ public struct ProfileReport: Sendable {
         public var cacheBytes = 0
         /// After the passes.
         public var memory = MemorySplit()
+        /// The machine, measured before the passes.
+        public var machine = MachineReport()
         /// What went on while passes ran.
         public var load = LoadChange(from: SystemLoad(), to: SystemLoad())
 
@@ -69,6 +76,11 @@ public struct ProfileReport: Sendable {
                 "the middle half of the times of one size spreads over "
                     + "\(Int((spread * 100).rounded()))% of their median")
         }
+        if let drift = passes.compactMap(\.drift).max(), drift > 1.05 {
+            lines.append(
+                "passes became slower: the last quarter took "
+                    + "\(Int(((drift - 1) * 100).rounded()))% longer than the first")
+        }
         let hertz = timeline.compactMap(\.load.hertz)
         if let low = hertz.min(), let high = hertz.max(), low < 0.9 * high {
             lines.append("the processor's frequency fell by more than a tenth")
@@ -82,6 +94,15 @@ public struct ProfileReport: Sendable {
                     + "too high")
         }
         return lines
+    }
+
+    /// Limits of some threads of this machine, measured before the passes.
+    public func limits(ofThreads threads: Int) throws(ProfilingError) -> MachineLimits {
+        guard let rate = setup.machine.reading.first(where: { $0.threads == threads }) else {
+            throw .unknownThreads(threads, measured: setup.machine.reading.map(\.threads))
+        }
+        return MachineLimits(
+            readBytesPerSecond: rate.bytesPerSecond, int8MacsPerSecond: rate.macsPerSecond)
     }
 
     /// T(m) / T(1) at the same context, where one position was measured.
@@ -101,6 +122,8 @@ public struct PassMeasure: Sendable {
     public var bound: Roofline.Bound
     /// What each step reads and multiplies.
     public var operationWork: [PassOperation: PassWork] = [:]
+    private let limits: MachineLimits
+    private let diskBytesPerSecond: Double?
     /// Shares of the limits in the median pass, 1 = all.
     public var shareOfRead: Double
     public var shareOfMacs: Double
@@ -110,6 +133,8 @@ public struct PassMeasure: Sendable {
         _ limits: MachineLimits
     ) {
         let roofline = Roofline(limits)
+        self.limits = limits
+        diskBytesPerSecond = setup.machine.disk?.bytesPerSecond
         self.samples = samples
         logitRows = setup.options.logitRows(positions: samples.positions)
         work = PassWork(
@@ -140,9 +165,32 @@ public struct PassMeasure: Sendable {
             times.total(operation).map {
                 OperationMeasure(
                     operation: operation, seconds: $0, share: whole > 0 ? $0.median / whole : 0,
-                    work: operationWork[operation])
+                    work: work(of: operation), shareOfLimit: shareOfLimit(operation, $0.median))
             }
         }
+    }
+
+    private func work(of operation: PassOperation) -> PassWork? {
+        operation == .input
+            ? PassWork(bytes: samples.streamedBytes, macs: 0) : operationWork[operation]
+    }
+
+    /// Shortest time that the limits allow a step, over the time it took; of input: share of the
+    /// disk's rate that the whole pass used.
+    private func shareOfLimit(_ operation: PassOperation, _ seconds: Double) -> Double? {
+        guard let work = work(of: operation), seconds > 0 else { return nil }
+        guard operation == .input else { return Roofline(limits).seconds(work) / seconds }
+        return diskBytesPerSecond.map { work.bytes / $0 / samples.seconds.median }
+    }
+
+    /// Median of the last quarter of the passes over that of the first: more than 1 where the
+    /// machine became slower; nil of too few passes.
+    public var drift: Double? {
+        let times = samples.seconds.samples
+        guard times.count >= 20 else { return nil }
+        let quarter = times.count / 4
+        return Distribution(Array(times.suffix(quarter))).median
+            / Distribution(Array(times.prefix(quarter))).median
     }
 }
 
@@ -153,12 +201,9 @@ public struct OperationMeasure: Sendable {
     public var seconds: Distribution
     /// Of the whole pass, 0...1.
     public var share: Double
-    /// What it reads and multiplies; nil for steps that only move activations.
+    /// What it reads, from memory or as input from disk, and multiplies; nil for steps that only move
+    /// activations.
     public var work: PassWork?
-
-    /// Share of the shortest time that the limits allow, 1 = reached.
-    public func shareOfRoofline(_ limits: MachineLimits) -> Double? {
-        guard let work, seconds.median > 0 else { return nil }
-        return Roofline(limits).seconds(work) / seconds.median
-    }
+    /// 1 = as fast as the machine's limits allow; nil where that is unknown.
+    public var shareOfLimit: Double?
 }

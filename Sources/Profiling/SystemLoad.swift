@@ -30,8 +30,12 @@ public struct SystemLoad: Sendable, Equatable {
     public var hertz: Double?
     /// Warmest sensor, where the kernel tells.
     public var celsius: Double?
-    /// Energy used by the processors so far, where the kernel lets us read it.
-    public var joules: Double?
+    /// Energy used by the processors so far, where the kernel lets us read it; else empty.
+    public var energy: [EnergyCounter] = []
+    /// What a hardware monitor shows of the power drawn now.
+    public var watts: Double?
+    /// Times that processors were slowed down for their heat, where the kernel counts.
+    public var throttleCount: Int?
 
     public init() {}
 
@@ -49,21 +53,23 @@ public struct SystemLoad: Sendable, Equatable {
         }
         load.loadAverage = SystemFile.word(root + "/proc/loadavg").flatMap { Double($0) } ?? 0
         let info = SystemFile.text(root + "/proc/cpuinfo") ?? ""
-        let megahertz = SystemFile.values("cpu MHz", in: info).compactMap { Double($0) }
-        if !megahertz.isEmpty {
-            load.hertz = megahertz.reduce(0, +) / Double(megahertz.count) * 1e6
-        }
-        load.celsius = (0..<16).compactMap {
-            SystemFile.integer(root + "/sys/class/thermal/thermal_zone\($0)/temp")
-        }.max().map { Double($0) / 1000 }
-        let energy = (0..<4).compactMap {
-            SystemFile.integer(root + "/sys/class/powercap/intel-rapl:\($0)/energy_uj")
-        }
-        if !energy.isEmpty { load.joules = Double(energy.reduce(0, +)) * 1e-6 }
+        let sensors = Sensors(root: root)
+        load.hertz = sensors.hertz(info: info)
+        load.celsius = sensors.celsius
+        load.energy = sensors.energy
+        load.watts = sensors.watts
+        load.throttleCount = sensors.throttleCount
         let transfers = SystemFile.text(root + "/proc/self/io") ?? ""
         load.diskBytes = SystemFile.field("read_bytes", in: transfers) ?? 0
         load.readUsage()
         return load
+    }
+
+    /// Energy used since an earlier moment; nil where it is unknown.
+    func joules(since start: SystemLoad) -> Double? {
+        guard !energy.isEmpty, energy.map(\.name) == start.energy.map(\.name) else { return nil }
+        let parts = zip(energy, start.energy).compactMap { $0.since($1) }
+        return parts.count == energy.count ? parts.reduce(0, +) : nil
     }
 
     private mutating func readUsage() {
@@ -96,8 +102,10 @@ public struct LoadChange: Sendable, Equatable {
     public var stolenShare: Double
     /// Share of the machine's time that other programs used, 0...1.
     public var foreignShare: Double
-    /// Energy used by the processors; nil where unknown or where the counter began anew.
+    /// Energy used by the processors; nil where unknown.
     public var joules: Double?
+    /// Times that processors were slowed down for their heat; nil where nobody counts.
+    public var throttleCount: Int?
 
     public init(from start: SystemLoad, to end: SystemLoad) {
         minorFaults = end.minorFaults - start.minorFaults
@@ -105,7 +113,8 @@ public struct LoadChange: Sendable, Equatable {
         diskBytes = end.diskBytes - start.diskBytes
         voluntarySwitches = end.voluntarySwitches - start.voluntarySwitches
         involuntarySwitches = end.involuntarySwitches - start.involuntarySwitches
-        if let first = start.joules, let last = end.joules, last >= first { joules = last - first }
+        joules = end.joules(since: start)
+        throttleCount = end.throttleCount.map { $0 - (start.throttleCount ?? $0) }
         let total = Double(end.totalTicks - start.totalTicks)
         let stolen = Double(end.stolenTicks - start.stolenTicks)
         let busy = total - Double(end.idleTicks - start.idleTicks) - stolen
@@ -123,6 +132,9 @@ public struct LoadChange: Sendable, Equatable {
         }
         if foreignShare > 0.05 {
             lines.append("other programs used \(percent(foreignShare)) of the processor time")
+        }
+        if let throttleCount, throttleCount > 0 {
+            lines.append("processors were slowed down for their heat, \(throttleCount) times")
         }
         if diskBytes > 0 || majorFaults > 0 {
             lines.append("\(Format.bytes(diskBytes)) came from disk while measuring")

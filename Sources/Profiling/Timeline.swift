@@ -6,6 +6,8 @@ public struct TimelinePoint: Sendable, Equatable {
     public var seconds: Double
     public var load: SystemLoad
     public var residentBytes: Int
+    /// Processor time of each thread of this process so far.
+    public var threads: [ThreadTime] = []
 }
 
 /// Looks at the machine between passes, a few times a second at most.
@@ -25,7 +27,7 @@ final class TimelineRecorder {
         points.append(
             TimelinePoint(
                 time: now, seconds: Double(now - start) * 1e-9, load: SystemLoad.now(),
-                residentBytes: ProcessMemory.resident))
+                residentBytes: ProcessMemory.resident, threads: ThreadTime.now()))
         if points.count >= Self.capacity {
             points = points.enumerated().filter { $0.offset % 2 == 0 }.map(\.element)
             interval *= 2

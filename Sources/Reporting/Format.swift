@@ -22,6 +22,32 @@ public enum Format {
         return "\(sign)\(whole)." + String(repeating: "0", count: digits - tail.count) + tail
     }
 
+    /// Lines of text broken at spaces.
+    ///
+    /// - Parameters:
+    ///   - width: Columns of a line; nil: lines stay as they are.
+    ///   - hanging: Spaces before what a broken line continues with.
+    public static func wrapped(_ text: String, width: Int?, hanging: Int = 2) -> String {
+        guard let width else { return text }
+        return text.split(separator: "\n", omittingEmptySubsequences: false)
+            .map { wrappedLine($0, max(width, hanging + 10), hanging) }.joined(separator: "\n")
+    }
+
+    private static func wrappedLine(_ text: Substring, _ width: Int, _ hanging: Int) -> String {
+        var (rest, lines) = (String(text), [String]())
+        while rest.count > width {
+            let indentation = rest.prefix { $0 == " " }.count
+            let start = rest.index(rest.startIndex, offsetBy: indentation)
+            let limit = rest.index(rest.startIndex, offsetBy: width)
+            let head = rest[start...limit].lastIndex(of: " ")
+            // A word that is longer than a line stays whole.
+            guard let cut = head ?? rest[limit...].firstIndex(of: " ") else { break }
+            lines.append(String(rest[..<cut]))
+            rest = String(repeating: " ", count: hanging) + rest[cut...].drop { $0 == " " }
+        }
+        return (lines + [rest]).joined(separator: "\n")
+    }
+
     /// E.g. `35 ms`, `4.2 s`, `2:05 min`.
     public static func seconds(_ value: Double) -> String {
         if value < 1 { return "\(fixed(value * 1000, 0)) ms" }

@@ -27,6 +27,7 @@ struct Segment {
     private var failure: ResidencyError?
     private var isStopping = false
     private var counters = StreamCounters()
+    private var isNotingReads = false
 
     /// - Parameter slots: Segments in the window; at least 2.
     init(
@@ -39,8 +40,10 @@ struct Segment {
         contents = Array(repeating: nil, count: slots)
         unsafe addresses = Array(repeating: nil, count: slots)
         isBusy = Array(repeating: false, count: slots)
-        for _ in 0..<count {
-            guard let thread = WorkerThread({ [unowned self] in read() }) else { break }
+        for index in 0..<count {
+            guard let thread = WorkerThread({ [unowned self] in read(thread: index) }) else {
+                break
+            }
             threads.append(thread)
         }
         guard !threads.isEmpty else { throw .noThreads }
@@ -64,15 +67,20 @@ struct Segment {
         }
     }
 
+    /// Whether counters also hold every single read.
+    func noteReads(_ isOn: Bool) { monitor.locked { isNotingReads = isOn } }
+
     /// What a reading thread does: claims the next segment whose slot is free, and reads it.
-    private func read() {
+    private func read(thread: Int) {
         while let (number, previous) = claim() {
             let segment = segments[number % segments.count]
             let slot = number % slotCount
             if let previous {
                 reader.release(segments[previous % segments.count].bytes, slot: slot)
             }
+            let start = ContinuousClock.now
             let result = unsafe reader.read(segment.bytes, slot: slot)
+            let end = ContinuousClock.now
             monitor.locked {
                 isBusy[slot] = false
                 switch unsafe result {
@@ -80,6 +88,11 @@ struct Segment {
                     unsafe addresses[slot] = address
                     contents[slot] = number
                     counters.bytes += segment.bytes.count
+                    if isNotingReads {
+                        counters.reads.append(
+                            StreamRead(
+                                thread: thread, bytes: segment.bytes.count, start: start, end: end))
+                    }
                 case .failure(let error): failure = failure ?? error
                 }
                 monitor.signal()
@@ -163,5 +176,22 @@ public struct StreamCounters: Sendable, Equatable {
     public var bytes = 0
     /// Time in which products waited for tiles.
     public var waitSeconds = 0.0
+    /// Every read that ended, where that was asked for.
+    public var reads: [StreamRead] = []
     public init() {}
+}
+
+/// One read by one of the reading threads.
+public struct StreamRead: Sendable, Equatable {
+    /// Of the reading threads, from 0.
+    public var thread: Int
+    public var bytes: Int
+    public var start: ContinuousClock.Instant
+    public var end: ContinuousClock.Instant
+
+    public init(
+        thread: Int, bytes: Int, start: ContinuousClock.Instant, end: ContinuousClock.Instant
+    ) {
+        (self.thread, self.bytes, self.start, self.end) = (thread, bytes, start, end)
+    }
 }

@@ -72,6 +72,9 @@ public final class WeightStore {
         return WeightGroup(MatrixGroup(matrices), store: self, entries: found)
     }
 
+    /// Whether counters also hold every single read.
+    public func noteReads(_ isOn: Bool) { stream?.noteReads(isOn) }
+
     /// What has been streamed since the last call.
     public func takeCounters() -> StreamCounters { stream?.takeCounters() ?? StreamCounters() }
 }

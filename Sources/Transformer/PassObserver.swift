@@ -17,6 +17,12 @@ public enum PassOperation: Int, CaseIterable, Sendable {
     case down
     case finalNorm
     case head
+    /// Not steps but parts of products: waiting for weights that are read from disk in every pass,
+    case input
+    /// and decoding coded tiles.
+    case decompress
+    /// Not part of a pass: drawing tokens from its logits.
+    case sample
 }
 
 /// Is told of every step of a pass, for timing; see ``Transformer/observer``.

@@ -88,6 +88,9 @@ public final class Transformer {
     /// Weights read from disk since the last call.
     public func takeStreamCounters() -> StreamCounters { store.takeCounters() }
 
+    /// Whether the counters also hold every single read.
+    public func noteStreamReads(_ isOn: Bool) { store.noteReads(isOn) }
+
     /// Bytes of weights a pass with logits reads.
     public var weightBytes: Int { store.plan.weightBytes }
 

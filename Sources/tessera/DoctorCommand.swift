@@ -24,7 +24,8 @@ struct DoctorCommand: AsyncParsableCommand {
     func run() async throws {
         try await reportingErrors {
             let report = try MachineReport.measure(diskFile: disk)
-            Terminal.write(json ? report.json.text + "\n" : report.text)
+            Terminal.write(
+                json ? report.json.text + "\n" : report.text(width: Terminal.outputWidth))
         }
     }
 }

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Decoding
+internal import Profiling
 internal import Reporting
 internal import Tokenization
 internal import Transformer
@@ -80,11 +81,15 @@ struct GenerateCommand: AsyncParsableCommand {
             let session = try Session(
                 path: path, model: modelOptions, draw: draw, blocks: blocks,
                 ignoresEnd: ignoreEnd, traced: trace)
+            let steps = timings ? StepTotals(session.transformer) : nil
+            let start = Clock.now
             let summary = try generate(text, session)
+            let elapsed = Clock.now - start
             if trace { TraceReport.write(session) }
             if timings || summary.stopReason == .cancelled {
                 Terminal.note(summary.report(session))
             }
+            if let steps { Terminal.note(steps.text(of: elapsed, rest: "sampling and text")) }
             if summary.stopReason == .cancelled { throw ExitCode(Interruption.status.rawValue) }
         }
     }

@@ -7,6 +7,9 @@ struct PredictionOptions: ParsableArguments {
     @Option(help: "Predict for the machine that this output of 'tessera doctor --json' describes.")
     var machine: String?
 
+    @Option(help: "Predict for so many threads of this machine, or of --machine's.")
+    var targetThreads: Int?
+
     @Option(help: "Predict for memory that reads so many GB/s.")
     var readRate: Double?
 
@@ -27,21 +30,36 @@ struct PredictionOptions: ParsableArguments {
         guard numbers.allSatisfy({ $0 > 0 && $0 < 1e9 }) else {
             throw ValidationError("a machine to predict for has rates and sizes above 0")
         }
+        guard targetThreads.map({ $0 > 0 }) ?? true else {
+            throw ValidationError("--target-threads takes 1 or more")
+        }
     }
 
     /// Refuses a file that describes no machine, before anything is measured.
     func check() throws {
-        if let machine { _ = try TargetMachine(path: machine) }
+        if let machine { _ = try TargetMachine(path: machine, threads: targetThreads) }
     }
 
-    /// The machine asked for, with `here` where nothing is said; nil where nothing is asked.
-    func target(here: MachineLimits) throws -> TargetMachine? {
-        let isAsked =
-            machine != nil
+    /// Whether a prediction is asked for.
+    var isAsked: Bool {
+        machine != nil || targetThreads != nil
             || [readRate, multiplyRate, memory, diskRate, tokensPerPass].contains { $0 != nil }
+    }
+
+    /// The machine asked for, with what was measured here where nothing is said; nil where nothing
+    /// is asked.
+    func target(here report: ProfileReport) throws -> TargetMachine? {
         guard isAsked else { return nil }
-        var target = TargetMachine(limits: here)
-        if let machine { target = try TargetMachine(path: machine) }
+        var target = TargetMachine(limits: report.limits)
+        if let machine {
+            target = try TargetMachine(path: machine, threads: targetThreads)
+        } else {
+            target.diskBytesPerSecond = report.setup.machine.disk?.bytesPerSecond
+            if let targetThreads, targetThreads != report.setup.threads {
+                target.limits = try report.limits(ofThreads: targetThreads)
+            }
+            target.threads = targetThreads
+        }
         if let readRate { target.limits.readBytesPerSecond = readRate * 1e9 }
         if let multiplyRate { target.limits.int8MacsPerSecond = multiplyRate * 1e9 }
         if let memory { target.memoryBytes = memory * 1e9 }

@@ -15,6 +15,7 @@ struct ProfileCommand: AsyncParsableCommand {
               tessera profile model.tsr --passes 1,8,16 --context 0,1024 --kind open --logits all
               tessera profile model.tsr --passes 1,16 --operations
               tessera profile model.tsr --html profile.html --trace profile.trace.json
+              tessera profile model.tsr --passes 1 --target-threads 1
               tessera profile model.tsr --repetitions 100 --json > after.json
               tessera profile model.tsr --read-rate 8 --multiply-rate 60 --memory 3 --disk-rate 0.4
               tessera profile --compare before.json after.json
@@ -61,6 +62,9 @@ struct ProfileCommand: AsyncParsableCommand {
 
     @Option(help: "Write a page with charts to this file; implies --operations.")
     var html: String?
+
+    @Option(help: "Write a picture of pass times above the limits to this file (SVG).")
+    var plot: String?
 
     @Option(help: "Write a Chrome trace to this file, for Perfetto; implies --operations.")
     var trace: String?
@@ -119,7 +123,8 @@ struct ProfileCommand: AsyncParsableCommand {
         options.repetitions = repetitions
         options.duration = duration
         options.warmUp = warmUp
-        options.recordsOperations = operations || layers || html != nil || trace != nil
+        options.recordsOperations =
+            operations || layers || html != nil || trace != nil || predicted.isAsked
         return options
     }
 
@@ -128,8 +133,10 @@ struct ProfileCommand: AsyncParsableCommand {
             guard compare.isEmpty else { return try runComparison() }
             Interruption.install()
             try predicted.check()
+            for path in [html, plot, trace].compactMap({ $0 }) { try OutputFile.check(path) }
             let report = try measure()
             if let html { try OutputFile.write(report.html, to: html) }
+            if let plot { try OutputFile.write(report.plot, to: plot) }
             if let trace { try OutputFile.write(report.trace.text + "\n", to: trace) }
             try write(report)
             if Interruption.isRequested { throw ExitCode(Interruption.status.rawValue) }
@@ -156,16 +163,19 @@ extension ProfileCommand {
     }
 
     private func write(_ report: ProfileReport) throws {
-        let prediction = try predicted.target(here: report.limits)
+        let prediction = try predicted.target(here: report)
             .map { Prediction(report, on: $0) }
         if json {
             Terminal.write(report.json(prediction: prediction).text + "\n")
         } else if csv {
             Terminal.write(report.csv)
         } else {
-            Terminal.write(report.text(layers: layers))
+            let width = Terminal.outputWidth
+            Terminal.write(report.text(layers: layers, width: width))
             if let prediction {
-                Terminal.write("\n" + prediction.text(tokensPerPass: predicted.tokensPerPass))
+                Terminal.write(
+                    "\n"
+                        + prediction.text(tokensPerPass: predicted.tokensPerPass, width: width))
             }
         }
     }
@@ -177,7 +187,8 @@ extension ProfileCommand {
         guard !comparison.rows.isEmpty else {
             throw CommandError(.badData, "the two profiles have no size of pass in common")
         }
-        Terminal.write(json ? comparison.json.text + "\n" : comparison.text)
+        Terminal.write(
+            json ? comparison.json.text + "\n" : comparison.text(width: Terminal.outputWidth))
         if comparison.hasRegression { throw ExitCode(ExitStatus.failure.rawValue) }
     }
 }

@@ -37,10 +37,15 @@ enum Terminal {
     }
 
     /// Columns of the terminal on stderr.
-    static var width: Int {
+    static var width: Int { columns(of: STDERR_FILENO) ?? 80 }
+
+    /// Columns of the terminal on stdout; nil where it is none, and lines may be of any length.
+    static var outputWidth: Int? { outputIsTTY ? columns(of: STDOUT_FILENO) : nil }
+
+    private static func columns(of descriptor: Int32) -> Int? {
         var size = winsize()
-        guard unsafe ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else {
-            return 80
+        guard unsafe ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else {
+            return nil
         }
         return Int(size.ws_col)
     }

@@ -84,7 +84,7 @@ struct ComparisonTests {
         }
         let comparison = Comparison(saved, saved, tolerance: 0.5)
         #expect(!comparison.hasRegression && comparison.rows.map(\.verdict) == [.same, .same])
-        #expect(comparison.text.contains("no regression"))
+        #expect(comparison.text().contains("no regression"))
         let parsed = try JSONSerialization.jsonObject(with: Data(comparison.json.text.utf8))
         #expect((parsed as? [String: Any])?["has_regression"] as? Bool == false)
     }

@@ -168,7 +168,7 @@ struct AdviceTests {
         let object = try #require(parsed as? [String: Any])
         #expect(object["isa"] as? String == report.isa)
         #expect((object["reading"] as? [Any])?.count == report.reading.count)
-        #expect(report.text.contains(report.isa))
+        #expect(report.text().contains(report.isa))
     }
 
     @Test("A disk cannot be measured without a file on it")

@@ -1,9 +1,10 @@
 import Foundation
 import Kernels
-import Profiling
 import Testing
 import Transformer
 import WeightFile
+
+@testable import Profiling
 
 /// Notes the names of steps.
 private final class StepList: PassObserver {
@@ -28,7 +29,7 @@ struct OperationTests {
         model.forward(committed: [1, 2, 3], open: [4], logitRows: [3])
         #expect(list.batches == [4])
         var expected: [PassOperation] = [.prepare, .embed]
-        let layer = PassOperation.allCases.filter(\.isPerLayer)
+        let layer = PassOperation.allCases.filter { $0.isStep && $0.isPerLayer }
         for _ in 0..<file.config.layerCount { expected += layer }
         expected += [.finalNorm, .head]
         #expect(list.steps.map(\.0) == expected)
@@ -66,6 +67,37 @@ struct OperationTests {
         #expect(times.total(.head) == nil && times.median(.head, layer: 0) == 0)
     }
 
+    @Test("Waiting and decoding leave the step they are in, and count for its layer")
+    func partsOfSteps() {
+        var times = OperationTimes(layerCount: 2)
+        times.append([step(.down, 1, 0, 9_000)])
+        var slow = step(.down, 1, 0, 9_000)
+        (slow.waiting, slow.decoding) = (4_000, 3_000)
+        times.append([slow])
+        times.append([step(.down, 1, 0, 9_000)])
+        #expect(times.operations == [.down, .input, .decompress])
+        func samples(_ operation: PassOperation) -> [Double] {
+            times.total(operation)?.samples.map { ($0 * 1e9).rounded() } ?? []
+        }
+        #expect(samples(.down) == [9_000, 2_000, 9_000])
+        #expect(samples(.input) == [0, 4_000, 0] && samples(.decompress) == [0, 3_000, 0])
+        #expect(times.median(.input, layer: 0) == 0)
+    }
+
+    @Test("Sums of steps say what share each kind has, and what is left of the whole")
+    func totals() async throws {
+        let file = try WeightFile(path: try await SyntheticFile.shared.path())
+        let model = try transformer(file, ProfileOptions())
+        let totals = StepTotals(model)
+        model.forward(committed: [1, 2, 3], logitRows: [2])
+        let parts = totals.parts(of: 100, rest: "rest")
+        #expect(
+            parts.map(\.name) == ["products", "attention", "norms and activation", "input", "rest"])
+        #expect(abs(parts.reduce(0) { $0 + $1.seconds } - 100) < 1e-9)
+        #expect(parts.allSatisfy { $0.seconds > 0 })
+        #expect(totals.text(of: 100, rest: "rest").contains("rest 1:40 min (100.0%)"))
+    }
+
     @Test("Work of the steps adds up to that of the pass")
     func work() async throws {
         let file = try WeightFile(path: try await SyntheticFile.shared.path())
@@ -93,11 +125,11 @@ struct OperationTests {
         let report = try ModelProfile(path: path, options: options, kvEncoding: .int8).run(
             open: { try transformer($0, options) }, progress: { _, _ in })
         for pass in report.passes {
-            #expect(pass.operations.map(\.operation) == PassOperation.allCases)
+            #expect(pass.operations.map(\.operation) == stepsAndSampling)
             #expect(abs(pass.operations.reduce(0) { $0 + $1.share } - 1) < 1e-9)
             #expect(pass.samples.operations?.passCount == 2)
             #expect((pass.samples.recordingShare ?? 0) > 0)
-            let steps = pass.samples.steps
+            let steps = pass.samples.steps.filter(\.operation.isStep)
             #expect(zip(steps, steps.dropFirst()).allSatisfy { $0.end == $1.start })
         }
         let text = report.text(layers: true)
@@ -105,10 +137,13 @@ struct OperationTests {
         let parsed = try JSONSerialization.jsonObject(with: Data(report.json.text.utf8))
         let passes = try #require((parsed as? [String: Any])?["passes"] as? [[String: Any]])
         let operations = try #require(passes[0]["operations"] as? [[String: Any]])
-        #expect(operations.map { $0["name"] as? String } == PassOperation.allCases.map { "\($0)" })
+        #expect(operations.map { $0["name"] as? String } == stepsAndSampling.map { "\($0)" })
         let down = try #require(operations.first { $0["name"] as? String == "down" })
         #expect((down["layer_median_seconds"] as? [Double])?.count == pass0Layers(report))
     }
+
+    /// What a pass of plain weights in memory shows.
+    private let stepsAndSampling = PassOperation.allCases.filter { $0.isStep || $0 == .sample }
 
     private func pass0Layers(_ report: ProfileReport) -> Int? {
         report.passes[0].samples.operations?.layerCount

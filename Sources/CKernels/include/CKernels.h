@@ -136,6 +136,8 @@ const uint8_t *_Nullable tsr_decode_tile(tsr_decoders *decoders, const tsr_matri
                                          size_t tile, size_t worker);
 // Whether any tile was damaged.
 bool tsr_decoders_failed(const tsr_decoders *decoders);
+// Time that all threads together spent decoding since the last call; between regions only.
+uint64_t tsr_decoders_take_nanoseconds(tsr_decoders *decoders);
 
 typedef struct {
   const tsr_kernels *kernels;

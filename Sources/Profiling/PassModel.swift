@@ -1,0 +1,92 @@
+public import Kernels
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
+
+/// How the time of a pass follows from a machine's limits, fitted to measured passes:
+/// seconds^p = (readFactor x time of reading alone)^p + (multiplyFactor x time of multiplying
+/// alone)^p. With p = 1 nothing overlaps, with a large p the slower of both alone counts; factors
+/// above 1 are what kernels stay behind the limits, overhead that grows alike included.
+public struct PassModel: Sendable, Equatable {
+    public var readFactor: Double
+    public var multiplyFactor: Double
+    /// p, 1 or more.
+    public var exponent: Double
+    /// Largest relative error at the passes that it was fitted to.
+    public var fitError = 0.0
+
+    /// Exponents that are tried.
+    private static let exponents = [1, 1.5, 2, 4]
+
+    public init(readFactor: Double, multiplyFactor: Double, exponent: Double = 1) {
+        self.readFactor = readFactor
+        self.multiplyFactor = multiplyFactor
+        self.exponent = exponent
+    }
+
+    /// The exponent and factors that fit best.
+    ///
+    /// - Parameter points: Work and seconds of each measured pass, at least one.
+    public init(_ points: [(work: PassWork, seconds: Double)], limits: MachineLimits) {
+        precondition(!points.isEmpty, "nothing to fit")
+        let fits = Self.exponents.map { exponent in
+            var fit = Self.fit(points, limits, exponent)
+            fit.fitError =
+                points.map { abs(fit.seconds($0.work, limits) / $0.seconds - 1) }.max() ?? 0
+            return fit
+        }
+        // Fewer than three points fit every exponent: then the first, without overlap.
+        let best = fits.dropFirst().reduce(fits[0]) {
+            $1.fitError < $0.fitError - 1e-6 ? $1 : $0
+        }
+        self = points.count < 3 ? fits[0] : best
+    }
+
+    /// Least squares of the relative errors of seconds^p, which are linear in the factors' powers.
+    private static func fit(
+        _ points: [(work: PassWork, seconds: Double)], _ limits: MachineLimits, _ exponent: Double
+    ) -> PassModel {
+        let roofline = Roofline(limits)
+        let reads = points.map { power(roofline.readSeconds($0.work) / $0.seconds, exponent) }
+        let products = points.map {
+            power(roofline.multiplySeconds($0.work) / $0.seconds, exponent)
+        }
+        func dot(_ a: [Double], _ b: [Double]) -> Double {
+            zip(a, b).reduce(0) { $0 + $1.0 * $1.1 }
+        }
+        let ones = points.map { _ in 1.0 }
+        let (rr, rp, pp) = (dot(reads, reads), dot(reads, products), dot(products, products))
+        let (r, p) = (dot(reads, ones), dot(products, ones))
+        let determinant = rr * pp - rp * rp
+        var read = (r * pp - p * rp) / determinant
+        var multiply = (p * rr - r * rp) / determinant
+        if !(determinant > 1e-9 * rr * pp) {
+            // One size only: both kinds of time are stretched alike.
+            let sums = zip(reads, products).map { $0 + $1 }
+            read = dot(sums, ones) / dot(sums, sums)
+            multiply = read
+        } else if read < 0 {
+            (read, multiply) = (0, p / pp)
+        } else if multiply < 0 {
+            (read, multiply) = (r / rr, 0)
+        }
+        return PassModel(
+            readFactor: power(read, 1 / exponent), multiplyFactor: power(multiply, 1 / exponent),
+            exponent: exponent)
+    }
+
+    private static func power(_ base: Double, _ exponent: Double) -> Double {
+        exponent == 1 ? base : pow(max(0, base), exponent)
+    }
+
+    /// Seconds of a pass on a machine of these limits whose memory holds the model.
+    public func seconds(_ work: PassWork, _ limits: MachineLimits) -> Double {
+        let roofline = Roofline(limits)
+        let read = Self.power(readFactor * roofline.readSeconds(work), exponent)
+        let multiply = Self.power(multiplyFactor * roofline.multiplySeconds(work), exponent)
+        return Self.power(read + multiply, 1 / exponent)
+    }
+}
