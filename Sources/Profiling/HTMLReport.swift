@@ -119,7 +119,10 @@ extension ProfileReport {
         let recorded = passes.filter { $0.samples.operations != nil }
         guard !recorded.isEmpty else { return "" }
         var html = "<h2>Where the time goes</h2>\n<p class=\"key\">"
-        for (index, group) in Charts.groups.enumerated() {
+        for (index, group) in Charts.groups.enumerated()
+        where recorded.contains(where: { pass in
+            group.operations.contains { pass.samples.operations?.total($0) != nil }
+        }) {
             html += "<span class=\"box back\(index)\"></span> \(group.name.escapedForHTML) "
         }
         html += "</p>\n"

@@ -5,13 +5,13 @@ public struct OperationTimes: Sendable, Equatable {
     public let layerCount: Int
     /// Passes that were recorded.
     public private(set) var passCount = 0
-    /// `[operation][layer][pass]`, seconds.
+    /// `[operation][layer][pass]`, seconds; what is outside the layers stands behind the last.
     private var seconds: [[[Double]]]
 
     public init(layerCount: Int) {
         self.layerCount = layerCount
         seconds = Array(
-            repeating: Array(repeating: [], count: max(1, layerCount)),
+            repeating: Array(repeating: [], count: layerCount + 1),
             count: PassOperation.allCases.count)
     }
 
@@ -19,9 +19,10 @@ public struct OperationTimes: Sendable, Equatable {
     public mutating func append(_ steps: [PassStep]) {
         passCount += 1
         for step in steps {
-            add(step.working, to: step.operation, step.layer)
-            if step.waiting > 0 { add(step.waiting, to: .input, step.layer) }
-            if step.decoding > 0 { add(step.decoding, to: .decompress, step.layer) }
+            let layer = step.operation.isPerLayer ? step.layer : layerCount
+            add(step.working, to: step.operation, layer)
+            if step.waiting > 0 { add(step.waiting, to: .input, layer) }
+            if step.decoding > 0 { add(step.decoding, to: .decompress, layer) }
         }
         // What did not occur this time took no time.
         for operation in seconds.indices {

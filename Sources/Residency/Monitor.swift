@@ -38,11 +38,11 @@
 }
 
 /// A thread of the system, joined by whoever started it.
-@safe struct WorkerThread: @unchecked Sendable {
+@safe package struct WorkerThread: @unchecked Sendable {
     private let handle: pthread_t
 
     /// - Returns: nil where the system has no thread to give.
-    init?(_ run: @escaping @Sendable () -> Void) {
+    package init?(_ run: @escaping @Sendable () -> Void) {
         let work = unsafe Unmanaged.passRetained(Work(run))
         var handle = pthread_t()
         let status = unsafe pthread_create(&handle, nil, workerMain, work.toOpaque())
@@ -54,7 +54,7 @@
     }
 
     /// Waits for its end.
-    func join() { pthread_join(handle, nil) }
+    package func join() { pthread_join(handle, nil) }
 }
 
 private final class Work {

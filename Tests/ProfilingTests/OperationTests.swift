@@ -82,6 +82,12 @@ struct OperationTests {
         #expect(samples(.down) == [9_000, 2_000, 9_000])
         #expect(samples(.input) == [0, 4_000, 0] && samples(.decompress) == [0, 3_000, 0])
         #expect(times.median(.input, layer: 0) == 0)
+        // What the output head waits for belongs to no layer.
+        var head = step(.head, 0, 0, 9_000)
+        head.waiting = 5_000
+        times.append([head])
+        #expect(samples(.input) == [0, 4_000, 0, 5_000])
+        #expect((0..<2).allSatisfy { times.median(.input, layer: $0) < 4e-6 })
     }
 
     @Test("Sums of steps say what share each kind has, and what is left of the whole")
