@@ -18,8 +18,7 @@ static const uint8_t *stored_panel(const tsr_compute *compute, const tsr_matrix 
   size_t panel = row / TSR_PANEL_ROWS;
   if (!m->tiles) return m->base + panel * m->panel_bytes;
   size_t tile = panel / m->tile_panels;
-  const uint8_t *bytes = m->storage == TSR_PLAIN ? m->tiles[tile].bytes
-                                                 : tsr_decode_tile(compute->decoders, m, tile, 0);
+  const uint8_t *bytes = tsr_plain_tile(compute->decoders, m, tile, 0);
   return bytes ? bytes + panel % m->tile_panels * m->panel_bytes : NULL;
 }
 
@@ -266,8 +265,7 @@ static void multiply_panel(const multiply_job *job, const tsr_matrix *m, size_t 
 
 static void multiply_tile(const multiply_job *job, const tsr_matrix *m, size_t tile, size_t offset,
                           size_t worker) {
-  const uint8_t *bytes = m->tiles[tile].bytes;
-  if (m->storage != TSR_PLAIN) bytes = tsr_decode_tile(job->compute->decoders, m, tile, worker);
+  const uint8_t *bytes = tsr_plain_tile(job->compute->decoders, m, tile, worker);
   if (!bytes) return;
   size_t first = tile * m->tile_panels, panels = panel_count(m);
   for (size_t i = 0; i < m->tile_panels && first + i < panels; i++)

@@ -107,3 +107,33 @@ const uint8_t *tsr_decode_tile(tsr_decoders *d, const tsr_matrix *m, size_t tile
   if (worker < d->threads) d->each[worker].nanoseconds += now() - start;
   return bytes;
 }
+
+const uint8_t *tsr_plain_tile(tsr_decoders *d, const tsr_matrix *m, size_t tile, size_t worker) {
+  if (m->storage == TSR_PLAIN || m->tiles[tile].count == 0) return m->tiles[tile].bytes;
+  return tsr_decode_tile(d, m, tile, worker);
+}
+
+typedef struct {
+  const tsr_compute *compute;
+  const tsr_matrix *matrix;
+  size_t first;
+  uint8_t *out;
+} decode_job;
+
+static void decode_one(void *context, size_t index, size_t worker) {
+  const decode_job *job = context;
+  const tsr_matrix *m = job->matrix;
+  size_t tile = job->first + index;
+  const uint8_t *bytes = tsr_decode_tile(job->compute->decoders, m, tile, worker);
+  if (!bytes) return;
+  size_t all = (m->rows + TSR_PANEL_ROWS - 1) / TSR_PANEL_ROWS - tile * m->tile_panels;
+  size_t panels = all < m->tile_panels ? all : m->tile_panels;
+  memcpy(job->out + index * m->tile_panels * m->panel_bytes, bytes, panels * m->panel_bytes);
+}
+
+bool tsr_decode_tiles(const tsr_compute *compute, const tsr_matrix *matrix, size_t first,
+                      size_t count, uint8_t *out) {
+  decode_job job = {compute, matrix, first, out};
+  tsr_pool_run(compute->pool, decode_one, &job, count);
+  return !tsr_decoders_failed(compute->decoders);
+}

@@ -36,7 +36,7 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
 
     private let scratchFloats: Int
     /// Largest coded tile, when plain, that there is room for.
-    let decodedTileBytes: Int
+    public let decodedTileBytes: Int
 
     /// Floats of scratch per thread at least: attention over heads of 128 with up to 64 query heads
     /// per kv head, and a block of a row summary.

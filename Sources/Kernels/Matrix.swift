@@ -13,6 +13,36 @@ internal import CKernels
         unsafe raw[index] = tsr_tile(
             bytes: bytes.baseAddress!.assumingMemoryBound(to: UInt8.self), count: bytes.count)
     }
+
+    /// The same for a coded tile that has been decoded.
+    ///
+    /// - Parameter plain: Its panels; must stay for as long as it is multiplied with.
+    @unsafe public func set(_ index: Int, decoded plain: UnsafeRawPointer) {
+        precondition(index >= 0 && index < count, "tile \(index) of \(count)")
+        unsafe raw[index] = tsr_tile(
+            bytes: plain.assumingMemoryBound(to: UInt8.self), count: 0)
+    }
+}
+
+extension Compute {
+    /// Decodes tiles of a coded matrix, all threads together.
+    ///
+    /// - Parameters:
+    ///   - tiles: Set in the matrix's table.
+    ///   - out: Room for `tileBytes` of each.
+    /// - Returns: Whether none was damaged.
+    @unsafe public func decode(
+        _ matrix: Matrix, tiles: Range<Int>, to out: UnsafeMutableRawPointer
+    ) -> Bool {
+        precondition(matrix.isCoded && matrix.tileBytes <= decodedTileBytes, "not decodable here")
+        return unsafe withRaw { compute in
+            unsafe withUnsafePointer(to: matrix.raw) {
+                unsafe tsr_decode_tiles(
+                    compute, $0, tiles.lowerBound, tiles.count,
+                    out.assumingMemoryBound(to: UInt8.self))
+            }
+        }
+    }
 }
 
 /// A weight matrix `[rows, columns]` as it is stored. Byte layouts: Formats/TSR.md §9 and §10.

@@ -6,6 +6,8 @@ public enum ResidencyError: Error, Equatable, CustomStringConvertible {
     case noMemory(Int)
     /// The system gave no threads for reading.
     case noThreads
+    /// A coded tile cannot be decoded.
+    case damaged
     /// The file cannot be read, in the words of the system.
     case unreadable(path: String, reason: String)
 
@@ -17,6 +19,7 @@ public enum ResidencyError: Error, Equatable, CustomStringConvertible {
         case .noMemory(let bytes):
             "the system gave no \(bytes >> 20) MiB of memory for weights; give less with --ram"
         case .noThreads: "the system gave no threads for reading weights"
+        case .damaged: "weights are damaged; run 'tessera verify', then make the file anew"
         case .unreadable(let path, let reason):
             "'\(path)': weights cannot be read (\(reason)); check the disk, then 'tessera verify'"
         }

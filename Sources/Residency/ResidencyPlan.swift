@@ -9,16 +9,25 @@ public struct ResidencyPlan: Sendable, Equatable {
         public var name: String
         /// Stored bytes of each tile, in file order.
         public var tiles: [Int]
+        /// Bytes of a tile when decoded; 0 where tiles are plain.
+        public var plainTileBytes: Int
         /// How many of them, from the first, stay in memory.
-        public var hotTiles = 0
+        public internal(set) var hotTiles = 0
+        /// How many of those are decoded before the first pass, so that no pass has to.
+        public internal(set) var decodedTiles = 0
 
-        public init(name: String, tiles: [Int]) {
+        public init(name: String, tiles: [Int], plainTileBytes: Int = 0) {
             self.name = name
             self.tiles = tiles
+            self.plainTileBytes = plainTileBytes
         }
 
         public var bytes: Int { tiles.reduce(0, +) }
         public var hotBytes: Int { tiles[..<hotTiles].reduce(0, +) }
+        /// What stays takes this in memory.
+        var heldBytes: Int {
+            decodedTiles * plainTileBytes + tiles[decodedTiles..<hotTiles].reduce(0, +)
+        }
     }
 
     /// Bytes of all that is not weights.
@@ -40,7 +49,7 @@ public struct ResidencyPlan: Sendable, Equatable {
     }
 
     /// In the order of a pass.
-    public private(set) var items: [Item]
+    public internal(set) var items: [Item]
     public let budget: MemoryBudget
     public let needs: Needs
     /// Weights that are used from the mapping whatever the plan: floats, and what is small.
@@ -61,19 +70,17 @@ public struct ResidencyPlan: Sendable, Equatable {
         self.budget = budget
         self.needs = needs
         self.mappedBytes = mappedBytes
+        for index in items.indices { self.items[index].decodedTiles = 0 }
         let total = items.reduce(0) { $0 + $1.bytes }
-        segmentBytes = min(2 << 20, max(64 << 10, total / 256))
-        let slack = min(8 << 20, total / 64)  // what regions and lists of tiles round up
+        segmentBytes = min(1 << 20, max(64 << 10, total / 256))
+        let slack = Self.slack(total)
         let free = budget.bytes - needs.total - mappedBytes - slack
         if total <= free {
             for index in items.indices { self.items[index].hotTiles = items[index].tiles.count }
             return
         }
-        let largest = items.reduce(0) { max($0, $1.tiles.max() ?? 0) }
-        let segment = max(segmentBytes, largest) + 8192  // the pages at both ends
         let least = 4 * segment
-        windowBytes = min(32 * segment, max(8 * segment, free / 16 / segment * segment))
-        if free < windowBytes + segment { windowBytes = least }
+        windowBytes = window(free: free)
         guard free >= least else {
             throw .tooLittle(
                 budget: budget.bytes, needed: needs.total + mappedBytes + slack + least)
@@ -81,14 +88,51 @@ public struct ResidencyPlan: Sendable, Equatable {
         keep(free - windowBytes)
     }
 
-    /// Marks as many tiles as `bytes` hold, the same share of each matrix.
-    private mutating func keep(_ bytes: Int) {
+    /// Bytes of a slot of the window: a segment and the pages at both ends.
+    private var segment: Int {
+        max(segmentBytes, items.reduce(0) { max($0, $1.tiles.max() ?? 0) }) + 8192
+    }
+
+    /// A window that suits what is left for weights.
+    private func window(free: Int) -> Int {
+        let size = min(64 * segment, max(16 * segment, free / 16 / segment * segment))
+        return free < size + segment ? 4 * segment : size
+    }
+
+    /// The same for another budget.
+    func refitted(to budget: MemoryBudget) throws(ResidencyError) -> ResidencyPlan {
+        try ResidencyPlan(items: items, mappedBytes: mappedBytes, needs: needs, budget: budget)
+    }
+
+    /// What regions and lists of tiles round up.
+    private static func slack(_ bytes: Int) -> Int { min(8 << 20, bytes / 64) }
+
+    /// Bytes for weights and, where some are streamed, the window.
+    var free: Int {
         let total = items.reduce(0) { $0 + $1.bytes }
+        return budget.bytes - needs.total - mappedBytes - Self.slack(total)
+    }
+
+    /// Keeps what there is room for behind the decoded tiles.
+    mutating func keepRest() {
+        let held = items.reduce(0) { $0 + $1.decodedTiles * $1.plainTileBytes }
+        windowBytes = 0
+        keep(free - held)
+        guard !isResident else { return }
+        windowBytes = window(free: free)
+        keep(max(0, free - held - windowBytes))
+    }
+
+    /// Marks as many tiles behind the decoded ones as `bytes` hold, the same share of each matrix.
+    private mutating func keep(_ bytes: Int) {
+        let total = items.reduce(0) { $0 + $1.bytes - $1.tiles[..<$1.decodedTiles].reduce(0, +) }
         var left = bytes
         for index in items.indices {
-            let share = Double(items[index].tiles.count) * Double(bytes) / Double(total)
-            items[index].hotTiles = min(items[index].tiles.count, Int(share))
-            left -= items[index].hotBytes
+            let item = items[index]
+            let rest = item.tiles.count - item.decodedTiles
+            let share = Double(rest) * Double(bytes) / Double(max(1, total))
+            items[index].hotTiles = item.decodedTiles + min(rest, Int(share))
+            left -= item.tiles[item.decodedTiles..<items[index].hotTiles].reduce(0, +)
         }
         for index in items.indices where items[index].hotTiles < items[index].tiles.count {
             let next = items[index].tiles[items[index].hotTiles]
@@ -109,6 +153,14 @@ public struct ResidencyPlan: Sendable, Equatable {
     public var hitRate: Double {
         weightBytes == 0 ? 1 : Double(hotBytes) / Double(weightBytes)
     }
+    /// Bytes of memory that hold them, some of them decoded.
+    public var heldBytes: Int { items.reduce(mappedBytes) { $0 + $1.heldBytes } }
+    /// Bytes of those that are decoded before the first pass, decoded.
+    public var decodedBytes: Int {
+        items.reduce(0) { $0 + $1.decodedTiles * $1.plainTileBytes }
+    }
+    /// Whether some are decoded before the first pass.
+    public var decodesAhead: Bool { items.contains { $0.decodedTiles > 0 } }
     /// All that this process will hold.
-    public var totalBytes: Int { needs.total + hotBytes + windowBytes }
+    public var totalBytes: Int { needs.total + heldBytes + windowBytes }
 }

@@ -131,13 +131,14 @@ protocol TileReader: AnyObject, Sendable {
     func read(_ range: Range<Int>, slot: Int) -> Result<UnsafeRawPointer, ResidencyError> {
         let (start, count) = pages(range)
         let first = unsafe UnsafeMutableRawPointer(mutating: file.unsafePointer(at: start))
+        unsafe madvise(first, count, MADV_WILLNEED)  // all of it, however short the readahead is
         // MADV_POPULATE_READ (Linux 5.14) reports what touching would turn into a signal.
-        if unsafe madvise(first, count, 22) != 0 {
-            guard errno == EINVAL else {
-                let reason = systemMessage(errno)
-                return unsafe .failure(.unreadable(path: file.path, reason: reason))
-            }
-            unsafe madvise(first, count, MADV_WILLNEED)
+        if unsafe madvise(first, count, 22) != 0, errno != EINVAL {
+            let reason =
+                errno == EFAULT || errno == ENOMEM
+                ? "it ends before byte \(start + count); it was cut short, or its disk failed"
+                : systemMessage(errno)
+            return unsafe .failure(.unreadable(path: file.path, reason: reason))
         }
         return unsafe .success(UnsafeRawPointer(first) + (range.lowerBound - start))
     }

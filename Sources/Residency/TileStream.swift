@@ -179,6 +179,14 @@ public struct StreamCounters: Sendable, Equatable {
     /// Every read that ended, where that was asked for.
     public var reads: [StreamRead] = []
     public init() {}
+
+    public static func + (a: StreamCounters, b: StreamCounters) -> StreamCounters {
+        var sum = a
+        sum.bytes += b.bytes
+        sum.waitSeconds += b.waitSeconds
+        sum.reads += b.reads
+        return sum
+    }
 }
 
 /// One read by one of the reading threads.

@@ -1,82 +1,205 @@
 public import Kernels
 public import WeightFile
 
-/// The matrices of a model, wherever their bytes are: in the mapping, in memory of their own, or still
-/// on disk until a pass needs them.
+/// The matrices of a model, wherever their bytes are: in the mapping, or still on disk until a pass
+/// needs them.
 public final class WeightStore {
-    public let plan: ResidencyPlan
+    public private(set) var plan: ResidencyPlan
     /// How streamed tiles are read; nil where all weights stay.
-    public let method: InputMethod?
-    private let file: WeightFile
-    private let hot: HotWeights?
-    let stream: TileStream?
+    public private(set) var pace: ReadingPace?
     /// What is done where weights cannot be read in the middle of a pass.
     public let lost: (String) -> Never
+    private let file: WeightFile
+    private(set) var stream: TileStream?
+    /// Counts the plans made.
+    private(set) var version = 0
     private var entries: [String: Entry] = [:]
+    private let compute: Compute
+    private var decoded: DecodedWeights?
+    private var watch: Watch
+    /// Of a stream that a new plan has ended.
+    private var pending = StreamCounters()
+    private var isNotingReads = false
 
     struct Entry {
         var matrix: Matrix
         var table: TileTable
         var tileRanges: [Range<Int>]
         var hotTiles: Int
+        var decodedTiles: Int
         /// Of the stream.
         var segments: Range<Int>
     }
 
-    /// Reads what stays in memory.
+    /// Finds how fast weights can be read and decoded, then fetches what stays in memory.
     ///
     /// - Parameters:
     ///   - plan: Made for this file.
+    ///   - compute: Decodes coded tiles.
+    ///   - loading: Told of the plan and the pace before anything stays.
     ///   - lost: Ends the program; gets what happened, where and what to do.
     public init(
-        _ file: WeightFile, plan: ResidencyPlan, method: InputMethod = .auto,
+        _ file: WeightFile, plan: ResidencyPlan, compute: Compute, method: InputMethod = .auto,
+        loading: (ResidencyPlan, ReadingPace?) -> Void = { _, _ in },
         lost: @escaping (String) -> Never
     ) throws(ResidencyError) {
         self.file = file
-        self.plan = plan
+        self.compute = compute
         self.lost = lost
-        guard !plan.isResident else {
-            (self.method, hot, stream) = (nil, nil, nil)
-            return
-        }
-        var segments: [Segment] = []
+        watch = Watch(file)
+        (self.plan, pace) = try Self.measured(file, plan: plan, compute: compute, method: method)
+        loading(self.plan, pace)
+        guard !self.plan.isResident || self.plan.decodesAhead else { return }
         for item in plan.items {
             guard let record = file.tensor(item.name) else { continue }
             let ranges = file.tileRanges(of: record)
-            let first = segments.count
-            segments += plan.segments(ranges, from: item.hotTiles)
             let table = TileTable(count: ranges.count)
             entries[item.name] = Entry(
                 matrix: file.matrix(record, tiles: table), table: table, tileRanges: ranges,
-                hotTiles: item.hotTiles, segments: first..<segments.count)
+                hotTiles: 0, decodedTiles: 0, segments: 0..<0)
         }
-        let slotBytes = segments.reduce(0) { max($0, $1.bytes.count) } + 2 * 4096
-        let slots = max(4, plan.windowBytes / slotBytes)
-        let choice = try InputChoice(file, method, segments, slots: slots, slotBytes: slotBytes)
-        self.method = choice.method
-        hot = try HotWeights(file, entries.values.map { ($0.tileRanges, $0.hotTiles, $0.table) })
-        stream = try TileStream(
-            segments, reader: choice.reader, slots: slots, threads: InputChoice.threads)
+        try start()
     }
 
     deinit { stream?.stop() }
+
+    /// A plan that takes into account how fast this machine reads and decodes, and how fast the weights
+    /// that do not stay can be read; nil where all stay.
+    public static func measured(
+        _ file: WeightFile, plan: ResidencyPlan, compute: Compute, method: InputMethod = .auto
+    ) throws(ResidencyError) -> (plan: ResidencyPlan, pace: ReadingPace?) {
+        let canDecode = plan.hasCodedTiles && plan.budget.isKnown && compute.decodedTileBytes > 0
+        guard !plan.isResident || canDecode else { return (plan, nil) }
+        let segments = plan.items.flatMap { item in
+            file.tensor(item.name).map {
+                plan.segments(
+                    file.tileRanges(of: $0), from: plan.isResident ? 0 : item.hotTiles)
+            } ?? []
+        }
+        let size = plan.window(for: segments)
+        let pace = try InputChoice(
+            file, method, segments, slots: size.slots, slotBytes: size.slotBytes
+        ).pace
+        guard canDecode else { return (plan, pace) }
+        guard let rate = try decodeRate(file, plan, compute) else { throw .damaged }
+        let decoding = plan.decodingAhead(readRate: pace.bytesPerSecond, decodeRate: rate)
+        return (decoding, decoding.isResident ? nil : pace)
+    }
+
+    /// Stored bytes per second that this machine decodes, on the largest coded matrix.
+    private static func decodeRate(
+        _ file: WeightFile, _ plan: ResidencyPlan, _ compute: Compute
+    ) throws(ResidencyError) -> Double? {
+        let coded = plan.items.filter { $0.plainTileBytes > 0 }
+        guard let item = coded.max(by: { $0.bytes < $1.bytes }), let record = file.tensor(item.name)
+        else { return nil }
+        let ranges = file.tileRanges(of: record)
+        let count = min(ranges.count, 64)
+        let table = TileTable(count: ranges.count)
+        try HotWeights.load(file, [HotWeights.Part(ranges: ranges, tiles: 0..<count, table: table)])
+        return DecodedWeights.rate(
+            file.matrix(record, tiles: table), count: count,
+            storedBytes: ranges[..<count].reduce(0) { $0 + $1.count }, compute)
+    }
+
+    /// Marks in the entries what the plan keeps; returns the pieces of the rest.
+    private func cut() -> [Segment] {
+        version += 1
+        var segments: [Segment] = []
+        for item in plan.items {
+            guard let ranges = entries[item.name]?.tileRanges else { continue }
+            let first = segments.count
+            segments += plan.segments(ranges, from: item.hotTiles)
+            entries[item.name]?.hotTiles = item.hotTiles
+            entries[item.name]?.decodedTiles = item.decodedTiles
+            entries[item.name]?.segments = first..<segments.count
+        }
+        return segments
+    }
+
+    /// Does what the plan says.
+    private func start() throws(ResidencyError) {
+        let segments = cut()
+        let size = plan.window(for: segments)
+        var reader: (any TileReader)?
+        if let pace, !segments.isEmpty {
+            reader = try InputChoice.reader(
+                file, pace.method, slots: size.slots, slotBytes: size.slotBytes)
+        }
+        // In the order of a pass, which is that of the file.
+        let kept = plan.items.compactMap { entries[$0.name] }
+        if plan.decodesAhead {
+            decoded = try DecodedWeights(
+                file,
+                kept.filter { $0.decodedTiles > 0 }.map {
+                    DecodedWeights.Part(
+                        matrix: $0.matrix, table: $0.table, ranges: $0.tileRanges,
+                        count: $0.decodedTiles)
+                }, compute)
+        }
+        try HotWeights.load(
+            file,
+            kept.map {
+                HotWeights.Part(
+                    ranges: $0.tileRanges, tiles: $0.decodedTiles..<$0.hotTiles, table: $0.table)
+            })
+        guard let reader else { return }
+        stream = try TileStream(
+            segments, reader: reader, slots: size.slots, threads: InputChoice.threads)
+        stream?.noteReads(isNotingReads)
+    }
+
+    /// To be called between passes: ends the program where the file is not what it was, and plans anew
+    /// where a control group has come to allow less than the plan takes.
+    public func check() {
+        guard watch.isDue() else { return }
+        if let change = watch.change() { lost(change) }
+        guard !entries.isEmpty, let budget = MemoryBudget.lowered(below: plan.totalBytes) else {
+            return
+        }
+        do throws(ResidencyError) {
+            try refit(to: budget)
+        } catch {
+            lost("the limit of a control group was lowered: \(error)")
+        }
+    }
+
+    /// Keeps less than before, and decodes nothing ahead.
+    func refit(to budget: MemoryBudget) throws(ResidencyError) {
+        stream?.stop()
+        pending = takeCounters()
+        (stream, decoded) = (nil, nil)
+        pace = pace ?? ReadingPace(method: .direct, bytesPerSecond: 0)
+        let old = plan
+        plan = try old.refitted(to: budget)
+        for (item, before) in zip(plan.items, old.items) where item.hotTiles < before.hotTiles {
+            guard let ranges = entries[item.name]?.tileRanges else { continue }
+            try HotWeights.drop(ranges[item.hotTiles..<before.hotTiles], of: file)
+        }
+        try start()
+    }
 
     /// The matrices of one step, which multiply the same activations.
     ///
     /// - Parameter names: In the order of the plan, without gaps.
     public func group(_ names: [String]) -> WeightGroup {
-        let found = names.map { entries[$0] }
-        let matrices = zip(names, found).map { name, entry in
-            entry?.matrix ?? file.matrix(name)
-        }
-        return WeightGroup(MatrixGroup(matrices), store: self, entries: found)
+        let matrices = names.map { entries[$0]?.matrix ?? file.matrix($0) }
+        return WeightGroup(MatrixGroup(matrices), names: names, store: self)
     }
 
+    func entry(_ name: String) -> Entry? { entries[name] }
+
     /// Whether counters also hold every single read.
-    public func noteReads(_ isOn: Bool) { stream?.noteReads(isOn) }
+    public func noteReads(_ isOn: Bool) {
+        isNotingReads = isOn
+        stream?.noteReads(isOn)
+    }
 
     /// What has been streamed since the last call.
-    public func takeCounters() -> StreamCounters { stream?.takeCounters() ?? StreamCounters() }
+    public func takeCounters() -> StreamCounters {
+        defer { pending = StreamCounters() }
+        return pending + (stream?.takeCounters() ?? StreamCounters())
+    }
 }
 
 extension ResidencyPlan {
@@ -96,74 +219,10 @@ extension ResidencyPlan {
         }
         return segments
     }
-}
 
-/// Matrices of one step of a pass, some of whose tiles may have to come from disk first.
-public final class WeightGroup {
-    public let matrices: MatrixGroup
-    private unowned let store: WeightStore
-    private let entries: [WeightStore.Entry?]
-    private let segments: Range<Int>
-    /// Segments multiplied at a time, so that the window goes on being filled.
-    private static let longestRun = 4
-
-    init(_ matrices: MatrixGroup, store: WeightStore, entries: [WeightStore.Entry?]) {
-        self.matrices = matrices
-        self.store = store
-        self.entries = entries
-        let ranges = entries.compactMap { $0?.segments }.filter { !$0.isEmpty }
-        segments = (ranges.first?.lowerBound ?? 0)..<(ranges.last?.upperBound ?? 0)
-    }
-
-    /// Calls `step`, which multiplies by `matrices`, as often as it takes until every tile has been
-    /// selected once.
-    public func forEachPart(_ step: () -> Void) {
-        guard let stream = store.stream, !segments.isEmpty else { return step() }
-        for (index, entry) in entries.enumerated() {
-            if let entry { matrices.select(0..<entry.hotTiles, of: index) }
-        }
-        step()
-        var number = stream.skip(to: segments.lowerBound)
-        let end = number + segments.count
-        while number < end {
-            switch stream.wait(for: number, most: min(end - number, Self.longestRun)) {
-            case .failure(let error): store.lost(error.description)
-            case .success(let count):
-                select(number..<number + count, stream)
-                step()
-                number += count
-                stream.release(below: number)
-            }
-        }
-        for index in entries.indices { matrices.select(allOf: index) }
-    }
-
-    /// Selects the tiles of these segments and tells their tables where they are.
-    private func select(_ numbers: Range<Int>, _ stream: TileStream) {
-        for index in entries.indices { matrices.select(0..<0, of: index) }
-        let first = segments.lowerBound
-        let offset = numbers.lowerBound % stream.segments.count - first
-        for (step, number) in numbers.enumerated() {
-            let segmentIndex = first + offset + step
-            let segment = stream.segments[segmentIndex]
-            guard
-                let index = entries.firstIndex(where: {
-                    $0?.segments.contains(segmentIndex) ?? false
-                }), let entry = entries[index]
-            else { continue }
-            let address = unsafe stream.address(of: number)
-            for tile in segment.tiles {
-                let range = entry.tileRanges[tile]
-                // Safe: the segment's bytes stay at `address` until its release.
-                unsafe entry.table.set(
-                    tile,
-                    to: UnsafeRawBufferPointer(
-                        start: address + (range.lowerBound - segment.bytes.lowerBound),
-                        count: range.count))
-            }
-            let selected = matrices.selected(of: index)
-            let begin = selected.isEmpty ? segment.tiles.lowerBound : selected.lowerBound
-            matrices.select(begin..<segment.tiles.upperBound, of: index)
-        }
+    /// Slots of the window, and the size of each.
+    func window(for segments: [Segment]) -> (slots: Int, slotBytes: Int) {
+        let bytes = segments.reduce(0) { max($0, $1.bytes.count) } + 2 * CopyingReader.alignment
+        return (max(4, windowBytes / bytes), bytes)
     }
 }

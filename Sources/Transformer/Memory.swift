@@ -15,14 +15,17 @@ extension Transformer {
         for name in names {
             guard let record = file.tensor(name) else { continue }
             if let tiles = file.streamableTiles(of: record) {
-                items.append(ResidencyPlan.Item(name: name, tiles: tiles.map(\.count)))
+                items.append(
+                    ResidencyPlan.Item(
+                        name: name, tiles: tiles.map(\.count),
+                        plainTileBytes: record.storage == .plain ? 0 : record.plainTileBytes(0)))
             } else {
                 mapped += record.byteCount
             }
         }
         let needs = needs(
             config, metadataBytes: file.metadataBytes, context: context, options: options)
-        let budget = options.memory ?? MemoryBudget(bytes: Int.max / 2, source: .machine)
+        let budget = options.memory ?? .unlimited
         do throws(ResidencyError) {
             return try ResidencyPlan(
                 items: items, mappedBytes: mapped, needs: needs, budget: budget)
@@ -43,6 +46,35 @@ extension Transformer {
             // Program, stacks, and the tokenizer's tables, which take some four times their place in
             // the file.
             base: 16 << 20 + 4 * metadataBytes)
+    }
+
+    /// The plan as it will be once this machine has been measured, and how fast weights that do not stay
+    /// can be read; nil where all stay.
+    public static func measuredPlan(
+        _ file: WeightFile, options: Options = Options()
+    ) throws(TransformerError) -> (plan: ResidencyPlan, pace: ReadingPace?) {
+        let plan = try plan(file, options: options)
+        let compute = try compute(file, options)
+        do throws(ResidencyError) {
+            return try WeightStore.measured(
+                file, plan: plan, compute: compute, method: options.inputMethod)
+        } catch {
+            throw .residency(error)
+        }
+    }
+
+    static func compute(
+        _ file: WeightFile, _ options: Options
+    ) throws(TransformerError) -> Compute {
+        let config = file.config
+        do {
+            return try Compute(
+                isa: options.isa, threads: options.threads,
+                groupHeads: config.headCount / config.kvHeadCount, headDim: config.headDim,
+                tileBytes: file.largestCodedTile)
+        } catch {
+            throw .kernels(error.description)
+        }
     }
 }
 

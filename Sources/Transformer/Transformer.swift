@@ -43,17 +43,12 @@ public final class Transformer {
         let config = file.config
         let context = try options.check(for: config)
         let plan = try Self.plan(file, options: options)
-        do {
-            compute = try Compute(
-                isa: options.isa, threads: options.threads,
-                groupHeads: config.headCount / config.kvHeadCount, headDim: config.headDim,
-                tileBytes: file.largestCodedTile)
-        } catch {
-            throw .kernels(error.description)
-        }
+        compute = try Self.compute(file, options)
         do throws(ResidencyError) {
             store = try WeightStore(
-                file, plan: plan, method: options.inputMethod, lost: options.weightsLost)
+                file, plan: plan, compute: compute, method: options.inputMethod,
+                loading: options.loading,
+                lost: options.weightsLost)
         } catch {
             throw .residency(error)
         }
@@ -83,9 +78,9 @@ public final class Transformer {
     public var residency: ResidencyPlan { store.plan }
 
     /// How weights that do not stay in memory are read; nil where all stay.
-    public var inputMethod: InputMethod? { store.method }
+    public var inputMethod: InputMethod? { store.pace?.method }
 
-    /// Weights read from disk since the last call.
+    /// Weights that passes have read from disk since the last call.
     public func takeStreamCounters() -> StreamCounters { store.takeCounters() }
 
     /// Whether the counters also hold every single read.
@@ -129,6 +124,7 @@ public final class Transformer {
         precondition(open.count <= batchCapacity, "\(open.count) open of \(batchCapacity)")
         precondition(blockSize > 0 && blockSize <= batchCapacity, "block of \(blockSize)")
         precondition(logitRows.count <= logitCapacity, "\(logitRows.count) of \(logitCapacity)")
+        store.check()
         let observer = observer
         var begin = 0
         var row = 0

@@ -29,6 +29,8 @@ extension Transformer {
         public var memory: MemoryBudget?
         /// How such weights are read.
         public var inputMethod = InputMethod.auto
+        /// Told what will stay in memory and how fast the rest can be read, before anything is loaded.
+        public var loading: @Sendable (ResidencyPlan, ReadingPace?) -> Void = { _, _ in }
         /// Ends the program where weights cannot be read in the middle of a pass; gets what happened,
         /// where, and what to do.
         public var weightsLost: @Sendable (String) -> Never = { fatalError($0) }

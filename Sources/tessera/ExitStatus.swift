@@ -5,6 +5,7 @@ internal import Import
 internal import Kernels
 internal import Profiling
 internal import Quantization
+internal import Residency
 internal import Tokenization
 internal import Transformer
 internal import WeightFile
@@ -16,6 +17,7 @@ enum ExitStatus: Int32 {
     case badData = 65
     case noInput = 66
     case internalError = 70
+    case osError = 71
     case cannotCreate = 73
     case ioError = 74
     case interrupted = 130
@@ -79,6 +81,8 @@ private func status(of error: any Error) -> ExitStatus {
         case .cancelled: Interruption.status
         default: .usage
         }
+    case TransformerError.residency(.unreadable): .ioError
+    case TransformerError.residency(.noMemory), TransformerError.residency(.noThreads): .osError
     case is KernelError, is TransformerError, is DecodingError: .usage
     case is TokenizerError, is TemplateError: .badData
     default: .failure

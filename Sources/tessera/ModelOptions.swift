@@ -57,9 +57,11 @@ struct ModelOptions: ParsableArguments {
 
     /// - Parameter logitCapacity: Rows of logits a pass may ask for.
     func open(_ file: WeightFile, logitCapacity: Int) throws -> Transformer {
-        let options = options(for: file, logitCapacity: logitCapacity)
-        let plan = try Transformer.plan(file, options: options)
-        if !plan.isResident { Terminal.note("tessera: " + plan.sentence) }
+        var options = options(for: file, logitCapacity: logitCapacity)
+        let isLimited = ram != nil
+        options.loading = { plan, pace in
+            if isLimited || !plan.isResident { Terminal.note("tessera: " + plan.sentence(pace)) }
+        }
         return try Transformer(file, options: options)
     }
 

@@ -1,6 +1,7 @@
 internal import Decoding
 internal import Glibc
 internal import Kernels
+internal import Residency
 internal import Transformer
 internal import WeightFile
 
@@ -28,8 +29,11 @@ enum PassCostCache {
     private static func path(for transformer: Transformer) -> String? {
         guard let folder = folder() else { return nil }
         let config = transformer.config
+        // What is read from disk in each pass, in steps of a sixteenth of the weights.
+        let plan = transformer.residency
+        let streamed = 16 * plan.streamedBytes / max(1, plan.weightBytes)
         let key =
-            "\(config.name)/\(transformer.weightBytes)/\(config.layerCount)/\(config.hiddenSize)/"
+            "\(config.name)/\(transformer.weightBytes)/\(streamed)/\(config.layerCount)/\(config.hiddenSize)/"
             + "\(transformer.compute.isa)/\(transformer.compute.threads)/\(processor())"
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325  // FNV-1a
         for byte in key.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Residency
 
 /// What this process has used.
 enum Resources {
@@ -6,6 +7,11 @@ enum Resources {
     static var peakRSS: Int { Int(usage.ru_maxrss) * 1024 }
 
     static var majorFaults: Int { Int(usage.ru_majflt) }
+
+    /// Bytes that this process has had read from disks, through the page cache or past it.
+    static var bytesRead: Int {
+        SystemFile.field("read_bytes", in: SystemFile.text("/proc/self/io") ?? "") ?? 0
+    }
 
     private static var usage: rusage {
         var usage = rusage()

@@ -1,6 +1,7 @@
 internal import Decoding
 internal import Kernels
 internal import Reporting
+internal import Residency
 internal import Tokenization
 internal import Transformer
 internal import WeightFile
@@ -91,6 +92,11 @@ extension GenerationSummary {
             ("tokens_per_second", .number(tokensPerSecond)),
             ("load_seconds", .number(session.loadSeconds)),
             ("peak_rss_bytes", .int(Resources.peakRSS)),
+            ("hot_bytes", .int(session.transformer.residency.hotBytes)),
+            ("streamed_bytes", .int(session.transformer.residency.streamedBytes)),
+            ("io", session.transformer.inputMethod.map { .string($0.rawValue) } ?? .null),
+            ("bytes_read", .int(Resources.bytesRead)),
+            ("major_faults", .int(Resources.majorFaults)),
             ("stop_reason", .string(stopReason.rawValue)),
             ("model", .string(session.file.config.name)),
             ("isa", .string(session.transformer.compute.isa)),

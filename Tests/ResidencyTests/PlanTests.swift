@@ -56,6 +56,36 @@ import Testing
         }
     }
 
+    @Test func tilesAreDecodedAheadAsFarAsThatSavesTime() throws {
+        var coded = items(20)
+        for index in coded.indices { coded[index].plainTileBytes = 70_000 }
+        let all = coded.reduce(0) { $0 + $1.bytes }
+        for budget in stride(from: 10 << 20, to: 3 * all / 2, by: 3 << 20) {
+            let plan = try ResidencyPlan(
+                items: coded, mappedBytes: 0, needs: needs,
+                budget: MemoryBudget(bytes: budget, source: .option))
+            for (readRate, decodeRate) in [(1e9, 1e6), (1e9, 2e9), (1e6, 1e9)] {
+                let ahead = plan.decodingAhead(readRate: readRate, decodeRate: decodeRate)
+                #expect(ahead.totalBytes <= budget)
+                #expect(ahead.hotBytes + ahead.streamedBytes == all)
+                #expect(
+                    ahead.seconds(readRate, decodeRate) <= plan.seconds(readRate, decodeRate))
+                for item in ahead.items {
+                    #expect(item.decodedTiles <= item.hotTiles)
+                    #expect(item.hotTiles <= item.tiles.count)
+                }
+                // Where reading takes longest, decoding does not make more of it necessary.
+                if readRate < decodeRate, !plan.isResident { #expect(!ahead.decodesAhead) }
+                if readRate > decodeRate, budget > 20 << 20 { #expect(ahead.decodesAhead) }
+            }
+        }
+    }
+
+    @Test func plainTilesAreNeverDecoded() throws {
+        let plan = try plan(32 << 20)
+        #expect(plan.decodingAhead(readRate: 1e9, decodeRate: 1) == plan)
+    }
+
     @Test func segmentsCoverTheStreamedTilesOnce() throws {
         let plan = try plan(32 << 20)
         for item in plan.items {
@@ -111,6 +141,29 @@ import Testing
         try groups.put("99999\n", "memory/memory.usage_in_bytes")
         let lines = "5:cpu,cpuacct:/\n4:memory:/x\n0::/\n"
         #expect(ControlGroup.freeBytes(root: groups.root.path, of: lines) == 3096)
+    }
+
+    @Test func whatIsAskedForIsCutToWhatTheGroupLeaves() {
+        let gigabyte = 1 << 30
+        #expect(
+            MemoryBudget.asked(gigabyte, groupLeaves: nil)
+                == MemoryBudget(bytes: gigabyte, source: .option))
+        #expect(
+            MemoryBudget.asked(gigabyte, groupLeaves: 2 * gigabyte)
+                == MemoryBudget(bytes: gigabyte, source: .option))
+        let cut = MemoryBudget.asked(gigabyte, groupLeaves: gigabyte)
+        #expect(cut.source == .controlGroup && cut.bytes < gigabyte)
+        #expect(MemoryBudget.asked(gigabyte, groupLeaves: 1 << 20).bytes == 0)
+    }
+
+    @Test func theLowestLimitCountsHoweverMuchIsInUse() throws {
+        let groups = Groups()
+        try groups.put("5000\n", "a/memory.max")
+        try groups.put("max\n", "a/b/memory.max")
+        try groups.put("4000\n", "a/b/memory.high")
+        #expect(ControlGroup.limit(root: groups.root.path, of: "0::/a/b\n") == 4000)
+        #expect(ControlGroup.limit(root: groups.root.path, of: "0::/a\n") == 5000)
+        #expect(ControlGroup.limit(root: groups.root.path, of: "0::/\n") == nil)
     }
 
     @Test func withoutLimitsThereIsNone() {

@@ -1,17 +1,20 @@
 import Foundation
 import Kernels
 import Testing
-import Transformer
 import WeightFile
 
 @testable import Residency
+@testable import Transformer
 
 /// The model that comes with the program, with less memory than its weights.
 @Suite struct StreamTests {
     static let model = URL(filePath: #filePath).deletingLastPathComponent()
         .appending(path: "../../Sources/tessera/Resources/default.tsr").standardizedFileURL
 
-    private func options(_ share: Double?, _ method: InputMethod) throws -> Transformer.Options {
+    /// - Parameter share: Of the weights that have room; nil: no limit.
+    private func options(
+        _ share: Double?, _ method: InputMethod, path: String = model.path
+    ) throws -> Transformer.Options {
         var options = Transformer.Options()
         options.threads = 2
         options.contextLength = 256
@@ -19,7 +22,7 @@ import WeightFile
         options.logitCapacity = 16
         options.inputMethod = method
         guard let share else { return options }
-        let plan = try Transformer.plan(try WeightFile(path: Self.model.path), options: options)
+        let plan = try Transformer.plan(try WeightFile(path: path), options: options)
         let free = Int(share * Double(plan.weightBytes)) + 650_000
         options.memory = MemoryBudget(bytes: plan.needs.total + free, source: .option)
         return options
@@ -60,6 +63,129 @@ import WeightFile
         let counters = streamed.takeStreamCounters()
         // Eight passes, one of which is cut in three; five do without the head.
         #expect(counters.bytes > 3 * streamed.residency.streamedBytes)
+    }
+
+    /// The model with its matrices of integers coded.
+    private func codedModel() throws -> URL {
+        let file = try WeightFile(path: Self.model.path)
+        let url = FileManager.default.temporaryDirectory.appending(path: "coded-\(UUID()).tsr")
+        func isCoded(_ record: TensorRecord) -> Bool { record.encoding.rowsPerPanel > 1 }
+        let writer = try WeightFileWriter(
+            path: url.path, config: file.config, tokenizer: file.tokenizer,
+            chatTemplate: file.chatTemplate,
+            tensors: file.tensors.map {
+                TensorSpec(
+                    name: $0.name, rows: $0.rows, columns: $0.columns, encoding: $0.encoding,
+                    storage: isCoded($0) ? .zstd : .plain)
+            })
+        for record in file.tensors {
+            guard isCoded(record) else {
+                try writer.append(file.bytes(of: record))
+                continue
+            }
+            // The coded tensor's tiles may have other rows than those of the plain one.
+            let coder = TileCoder(encoding: record.encoding, columns: record.columns)
+            let panel = Matrix.panelBytes(
+                try #require(Matrix.Encoding(rawValue: record.encoding.rawValue)),
+                columns: record.columns)
+            let bytes = file.bytes(of: record)
+            let rows = TensorSpec(
+                name: record.name, rows: record.rows, columns: record.columns,
+                encoding: record.encoding, storage: .zstd
+            ).tileRows
+            let tile = rows / 16 * panel
+            for start in stride(from: 0, to: bytes.byteCount, by: tile) {
+                let end = min(start + tile, bytes.byteCount)
+                let plain = bytes.extracting(start..<end).withUnsafeBytes { Array($0) }
+                try writer.appendTile(coder.encode(plain))
+            }
+        }
+        try writer.finish()
+        return url
+    }
+
+    @Test(arguments: [0.0, 0.3, 0.7, 3.0])
+    func codedTilesGiveTheSameWhereverTheyAreDecoded(share: Double) throws {
+        let expected = logits(
+            try Transformer(
+                try WeightFile(path: Self.model.path), options: try options(nil, .direct)))
+        let url = try codedModel()
+        defer { try? FileManager.default.removeItem(at: url) }
+        let file = try WeightFile(path: url.path)
+        let unlimited = try Transformer(file, options: try options(nil, .direct))
+        #expect(!unlimited.residency.decodesAhead)
+        #expect(logits(unlimited) == expected)
+        let limited = try Transformer(
+            file, options: try options(share, .direct, path: url.path))
+        let plan = limited.residency
+        #expect(plan.totalBytes <= plan.budget.bytes)
+        #expect(plan.isResident == (share > 1))
+        #expect(plan.decodesAhead || share <= 1)  // where there is room for all of it, decoded
+        #expect(logits(limited) == expected)
+    }
+
+    @Test(arguments: [InputMethod.direct, .mapped], [false, true])
+    func aLoweredLimitChangesWhatStaysAndNothingElse(method: InputMethod, isCoded: Bool) throws {
+        let url = isCoded ? try codedModel() : Self.model
+        defer { if isCoded { try? FileManager.default.removeItem(at: url) } }
+        let file = try WeightFile(path: url.path)
+        let options = try options(0.6, method, path: url.path)
+        let expected = logits(try Transformer(file, options: options))
+        let transformer = try Transformer(file, options: options)
+        #expect(logits(transformer) == expected)
+        let before = transformer.residency
+        let least = try self.options(0.1, method, path: url.path)
+        try transformer.store.refit(to: try #require(least.memory))
+        #expect(transformer.residency.hotBytes < before.hotBytes)
+        #expect(!transformer.residency.decodesAhead)
+        transformer.reset()
+        #expect(transformer.takeStreamCounters().bytes > 3 * before.streamedBytes)
+        #expect(logits(transformer) == expected)
+        #expect(
+            transformer.takeStreamCounters().bytes > 3 * transformer.residency.streamedBytes)
+        #expect(throws: ResidencyError.self) {
+            try transformer.store.refit(to: MemoryBudget(bytes: 1 << 20, source: .controlGroup))
+        }
+    }
+
+    @Test func aFileThatChangesWhileInUseIsNoticed() throws {
+        let copy = FileManager.default.temporaryDirectory.appending(path: "change-\(UUID()).tsr")
+        try FileManager.default.copyItem(at: Self.model, to: copy)
+        defer { try? FileManager.default.removeItem(at: copy) }
+        let watch = Watch(try WeightFile(path: copy.path))
+        #expect(watch.change() == nil)
+        let handle = try FileHandle(forUpdating: copy)
+        try handle.seek(toOffset: 100_000)
+        let byte = try #require(try handle.read(upToCount: 1))
+        try handle.seek(toOffset: 100_000)
+        try handle.write(contentsOf: Data([byte[0] ^ 1]))
+        try FileManager.default.setAttributes(
+            [.modificationDate: Date(timeIntervalSinceNow: 5)], ofItemAtPath: copy.path)
+        #expect(watch.change()?.contains("was written to while in use") == true)
+        try handle.truncate(atOffset: 50_000)
+        try handle.close()
+        #expect(watch.change()?.contains("to 50000 bytes while in use") == true)
+        // A file that takes its place is another one: the opened one stays what it was.
+        let other = try WeightFile(path: Self.model.path)
+        let watchOther = Watch(other)
+        #expect(watchOther.change() == nil)
+    }
+
+    @Test func aReadErrorComesToWhoeverWaitsForTheTile() throws {
+        let segments = (0..<6).map { Segment(tiles: $0..<$0 + 1, bytes: $0 * 100..<$0 * 100 + 100) }
+        let stream = try TileStream(segments, reader: FailingReader(), slots: 4, threads: 2)
+        defer { stream.stop() }
+        var number = 0
+        while number < 3 {  // what has been read before can still be used
+            guard case .success(let count) = stream.wait(for: number, most: 1) else { break }
+            number += count
+            stream.release(below: number)
+        }
+        guard case .failure(let error) = stream.wait(for: 3, most: 1) else {
+            Issue.record("an unreadable segment was given out")
+            return
+        }
+        #expect(error.description.contains("Input/output error"))
     }
 
     @Test func aFileThatWasCutShortIsAnErrorThatSaysWhere() throws {
@@ -117,4 +243,19 @@ import WeightFile
             }
         }
     }
+}
+
+/// Gives empty memory, but for bytes from 300 on, where the disk fails.
+private final class FailingReader: TileReader, @unchecked Sendable {
+    private let memory = UnsafeMutableRawPointer.allocate(byteCount: 400, alignment: 64)
+
+    deinit { memory.deallocate() }
+
+    func read(_ range: Range<Int>, slot: Int) -> Result<UnsafeRawPointer, ResidencyError> {
+        range.upperBound > 300
+            ? .failure(.unreadable(path: "model.tsr", reason: systemMessage(EIO)))
+            : .success(UnsafeRawPointer(memory))
+    }
+
+    func release(_ range: Range<Int>, slot: Int) {}
 }

@@ -20,7 +20,7 @@ enum { TSR_SPAN = 32, TSR_TOKEN_BLOCK = 64 };
 // Values of StorageClass (Formats/TSR.md, "Tiles").
 enum { TSR_PLAIN = 0, TSR_ZSTD = 1 };
 
-// The stored bytes of one tile: whole panels, plain or coded.
+// The stored bytes of one tile: whole panels, plain or coded; count 0: decoded before.
 typedef struct {
   const uint8_t *bytes;
   size_t count;
@@ -134,6 +134,9 @@ void tsr_decoders_destroy(tsr_decoders *decoders);
 // which is remembered.
 const uint8_t *_Nullable tsr_decode_tile(tsr_decoders *decoders, const tsr_matrix *matrix,
                                          size_t tile, size_t worker);
+// The plain bytes of a tile: where they lie if they are plain or have been decoded before, or decoded now.
+const uint8_t *_Nullable tsr_plain_tile(tsr_decoders *_Nullable decoders,
+                                        const tsr_matrix *matrix, size_t tile, size_t worker);
 // Whether any tile was damaged.
 bool tsr_decoders_failed(const tsr_decoders *decoders);
 // Time that all threads together spent decoding since the last call; between regions only.
@@ -148,6 +151,11 @@ typedef struct {
   float *partials;        // [partial_floats], of attention whose slots are shared out
   size_t partial_floats;
 } tsr_compute;
+
+// Decodes tiles first..<first + count of a coded matrix, all threads together, to `out`, each to its own
+// tile_panels * panel_bytes. False where one is damaged.
+bool tsr_decode_tiles(const tsr_compute *compute, const tsr_matrix *matrix, size_t first,
+                      size_t count, uint8_t *out);
 
 void tsr_embed(const tsr_compute *compute, const tsr_matrix *matrix, const int32_t *ids,
                size_t count, float *x);

@@ -1,0 +1,92 @@
+import Kernels
+import Testing
+
+@testable import Transformer
+
+/// The ring of keys and values against a list that forgets nothing.
+@Suite struct RingTests {
+    /// Seeded numbers.
+    private struct Numbers {
+        var state: UInt64
+
+        mutating func below(_ bound: Int) -> Int {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int((state >> 33) % UInt64(bound))
+        }
+    }
+
+    /// What each slot holds: a committed position, or an open one of the current pass.
+    private enum Content: Hashable {
+        case committed(Int)
+        case open(Int)
+    }
+
+    @Test(
+        "A query sees the sinks, the window before it and the open block: no more, no less",
+        arguments: 0..<60)
+    func visibleSlotsAreTheWindow(_ seed: Int) {
+        var random = Numbers(state: UInt64(seed) &* 0x9E37_79B9_7F4A_7C15 &+ 99)
+        let sinks = random.below(6)
+        let context = sinks + 1 + random.below(40)
+        let batch = 1 + random.below(24)
+        let cache = KVCache(
+            layerCount: 1, kvHeads: 1, headDim: 16, contextLength: context, sinks: sinks,
+            batchCapacity: batch, encoding: .int8)
+        var slots: [Int: Content] = [:]
+        var position = 0
+        while position < 12 * context + 200 {
+            // Wraps fall inside batches and blocks, since sizes are whatever comes.
+            let committed = random.below(batch + 1)
+            let open = random.below(batch - committed + 1)
+            guard committed + open > 0 else { continue }
+            for at in position..<position + committed {
+                slots[cache.slot(of: at)] = .committed(at)
+            }
+            for index in 0..<open { slots[cache.openSlot(index)] = .open(index) }
+            for index in 0..<committed {
+                let at = position + index
+                check(cache, slots, position: at, end: at + 1, open: 0)
+            }
+            let end = position + committed
+            for index in 0..<open {
+                check(cache, slots, position: end + index, end: end, open: open)
+            }
+            position = end
+            cache.advance(to: position)
+            // Some tokens turn out wrong and are dropped, as a verified draft's are.
+            let back = random.below(min(committed, 3) + 1)
+            if cache.canDrop(to: position - back) {
+                position -= back
+                cache.truncate(to: position)
+            }
+        }
+    }
+
+    private func check(
+        _ cache: KVCache, _ slots: [Int: Content], position: Int, end: Int, open: Int
+    ) {
+        let visible = Buffer<Int32>(count: 8)
+        cache.setVisible(visible, token: 0, position: position, end: end, open: open)
+        var seen: [Content] = []
+        for part in 0..<4 {
+            let range = Int(visible[2 * part])..<Int(visible[2 * part + 1])
+            // Sinks move with the window in copies; all copies hold the same positions.
+            for slot in range {
+                seen.append(
+                    part == 0
+                        ? .committed(slot - range.lowerBound) : slots[slot] ?? .committed(-1))
+            }
+        }
+        let first = max(cache.sinks, position - (cache.contextLength - cache.sinks) + 1)
+        let expected =
+            (0..<min(cache.sinks, end)).map { Content.committed($0) }
+            + (min(first, end)..<end).map { .committed($0) } + (0..<open).map { .open($0) }
+        #expect(seen.count == expected.count && Set(seen) == Set(expected), "query \(position)")
+    }
+}
+
+extension KVCache {
+    fileprivate func canDrop(to position: Int) -> Bool {
+        position >= 0 && holds(contextOf: position)
+    }
+}
