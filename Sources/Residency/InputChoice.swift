@@ -16,35 +16,52 @@ public struct ReadingPace: Sendable, Equatable {
 struct InputChoice {
     /// Reads under way at a time: enough for a disk to be busy, few enough to stay in order.
     static let threads = 8
-    /// Bytes read with each method to find the fastest, and seconds after which fewer must do.
-    private static let sampleBytes = 96 << 20
-    private static let sampleSeconds = 0.5
+    /// Rounds in which each method reads in turn, since disks shared with others change their pace;
+    private static let rounds = 3
+    /// bytes read in a turn, and seconds after which fewer must do.
+    private static let sampleBytes = 32 << 20
+    private static let sampleSeconds = 0.3
 
     let pace: ReadingPace
-    let reader: any TileReader
 
+    /// Finds the pace of the method that is wanted, or of the fastest.
     init(
         _ file: WeightFile, _ wanted: InputMethod, _ segments: [Segment], slots: Int,
         slotBytes: Int
     ) throws(ResidencyError) {
-        var best: (pace: ReadingPace, reader: any TileReader)?
-        var first = 0
-        let methods = wanted == .auto ? [.direct, .buffered, .mapped] : [wanted]
-        for method in methods {
+        var trials: [Trial] = []
+        for method in wanted == .auto ? [.direct, .buffered, .mapped] : [wanted] {
             let reader = try Self.reader(file, method, slots: slots, slotBytes: slotBytes)
-            if wanted == .auto, method == .direct, (reader as? CopyingReader)?.isDirect == false {
-                continue
-            }
-            let count = max(1, min(segments.count / methods.count, Self.sampleBytes / slotBytes))
-            let rate = Self.rate(reader, segments[first..<first + count], slots: slots, file)
-            first = min(first + count, segments.count - count)
-            // Reads past the page cache disturb nobody: others must be clearly faster.
-            if best.map({ rate > 1.15 * $0.pace.bytesPerSecond }) ?? true {
-                best = (ReadingPace(method: method, bytesPerSecond: rate), reader)
-            }
+            let isAsked = (reader as? CopyingReader).map { $0.isDirect == (method == .direct) }
+            guard wanted != .auto || isAsked ?? true else { continue }
+            trials.append(Trial(method: method, reader: reader))
         }
-        guard let best else { throw .noThreads }
-        (pace, reader) = (best.pace, best.reader)
+        let turns = Self.rounds * trials.count
+        let count = max(1, min(segments.count / turns, Self.sampleBytes / slotBytes))
+        for turn in 0..<turns {
+            let first = min(turn * count, segments.count - count)
+            let sample = segments[first..<first + count]
+            trials[turn % trials.count].add(
+                Self.read(sample, trials[turn % trials.count].reader, slots, file))
+        }
+        guard var best = trials.first else { throw .noThreads }
+        // Reads past the page cache leave alone what stays in it: others must be clearly faster.
+        for trial in trials where trial.rate > 1.25 * best.rate { best = trial }
+        pace = ReadingPace(method: best.method, bytesPerSecond: best.rate)
+    }
+
+    /// One method and what it has read.
+    private struct Trial {
+        var method: InputMethod
+        var reader: any TileReader
+        var bytes = 0
+        var seconds = 0.0
+        var rate: Double { Double(bytes) / max(seconds, 1e-9) }
+
+        mutating func add(_ sample: (bytes: Int, seconds: Double)) {
+            bytes += sample.bytes
+            seconds += sample.seconds
+        }
     }
 
     static func reader(
@@ -55,10 +72,10 @@ struct InputChoice {
             file, direct: method == .direct, slots: slots, slotBytes: slotBytes)
     }
 
-    /// Bytes per second of reading these segments once, by as many threads as a pass uses.
-    private static func rate(
-        _ reader: any TileReader, _ segments: ArraySlice<Segment>, slots: Int, _ file: WeightFile
-    ) -> Double {
+    /// Reads these segments once, by as many threads as a pass uses.
+    private static func read(
+        _ segments: ArraySlice<Segment>, _ reader: any TileReader, _ slots: Int, _ file: WeightFile
+    ) -> (bytes: Int, seconds: Double) {
         forget(segments, file)
         let readers = min(threads, slots)
         let start = ContinuousClock.now
@@ -81,8 +98,7 @@ struct InputChoice {
         work(0)
         for thread in started { thread.join() }
         let elapsed = (ContinuousClock.now - start).components
-        let seconds = Double(elapsed.seconds) + Double(elapsed.attoseconds) * 1e-18
-        return Double(total.bytes) / max(seconds, 1e-6)
+        return (total.bytes, Double(elapsed.seconds) + Double(elapsed.attoseconds) * 1e-18)
     }
 
     /// Drops these segments from the page cache, so that the disk is measured.

@@ -117,6 +117,8 @@ protocol TileReader: AnyObject, Sendable {
     private let file: WeightFile
     private let descriptor: Int32
     private let pageBytes = Int(sysconf(Int32(_SC_PAGESIZE)))
+    /// The kernel fetches no more than its readahead for one MADV_WILLNEED: 128 KiB by default.
+    private static let stepBytes = 128 << 10
 
     init(_ file: WeightFile) throws(ResidencyError) {
         self.file = file
@@ -124,6 +126,10 @@ protocol TileReader: AnyObject, Sendable {
         guard descriptor >= 0 else {
             throw .unreadable(path: file.path, reason: systemMessage(errno))
         }
+        // Nothing beyond what is asked for: the pages behind a hot tile are not hot.
+        unsafe madvise(
+            UnsafeMutableRawPointer(mutating: file.unsafePointer(at: 0)), file.fileBytes,
+            MADV_RANDOM)
     }
 
     deinit { close(descriptor) }
@@ -131,7 +137,9 @@ protocol TileReader: AnyObject, Sendable {
     func read(_ range: Range<Int>, slot: Int) -> Result<UnsafeRawPointer, ResidencyError> {
         let (start, count) = pages(range)
         let first = unsafe UnsafeMutableRawPointer(mutating: file.unsafePointer(at: start))
-        unsafe madvise(first, count, MADV_WILLNEED)  // all of it, however short the readahead is
+        for at in stride(from: 0, to: count, by: Self.stepBytes) {
+            unsafe madvise(first + at, min(Self.stepBytes, count - at), MADV_WILLNEED)
+        }
         // MADV_POPULATE_READ (Linux 5.14) reports what touching would turn into a signal.
         if unsafe madvise(first, count, 22) != 0, errno != EINVAL {
             let reason =

@@ -74,9 +74,12 @@ import Testing
                     #expect(item.decodedTiles <= item.hotTiles)
                     #expect(item.hotTiles <= item.tiles.count)
                 }
-                // Where reading takes longest, decoding does not make more of it necessary.
-                if readRate < decodeRate, !plan.isResident { #expect(!ahead.decodesAhead) }
-                if readRate > decodeRate, budget > 20 << 20 { #expect(ahead.decodesAhead) }
+                // Where reading takes longer than all decoding, no more is to be read.
+                let reading = Double(plan.streamedBytes) / readRate
+                if reading > Double(all) / decodeRate {
+                    #expect(ahead.streamedBytes == plan.streamedBytes)
+                }
+                if readRate > 100 * decodeRate, budget > 20 << 20 { #expect(ahead.decodesAhead) }
             }
         }
     }
