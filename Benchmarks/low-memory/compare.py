@@ -58,7 +58,9 @@ def tessera(arguments, path, limit):
         report = json.loads(run["stdout"])
         seconds = {row["positions"]: [ns * 1e-9 for ns in row["samples_ns"]]
                    for row in report["passes"]}
-        plan = {key: report[key] for key in ("hot_bytes", "streamed_bytes", "io", "cache_bytes")}
+        memory = report["memory"]
+        plan = {"hot_bytes": memory["hot_bytes"], "streamed_bytes": memory["cold_bytes"],
+                "cache_bytes": memory["kv_bytes"], "io": report["io_method"]}
     kept = result(run, seconds)
     kept.update(program="tessera", plan=plan, disk_bytes_per_second=[before, after],
                 disk_direct=direct, notes=run["stderr"].strip())
