@@ -6,7 +6,7 @@
 For every limit a control group (version 1 or 2; needs root or a delegated group) is made, the files are
 dropped from the page cache, and each program times passes over 1 and 16 positions. Before and after
 each of our runs the disk's own rate is taken, so that drift shows. llama.cpp runs with its weights
-mapped and not repacked; repacked, it is ended by the out-of-memory killer below the size of its file.
+mapped and not repacked: repacked, they are anonymous memory that no limit below their size leaves room for.
 
 Tokens per second follow from passes: one token per pass for next-token prediction, and
 --tokens-per-pass for a pass over 16 positions (8 drafted, up to 8 checked). Random weights accept no

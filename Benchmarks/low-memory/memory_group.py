@@ -1,7 +1,6 @@
 """A memory control group with a limit, of version 1 or 2, in which a program is run and watched."""
 
 import os
-import resource
 import subprocess
 import tempfile
 import time
@@ -141,7 +140,3 @@ def forget(path):
     """Drops a file's clean pages from the page cache."""
     with open(path, "rb") as file:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-def page_bytes():
-    return resource.getpagesize()
