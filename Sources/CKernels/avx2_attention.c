@@ -1,25 +1,13 @@
-// The two small matrix products of attention, and the cache's codes, with AVX2.
+// The two small matrix products of attention over a cache of floats, with AVX2.
 #include "CKernels.h"
 #include "avx2.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#include <math.h>
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 
 #define INLINE static inline __attribute__((always_inline))
-
-float tsr_avx2_largest(const float *x, size_t count) {
-  __m256 most = _mm256_set1_ps(-INFINITY);
-  size_t i = 0;
-  for (; i + 8 <= count; i += 8) most = _mm256_max_ps(most, _mm256_loadu_ps(x + i));
-  __m128 m = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
-  m = _mm_max_ps(m, _mm_movehl_ps(m, m));
-  float best = _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
-  for (; i < count; i++) best = x[i] > best ? x[i] : best;
-  return best;
-}
 
 // Sums of the lanes of each of four vectors.
 INLINE __m128 sums4(const __m256 v[4]) {
@@ -106,27 +94,6 @@ void tsr_avx2_weigh(const float *weights, size_t rows, const float *values, size
       default: weigh_rows(w, 4, values, dim, o); break;
     }
   }
-}
-
-float tsr_avx2_narrow_int8(const float *x, size_t count, int8_t *codes) {
-  const __m256 sign = _mm256_set1_ps(-0.0f);
-  __m256 most = _mm256_setzero_ps();
-  size_t i = 0;
-  for (; i + 8 <= count; i += 8)
-    most = _mm256_max_ps(most, _mm256_andnot_ps(sign, _mm256_loadu_ps(x + i)));
-  float largest = 0;
-  for (size_t rest = i; rest < count; rest++) largest = fmaxf(largest, fabsf(x[rest]));
-  float lanes[8];
-  _mm256_storeu_ps(lanes, most);
-  largest = fmaxf(largest, tsr_avx2_largest(lanes, 8));
-  float inverse = largest > 1e-30f ? 127.0f / largest : 0;
-  for (i = 0; i + 8 <= count; i += 8) {
-    __m256i q = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(inverse)));
-    __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
-    _mm_storel_epi64((__m128i *)(codes + i), _mm_packs_epi16(words, words));
-  }
-  for (; i < count; i++) codes[i] = (int8_t)_mm_cvtss_si32(_mm_set_ss(x[i] * inverse));
-  return inverse > 0 ? largest / 127.0f : 0;
 }
 
 #pragma clang attribute pop

@@ -1,5 +1,4 @@
-// AVX-512 with VNNI: Ice Lake, Sapphire Rapids, Zen 4 and later. All but the matrix multiplication
-// is AVX2: the rest is bound by memory or small.
+// AVX-512 with VNNI: Ice Lake, Sapphire Rapids, Zen 4 and later. The matrix multiplication.
 #include "CKernels.h"
 #include "avx2.h"
 
@@ -59,7 +58,12 @@ const tsr_kernels *tsr_kernels_avx512vnni(void) {
       .name = "avx512vnni",
       .panel = {panel_int8, panel_int4, panel_int4_affine},
       .mac_loop = mac_loop,
+#ifdef TSR_EMULATED
       TSR_AVX2_VECTOR_KERNELS,
+#else
+      TSR_AVX2_FLOAT_KERNELS,
+      TSR_VECTOR_KERNELS(tsr_avx512_),
+#endif
   };
   bool usable = tsr_avx2_usable() && __builtin_cpu_supports("avx512f") &&
                 __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&

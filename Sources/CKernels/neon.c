@@ -1,6 +1,7 @@
 // NEON (Armv8 Advanced SIMD): everything but the matrix multiplication.
 #include "CKernels.h"
 #include "neon.h"
+#include "scalar.h"
 
 #if defined(__aarch64__)
 #include <math.h>
@@ -103,53 +104,23 @@ static float narrow_int8(const float *x, size_t count, int8_t *codes) {
   return inverse > 0 ? most / 127.0f : 0;
 }
 
-static void widen_int8(const int8_t *x, float scale, float *y, size_t count) {
-  size_t i = 0;
-  for (; i + 8 <= count; i += 8) {
-    int16x8_t wide = vmovl_s8(vld1_s8(x + i));
-    vst1q_f32(y + i, vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide))), scale));
-    vst1q_f32(y + i + 4, vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(vget_high_s16(wide))), scale));
-  }
-  for (; i < count; i++) y[i] = scale * (float)x[i];
-}
-
 static void widen_f16(const uint16_t *x, float *y, size_t count) {
   size_t i = 0;
   for (; i + 4 <= count; i += 4) vst1q_f32(y + i, tsr_neon_halves(x + i));
   for (; i < count; i++) y[i] = tsr_half_to_float(x[i]);
 }
 
-// e^x for x <= 88, to about 2 ulp: x = n ln 2 + r, |r| <= ln 2 / 2, and a polynomial of degree 6
-// (Taylor's terms; the remainder is below r^7 / 5040 = 1.2e-7). Below -87 the result is 0.
-static inline float32x4_t exponential(float32x4_t x) {
-  uint32x4_t tiny = vcltq_f32(x, vdupq_n_f32(-87.0f));
-  x = vminq_f32(vmaxq_f32(x, vdupq_n_f32(-87.0f)), vdupq_n_f32(88.0f));
-  float32x4_t n = vrndnq_f32(vmulq_n_f32(x, 1.44269504f));
-  float32x4_t r = vfmsq_n_f32(x, n, 0.693145752f);  // ln 2 in two parts
-  r = vfmsq_n_f32(r, n, 1.42860677e-6f);
-  float32x4_t p = vdupq_n_f32(1.0f / 720);
-  p = vfmaq_f32(vdupq_n_f32(1.0f / 120), p, r);
-  p = vfmaq_f32(vdupq_n_f32(1.0f / 24), p, r);
-  p = vfmaq_f32(vdupq_n_f32(1.0f / 6), p, r);
-  p = vfmaq_f32(vdupq_n_f32(0.5f), p, r);
-  p = vfmaq_f32(vdupq_n_f32(1.0f), p, r);
-  p = vfmaq_f32(vdupq_n_f32(1.0f), p, r);
-  int32x4_t power = vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23);
-  float32x4_t e = vmulq_f32(p, vreinterpretq_f32_s32(power));
-  return vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(e), tiny));
-}
-
 static float exponentials(float *x, float max, size_t count) {
   float32x4_t sums = vdupq_n_f32(0), m = vdupq_n_f32(max);
   size_t i = 0;
   for (; i + 4 <= count; i += 4) {
-    float32x4_t e = exponential(vsubq_f32(vld1q_f32(x + i), m));
+    float32x4_t e = tsr_neon_exponential(vsubq_f32(vld1q_f32(x + i), m));
     vst1q_f32(x + i, e);
     sums = vaddq_f32(sums, e);
   }
   float sum = vaddvq_f32(sums), tail[4] = {0};
   memcpy(tail, x + i, (count - i) * sizeof(float));
-  vst1q_f32(tail, exponential(vsubq_f32(vld1q_f32(tail), m)));
+  vst1q_f32(tail, tsr_neon_exponential(vsubq_f32(vld1q_f32(tail), m)));
   for (size_t j = 0; i + j < count; j++) {
     x[i + j] = tail[j];
     sum += tail[j];
@@ -158,7 +129,7 @@ static float exponentials(float *x, float max, size_t count) {
 }
 
 static inline float32x4_t swiglu4(float32x4_t gate, float32x4_t up) {
-  float32x4_t e = exponential(vnegq_f32(gate));
+  float32x4_t e = tsr_neon_exponential(vnegq_f32(gate));
   return vmulq_f32(vdivq_f32(gate, vaddq_f32(vdupq_n_f32(1), e)), up);
 }
 
@@ -176,8 +147,11 @@ static void swiglu(const float *gate, const float *up, float *out, size_t count)
 
 #define VECTOR_KERNELS                                                                      \
   .quantize = quantize, .dot_f32 = dot_f32, .dot_f16 = dot_f16, .largest = largest,         \
-  .scores = scores, .weigh = weigh, .narrow_int8 = narrow_int8, .widen_int8 = widen_int8,   \
-  .widen_f16 = widen_f16, .exponentials = exponentials, .swiglu = swiglu
+  .scores = scores, .weigh = weigh, .narrow_int8 = narrow_int8, .widen_f16 = widen_f16,         \
+  .exponentials = exponentials, .swiglu = swiglu, .fold_section = tsr_neon_fold_section,    \
+  .hadamard = tsr_scalar_hadamard, .narrow_query = tsr_scalar_narrow_query,                 \
+  .normalize = tsr_scalar_normalize, .rotate = tsr_scalar_rotate,                           \
+  .choose_largest = tsr_scalar_choose_largest, .summarize = tsr_scalar_summarize
 
 const tsr_kernels *tsr_kernels_neon(void) {
   static const tsr_kernels table = {

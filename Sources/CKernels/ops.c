@@ -73,45 +73,12 @@ typedef struct {
   const tsr_activations *out;
 } row_job;
 
-// Floats that are not negative are in the order of their bits.
-static uint32_t float_bits(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof bits);
-  return bits;
-}
-
-// Bits of the largest scale that at least `wanted` of a token's groups reach.
-static uint32_t residual_threshold(const float *scales, size_t groups, size_t wanted) {
-  uint32_t threshold = 0;
-  for (uint32_t bit = 1u << 30; bit > 0; bit >>= 1) {
-    size_t reach = 0;
-    for (size_t g = 0; g < groups; g++) reach += float_bits(scales[g]) >= (threshold | bit);
-    if (reach >= wanted) threshold |= bit;
-    if (reach == wanted) break;
-  }
-  return threshold;
-}
-
-// The groups with the largest scales; of equal ones the first.
-static void choose_residuals(const tsr_activations *a, size_t token) {
-  const float *scales = a->scales + token * a->terms;
-  uint32_t *chosen = a->residual_groups + token * a->residuals;
-  uint32_t threshold = residual_threshold(scales, a->groups, a->residuals);
-  size_t equal = a->residuals, count = 0;
-  for (size_t g = 0; g < a->groups; g++) equal -= float_bits(scales[g]) > threshold;
-  for (size_t g = 0; g < a->groups; g++) {
-    uint32_t bits = float_bits(scales[g]);
-    bool last = bits == threshold && equal > 0;
-    if (last) equal--;
-    if (last || bits > threshold) chosen[count++] = (uint32_t)g;
-  }
-}
-
 void tsr_quantize_token(const tsr_kernels *k, const tsr_activations *a, size_t token) {
   const float *x = a->values + token * a->columns;
   size_t first = token * a->terms;
   k->quantize(a, x, first, a->groups);
-  choose_residuals(a, token);
+  k->choose_largest(a->scales + first, a->groups, a->residuals,
+                    a->residual_groups + token * a->residuals);
   for (size_t i = 0; i < a->residuals; i++) {
     float left[TSR_GROUP];
     size_t g = a->residual_groups[token * a->residuals + i];
@@ -147,18 +114,15 @@ void tsr_list_residuals(const tsr_activations *a, size_t tokens) {
     list_block(a, first, tokens - first < TSR_TOKEN_BLOCK ? tokens - first : TSR_TOKEN_BLOCK);
 }
 
-static float mean_square(const tsr_kernels *k, const float *x, size_t count) {
-  return k->dot_f32(x, x, count) / (float)count;
-}
-
 static void norm_row(void *context, size_t token, size_t worker) {
   (void)worker;
   const row_job *job = context;
+  const tsr_kernels *k = job->compute->kernels;
   const float *x = job->x + (job->rows ? (size_t)job->rows[token] : token) * job->columns;
   float *y = job->out->values + token * job->out->columns;
-  float factor = 1.0f / sqrtf(mean_square(job->compute->kernels, x, job->columns) + job->eps);
-  for (size_t i = 0; i < job->columns; i++) y[i] = x[i] * factor * job->weight[i];
-  tsr_quantize_token(job->compute->kernels, job->out, token);
+  float square = k->dot_f32(x, x, job->columns) / (float)job->columns;
+  k->normalize(x, 1.0f / sqrtf(square + job->eps), job->weight, y, job->columns);
+  tsr_quantize_token(k, job->out, token);
 }
 
 void tsr_rms_norm(const tsr_compute *compute, const float *x, const int32_t *rows, size_t tokens,
@@ -302,141 +266,4 @@ void tsr_multiply(const tsr_compute *compute, const tsr_matrix *matrices, const 
   multiply_job job = {compute, matrices, parts,     matrix_count, x,
                       tokens,  stride,   per_chunk, y,            adding};
   tsr_pool_run(compute->pool, multiply_chunk, &job, (units + per_chunk - 1) / per_chunk);
-}
-
-// Rotary embedding and the cache ---------------------------------------------------------------
-
-// For tasks of a microsecond or two: a few are cheaper done here than shared out.
-static void share_tokens(const tsr_compute *compute, tsr_task task, void *job, size_t tokens) {
-  if (tokens < 4) {
-    for (size_t token = 0; token < tokens; token++) task(job, token, 0);
-    return;
-  }
-  tsr_pool_run(compute->pool, task, job, tokens);
-}
-
-typedef struct {
-  const tsr_compute *compute;
-  const tsr_rotation *rotation;
-} rotate_job;
-
-static void rotate_token(void *context, size_t token, size_t worker) {
-  (void)worker;
-  const rotate_job *job = context;
-  const tsr_rotation *r = job->rotation;
-  size_t half = r->head_dim / 2;
-  const float *cosines = r->cosines + token * half, *sines = r->sines + token * half;
-  for (size_t h = 0; h < r->heads; h++) {
-    float *x = r->x + token * r->stride + h * r->head_dim;
-    if (r->norm) {
-      float square = mean_square(job->compute->kernels, x, r->head_dim);
-      float factor = 1.0f / sqrtf(square + r->eps);
-      for (size_t i = 0; i < r->head_dim; i++) x[i] *= factor * r->norm[i];
-    }
-    float factor = r->factors ? r->factors[token] : 1.0f;
-    for (size_t i = 0; i < half; i++) {
-      float a = x[i], b = x[i + half];
-      x[i] = (a * cosines[i] - b * sines[i]) * factor;
-      x[i + half] = (b * cosines[i] + a * sines[i]) * factor;
-    }
-  }
-}
-
-void tsr_rotate(const tsr_compute *compute, const tsr_rotation *rotation) {
-  rotate_job job = {compute, rotation};
-  share_tokens(compute, rotate_token, &job, rotation->tokens);
-}
-
-typedef struct {
-  const tsr_compute *compute;
-  const float *keys, *values;
-  size_t stride;
-  const int32_t *slots;
-  const tsr_kv *kv;
-} store_job;
-
-void tsr_hadamard(float *x, size_t count) {
-  size_t block = count & (~count + 1);  // its lowest bit
-  float factor = 1 / sqrtf((float)block);
-  for (size_t i = 0; i < count; i++) x[i] *= factor;
-  for (size_t width = 1; width < block; width *= 2) {
-    for (size_t begin = 0; begin < count; begin += 2 * width) {
-      for (size_t i = begin; i < begin + width; i++) {
-        float a = x[i], b = x[i + width];
-        x[i] = a + b;
-        x[i + width] = a - b;
-      }
-    }
-  }
-}
-
-static void store_row(const store_job *job, const float *x, void *store, float *scales, size_t row,
-                      size_t worker) {
-  const tsr_kv *kv = job->kv;
-  size_t at = row * kv->head_dim;
-  float *turned = job->compute->scratch + worker * job->compute->scratch_floats;
-  switch (kv->encoding) {
-    case TSR_KV_INT8:
-      memcpy(turned, x, kv->head_dim * sizeof(float));
-      tsr_hadamard(turned, kv->head_dim);
-      scales[row] =
-          job->compute->kernels->narrow_int8(turned, kv->head_dim, (int8_t *)store + at);
-      break;
-    case TSR_KV_F16:
-      for (size_t i = 0; i < kv->head_dim; i++)
-        ((uint16_t *)store)[at + i] = tsr_float_to_half(x[i]);
-      break;
-    default:
-      memcpy((float *)store + at, x, kv->head_dim * sizeof(float));
-  }
-}
-
-static void store_token(void *context, size_t token, size_t worker) {
-  const store_job *job = context;
-  const tsr_kv *kv = job->kv;
-  for (size_t h = 0; h < kv->kv_heads; h++) {
-    size_t from = token * job->stride + h * kv->head_dim;
-    size_t row = h * kv->slots + (size_t)job->slots[token];
-    store_row(job, job->keys + from, kv->keys, kv->key_scales, row, worker);
-    store_row(job, job->values + from, kv->values, kv->value_scales, row, worker);
-  }
-}
-
-void tsr_store_kv(const tsr_compute *compute, const float *keys, const float *values,
-                  size_t stride, size_t tokens, const int32_t *slots, const tsr_kv *kv) {
-  store_job job = {compute, keys, values, stride, slots, kv};
-  share_tokens(compute, store_token, &job, tokens);
-}
-
-// Row summary ----------------------------------------------------------------------------------
-
-enum { SUMMARY_BLOCK = 1024 };
-
-tsr_row_summary tsr_summarize(const tsr_compute *compute, const float *row, size_t count,
-                              float *scratch) {
-  tsr_row_summary summary = {-INFINITY, 0, -INFINITY, 0, -INFINITY};
-  for (size_t i = 0; i < count; i++) {
-    if (row[i] > summary.max) {
-      summary.second = summary.max;
-      summary.max = row[i];
-      summary.argmax = (int32_t)i;
-    } else if (row[i] > summary.second) {
-      summary.second = row[i];
-    }
-  }
-  if (!(summary.max > -INFINITY)) return summary;
-  // H = log S - (sum of e^(x - max) (x - max)) / S
-  double sum = 0, weighted = 0;
-  for (size_t begin = 0; begin < count; begin += SUMMARY_BLOCK) {
-    size_t size = count - begin < SUMMARY_BLOCK ? count - begin : SUMMARY_BLOCK;
-    memcpy(scratch, row + begin, size * sizeof(float));
-    sum += compute->kernels->exponentials(scratch, summary.max, size);
-    float block = 0;
-    for (size_t i = 0; i < size; i++)
-      block += scratch[i] > 0 ? scratch[i] * (row[begin + i] - summary.max) : 0;
-    weighted += block;
-  }
-  summary.log_sum_exp = summary.max + (float)log(sum);
-  summary.entropy = (float)fmax(0, log(sum) - weighted / sum);
-  return summary;
 }

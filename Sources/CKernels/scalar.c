@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "CKernels.h"
+#include "scalar.h"
 
 float tsr_half_to_float(uint16_t half) {
   _Float16 value;
@@ -110,7 +111,7 @@ static void panel_int4_affine(const uint8_t *panel, const tsr_activations *x, si
   panel_int4_any(panel, x, first, tokens, out, true);
 }
 
-static float dot_f32(const float *a, const float *b, size_t count) {
+float tsr_scalar_dot_f32(const float *a, const float *b, size_t count) {
   float sum = 0;
   for (size_t i = 0; i < count; i++) sum += a[i] * b[i];
   return sum;
@@ -120,41 +121,6 @@ static float dot_f16(const uint16_t *a, const float *b, size_t count) {
   float sum = 0;
   for (size_t i = 0; i < count; i++) sum += tsr_half_to_float(a[i]) * b[i];
   return sum;
-}
-
-static float largest(const float *x, size_t count) {
-  float best = -INFINITY;
-  for (size_t i = 0; i < count; i++) best = fmaxf(best, x[i]);
-  return best;
-}
-
-static void scores(const float *queries, size_t rows, const float *keys, size_t dim, float *out) {
-  for (size_t r = 0; r < rows; r++)
-    for (size_t s = 0; s < TSR_SLOT_TILE; s++)
-      out[r * TSR_SLOT_TILE + s] = dot_f32(queries + r * dim, keys + s * dim, dim);
-}
-
-static void weigh(const float *weights, size_t rows, const float *values, size_t dim, float *out) {
-  for (size_t r = 0; r < rows; r++)
-    for (size_t s = 0; s < TSR_SLOT_TILE; s++)
-      for (size_t i = 0; i < dim; i++)
-        out[r * dim + i] += weights[r * TSR_SLOT_TILE + s] * values[s * dim + i];
-}
-
-static float narrow_int8(const float *x, size_t count, int8_t *codes) {
-  float most = 0;
-  for (size_t i = 0; i < count; i++) most = fmaxf(most, fabsf(x[i]));
-  float inverse = most > 1e-30f ? 127.0f / most : 0;
-  for (size_t i = 0; i < count; i++) codes[i] = (int8_t)rintf(x[i] * inverse);
-  return inverse > 0 ? most / 127.0f : 0;
-}
-
-static void widen_int8(const int8_t *x, float scale, float *y, size_t count) {
-  for (size_t i = 0; i < count; i++) y[i] = scale * (float)x[i];
-}
-
-static void widen_f16(const uint16_t *x, float *y, size_t count) {
-  for (size_t i = 0; i < count; i++) y[i] = tsr_half_to_float(x[i]);
 }
 
 static float exponentials(float *x, float max, size_t count) {
@@ -168,6 +134,59 @@ static float exponentials(float *x, float max, size_t count) {
 
 static void swiglu(const float *gate, const float *up, float *out, size_t count) {
   for (size_t i = 0; i < count; i++) out[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
+}
+
+void tsr_scalar_normalize(const float *x, float factor, const float *weight, float *out,
+                          size_t count) {
+  for (size_t i = 0; i < count; i++) out[i] = x[i] * factor * weight[i];
+}
+
+// Floats that are not negative are in the order of their bits.
+static uint32_t float_bits(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+void tsr_scalar_choose_largest(const float *x, size_t count, size_t wanted, uint32_t *chosen) {
+  uint32_t threshold = 0;  // bits of the largest value that at least `wanted` reach
+  for (uint32_t bit = 1u << 30; bit > 0; bit >>= 1) {
+    size_t reach = 0;
+    for (size_t i = 0; i < count; i++) reach += float_bits(x[i]) >= (threshold | bit);
+    if (reach >= wanted) threshold |= bit;
+    if (reach == wanted) break;
+  }
+  size_t equal = wanted, found = 0;
+  for (size_t i = 0; i < count; i++) equal -= float_bits(x[i]) > threshold;
+  for (size_t i = 0; i < count; i++) {
+    uint32_t bits = float_bits(x[i]);
+    bool last = bits == threshold && equal > 0;
+    if (last) equal--;
+    if (last || bits > threshold) chosen[found++] = (uint32_t)i;
+  }
+}
+
+void tsr_scalar_summarize(const float *row, size_t count, tsr_row_summary *summary) {
+  *summary = (tsr_row_summary){-INFINITY, 0, -INFINITY, 0, -INFINITY};
+  for (size_t i = 0; i < count; i++) {
+    if (row[i] > summary->max) {
+      summary->second = summary->max;
+      summary->max = row[i];
+      summary->argmax = (int32_t)i;
+    } else if (row[i] > summary->second) {
+      summary->second = row[i];
+    }
+  }
+  if (!(summary->max > -INFINITY)) return;
+  // H = log S - (sum of e^(x - max) (x - max)) / S
+  double sum = 0, weighted = 0;
+  for (size_t i = 0; i < count; i++) {
+    float below = row[i] - summary->max, weight = expf(below);
+    sum += weight;
+    weighted += weight > 0 ? weight * below : 0;
+  }
+  summary->log_sum_exp = summary->max + (float)log(sum);
+  summary->entropy = (float)fmax(0, log(sum) - weighted / sum);
 }
 
 static size_t mac_loop(size_t rounds) {
@@ -189,16 +208,22 @@ const tsr_kernels *tsr_kernels_scalar(void) {
       .name = "scalar",
       .quantize = quantize,
       .panel = {panel_int8, panel_int4, panel_int4_affine},
-      .dot_f32 = dot_f32,
+      .dot_f32 = tsr_scalar_dot_f32,
       .dot_f16 = dot_f16,
-      .largest = largest,
-      .scores = scores,
-      .weigh = weigh,
-      .narrow_int8 = narrow_int8,
-      .widen_int8 = widen_int8,
-      .widen_f16 = widen_f16,
+      .largest = tsr_scalar_largest,
+      .scores = tsr_scalar_scores,
+      .weigh = tsr_scalar_weigh,
+      .fold_section = tsr_scalar_fold_section,
+      .hadamard = tsr_scalar_hadamard,
+      .narrow_int8 = tsr_scalar_narrow_int8,
+      .narrow_query = tsr_scalar_narrow_query,
+      .widen_f16 = tsr_scalar_widen_f16,
       .exponentials = exponentials,
       .swiglu = swiglu,
+      .normalize = tsr_scalar_normalize,
+      .rotate = tsr_scalar_rotate,
+      .choose_largest = tsr_scalar_choose_largest,
+      .summarize = tsr_scalar_summarize,
       .mac_loop = mac_loop,
   };
   return &table;

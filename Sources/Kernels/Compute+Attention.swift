@@ -21,6 +21,19 @@ public struct HeadLayout: Sendable {
     }
 }
 
+/// Where one pass's projections lie in one buffer.
+public struct HeadLayouts: Sendable {
+    public var queries: HeadLayout
+    public var keys: HeadLayout
+    public var values: HeadLayout
+
+    public init(queries: HeadLayout, keys: HeadLayout, values: HeadLayout) {
+        self.queries = queries
+        self.keys = keys
+        self.values = values
+    }
+}
+
 /// Angles of a pass's positions, and what else is done to a head on the way.
 public struct Rotation {
     /// `[tokens, headDim / 2]`.
@@ -49,18 +62,14 @@ extension Compute {
     public func rotate(
         _ y: Buffer<Float>, _ layout: HeadLayout, tokens: Int, by rotation: Rotation
     ) {
-        layout.check(tokens, in: y)
-        let angles = tokens * layout.headDim / 2
-        precondition(rotation.cosines.count >= angles && rotation.sines.count >= angles, "angles")
-        precondition(rotation.norm.map { $0.count == layout.headDim } ?? true, "norm")
-        precondition(rotation.factors.map { $0.count >= tokens } ?? true, "factors")
+        var heads = unsafe raw(rotation, of: y, layout, tokens: tokens)
         unsafe withRaw { compute in
-            var raw = unsafe tsr_rotation(
-                x: y.pointer + layout.offset, stride: layout.stride, heads: layout.heads,
-                head_dim: layout.headDim, tokens: tokens, cosines: rotation.cosines.pointer,
-                sines: rotation.sines.pointer, norm: rotation.norm?.pointer,
-                factors: rotation.factors?.pointer, eps: rotation.eps)
-            unsafe tsr_rotate(compute, &raw)
+            unsafe withUnsafePointer(to: &heads) { heads in
+                var placement = unsafe tsr_placement(
+                    queries: heads, keys: nil, stored_keys: nil, values: nil, stride: 0,
+                    tokens: tokens, slots: nil, kv: nil)
+                unsafe tsr_place(compute, &placement)
+            }
         }
     }
 
@@ -68,8 +77,69 @@ extension Compute {
     ///
     /// - Parameters:
     ///   - y: `[tokens, stride]` holding both projections.
-    ///   - slots: `[tokens]`.
+    ///   - slots: `[tokens]`, all different.
     public func store(
+        _ y: Buffer<Float>, keys: HeadLayout, values: HeadLayout, tokens: Int,
+        slots: Buffer<Int32>, into layer: KVLayer
+    ) {
+        checkStore(y, keys: keys, values: values, tokens: tokens, slots: slots, into: layer)
+        unsafe withRaw { compute in
+            unsafe withUnsafePointer(to: layer.raw) { kv in
+                var placement = unsafe tsr_placement(
+                    queries: nil, keys: nil, stored_keys: y.pointer + keys.offset,
+                    values: y.pointer + values.offset, stride: keys.stride, tokens: tokens,
+                    slots: slots.pointer, kv: kv)
+                unsafe tsr_place(compute, &placement)
+            }
+        }
+    }
+
+    /// `rotate` for queries and keys, then `store`, in one parallel region.
+    ///
+    /// - Parameters:
+    ///   - y: `[tokens, stride]` holding all projections; queries and keys are rotated in place.
+    ///   - slots: `[tokens]`, all different.
+    public func rotateAndStore(
+        _ y: Buffer<Float>, _ heads: HeadLayouts, tokens: Int,
+        by rotations: (queries: Rotation, keys: Rotation), slots: Buffer<Int32>,
+        into layer: KVLayer
+    ) {
+        checkStore(
+            y, keys: heads.keys, values: heads.values, tokens: tokens, slots: slots, into: layer)
+        var queries = unsafe raw(rotations.queries, of: y, heads.queries, tokens: tokens)
+        var keys = unsafe raw(rotations.keys, of: y, heads.keys, tokens: tokens)
+        unsafe withRaw { compute in
+            unsafe withUnsafePointer(to: layer.raw) { kv in
+                unsafe withUnsafePointer(to: &queries) { queries in
+                    unsafe withUnsafePointer(to: &keys) { keys in
+                        var placement = unsafe tsr_placement(
+                            queries: queries, keys: keys,
+                            stored_keys: y.pointer + heads.keys.offset,
+                            values: y.pointer + heads.values.offset, stride: heads.keys.stride,
+                            tokens: tokens, slots: slots.pointer, kv: kv)
+                        unsafe tsr_place(compute, &placement)
+                    }
+                }
+            }
+        }
+    }
+
+    private func raw(
+        _ rotation: Rotation, of y: Buffer<Float>, _ layout: HeadLayout, tokens: Int
+    ) -> tsr_rotation {
+        layout.check(tokens, in: y)
+        let angles = tokens * layout.headDim / 2
+        precondition(rotation.cosines.count >= angles && rotation.sines.count >= angles, "angles")
+        precondition(rotation.norm.map { $0.count == layout.headDim } ?? true, "norm")
+        precondition(rotation.factors.map { $0.count >= tokens } ?? true, "factors")
+        return unsafe tsr_rotation(
+            x: y.pointer + layout.offset, stride: layout.stride, heads: layout.heads,
+            head_dim: layout.headDim, tokens: tokens, cosines: rotation.cosines.pointer,
+            sines: rotation.sines.pointer, norm: rotation.norm?.pointer,
+            factors: rotation.factors?.pointer, eps: rotation.eps)
+    }
+
+    private func checkStore(
         _ y: Buffer<Float>, keys: HeadLayout, values: HeadLayout, tokens: Int,
         slots: Buffer<Int32>, into layer: KVLayer
     ) {
@@ -79,13 +149,6 @@ extension Compute {
         precondition(keys.stride == values.stride, "strides")
         for index in 0..<tokens {
             precondition(slots[index] >= 0 && Int(slots[index]) < layer.slots, "slot")
-        }
-        unsafe withRaw { compute in
-            unsafe withUnsafePointer(to: layer.raw) { kv in
-                unsafe tsr_store_kv(
-                    compute, y.pointer + keys.offset, y.pointer + values.offset, keys.stride,
-                    tokens, slots.pointer, kv)
-            }
         }
     }
 
@@ -137,9 +200,10 @@ extension Compute {
     /// Summary of `row[range]`; entries of -infinity count as absent.
     public func summarize(_ row: Buffer<Float>, _ range: Range<Int>) -> RowSummary {
         precondition(range.lowerBound >= 0 && range.upperBound <= row.count, "\(range)")
-        let raw = unsafe withRaw { compute in
-            unsafe tsr_summarize(
-                compute, row.pointer + range.lowerBound, range.count, callerScratch)
+        var raw = tsr_row_summary()
+        unsafe withRaw { compute in
+            unsafe compute.pointee.kernels.pointee.summarize(
+                row.pointer + range.lowerBound, range.count, &raw)
         }
         return RowSummary(
             max: raw.max, argmax: Int(raw.argmax), logSumExp: raw.log_sum_exp,

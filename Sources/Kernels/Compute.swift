@@ -39,7 +39,7 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
     public let decodedTileBytes: Int
 
     /// Floats of scratch per thread at least: attention over heads of 128 with up to 64 query heads
-    /// per kv head, and a block of a row summary.
+    /// per kv head.
     private static let leastScratchFloats = 1 << 16
     /// Floats per thread for attention whose slots are shared out: 4 parts of 64 heads of 128.
     private static let partialFloats = 4 * 64 * 130
@@ -129,9 +129,6 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
     func withRaw<R>(_ body: (UnsafePointer<tsr_compute>) -> R) -> R {
         unsafe withUnsafePointer(to: raw) { unsafe body($0) }
     }
-
-    /// Scratch of the calling thread.
-    var callerScratch: UnsafeMutablePointer<Float> { unsafe scratch.pointer }
 
     func checkScratch(groupHeads: Int, headDim: Int) {
         let needed = tsr_attention_scratch(groupHeads, headDim)

@@ -40,8 +40,10 @@ internal import CKernels
         self.headDim = headDim
         self.slots = slots
         self.encoding = encoding
-        let bytes = kvHeads * slots * headDim * encoding.bytes
-        let scales = encoding == .int8 ? kvHeads * slots : 0
+        precondition(headDim <= Int(TSR_MAX_HEAD_DIM), "heads of \(headDim)")
+        let padded = Self.paddedSlots(slots, encoding)
+        let bytes = kvHeads * padded * Self.rowBytes(headDim, encoding)
+        let scales = encoding == .int8 ? kvHeads * padded : 0
         keys = Buffer(count: bytes)
         values = Buffer(count: bytes)
         keyScales = Buffer(count: scales)
@@ -50,12 +52,29 @@ internal import CKernels
 
     /// Bytes held.
     public var byteCount: Int {
-        slots * Self.slotBytes(kvHeads: kvHeads, headDim: headDim, encoding: encoding)
+        Self.byteCount(slots: slots, kvHeads: kvHeads, headDim: headDim, encoding: encoding)
+    }
+
+    /// Bytes that so many slots take.
+    public static func byteCount(
+        slots: Int, kvHeads: Int, headDim: Int, encoding: Encoding
+    ) -> Int {
+        paddedSlots(slots, encoding)
+            * slotBytes(kvHeads: kvHeads, headDim: headDim, encoding: encoding)
     }
 
     /// Bytes that one slot takes.
     public static func slotBytes(kvHeads: Int, headDim: Int, encoding: Encoding) -> Int {
-        2 * kvHeads * (headDim * encoding.bytes + (encoding == .int8 ? 4 : 0))
+        2 * kvHeads * (rowBytes(headDim, encoding) + (encoding == .int8 ? 4 : 0))
+    }
+
+    /// 8-bit codes lie in whole tiles of slots and of columns.
+    private static func paddedSlots(_ slots: Int, _ encoding: Encoding) -> Int {
+        encoding == .int8 ? tsr_padded_slots(slots) : slots
+    }
+
+    private static func rowBytes(_ headDim: Int, _ encoding: Encoding) -> Int {
+        encoding == .int8 ? tsr_padded_dim(headDim) : headDim * encoding.bytes
     }
 
     var raw: tsr_kv {

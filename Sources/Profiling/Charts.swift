@@ -142,7 +142,7 @@ struct Charts {
         ("gate, up", [.gateUp]), ("down", [.down]),
         (
             "norms, rotation, swiglu",
-            [.attentionNorm, .rotate, .storeKeyValue, .mlpNorm, .activation]
+            [.attentionNorm, .storeKeyValue, .mlpNorm, .activation]
         ),
         ("waiting for disk", [.input]), ("decompress", [.decompress]),
     ]

@@ -27,7 +27,7 @@ public final class StepTotals: PassObserver {
 
     private static let groups: [(name: String, operations: [PassOperation])] = [
         ("products", [.queryKeyValue, .attentionOutput, .gateUp, .down, .head]),
-        ("attention", [.rotate, .storeKeyValue, .attend]),
+        ("attention", [.storeKeyValue, .attend]),
         ("norms and activation", [.attentionNorm, .mlpNorm, .activation, .finalNorm]),
         ("input", [.prepare, .embed]),
         ("waiting for disk", [.input]),

@@ -37,13 +37,12 @@ extension Transformer {
             s.qkv, keys: keys, values: values, positions: position..<position + committed,
             layer: index)
         placeSinks(layer, index)
-        compute.rotate(
-            s.qkv, queries, tokens: tokens,
-            by: rotary.queryRotation(norm: layer.queryNorm, eps: eps))
-        compute.rotate(
-            s.qkv, keys, tokens: tokens, by: rotary.keyRotation(norm: layer.keyNorm, eps: eps))
-        observer?.finished(.rotate, layer: index)
-        compute.store(s.qkv, keys: keys, values: values, tokens: tokens, slots: s.slots, into: kv)
+        compute.rotateAndStore(
+            s.qkv, HeadLayouts(queries: queries, keys: keys, values: values), tokens: tokens,
+            by: (
+                queries: rotary.queryRotation(norm: layer.queryNorm, eps: eps),
+                keys: rotary.keyRotation(norm: layer.keyNorm, eps: eps)
+            ), slots: s.slots, into: kv)
         observer?.finished(.storeKeyValue, layer: index)
         compute.attend(
             s.qkv, queries: queries, tokens: tokens, visible: s.visible,

@@ -93,9 +93,10 @@ extension KVCache {
         let sinkSlots = SinkPlacement.slots(
             sinks: options.sinks, batchCapacity: options.batchCapacity)
         let slots = sinkSlots + contextLength - options.sinks + 2 * options.batchCapacity
-        let slot = KVLayer.slotBytes(
-            kvHeads: config.kvHeadCount, headDim: config.headDim, encoding: options.kvEncoding)
-        return config.layerCount * slots * slot
+        let layer = KVLayer.byteCount(
+            slots: slots, kvHeads: config.kvHeadCount, headDim: config.headDim,
+            encoding: options.kvEncoding)
+        return config.layerCount * layer
             + SinkPlacement.byteCount(
                 sinks: options.sinks, batchCapacity: options.batchCapacity,
                 layerCount: config.layerCount, width: config.kvHeadCount * config.headDim)

@@ -6,8 +6,7 @@ public enum PassOperation: Int, CaseIterable, Sendable {
     case attentionNorm
     /// The q, k and v projections and their biases.
     case queryKeyValue
-    /// Norms of heads, RoPE, placing of sinks.
-    case rotate
+    /// Norms of heads, RoPE, placing of sinks, codes of keys and values.
     case storeKeyValue
     case attend
     case attentionOutput

@@ -171,11 +171,10 @@ static void expect_near(const tsr_kernels *k, const char *what, size_t count, do
 static void check_vectors(const tsr_kernels *k, size_t n) {
   float *a = allocate(4 * n), *b = allocate(4 * n), *c = allocate(4 * n);
   uint16_t *h = allocate(2 * n);
-  int8_t *q = allocate(n);
   double dot = 0, dot_half = 0, sizes = 0, sum = 0;
   for (size_t i = 0; i < n; i++) {
     a[i] = random_float(-2, 2), b[i] = random_float(-2, 2);
-    h[i] = tsr_float_to_half(a[i]), q[i] = (int8_t)(random_bits() % 255 - 127);
+    h[i] = tsr_float_to_half(a[i]);
     dot += (double)a[i] * b[i], dot_half += (double)tsr_half_to_float(h[i]) * b[i];
     sizes += fabs((double)a[i] * b[i]);
   }
@@ -188,8 +187,6 @@ static void check_vectors(const tsr_kernels *k, size_t n) {
   expect_near(k, "narrow_int8's scale", n, k->narrow_int8(a, n, same), scale, 0);
   for (size_t i = 0; i < n; i++) expect_near(k, "narrow_int8", n, same[i], codes[i], 0);
   free(codes), free(same);
-  k->widen_int8(q, 0.01f, c, n);
-  for (size_t i = 0; i < n; i++) expect_near(k, "widen_int8", n, c[i], 0.01f * q[i], 0);
   k->widen_f16(h, c, n);
   for (size_t i = 0; i < n; i++) expect_near(k, "widen_f16", n, c[i], tsr_half_to_float(h[i]), 0);
   for (size_t i = 0; i < n; i++) c[i] = i == 1 ? -INFINITY : a[i] * 30 - 60;
@@ -207,7 +204,7 @@ static void check_vectors(const tsr_kernels *k, size_t n) {
     double wanted = a[i] / (1 + exp(-(double)a[i])) * b[i];
     expect_near(k, "swiglu", n, c[i], wanted, 8 * FLT_EPSILON * fabs(wanted) + 1e-30);
   }
-  free(a), free(b), free(c), free(h), free(q);
+  free(a), free(b), free(c), free(h);
 }
 
 static void check_attention(const tsr_kernels *k, size_t rows, size_t dim) {
@@ -228,6 +225,77 @@ static void check_attention(const tsr_kernels *k, size_t rows, size_t dim) {
   free(queries), free(tile), free(wanted), free(got);
 }
 
+// Codes and weighted sums of an 8-bit cache: integers and maxima are the same, sums within rounding.
+static void check_section(const tsr_kernels *k, size_t rows, size_t dim) {
+  enum { SLOTS = 2 * TSR_SECTION };
+  const tsr_kernels *scalar = tsr_kernels_scalar();
+  uint8_t *keys = allocate(SLOTS * dim), *values = allocate(SLOTS * dim);
+  float *scales = allocate(2 * SLOTS * 4), *query_scales = allocate(rows * 4);
+  int16_t *queries = allocate(rows * dim * 2), *same = allocate(rows * dim * 2);
+  int32_t *sums = allocate(rows * 4), same_sum;
+  float *wanted = allocate(rows * (dim + 2) * 4), *got = allocate(rows * (dim + 2) * 4);
+  for (size_t i = 0; i < SLOTS * dim; i++) keys[i] = (uint8_t)(1 + random_bits() % 255);
+  for (size_t i = 0; i < SLOTS * dim; i++) values[i] = (uint8_t)(1 + random_bits() % 255);
+  for (size_t i = 0; i < 2 * SLOTS; i++) scales[i] = random_float(0, 0.02f);
+  for (size_t r = 0; r < rows; r++) {
+    float x[TSR_MAX_HEAD_DIM];
+    for (size_t i = 0; i < dim; i++) x[i] = random_float(-1, 1);
+    size_t count = dim - r % 4;
+    query_scales[r] = scalar->narrow_query(x, count, dim, queries + r * dim, &sums[r]);
+    float scale = k->narrow_query(x, count, dim, same + r * dim, &same_sum);
+    expect_near(k, "query scale", dim, scale, query_scales[r], 0);
+    expect_near(k, "query sum", dim, same_sum, sums[r], 0);
+    for (size_t i = 0; i < dim; i++)
+      expect_near(k, "query code", dim, same[r * dim + i], queries[r * dim + i], 0);
+    query_scales[r] *= 4 / sqrtf((float)dim);
+  }
+  uint32_t tiles[TSR_SECTION_TILES], visible[64 * TSR_SECTION_TILES];
+  size_t count = 1 + random_bits() % TSR_SECTION_TILES;
+  for (size_t i = 0; i < count; i++) tiles[i] = (uint32_t)(rows % 2 * TSR_SECTION_TILES + i);
+  for (size_t i = 0; i < 64 * TSR_SECTION_TILES; i++)
+    visible[i] = i % 3 == 0 ? 0 : i % 3 == 1 ? UINT32_MAX : random_bits();
+  tsr_section section = {keys, values, scales, scales + SLOTS, dim, tiles, count, visible, rows, 3,
+                         queries, query_scales, sums, wanted, wanted + rows * dim};
+  scalar->fold_section(&section);
+  section.outputs = got, section.states = got + rows * dim;
+  k->fold_section(&section);
+  // |value| <= 127 * 0.02; a weight's code may round to the neighbour, of 32639 for the largest.
+  double bound = TSR_SECTION * 2.54 * (1.0 / TSR_CODE_LIMIT + 8 * FLT_EPSILON);
+  for (size_t i = 0; i < rows * dim; i++)
+    expect_near(k, "section", dim, got[i], wanted[i], bound);
+  for (size_t i = rows * dim; i < rows * (dim + 2); i += 2) {
+    expect(got[i] == wanted[i], k->name, "maximum", dim, rows, got[i], wanted[i]);
+    double size = (double)wanted[i + 1] * TSR_SECTION * 8 * FLT_EPSILON;
+    expect_near(k, "sum of weights", dim, got[i + 1], wanted[i + 1], size);
+  }
+  free(keys), free(values), free(scales), free(query_scales), free(queries), free(same);
+  free(sums), free(wanted), free(got);
+}
+
+static void check_ranks(const tsr_kernels *k, size_t n) {
+  float *x = allocate(4 * n), *y = allocate(4 * n);
+  uint32_t *wanted = allocate(4 * n), *got = allocate(4 * n);
+  for (size_t i = 0; i < n; i++) x[i] = (float)(random_bits() % 20);
+  for (size_t most = 1; most <= n; most += 1 + n / 5) {
+    tsr_kernels_scalar()->choose_largest(x, n, most, wanted);
+    k->choose_largest(x, n, most, got);
+    for (size_t i = 0; i < most; i++) expect_near(k, "choose_largest", n, got[i], wanted[i], 0);
+  }
+  tsr_row_summary a, b;
+  tsr_kernels_scalar()->summarize(x, n, &a);
+  k->summarize(x, n, &b);
+  expect_near(k, "argmax", n, b.argmax, a.argmax, 0);
+  expect(b.second == a.second, k->name, "second", n, 1, b.second, a.second);
+  expect_near(k, "log-sum-exp", n, b.log_sum_exp, a.log_sum_exp, 1e-4);
+  expect_near(k, "entropy", n, b.entropy, a.entropy, 1e-3);
+  memcpy(y, x, 4 * n);
+  tsr_kernels_scalar()->hadamard(x, n);
+  k->hadamard(y, n);
+  for (size_t i = 0; i < n; i++)
+    expect_near(k, "hadamard", n, y[i], x[i], 20 * sqrt((double)n) * 16 * FLT_EPSILON);
+  free(x), free(y), free(wanted), free(got);
+}
+
 static void check(const tsr_kernels *k) {
   static const size_t columns[] = {1, 31, 32, 33, 64, 100, 576, 1056};
   static const size_t tokens[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 16, 17, 64};
@@ -241,6 +309,10 @@ static void check(const tsr_kernels *k) {
       for (size_t t = 2; t < 20; t += 5) check_batching(k, e, columns[c], t);
   }
   for (size_t n = 1; n < 70; n++) check_vectors(k, n);
+  for (size_t n = 1; n < 520; n += n < 140 ? 1 : 31) check_ranks(k, n);
+  for (size_t rows = 1; rows < 10; rows++)
+    for (size_t dim = 16; dim <= TSR_MAX_HEAD_DIM; dim += dim < 80 ? 16 : dim)
+      check_section(k, rows, dim);
   static const size_t dims[] = {1, 8, 20, 64, 80, 128};
   for (size_t rows = 1; rows < 10; rows++)
     for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) check_attention(k, rows, dims[d]);

@@ -14,6 +14,9 @@
 // Values of TensorEncoding (Formats/TSR.md, "Tensor bytes").
 enum { TSR_F32 = 1, TSR_F16 = 2, TSR_INT8 = 3, TSR_INT4 = 4, TSR_INT4_AFFINE = 5 };
 enum { TSR_PANEL_ROWS = 16, TSR_GROUP = 32, TSR_VISIBLE_RANGES = 4, TSR_SLOT_TILE = 32 };
+// Tiles of slots that attention sums up at a time, from nothing.
+enum { TSR_SECTION_TILES = 16, TSR_SECTION = TSR_SECTION_TILES * TSR_SLOT_TILE };
+enum { TSR_MAX_HEAD_DIM = 512 };
 // Groups that a panel kernel multiplies with all tokens before the next ones, and tokens of a block.
 enum { TSR_SPAN = 32, TSR_TOKEN_BLOCK = 64 };
 
@@ -66,13 +69,47 @@ typedef struct {
 enum { TSR_KV_INT8 = 1, TSR_KV_F16 = 2, TSR_KV_F32 = 3 };
 
 // Keys and values of one layer: [kv_heads, slots, head_dim]. INT8 has a scale per head and slot, and
-// its rows are stored turned by tsr_hadamard, which spreads what outlying columns hold over all.
+// its rows are stored turned by the kernels' hadamard, which spreads what outlying columns hold over
+// all. Its codes, plus 128, lie as attention multiplies them, like those of a weight panel: keys
+// [kv_heads, slots / 16, dim / 4, 16, 4], values [kv_heads, slots / 4, dim, 4], where the slots are
+// rounded up to a multiple of TSR_SLOT_TILE and dim to one of 16.
 typedef struct {
   void *keys, *values;
-  float *key_scales, *value_scales;  // [kv_heads, slots]
+  float *key_scales, *value_scales;  // [kv_heads, slots], rounded up likewise
   size_t kv_heads, slots, head_dim;
   uint32_t encoding;
 } tsr_kv;
+// Those slots and that dim.
+size_t tsr_padded_slots(size_t slots);
+size_t tsr_padded_dim(size_t head_dim);
+
+// Some query rows over tiles of one head's 8-bit cache. Queries, and the weights of slots, are 16-bit
+// codes of at most TSR_CODE_LIMIT, so that products of 512 terms are exact in 32 bits. Of each four
+// codes the second and third are exchanged: pairs of 16 bits meet the even and the odd bytes of a
+// cache line.
+enum { TSR_CODE_LIMIT = 32639 };  // 127 * 256 + 127: two signed bytes hold it
+typedef struct {
+  const uint8_t *keys, *values;             // of the head
+  const float *key_scales, *value_scales;   // [slots]
+  size_t dim;                               // padded
+  const uint32_t *tiles;  // [tile_count], ascending, of one section: those that any row sees
+  size_t tile_count;
+  const uint32_t *visible;  // [rows / group, TSR_SECTION_TILES]: a bit for each slot of each of them
+  size_t rows, group;       // rows that share visible bits
+  const int16_t *queries;   // [rows, dim]
+  const float *query_scales;
+  const int32_t *query_sums;  // [rows]: of the codes
+  float *outputs;             // [rows, dim]: values times weights e^(score - the row's maximum)
+  float *states;              // [rows, 2]: that maximum, and the sum of weights
+} tsr_section;
+
+typedef struct {
+  float max;
+  int32_t argmax;         // lowest index among equals
+  float log_sum_exp;      // of the whole row
+  float entropy;          // nats, of softmax(row)
+  float second;           // largest value but one
+} tsr_row_summary;
 
 // out[tokens][16] = panel * x, for one 16-row panel and tokens first..<first + tokens: a block, so
 // `first` is a multiple of TSR_TOKEN_BLOCK and the other tokens are behind them.
@@ -93,15 +130,29 @@ typedef struct {
   void (*scores)(const float *queries, size_t rows, const float *keys, size_t dim, float *out);
   // out[rows][dim] += weights[rows][TSR_SLOT_TILE] times values[TSR_SLOT_TILE][dim].
   void (*weigh)(const float *weights, size_t rows, const float *values, size_t dim, float *out);
+  // The same for an 8-bit cache: fills outputs and states. A row's depend on the slots it sees alone.
+  void (*fold_section)(const tsr_section *section);
+  // Turns x by the orthogonal Hadamard matrix, which is its own inverse, in blocks of the largest
+  // power of two that divides `count`. Products of two rows so turned stay what they are.
+  void (*hadamard)(float *x, size_t count);
   // Codes of `count` values with one scale, which is returned: value ~ scale * code.
   float (*narrow_int8)(const float *x, size_t count, int8_t *codes);
-  // Widens `count` codes and multiplies by `scale`.
-  void (*widen_int8)(const int8_t *x, float scale, float *y, size_t count);
+  // Codes of a query, in tsr_section's order, padded to `dim` with zeros; returns their scale.
+  float (*narrow_query)(const float *x, size_t count, size_t dim, int16_t *codes, int32_t *sum);
   void (*widen_f16)(const uint16_t *x, float *y, size_t count);
   // x = exp(x - max) in place; returns the sum.
   float (*exponentials)(float *x, float max, size_t count);
   // out = gate / (1 + exp(-gate)) * up
   void (*swiglu)(const float *gate, const float *up, float *out, size_t count);
+  // out = x * factor * weight
+  void (*normalize)(const float *x, float factor, const float *weight, float *out, size_t count);
+  // Turns the pairs (x[i], x[half + i]) by their angles, times `factor`.
+  void (*rotate)(float *x, const float *cosines, const float *sines, size_t half, float factor);
+  // Indices of the `wanted` largest of `count` values that are not negative, ascending; of equal
+  // ones the first.
+  void (*choose_largest)(const float *x, size_t count, size_t wanted, uint32_t *chosen);
+  // Entries of -infinity count as absent.
+  void (*summarize)(const float *row, size_t count, tsr_row_summary *summary);
   // Multiplies 4-bit codes by activations in registers only; returns the products added up.
   size_t (*mac_loop)(size_t rounds);
 } tsr_kernels;
@@ -189,14 +240,19 @@ typedef struct {
   const float *_Nullable factors;   // [tokens], applied last
   float eps;
 } tsr_rotation;
-void tsr_rotate(const tsr_compute *compute, const tsr_rotation *rotation);
 
-// Turns x by the orthogonal Hadamard matrix, which is its own inverse, in blocks of the largest power
-// of two that divides `count`. Products of two rows so turned stay what they are.
-void tsr_hadamard(float *x, size_t count);
-
-void tsr_store_kv(const tsr_compute *compute, const float *keys, const float *values,
-                  size_t stride, size_t tokens, const int32_t *slots, const tsr_kv *kv);
+// What a pass does with projections before it attends: queries and keys are rotated in place where
+// they are given, then keys and values stored, where `kv` is.
+typedef struct {
+  const tsr_rotation *_Nullable queries;
+  const tsr_rotation *_Nullable keys;
+  const float *_Nullable stored_keys;  // first head of the first token
+  const float *_Nullable values;
+  size_t stride, tokens;
+  const int32_t *_Nullable slots;  // [tokens], all different
+  const tsr_kv *_Nullable kv;
+} tsr_placement;
+void tsr_place(const tsr_compute *compute, const tsr_placement *placement);
 
 typedef struct {
   const float *queries;  // first head of the first token
@@ -211,17 +267,6 @@ typedef struct {
 // With partials, the slots of few tokens are shared out over the threads too; no bit depends on it.
 void tsr_attend(const tsr_compute *compute, const tsr_attention *attention);
 size_t tsr_attention_scratch(size_t group_heads, size_t head_dim);
-
-typedef struct {
-  float max;
-  int32_t argmax;         // lowest index among equals
-  float log_sum_exp;      // of the whole row
-  float entropy;          // nats, of softmax(row)
-  float second;           // largest value but one
-} tsr_row_summary;
-// Summary of count values; entries of -inf count as absent.
-tsr_row_summary tsr_summarize(const tsr_compute *compute, const float *row, size_t count,
-                              float *scratch);
 
 // Limits: reads `count` bytes with all threads and returns how many; multiplies in registers, `blocks`
 // shared out over the threads, and returns the products. `sinks`: one per thread.

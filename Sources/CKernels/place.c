@@ -1,0 +1,120 @@
+// Rotary embedding, and what enters the cache.
+#include <math.h>
+#include <string.h>
+
+#include "CKernels.h"
+
+enum {
+  PLACE_TOKENS = 16,  // of one task: threads that write neighbouring slots would share cache lines
+  QUERY_HEADS = 4,    // of one task
+  FEW_HEADS = 48,     // of all tokens: cheaper done here than shared out
+};
+
+typedef struct {
+  const tsr_compute *compute;
+  const tsr_placement *placement;
+  size_t query_tasks, key_tasks, value_tasks;  // of one block of tokens
+} place_job;
+
+static void rotate_head(const tsr_kernels *k, const tsr_rotation *r, size_t token, size_t head) {
+  size_t half = r->head_dim / 2;
+  float *x = r->x + token * r->stride + head * r->head_dim;
+  if (r->norm) {
+    float square = k->dot_f32(x, x, r->head_dim) / (float)r->head_dim;
+    k->normalize(x, 1.0f / sqrtf(square + r->eps), r->norm, x, r->head_dim);
+  }
+  k->rotate(x, r->cosines + token * half, r->sines + token * half, half,
+            r->factors ? r->factors[token] : 1.0f);
+}
+
+// Codes of a row, plus 128, padded with those of zeros; returns their scale.
+static float code_row(const tsr_kernels *k, const float *x, size_t count, uint8_t *bytes) {
+  float turned[TSR_MAX_HEAD_DIM];
+  int8_t codes[TSR_MAX_HEAD_DIM] = {0};
+  memcpy(turned, x, count * sizeof(float));
+  k->hadamard(turned, count);
+  float scale = k->narrow_int8(turned, count, codes);
+  for (size_t i = 0; i < tsr_padded_dim(count); i++) bytes[i] = (uint8_t)codes[i] ^ 0x80;
+  return scale;
+}
+
+static void store_key(const tsr_kernels *k, const tsr_kv *kv, size_t head, size_t slot,
+                      const float *x) {
+  uint8_t bytes[TSR_MAX_HEAD_DIM];
+  size_t dim = tsr_padded_dim(kv->head_dim), row = head * tsr_padded_slots(kv->slots) + slot;
+  kv->key_scales[row] = code_row(k, x, kv->head_dim, bytes);
+  uint8_t *out = (uint8_t *)kv->keys + row / 16 * 16 * dim + row % 16 * 4;
+  for (size_t i = 0; i < dim; i += 4) memcpy(out + 16 * i, bytes + i, 4);
+}
+
+static void store_value(const tsr_kernels *k, const tsr_kv *kv, size_t head, size_t slot,
+                        const float *x) {
+  uint8_t bytes[TSR_MAX_HEAD_DIM];
+  size_t dim = tsr_padded_dim(kv->head_dim), row = head * tsr_padded_slots(kv->slots) + slot;
+  kv->value_scales[row] = code_row(k, x, kv->head_dim, bytes);
+  uint8_t *out = (uint8_t *)kv->values + row / 4 * 4 * dim + row % 4;
+  for (size_t i = 0; i < dim; i++) out[4 * i] = bytes[i];
+}
+
+static void store_floats(const tsr_kv *kv, void *store, size_t head, size_t slot, const float *x) {
+  size_t at = (head * kv->slots + slot) * kv->head_dim;
+  if (kv->encoding == TSR_KV_F32) {
+    memcpy((float *)store + at, x, kv->head_dim * sizeof(float));
+    return;
+  }
+  for (size_t i = 0; i < kv->head_dim; i++)
+    ((uint16_t *)store)[at + i] = tsr_float_to_half(x[i]);
+}
+
+static void place_key(const place_job *job, size_t head, size_t token) {
+  const tsr_placement *p = job->placement;
+  const tsr_kernels *k = job->compute->kernels;
+  if (p->keys) rotate_head(k, p->keys, token, head);
+  if (!p->kv) return;
+  const float *x = p->stored_keys + token * p->stride + head * p->kv->head_dim;
+  size_t slot = (size_t)p->slots[token];
+  if (p->kv->encoding == TSR_KV_INT8) store_key(k, p->kv, head, slot, x);
+  else store_floats(p->kv, p->kv->keys, head, slot, x);
+}
+
+static void place_value(const place_job *job, size_t head, size_t token) {
+  const tsr_placement *p = job->placement;
+  const float *x = p->values + token * p->stride + head * p->kv->head_dim;
+  size_t slot = (size_t)p->slots[token];
+  if (p->kv->encoding == TSR_KV_INT8) store_value(job->compute->kernels, p->kv, head, slot, x);
+  else store_floats(p->kv, p->kv->values, head, slot, x);
+}
+
+// Index: block of tokens, then some query heads, a key head or a value head.
+static void place_task(void *context, size_t index, size_t worker) {
+  (void)worker;
+  const place_job *job = context;
+  const tsr_placement *p = job->placement;
+  size_t tasks = job->query_tasks + job->key_tasks + job->value_tasks, part = index % tasks;
+  size_t first = index / tasks * PLACE_TOKENS, last = first + PLACE_TOKENS;
+  for (size_t token = first; token < last && token < p->tokens; token++) {
+    if (part < job->key_tasks) {
+      place_key(job, part, token);
+    } else if (part < job->key_tasks + job->value_tasks) {
+      place_value(job, part - job->key_tasks, token);
+    } else {
+      size_t head = (part - job->key_tasks - job->value_tasks) * QUERY_HEADS;
+      for (size_t i = head; i < head + QUERY_HEADS && i < p->queries->heads; i++)
+        rotate_head(job->compute->kernels, p->queries, token, i);
+    }
+  }
+}
+
+void tsr_place(const tsr_compute *compute, const tsr_placement *p) {
+  place_job job = {.compute = compute, .placement = p};
+  size_t queries = p->queries ? p->queries->heads : 0;
+  job.query_tasks = (queries + QUERY_HEADS - 1) / QUERY_HEADS;
+  job.value_tasks = p->kv ? p->kv->kv_heads : 0;
+  job.key_tasks = p->kv ? p->kv->kv_heads : p->keys ? p->keys->heads : 0;
+  size_t tasks = job.query_tasks + job.key_tasks + job.value_tasks;
+  size_t count = tasks * ((p->tokens + PLACE_TOKENS - 1) / PLACE_TOKENS);
+  if (p->tokens * (queries + job.key_tasks + job.value_tasks) > FEW_HEADS)
+    tsr_pool_run(compute->pool, place_task, &job, count);
+  else
+    for (size_t i = 0; i < count; i++) place_task(&job, i, 0);
+}
