@@ -53,6 +53,11 @@ let package = Package(
             dependencies: ["Kernels", "Tokenization", "Transformer", "WeightFile"],
             swiftSettings: swiftSettings),
         .target(
+            name: "Calibrating",
+            dependencies: [
+                "Decoding", "Import", "Kernels", "Quantization", "Transformer", "WeightFile",
+            ], swiftSettings: swiftSettings),
+        .target(
             name: "Profiling",
             dependencies: [
                 "Decoding", "Kernels", "Reporting", "Residency", "Transformer", "WeightFile",
@@ -61,7 +66,8 @@ let package = Package(
         .executableTarget(
             name: "tessera",
             dependencies: [
-                "Decoding", "Import", "Kernels", "Profiling", "Quantization", "Reporting",
+                "Calibrating", "Decoding", "Import", "Kernels", "Profiling", "Quantization",
+                "Reporting",
                 "Residency", "Tokenization", "Transformer", "WeightFile",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],

@@ -212,28 +212,33 @@ INLINE fit fit_steps(const group *g, const lanes *steps, float low, float high) 
   return best;
 }
 
-INLINE void store_codes(const group *g, const fit *f, uint32_t encoding, uint8_t *out) {
-  float low = encoding == TSR_INT8 ? -127 : encoding == TSR_INT4 ? -8 : 0;
-  float high = encoding == TSR_INT8 ? 127 : encoding == TSR_INT4 ? 7 : 15;
+// The codes of a group, integers around zero, in their order.
+INLINE void store_lines(lanes codes[GROUP], uint32_t encoding, uint8_t *out) {
   float offset = encoding == TSR_INT8 ? 128 : encoding == TSR_INT4 ? 8 : 0;
-  uint8_t codes[GROUP][LANES];
-  lanes inverse = inverses(&f->scale);
+  uint8_t bytes[GROUP][LANES];
   for (size_t i = 0; i < GROUP; i++) {
-    lanes q = codes_of(g, i, f, &inverse, low, high);
-    float zero = i < g->count ? 1 : 0;
-    EACH_LANE codes[i][l] = (uint8_t)(int32_t)(zero * q.v[l] + offset);
+    EACH_LANE bytes[i][l] = (uint8_t)(int32_t)(codes[i].v[l] + offset);
   }
   if (encoding == TSR_INT8) {
     for (size_t i = 0; i < GROUP; i++) {
-      EACH_LANE out[i / 4 * 64 + 4 * l + i % 4] = codes[i][l];
+      EACH_LANE out[i / 4 * 64 + 4 * l + i % 4] = bytes[i][l];
     }
     return;
   }
   for (size_t j = 0; j < GROUP / 8; j++) {
     for (size_t i = 0; i < 4; i++) {
-      EACH_LANE out[j * 64 + 4 * l + i] = codes[8 * j + i][l] | codes[8 * j + 4 + i][l] << 4;
+      EACH_LANE out[j * 64 + 4 * l + i] = bytes[8 * j + i][l] | bytes[8 * j + 4 + i][l] << 4;
     }
   }
+}
+
+INLINE void store_codes(const group *g, const fit *f, uint32_t encoding, uint8_t *out) {
+  float low = encoding == TSR_INT8 ? -127 : encoding == TSR_INT4 ? -8 : 0;
+  float high = encoding == TSR_INT8 ? 127 : encoding == TSR_INT4 ? 7 : 15;
+  lanes codes[GROUP] = {0};
+  lanes inverse = inverses(&f->scale);
+  for (size_t i = 0; i < g->count; i++) codes[i] = codes_of(g, i, f, &inverse, low, high);
+  store_lines(codes, encoding, out);
 }
 
 // Returns whether all values are finite.
@@ -264,12 +269,88 @@ INLINE fit fit_group(const tsr_rows *s, const group *g, const lanes *steps) {
   }
 }
 
+// Scales of a group; false with the row whose is beyond half precision.
+INLINE bool store_scales(const tsr_rows *s, const fit *f, size_t at, size_t plane, uint8_t *panel,
+                         size_t *row) {
+  for (size_t l = 0; l < s->rows; l++) {
+    *row = l;
+    if (!(fabsf(f->scale.v[l]) <= 65504) || !(fabsf(f->minimum.v[l]) <= 65504)) return false;
+    uint16_t scale = tsr_float_to_half(f->scale.v[l]), minimum = tsr_float_to_half(f->minimum.v[l]);
+    memcpy(panel + (at * LANES + l) * 2, &scale, 2);
+    if (s->encoding == TSR_INT4_AFFINE) memcpy(panel + plane + (at * LANES + l) * 2, &minimum, 2);
+  }
+  return true;
+}
+
+// Sums of one group: of rows that exist, lane after lane.
+INLINE void add_up(const tsr_rows *s, const group *g, const lanes *error, double sums[2]) {
+  lanes energy = {0};
+  for (size_t i = 0; i < g->count; i++) {
+    EACH_LANE energy.v[l] += g->x[i].v[l] * g->x[i].v[l];
+  }
+  for (size_t l = 0; l < s->rows; l++) {
+    sums[0] += error->v[l];
+    sums[1] += energy.v[l];
+  }
+}
+
+// Rounds a group column by column; each column's error changes those behind it, in this group and in
+// `rest` groups of its block.
+INLINE void round_group(const tsr_rows *s, size_t column, group *block, size_t index, size_t groups,
+                        fit *f, lanes codes[GROUP]) {
+  float low = s->encoding == TSR_INT8 ? -127 : -8, high = s->encoding == TSR_INT8 ? 127 : 7;
+  lanes inverse = inverses(&f->scale);
+  group *g = &block[index];
+  memset(&f->error, 0, sizeof f->error);
+  for (size_t i = 0; i < g->count; i++) {
+    codes[i] = codes_of(g, i, f, &inverse, low, high);
+    const float *row = s->feedback + (column + i) * s->block;
+    float gain = s->gains[column + i];
+    lanes error;
+    EACH_LANE {
+      error.v[l] = g->x[i].v[l] - f->scale.v[l] * codes[i].v[l];
+      f->error.v[l] += gain * (error.v[l] * error.v[l]);
+    }
+    for (size_t k = index * GROUP + i + 1; k < groups * GROUP; k++) {
+      lanes *x = &block[k / GROUP].x[k % GROUP];
+      EACH_LANE x->v[l] -= row[k] * error.v[l];
+    }
+  }
+}
+
+// A panel in blocks of columns that make up for each other's errors.
 CLONES
-int tsr_encode_panel(const tsr_rows *s, uint8_t *panel, double sums[2]) {
+static int encode_with_feedback(const tsr_rows *s, uint8_t *panel, double sums[2]) {
+  size_t all = (s->columns + GROUP - 1) / GROUP, plane = (all * 32 + 63) / 64 * 64;
+  size_t group_bytes = s->encoding == TSR_INT8 ? 512 : 256, row;
+  lanes steps = {0}, nothing = {0};
+  memset(panel, 0, plane);
+  for (size_t l = 0; l < s->rows; l++) steps.v[l] = s->steps[l];
+  for (size_t first = 0; first < all; first += s->block / GROUP) {
+    group block[TSR_FEEDBACK_BLOCK / GROUP];
+    size_t count = all - first < s->block / GROUP ? all - first : s->block / GROUP;
+    for (size_t i = 0; i < count; i++) {
+      if (!load(s, (first + i) * GROUP, &block[i])) return TSR_NOT_FINITE;
+      add_up(s, &block[i], &nothing, sums);
+    }
+    for (size_t i = 0; i < count; i++) {
+      size_t at = first + i;
+      lanes codes[GROUP] = {0};
+      fit f = fit_group(s, &block[i], &steps);
+      if (!store_scales(s, &f, at, plane, panel, &row)) return (int)row;
+      round_group(s, at * GROUP, block, i, count, &f, codes);
+      for (size_t l = 0; l < s->rows; l++) sums[0] += f.error.v[l];
+      store_lines(codes, s->encoding, panel + plane + at * group_bytes);
+    }
+  }
+  return TSR_ENCODED;
+}
+
+CLONES
+static int encode_panel(const tsr_rows *s, uint8_t *panel, double sums[2]) {
   size_t groups = (s->columns + GROUP - 1) / GROUP, plane = (groups * 32 + 63) / 64 * 64;
-  size_t group_bytes = s->encoding == TSR_INT8 ? 512 : 256;
-  bool affine = s->encoding == TSR_INT4_AFFINE;
-  uint8_t *codes = panel + (affine ? 2 : 1) * plane;
+  size_t group_bytes = s->encoding == TSR_INT8 ? 512 : 256, row;
+  uint8_t *codes = panel + (s->encoding == TSR_INT4_AFFINE ? 2 : 1) * plane;
   lanes steps = {0};
   memset(panel, 0, (size_t)(codes - panel));
   for (size_t l = 0; s->steps && l < s->rows; l++) steps.v[l] = s->steps[l];
@@ -277,20 +358,13 @@ int tsr_encode_panel(const tsr_rows *s, uint8_t *panel, double sums[2]) {
     group g;
     if (!load(s, at * GROUP, &g)) return TSR_NOT_FINITE;
     fit f = fit_group(s, &g, &steps);
-    lanes energy = {0};
-    for (size_t i = 0; i < g.count; i++) {
-      EACH_LANE energy.v[l] += g.x[i].v[l] * g.x[i].v[l];
-    }
-    for (size_t l = 0; l < s->rows; l++) {
-      if (!(fabsf(f.scale.v[l]) <= 65504) || !(fabsf(f.minimum.v[l]) <= 65504)) return (int)l;
-      uint16_t scale = tsr_float_to_half(f.scale.v[l]);
-      uint16_t minimum = tsr_float_to_half(f.minimum.v[l]);
-      memcpy(panel + (at * LANES + l) * 2, &scale, 2);
-      if (affine) memcpy(panel + plane + (at * LANES + l) * 2, &minimum, 2);
-      sums[0] += f.error.v[l];
-      sums[1] += energy.v[l];
-    }
+    if (!store_scales(s, &f, at, plane, panel, &row)) return (int)row;
+    add_up(s, &g, &f.error, sums);
     store_codes(&g, &f, s->encoding, codes + at * group_bytes);
   }
   return TSR_ENCODED;
+}
+
+int tsr_encode_panel(const tsr_rows *s, uint8_t *panel, double sums[2]) {
+  return s->feedback ? encode_with_feedback(s, panel, sums) : encode_panel(s, panel, sums);
 }

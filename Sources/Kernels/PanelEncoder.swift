@@ -13,7 +13,7 @@ public struct PanelEncoder: Sendable {
 
     /// How far stored values are from the source's.
     public struct Distance: Sendable {
-        /// Sum of (value - stored)^2.
+        /// Sum of (value - stored)^2; with feedback, of the inputs' share that stays.
         public var squaredError = 0.0
         /// Sum of value^2.
         public var squaredValue = 0.0
@@ -29,11 +29,18 @@ public struct PanelEncoder: Sendable {
     public let encoding: Matrix.Encoding
     public let columns: Int
     private let candidates: Int
+    private let feedback: ColumnFeedback?
 
-    /// - Parameter candidates: Starting points of the search for each 4-bit scale; 0 takes the first.
+    /// - Parameters:
+    ///   - candidates: Starting points of the search for each 4-bit scale; 0 takes the first.
+    ///   - feedback: Where steps are given, how columns make up for each other's errors; finished.
     /// - Precondition: An encoding of integers.
-    public init(encoding: Matrix.Encoding, columns: Int, candidates: Int) {
+    public init(
+        encoding: Matrix.Encoding, columns: Int, candidates: Int, feedback: ColumnFeedback? = nil
+    ) {
         precondition(!encoding.isFloat && columns > 0, "\(columns) columns of \(encoding)")
+        precondition(feedback.map { $0.columns == columns } ?? true, "feedback of other columns")
+        self.feedback = feedback
         self.encoding = encoding
         self.columns = columns
         self.candidates = candidates
@@ -64,7 +71,9 @@ public struct PanelEncoder: Sendable {
                             values: values.baseAddress! + panel * 16 * columns,
                             rows: min(16, rows - panel * 16), columns: columns,
                             encoding: encoding.rawValue, candidates: candidates,
-                            steps: steps.isEmpty ? nil : steps.baseAddress! + panel * 16)
+                            steps: steps.isEmpty ? nil : steps.baseAddress! + panel * 16,
+                            feedback: steps.isEmpty ? nil : feedback?.values.pointer,
+                            gains: feedback?.gains.pointer, block: feedback?.block ?? 0)
                         let code = unsafe withUnsafeMutablePointer(to: &sums) { sums in
                             unsafe sums.withMemoryRebound(to: Double.self, capacity: 2) {
                                 unsafe tsr_encode_panel(

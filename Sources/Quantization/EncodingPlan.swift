@@ -29,6 +29,8 @@ public struct EncodingPlan: Sendable {
         public var overrides: [String] = []
         /// Starting points of the search for a 4-bit scale; 0 takes the first.
         public var candidates = 4
+        /// For what is coded.
+        public var calibration: Calibration?
         public init() {}
     }
 

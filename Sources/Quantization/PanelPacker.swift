@@ -36,6 +36,8 @@ struct PanelPacker: Sendable {
     let candidates: Int
     /// One scale per row; nil: one per group of 32 columns.
     var steps: UniformSteps?
+    /// With steps: how columns make up for each other's errors.
+    var feedback: ColumnFeedback?
 
     private var groups: Int { (tensor.columns + 31) / 32 }
     private var planeBytes: Int { (groups * 32 + 63) / 64 * 64 }
@@ -55,7 +57,8 @@ struct PanelPacker: Sendable {
                 steps.step(ofRow: values[$0 * columns..<($0 + 1) * columns])
             }
         }
-        let encoder = PanelEncoder(encoding: kind, columns: columns, candidates: candidates)
+        let encoder = PanelEncoder(
+            encoding: kind, columns: columns, candidates: candidates, feedback: feedback)
         do {
             let (bytes, distance) = try encoder.encode(
                 values, rows: rows.count, steps: steps ?? [])

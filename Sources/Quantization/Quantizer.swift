@@ -166,7 +166,7 @@ public struct Quantizer: Sendable {
         let entry = plan.entries[chunk.entry]
         let packer = PanelPacker(
             tensor: entry.tensor, encoding: entry.encoding, candidates: plan.options.candidates,
-            steps: entry.steps)
+            steps: entry.steps, feedback: plan.options.calibration?.feedback[entry.tensor.name])
         let packed: PackedRows
         if entry.exact, let blocks = try source.readBlocks(entry.tensor, rows: chunk.rows) {
             packed = packer.pack(blocks, rows: chunk.rows)
@@ -226,7 +226,9 @@ extension Quantizer {
             let steps = entry.steps.map { "\($0.step.bitPattern) \($0.deviation.bitPattern)" }
             hashes += "\(XXH64.hash(bytes)) \(entry.exact) \(steps ?? "plain")\n"
         }
-        return "\(source.origin) \(source.sourceBytes) \(plan.options.candidates)\n\(hashes)"
+        let calibration = plan.options.calibration?.key ?? ""
+        return "\(source.origin) \(source.sourceBytes) \(plan.options.candidates)\n"
+            + "\(calibration)\n\(hashes)"
     }
 
     private var summariesOfPlan: [EncodingSummary] {

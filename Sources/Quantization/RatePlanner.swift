@@ -1,4 +1,5 @@
 public import Import
+internal import Kernels
 internal import WeightFile
 
 /// Plans a file of any size: measures what coding each matrix costs and loses by step, and shares the
@@ -29,7 +30,10 @@ public struct RatePlanner: Sendable {
         }
         try await each(coded, isCancelled) { index in
             let sample = try TileSample(requests[index].tensor, of: source)
-            return try RateCurve(deviation: sample.deviation, sample.measure)
+            let feedback = self.feedback(index)
+            return try RateCurve(deviation: sample.deviation) {
+                try sample.measure($0, step: $1, feedback: feedback)
+            }
         } finished: { index, curve in
             curves[index] = curve
             progress(curves.count, coded.count)
@@ -40,7 +44,8 @@ public struct RatePlanner: Sendable {
         try await each(coded, isCancelled) { [choices] index in
             let sample = try TileSample(requests[index].tensor, of: source)
             guard let choice = choices[index] else { return (0, 0) }
-            return try sample.measure(choice.encoding, step: choice.step)
+            return try sample.measure(
+                choice.encoding, step: choice.step, feedback: feedback(index))
         } finished: { index, result in
             costs[index] = result
         }
@@ -88,7 +93,7 @@ public struct RatePlanner: Sendable {
                 curves[index].map {
                     RateAllocation.Item(
                         points: $0.points, weights: weights(index),
-                        importance: Importance.of(requests[index].tensor, source.config))
+                        importance: importance(requests[index].tensor))
                 }
             }
             let fixed = fixedBytes(target, choices, curves)
@@ -102,6 +107,14 @@ public struct RatePlanner: Sendable {
             for (index, choice) in zip(shared, allocation.choices) { choices[index] = choice }
         }
         return choices
+    }
+
+    private func feedback(_ index: Int) -> ColumnFeedback? {
+        options.calibration?.feedback[requests[index].tensor.name]
+    }
+
+    private func importance(_ tensor: SourceTensor) -> Double {
+        options.calibration?.importance(of: tensor.name) ?? Importance.of(tensor, source.config)
     }
 
     private func weights(_ index: Int) -> Int {

@@ -49,6 +49,17 @@ struct QuantizeCommand: AsyncParsableCommand {
     @Flag(help: "Entropy-coded where --bits is 4 or 8, too.")
     var coded = false
 
+    @Option(
+        help: ArgumentHelp(
+            """
+            For coded files: a text such as the model will see, from which is learnt which errors \
+            matter and which can be made up for.
+            """, valueName: "file"))
+    var calibrate: String?
+
+    @Option(help: "Tokens of that text to take at most.")
+    var calibrationTokens = 4096
+
     @Flag(help: "4-bit groups with a minimum of their own: 5.0 bits per weight, closer.")
     var affine = false
 
@@ -88,6 +99,12 @@ struct QuantizeCommand: AsyncParsableCommand {
         }
         guard !coded || bits.map(EncodingPlan.rates.contains) ?? true else {
             throw ValidationError("--coded does not go with --bits \(bits ?? 0)")
+        }
+        guard calibrate == nil || plainBits == nil else {
+            throw ValidationError("--calibrate goes with coded files: --bits 3.6, --size, --ram")
+        }
+        guard (256...1 << 20).contains(calibrationTokens) else {
+            throw ValidationError("--calibration-tokens takes 256 to \(1 << 20)")
         }
         guard !affine || plainBits == .four else {
             throw ValidationError("--affine goes with --bits 4 only")
@@ -142,6 +159,9 @@ struct QuantizeCommand: AsyncParsableCommand {
         } else {
             options.target = .bitsPerWeight(bits ?? 4)
         }
+        if let calibrate {
+            options.calibration = try await calibration(source, text: calibrate)
+        }
         let planner = try RatePlanner(
             source, options: options, threads: threads ?? Compute.usableThreads)
         var progress = ProgressReport("measuring")
@@ -185,7 +205,7 @@ struct QuantizeCommand: AsyncParsableCommand {
         }
     }
 
-    private func checkSpace(for output: String, bytes: Int) throws {
+    func checkSpace(for output: String, bytes: Int) throws {
         let folder = output.lastIndex(of: "/").map { String(output[...$0]) } ?? "."
         var volume = statvfs()
         guard unsafe statvfs(folder, &volume) == 0 else {

@@ -20,9 +20,24 @@ typedef struct {
   // [rows]: the distance of two codes, a half-precision number; int8 and int4. Groups with values out of
   // reach take it times a power of two. NULL: each group has the scale that suits it best.
   const float *_Nullable steps;
+  // With steps, what rounding a column leaves may be taken up by the columns behind it in its block.
+  // feedback[column * block + i]: what column i of the block loses per unit of error; 0 for i up to the
+  // column itself. gains[column]: what the square of an error counts once the others have made up for it.
+  const float *_Nullable feedback, *_Nullable gains;
+  size_t block;  // columns, a multiple of 32, at most TSR_FEEDBACK_BLOCK
 } tsr_rows;
 
-// Writes one panel and adds to sums: (value - stored)^2, value^2.
+enum { TSR_FEEDBACK_BLOCK = 256 };
+
+// Makes the feedback and the gains of one block of `count` columns from the products of its inputs,
+// products[count][block] (symmetric, overwritten with the feedback). An error of a column whose
+// gain is 1 counts `unit`.
+void tsr_make_feedback(float *products, size_t count, size_t block, double unit, float *gains);
+// products[c][block] += over tokens: x[token][first + c] * x[token][first..<first + count].
+void tsr_add_products(const float *x, size_t tokens, size_t stride, size_t count, size_t block,
+                      float *products);
+
+// Writes one panel and adds to sums: (value - stored)^2, with gains as they count it, and value^2.
 // Returns TSR_ENCODED, TSR_NOT_FINITE, or the row with a scale beyond half precision.
 int tsr_encode_panel(const tsr_rows *rows, uint8_t *panel, double sums[_Nonnull 2]);
 

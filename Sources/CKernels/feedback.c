@@ -1,0 +1,61 @@
+// Error feedback between the columns of a matrix (Frantar et al., arXiv 2210.17323, in blocks): the columns
+// behind a rounded one take up what it left, as far as their inputs are correlated with its.
+#include <math.h>
+#include <string.h>
+
+#include "CKernels.h"
+
+#pragma STDC FP_CONTRACT OFF
+
+enum { BLOCK = TSR_FEEDBACK_BLOCK };
+static const double DAMPING = 0.01;  // of the mean diagonal: inputs that a text does not show
+
+void tsr_add_products(const float *x, size_t tokens, size_t stride, size_t count, size_t block,
+                      float *products) {
+  for (size_t token = 0; token < tokens; token++, x += stride) {
+    for (size_t c = 0; c < count; c++) {
+      float *row = products + c * block, factor = x[c];
+      for (size_t i = 0; i < count; i++) row[i] += factor * x[i];
+    }
+  }
+}
+
+// In place, the lower triangle: a = l * transposed(l).
+static void factorize(double a[BLOCK][BLOCK], size_t n) {
+  for (size_t j = 0; j < n; j++) {
+    for (size_t k = 0; k < j; k++) {
+      double factor = a[j][k];
+      for (size_t i = j; i < n; i++) a[i][j] -= factor * a[i][k];
+    }
+    double root = sqrt(a[j][j]);
+    for (size_t i = j; i < n; i++) a[i][j] /= root;
+  }
+}
+
+// What is left of an error of column c once those behind it make up for it as well as they can is the part of its
+// input that theirs do not explain: a pivot of the products, factorized from the last column on.
+void tsr_make_feedback(float *products, size_t count, size_t block, double unit, float *gains) {
+  static _Thread_local double a[BLOCK][BLOCK];
+  double mean = 0;
+  for (size_t c = 0; c < count; c++) mean += products[c * block + c] / (double)count;
+  double damping = mean > 0 ? DAMPING * mean : 1;
+  for (size_t i = 0; i < count; i++) {
+    for (size_t j = 0; j <= i; j++) {
+      a[i][j] = products[(count - 1 - i) * block + count - 1 - j] + (i == j ? damping : 0);
+    }
+  }
+  factorize(a, count);
+  memset(products, 0, count * block * sizeof *products);
+  for (size_t c = 0; c < count; c++) {
+    // Regression of column c's input on those behind it: solve transposed(L) from the last.
+    size_t at = count - 1 - c;
+    double pivot = a[at][at], solved[BLOCK];
+    gains[c] = (float)(unit > 0 ? pivot * pivot / unit : 1);
+    for (size_t j = at; j-- > 0;) {
+      double sum = a[at][j];
+      for (size_t k = j + 1; k < at; k++) sum -= a[k][j] * solved[k];
+      solved[j] = sum / a[j][j];
+      products[c * block + count - 1 - j] = (float)-solved[j];
+    }
+  }
+}

@@ -1,0 +1,174 @@
+internal import Decoding
+public import Import
+internal import Kernels
+public import Quantization
+public import Transformer
+internal import WeightFile
+
+/// Runs a text through a model to learn which errors of which matrix matter.
+///
+/// Two things are measured. The divergence of the logits when noise is added to a matrix's products, as
+/// rounding its weights would add it: one pass per matrix. And the products of each matrix's inputs, from
+/// which follows how its columns can make up for each other's errors: one pass over the text.
+public final class Calibrator {
+    private let transformer: Transformer
+    private let source: any TensorSource
+    private let ids: [Int32]
+    private let tap: Tap
+
+    /// Positions of a pass.
+    public static let batch = 128
+    /// Positions of the text that are used at most, without beginning anew.
+    public static let window = 512
+    /// Relative squared error that is tried.
+    private static let trial = 0.005
+    /// Bytes of products for which the larger blocks are taken.
+    private static let productBytes = 512 << 20
+
+    /// - Parameters:
+    ///   - transformer: A close copy of the source, with batches and logits of ``batch`` positions.
+    ///   - ids: The text.
+    public init(_ transformer: Transformer, source: any TensorSource, ids: [Int32]) {
+        precondition(
+            transformer.batchCapacity == Self.batch && transformer.logitCapacity >= Self.batch,
+            "batches of \(transformer.batchCapacity)")
+        self.transformer = transformer
+        self.source = source
+        self.ids = ids
+        tap = Tap(transformer)
+        transformer.observer = tap
+    }
+
+    /// - Parameter progress: Passes done and in total.
+    public func calibrate(
+        key: String, progress: (Int, Int) -> Void, isCancelled: () -> Bool
+    ) throws -> Calibration {
+        var calibration = Calibration(key: key)
+        let matrices = source.tensors.filter { $0.rows > 1 }
+        let batches = (ids.count + Self.batch - 1) / Self.batch
+        let trials = matrices.count * trialWindows.count
+        var done = 0
+        func step() throws {
+            guard !isCancelled() else { throw QuantizationError.cancelled }
+            done += 1
+            progress(done, batches + trials)
+        }
+        try collect(step)
+        for (operation, layer, names) in Self.steps(source.config) {
+            for name in names { calibration.feedback[name] = tap.feedback(operation, layer) }
+        }
+        tap.finish()
+        let exact = trialWindows.map { logits($0) }
+        for tensor in matrices {
+            let deviation = try Calibration.deviation(of: tensor, in: source)
+            var score = LogitScore()
+            for (index, window) in trialWindows.enumerated() {
+                tap.noise = noise(for: tensor, deviation: deviation)
+                compare(window, exact[index], &score)
+                try step()
+            }
+            tap.noise = []
+            calibration.importance[tensor.name] = max(0, score.meanKL) / Self.trial
+        }
+        return calibration
+    }
+
+    /// Parts of the text that noise is tried on: more of them for small models, whose passes take no time.
+    private var trialWindows: [Range<Int>] {
+        let weights = source.tensors.reduce(0) { $0 + $1.rows * $1.columns }
+        let wanted = weights < 50_000_000 ? 8 : weights < 1_000_000_000 ? 2 : 1
+        let count = max(1, min(wanted, ids.count / Self.batch))
+        return (0..<count).map { index in
+            let start = (ids.count / count) * index
+            return start..<min(start + Self.batch, ids.count)
+        }
+    }
+
+    /// One pass over the text, with the inputs of every matrix added up.
+    private func collect(_ step: () throws -> Void) throws {
+        let config = source.config
+        let sites = Self.steps(config).compactMap { operation, layer, _ in
+            transformer.inputs(of: operation).map { (operation, layer, $0.values.columns) }
+        }
+        let bytes = sites.reduce(0) {
+            $0 + ColumnFeedback.byteCount(columns: $1.2, block: ColumnFeedback.blocks.large)
+        }
+        let block =
+            bytes <= Self.productBytes
+            ? ColumnFeedback.blocks.large : ColumnFeedback.blocks.small
+        for (operation, layer, columns) in sites {
+            tap.watch(operation, layer, ColumnFeedback(columns: columns, block: block))
+        }
+        var at = 0
+        while at < ids.count {
+            if at % Self.window == 0 { transformer.reset() }
+            let count = min(Self.batch, ids.count - at)
+            transformer.forward(
+                committed: Array(ids[at..<at + count]),
+                logitRows: config.tieWordEmbeddings ? [] : Array(0..<count))
+            at += count
+            try step()
+        }
+        tap.isCollecting = false
+    }
+
+    private func logits(_ window: Range<Int>) -> [[Float]] {
+        let size = source.config.vocabularySize
+        run(window)
+        return (0..<window.count).map { row in
+            let begin = row * transformer.logitStride
+            return transformer.logits.withSpan(begin..<begin + size) { span in
+                span.indices.map { span[$0] }
+            }
+        }
+    }
+
+    private func compare(_ window: Range<Int>, _ exact: [[Float]], _ score: inout LogitScore) {
+        run(window)
+        for row in 0..<window.count {
+            let begin = row * transformer.logitStride
+            score.add(
+                transformer.logits, begin..<begin + source.config.vocabularySize, next: 0,
+                reference: exact[row], compute: transformer.compute)
+        }
+    }
+
+    private func run(_ window: Range<Int>) {
+        transformer.reset()
+        transformer.forward(
+            committed: Array(ids[window]), logitRows: Array(0..<window.count))
+    }
+
+    /// Where noise of a tensor shows: a tied embedding is the head as well.
+    private func noise(for tensor: SourceTensor, deviation: Float) -> [Tap.Noise] {
+        let size = deviation * Float(Self.trial.squareRoot())
+        if tensor.name == "model.embed_tokens.weight" {
+            let embed = Tap.Noise(operation: .embed, layer: 0, matrix: 0, deviation: size)
+            let head = Tap.Noise(operation: .head, layer: 0, matrix: 0, deviation: size)
+            return source.config.tieWordEmbeddings ? [embed, head] : [embed]
+        }
+        for (operation, layer, names) in Self.steps(source.config) {
+            if let matrix = names.firstIndex(of: tensor.name) {
+                return [
+                    Tap.Noise(
+                        operation: operation, layer: layer, matrix: matrix, deviation: size)
+                ]
+            }
+        }
+        return []
+    }
+
+    /// Every multiplication of a pass and its matrices; a tied head is left out.
+    private static func steps(_ config: ModelConfig) -> [(PassOperation, Int, [String])] {
+        let layers = (0..<config.layerCount).flatMap { layer in
+            let name = "model.layers.\(layer)."
+            let groups: [(PassOperation, [String])] = [
+                (.queryKeyValue, ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
+                (.attentionOutput, ["self_attn.o_proj"]),
+                (.gateUp, ["mlp.gate_proj", "mlp.up_proj"]), (.down, ["mlp.down_proj"]),
+            ]
+            return groups.map { ($0.0, layer, $0.1.map { "\(name)\($0).weight" }) }
+        }
+        return config.tieWordEmbeddings ? layers : layers + [(.head, 0, ["lm_head.weight"])]
+    }
+}

@@ -1,0 +1,90 @@
+internal import Kernels
+internal import Transformer
+
+/// Adds up inputs of matrices and puts noise on their products, while passes run.
+final class Tap: PassObserver {
+    /// Noise as errors of a matrix's weights make it.
+    struct Noise {
+        var operation: PassOperation
+        var layer: Int
+        var matrix: Int
+        /// Of the weights' errors.
+        var deviation: Float
+    }
+
+    var noise: [Noise] = []
+    var isCollecting = true
+    private unowned let transformer: Transformer
+    private var tokens = 0
+    private var sites: [Int: ColumnFeedback] = [:]
+    private var state: UInt64 = 0
+
+    init(_ transformer: Transformer) { self.transformer = transformer }
+
+    func watch(_ operation: PassOperation, _ layer: Int, _ products: ColumnFeedback) {
+        sites[key(operation, layer)] = products
+    }
+
+    func feedback(_ operation: PassOperation, _ layer: Int) -> ColumnFeedback? {
+        sites[key(operation, layer)]
+    }
+
+    func finish() {
+        for site in sites.values { site.finish() }
+    }
+
+    func passBegins(tokens: Int) {
+        self.tokens = tokens
+        state = 0x9e37_79b9_7f4a_7c15
+    }
+
+    func finished(_ operation: PassOperation, layer: Int) {
+        if isCollecting {
+            for step in [PassOperation.queryKeyValue, .attentionOutput, .gateUp, .down, .head] {
+                guard let inputs = transformer.inputs(of: step), inputs.after == operation,
+                    let site = sites[key(step, layer)]
+                else { continue }
+                site.add(inputs.values, tokens: tokens)
+            }
+        }
+        for item in noise where item.operation == operation && item.layer == layer { add(item) }
+    }
+
+    /// Adds to each product deviation times the length of the input: independent errors of weights.
+    private func add(_ noise: Noise) {
+        guard let product = transformer.product(of: noise.operation, matrix: noise.matrix) else {
+            return
+        }
+        let inputs = transformer.inputs(of: noise.operation)?.values
+        for token in 0..<tokens {
+            var square: Float = 1
+            if let inputs {
+                square = 0
+                for column in 0..<inputs.columns {
+                    let value = inputs.values[token * inputs.paddedColumns + column]
+                    square += value * value
+                }
+            }
+            let size = noise.deviation * square.squareRoot()
+            let begin = token * product.stride + product.offset
+            product.buffer.withMutableSpan(begin..<begin + product.columns) { row in
+                for index in row.indices { row[index] += size * gaussian() }
+            }
+        }
+    }
+
+    /// Sum of eight uniform bytes of SplitMix64, of unit variance.
+    private func gaussian() -> Float {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+        z ^= z >> 31
+        let pairs = (z & 0x00ff_00ff_00ff_00ff) &+ (z >> 8 & 0x00ff_00ff_00ff_00ff)
+        return (Float((pairs &* 0x0001_0001_0001_0001) >> 48) - 1020) * (1 / 209.02)
+    }
+
+    private func key(_ operation: PassOperation, _ layer: Int) -> Int {
+        layer * PassOperation.allCases.count + operation.rawValue
+    }
+}

@@ -1,0 +1,55 @@
+internal import CKernels
+
+/// Products of a matrix's inputs over a text, `x[c] x[i]` of columns in the same block, and what is made of
+/// them: how the columns behind a rounded one make up for its error.
+@safe public final class ColumnFeedback: @unchecked Sendable {
+    public let columns: Int
+    /// Columns that make up for each other's errors.
+    public let block: Int
+    /// `[padded columns, block]`: products, then feedback.
+    let values: Buffer<Float>
+    let gains: Buffer<Float>
+    private var isFinished = false
+
+    /// Widths of a block; the smaller takes half the memory.
+    public static let blocks = (small: 128, large: Int(TSR_FEEDBACK_BLOCK))
+
+    public static func byteCount(columns: Int, block: Int) -> Int {
+        (columns + 31) / 32 * 32 * (block + 1) * 4
+    }
+
+    public init(columns: Int, block: Int) {
+        precondition(columns > 0 && block % 32 == 0 && block <= Int(TSR_FEEDBACK_BLOCK), "\(block)")
+        self.columns = columns
+        self.block = block
+        let padded = (columns + 31) / 32 * 32
+        values = Buffer(count: padded * block)
+        gains = Buffer(count: padded)
+    }
+
+    /// Takes the inputs of `tokens` more positions in.
+    public func add(_ a: Activations, tokens: Int) {
+        precondition(a.columns == columns && !isFinished, "\(a.columns) columns for \(columns)")
+        a.check(tokens: tokens)
+        for first in stride(from: 0, to: columns, by: block) {
+            // Safe: a block's columns lie within a token's row, its products within the buffer.
+            unsafe tsr_add_products(
+                a.values.pointer + first, tokens, a.paddedColumns, min(block, columns - first),
+                block, values.pointer + first * block)
+        }
+    }
+
+    /// Makes the feedback; nothing can be added from then on.
+    public func finish() {
+        precondition(!isFinished, "finished already")
+        isFinished = true
+        var sum = 0.0
+        for column in 0..<columns { sum += Double(values[column * block + column % block]) }
+        for first in stride(from: 0, to: columns, by: block) {
+            // Safe: as above.
+            unsafe tsr_make_feedback(
+                values.pointer + first * block, min(block, columns - first), block,
+                sum / Double(columns), gains.pointer + first)
+        }
+    }
+}

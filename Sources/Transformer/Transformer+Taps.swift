@@ -1,0 +1,50 @@
+public import Kernels
+internal import Residency
+internal import WeightFile
+
+/// What multiplications take and give, for whoever observes a pass.
+extension Transformer {
+    /// A matrix's product in a buffer: `[tokens, stride]`, from `offset`, `columns` wide.
+    public struct Product {
+        public let buffer: Buffer<Float>
+        public let offset: Int
+        public let stride: Int
+        public let columns: Int
+    }
+
+    /// The step whose result the matrices of `operation` multiply, and that result.
+    public func inputs(of operation: PassOperation) -> (after: PassOperation, values: Activations)?
+    {
+        switch operation {
+        case .queryKeyValue: (.attentionNorm, scratch.normed)
+        case .attentionOutput: (.attend, scratch.attended)
+        case .gateUp: (.mlpNorm, scratch.normed)
+        case .down: (.activation, scratch.activated)
+        case .head: (.finalNorm, scratch.headInput)
+        default: nil
+        }
+    }
+
+    /// Where the product of a step's matrix stands when the step is done; of steps that add, the sum.
+    ///
+    /// - Parameter matrix: 0 but for q, k, v and for gate, up.
+    public func product(of operation: PassOperation, matrix: Int) -> Product? {
+        let layer = layers[0]
+        let hidden = Product(
+            buffer: scratch.hidden, offset: 0, stride: config.hiddenSize,
+            columns: config.hiddenSize)
+        switch operation {
+        case .embed, .attentionOutput, .down: return hidden
+        case .queryKeyValue: return product(layer.queryKeyValue.matrices, matrix, scratch.qkv)
+        case .gateUp: return product(layer.gateUp.matrices, matrix, scratch.gateUp)
+        case .head: return product(head.matrices, 0, logits)
+        default: return nil
+        }
+    }
+
+    private func product(_ group: MatrixGroup, _ matrix: Int, _ buffer: Buffer<Float>) -> Product {
+        Product(
+            buffer: buffer, offset: group.rowOffsets[matrix], stride: group.outputStride,
+            columns: group.matrices[matrix].rows)
+    }
+}

@@ -1,0 +1,56 @@
+internal import Calibrating
+internal import Glibc
+internal import Import
+internal import Kernels
+internal import Quantization
+internal import Reporting
+internal import Tokenization
+internal import Transformer
+internal import WeightFile
+
+extension QuantizeCommand {
+    /// Runs the text through an 8-bit copy of the model, which is made for that and removed.
+    func calibration(_ source: any TensorSource, text: String) async throws -> Calibration {
+        let bytes = try PromptOptions.read(pathOrInput: text)
+        let tokenizer = try Tokenizer(source.tokenizer)
+        let ids = tokenizer.encode(
+            String(decoding: bytes, as: UTF8.self), specials: .parse,
+            addBOS: tokenizer.tables.addsBOS
+        ).prefix(calibrationTokens)
+        guard ids.count >= Calibrator.batch else {
+            throw CommandError(
+                .badData, "\(text): \(ids.count) tokens; \(Calibrator.batch) are needed at least")
+        }
+        let copy = "\(output ?? "tessera").calibration.tsr"
+        defer { unsafe unlink(copy) }
+        try await writeCopy(source, to: copy)
+        var options = Transformer.Options()
+        options.threads = threads
+        options.batchCapacity = Calibrator.batch
+        options.logitCapacity = Calibrator.batch
+        options.contextLength = Calibrator.window
+        let transformer = try Transformer(try WeightFile(path: copy), options: options)
+        let calibrator = Calibrator(transformer, source: source, ids: Array(ids))
+        var progress = ProgressReport("calibrating")
+        defer { progress.finish() }
+        return try calibrator.calibrate(
+            key: "\(XXH64.hash(bytes)) \(ids.count)",
+            progress: { progress.update(done: $0, total: $1) },
+            isCancelled: { Interruption.isRequested })
+    }
+
+    private func writeCopy(_ source: any TensorSource, to path: String) async throws {
+        var options = EncodingPlan.Options()
+        options.bits = .eight
+        let plan = try EncodingPlan(
+            for: source.tensors, tiedHead: source.config.tieWordEmbeddings, options: options)
+        let quantizer = Quantizer(
+            source, plan: plan, threads: threads ?? Compute.usableThreads)
+        try checkSpace(for: path, bytes: quantizer.plannedBytes)
+        var progress = ProgressReport("8-bit copy")
+        defer { progress.finish() }
+        _ = try await quantizer.write(
+            to: path, progress: { progress.update(done: $0, total: $1) },
+            isCancelled: { Interruption.isRequested })
+    }
+}

@@ -1,0 +1,96 @@
+import Kernels
+import Testing
+
+/// Columns that make up for each other's rounding errors.
+@Suite struct FeedbackTests {
+    private let rows = 16
+    private let columns = 256
+    private let tokens = 600
+
+    /// Inputs with a common part, so that columns can stand in for each other.
+    private func inputs() -> Activations {
+        let a = Activations(tokenCapacity: tokens, columns: columns)
+        var random = SystemRandom(state: 1)
+        for token in 0..<tokens {
+            let common = random.next()
+            for column in 0..<columns {
+                let own = random.next()
+                a.values[token * a.paddedColumns + column] =
+                    own + (column % 3 == 0 ? 2 * common : 0)
+            }
+        }
+        return a
+    }
+
+    @Test(arguments: [64, 256])
+    func productsAreCloserAndAsCloseAsReported(block: Int) throws {
+        let a = inputs()
+        let feedback = ColumnFeedback(columns: columns, block: block)
+        feedback.add(a, tokens: tokens)
+        feedback.finish()
+        var random = SystemRandom(state: 2)
+        let weights = (0..<rows * columns).map { _ in random.next() }
+        let steps = [Float](repeating: 0.25, count: rows)
+        func errors(_ feedback: ColumnFeedback?) throws -> (products: Double, reported: Double) {
+            let encoder = PanelEncoder(
+                encoding: .int8, columns: columns, candidates: 0, feedback: feedback)
+            let (bytes, distance) = try encoder.encode(weights, rows: rows, steps: steps)
+            let plane = encoder.panelBytes - columns * 16
+            var sum = 0.0
+            for token in 0..<tokens {
+                for row in 0..<rows {
+                    var product = 0.0
+                    for column in 0..<columns {
+                        // Formats/TSR.md §10: byte 4 r + i of line j is column 32 g + 4 j + i.
+                        let at = plane + column / 4 * 64 + row * 4 + column % 4
+                        let stored = 0.25 * (Double(bytes[at]) - 128)
+                        product +=
+                            (Double(weights[row * columns + column]) - stored)
+                            * Double(a.values[token * a.paddedColumns + column])
+                    }
+                    sum += product * product
+                }
+            }
+            return (sum, distance.squaredError)
+        }
+        let (plain, taken) = (try errors(nil), try errors(feedback))
+        #expect(taken.products < 0.7 * plain.products, "\(taken.products) of \(plain.products)")
+        var square = 0.0
+        for token in 0..<tokens {
+            for column in 0..<columns {
+                square += Double(
+                    a.values[token * a.paddedColumns + column]
+                        * a.values[
+                            token * a.paddedColumns + column])
+            }
+        }
+        // In one block every product is counted; errors of several blocks may also add up.
+        if block >= 256 {
+            let expected = taken.reported * square / Double(columns)
+            #expect(abs(taken.products / expected - 1) < 0.25, "\(taken.products), \(expected)")
+        }
+    }
+
+    @Test func withoutATextNothingIsMadeUpFor() throws {
+        let feedback = ColumnFeedback(columns: 64, block: 128)
+        feedback.finish()
+        var random = SystemRandom(state: 3)
+        let weights = (0..<16 * 64).map { _ in random.next() }
+        let steps = [Float](repeating: 0.125, count: 16)
+        let encoders = [nil, feedback].map {
+            PanelEncoder(encoding: .int4, columns: 64, candidates: 0, feedback: $0)
+        }
+        let bytes = try encoders.map { try $0.encode(weights, rows: 16, steps: steps).bytes }
+        #expect(bytes[0] == bytes[1])
+    }
+}
+
+/// Numbers from -1 to 1.
+private struct SystemRandom {
+    var state: UInt64
+
+    mutating func next() -> Float {
+        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+        return Float(Int32(truncatingIfNeeded: state >> 32)) / 0x1p31
+    }
+}
