@@ -109,9 +109,33 @@ static void list_block(const tsr_activations *a, size_t first, size_t tokens) {
   }
 }
 
-void tsr_list_residuals(const tsr_activations *a, size_t tokens) {
-  for (size_t first = 0; first < tokens; first += TSR_TOKEN_BLOCK)
-    list_block(a, first, tokens - first < TSR_TOKEN_BLOCK ? tokens - first : TSR_TOKEN_BLOCK);
+static tsr_entry entry(const tsr_activations *a, size_t term, size_t row) {
+  tsr_entry e = {.scale = a->scales[term],
+                 .offset4 = a->offsets[term],
+                 .offset8 = 16 * a->offsets[term],
+                 .row = (uint32_t)row};
+  memcpy(e.codes, a->codes + term * TSR_GROUP, TSR_GROUP);
+  return e;
+}
+
+// A group's tokens stand behind those of the groups before it and their residuals.
+static void arrange_block(const tsr_activations *a, size_t first, size_t tokens) {
+  tsr_entry *out = a->entries + first * a->terms;
+  const uint32_t *ends = a->group_ends + first / TSR_TOKEN_BLOCK * a->groups;
+  const tsr_residual *r = a->residual_list + first * a->residuals, *list = r;
+  for (size_t group = 0; group < a->groups; group++) {
+    for (size_t row = 0; row < tokens; row++)
+      *out++ = entry(a, (first + row) * a->terms + group, row);
+    for (; r < list + ends[group]; r++) *out++ = entry(a, r->term, r->row);
+  }
+}
+
+void tsr_list_terms(const tsr_activations *a, size_t tokens) {
+  for (size_t first = 0; first < tokens; first += TSR_TOKEN_BLOCK) {
+    size_t count = tokens - first < TSR_TOKEN_BLOCK ? tokens - first : TSR_TOKEN_BLOCK;
+    list_block(a, first, count);
+    if (a->entries) arrange_block(a, first, count);
+  }
 }
 
 static void norm_row(void *context, size_t token, size_t worker) {
@@ -216,7 +240,7 @@ static void multiply_dense(const multiply_job *job, const tsr_matrix *m, size_t 
 
 static void multiply_panel(const multiply_job *job, const tsr_matrix *m, size_t panel,
                            const uint8_t *bytes, size_t offset) {
-  float out[TSR_TOKEN_BLOCK * TSR_PANEL_ROWS];
+  _Alignas(64) float out[TSR_TOKEN_BLOCK * TSR_PANEL_ROWS];
   for (size_t first = 0; first < job->tokens; first += TSR_TOKEN_BLOCK) {
     size_t tokens = job->tokens - first < TSR_TOKEN_BLOCK ? job->tokens - first : TSR_TOKEN_BLOCK;
     if (m->encoding == TSR_F32 || m->encoding == TSR_F16)
@@ -256,7 +280,7 @@ static void multiply_chunk(void *context, size_t chunk, size_t worker) {
 void tsr_multiply(const tsr_compute *compute, const tsr_matrix *matrices, const tsr_part *parts,
                   size_t matrix_count, const tsr_activations *x, size_t tokens, float *y,
                   size_t stride, bool adding) {
-  tsr_list_residuals(x, tokens);
+  tsr_list_terms(x, tokens);
   size_t units = 0;
   for (size_t i = 0; i < matrix_count; i++) units += parts[i].end - parts[i].begin;
   if (units == 0) return;

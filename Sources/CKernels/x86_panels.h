@@ -1,4 +1,4 @@
-// A panel of 16 rows times any number of tokens, for every x86 instruction set: the loops. The file
+// A panel of 16 rows times any number of tokens, for the instruction sets with AVX2: the loops. The file
 // that includes this has opened a target attribute and defined, for its vectors,
 //   ivec, fvec   integers and floats; VECTORS of them hold a 64-byte line (16 int32, 16 floats)
 //   TILE         tokens whose integer accumulators stay in registers
@@ -187,21 +187,11 @@ INLINE void multiply_residuals(const span_job *job, matrix_form matrix, code_for
 }
 
 // CALL with `count` as a constant.
-#if TILE_TOKENS > 4
-#define WIDE_COUNTS(CALL)      \
-  case 4: CALL(4); break;      \
-  case 5: CALL(5); break;      \
-  case 6: CALL(6); break;      \
-  case 7: CALL(7); break;
-#else
-#define WIDE_COUNTS(CALL)
-#endif
 #define WITH_COUNT(CALL)        \
   switch (count) {              \
     case 1: CALL(1); break;     \
     case 2: CALL(2); break;     \
     case 3: CALL(3); break;     \
-    WIDE_COUNTS(CALL)           \
     default: CALL(TILE); break; \
   }
 

@@ -1,7 +1,6 @@
 // 256-bit vectors for x86_panels.h, for the instruction sets that have AVX2.
 #define INLINE static inline __attribute__((always_inline))
-#define TILE_TOKENS 4
-enum { VECTORS = 2, TILE = TILE_TOKENS };  // 8 accumulators, 2-4 codes, 2 temporaries, the mask
+enum { VECTORS = 2, TILE = 4 };  // 8 accumulators, 2-4 codes, 2 temporaries, the mask
 
 typedef __m256i ivec;
 typedef __m256 fvec;

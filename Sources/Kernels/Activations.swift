@@ -19,6 +19,8 @@ internal import CKernels
     let residualGroups: Buffer<UInt32>
     let residualList: Buffer<tsr_residual>
     let groupEnds: Buffer<UInt32>
+    /// The codes once more, in the order in which AVX-512 reads them; empty without AVX-512.
+    let entries: Buffer<tsr_entry>
     private let residuals: Int
 
     public init(tokenCapacity: Int, columns: Int) {
@@ -38,6 +40,7 @@ internal import CKernels
         residualList = Buffer(count: tokenCapacity * residuals)
         let blocks = (tokenCapacity + Int(TSR_TOKEN_BLOCK) - 1) / Int(TSR_TOKEN_BLOCK)
         groupEnds = Buffer(count: blocks * groups)
+        entries = Buffer(count: Self.readsEntries ? terms : 0)
     }
 
     /// Bytes held.
@@ -45,16 +48,19 @@ internal import CKernels
         let groups = (columns + 31) / 32
         let residuals = (groups + 7) / 8
         let blocks = (tokenCapacity + Int(TSR_TOKEN_BLOCK) - 1) / Int(TSR_TOKEN_BLOCK)
-        return tokenCapacity * (groups * 128 + (groups + residuals) * 44 + residuals * 16)
+        let term = 44 + (readsEntries ? MemoryLayout<tsr_entry>.stride : 0)
+        return tokenCapacity * (groups * 128 + (groups + residuals) * term + residuals * 16)
             + blocks * groups * 4
     }
+
+    private static let readsEntries = unsafe tsr_kernels_avx512vnni() != nil
 
     var raw: tsr_activations {
         unsafe tsr_activations(
             values: values.pointer, codes: codes.pointer, scales: scales.pointer,
             sums: sums.pointer, offsets: offsets.pointer, residual_groups: residualGroups.pointer,
             residual_list: residualList.pointer, group_ends: groupEnds.pointer,
-            columns: paddedColumns, groups: paddedColumns / 32, residuals: residuals,
+            entries: entries.count > 0 ? entries.pointer : nil, columns: paddedColumns, groups: paddedColumns / 32, residuals: residuals,
             terms: paddedColumns / 32 + residuals)
     }
 

@@ -55,12 +55,13 @@ static tsr_activations activations(size_t columns, size_t tokens) {
   a.residual_groups = allocate(tokens * residuals * sizeof(uint32_t));
   a.residual_list = allocate(tokens * residuals * sizeof(tsr_residual));
   a.group_ends = allocate((tokens / TSR_TOKEN_BLOCK + 1) * groups * sizeof(uint32_t));
+  a.entries = allocate(tokens * terms * sizeof(tsr_entry));
   return a;
 }
 
 static void release(tsr_activations *a) {
   free(a->values), free(a->codes), free(a->scales), free(a->sums), free(a->offsets);
-  free(a->residual_groups), free(a->residual_list), free(a->group_ends);
+  free(a->residual_groups), free(a->residual_list), free(a->group_ends), free(a->entries);
 }
 
 static void check_quantize(const tsr_kernels *k, size_t columns, size_t tokens) {
@@ -119,7 +120,7 @@ static void check_panel(const tsr_kernels *k, int encoding, size_t columns, size
     }
     tsr_quantize_token(tsr_kernels_scalar(), &a, t);
   }
-  tsr_list_residuals(&a, tokens + first);
+  tsr_list_terms(&a, tokens + first);
   uint8_t *panel = random_panel(encoding, a.groups, extreme);
   float *wanted = allocate(tokens * 16 * sizeof(float)), *got = allocate(tokens * 16 * sizeof(float));
   memset(got, 0xff, tokens * 16 * sizeof(float));
@@ -148,13 +149,13 @@ static void check_batching(const tsr_kernels *k, int encoding, size_t columns, s
   for (size_t t = 0; t < tokens; t++) tsr_quantize_token(k, &a, t);
   uint8_t *panel = random_panel(encoding, a.groups, false);
   float *all = allocate(tokens * 16 * sizeof(float)), one[16];
-  tsr_list_residuals(&a, tokens);
+  tsr_list_terms(&a, tokens);
   k->panel[encoding](panel, &a, 0, tokens, all);
   for (size_t t = 0; t < tokens; t++) {
     tsr_activations b = a;
     b.codes += t * a.terms * 32, b.scales += t * a.terms, b.sums += t * a.terms;
     b.offsets += t * a.terms, b.residual_groups += t * a.residuals;
-    tsr_list_residuals(&b, 1);
+    tsr_list_terms(&b, 1);
     k->panel[encoding](panel, &b, 0, 1, one);
     for (size_t r = 0; r < 16; r++)
       expect(memcmp(&one[r], &all[t * 16 + r], sizeof(float)) == 0, k->name, "batching", columns,

@@ -47,6 +47,13 @@ typedef struct {
   uint32_t group, term;
 } tsr_residual;
 
+// A term as the kernels of AVX-512 read it: by group, a block's tokens in order, then its residuals.
+typedef struct {
+  int8_t codes[TSR_GROUP];
+  float scale, offset4, offset8;  // offsets: -8 and -128 times scale * sum of codes
+  uint32_t row;  // its token, counted from the block's first
+} tsr_entry;
+
 // Activations [tokens, columns], columns padded to a multiple of 32 with zeros, in two forms: values,
 // and terms of 32 codes with one scale, |code| <= 127. A token's first terms are its groups of
 // columns, value ~ scale * code. Those after them, the residuals, say once more what rounding left of
@@ -60,6 +67,7 @@ typedef struct {
   uint32_t *residual_groups;  // [tokens, residuals], ascending
   tsr_residual *residual_list;  // [tokens, residuals]: those of each block, by group, then token
   uint32_t *group_ends;         // [blocks, groups]: entries of a block's list up to each group
+  tsr_entry *_Nullable entries;  // [tokens, terms], in the order of blocks; for AVX-512 only
   size_t columns;             // padded
   size_t groups;              // columns / 32
   size_t residuals;           // at most groups
@@ -215,8 +223,9 @@ void tsr_rms_norm(const tsr_compute *compute, const float *x, const int32_t *_Nu
                   const tsr_activations *out);
 // Codes of the values of one token, residuals included, and of `tokens`.
 void tsr_quantize_token(const tsr_kernels *kernels, const tsr_activations *a, size_t token);
-// Lists the residuals of the first `tokens`, as panel kernels need them.
-void tsr_list_residuals(const tsr_activations *a, size_t tokens);
+// Lists the residuals of the first `tokens`, and all terms if there are entries, as panel kernels
+// need them.
+void tsr_list_terms(const tsr_activations *a, size_t tokens);
 void tsr_quantize(const tsr_compute *compute, const tsr_activations *a, size_t tokens);
 // Units begin..<end of a matrix, whose first row's product goes to column `offset` of the output.
 typedef struct {

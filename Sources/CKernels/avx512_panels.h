@@ -1,0 +1,186 @@
+// A panel of 16 rows times any number of tokens with AVX-512 VNNI. A group of 32 columns is decoded
+// into eight registers once and multiplied by all its entries, up to eight at a time: the tokens, then
+// the residuals of that group, which so share the weights too. One stream of entries is read from
+// front to back. Included with the target's attribute open.
+#ifndef TSR_AVX512_PANELS_H
+#define TSR_AVX512_PANELS_H
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum { STEPS = 8, AT_ONCE = 8 };  // steps of 4 columns; entries whose sums stay in registers
+enum { AHEAD = 8192 };            // bytes; nearer ones leave a few tokens waiting for memory
+
+// What is multiplied: a constant everywhere.
+typedef enum { INT8, INT4, INT4_AFFINE } matrix_form;
+
+// One group's weights of 16 rows: codes as stored, without their offset, and how they are scaled.
+typedef struct {
+  __m512i codes[STEPS];
+  __m512 scale, minimum;  // minimum: -1/8 of it, to be multiplied by entries' offsets
+} group_weights;
+
+INLINE __m512i four_codes(const int8_t *p) {
+  int32_t bits;
+  memcpy(&bits, p, sizeof bits);
+  return _mm512_set1_epi32(bits);
+}
+
+INLINE __m512 halves(const uint8_t *p) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
+}
+
+INLINE size_t group_bytes(matrix_form form) { return form == INT8 ? 512 : 256; }
+
+// Group `group` of a panel whose planes of scales take `plane` bytes.
+INLINE group_weights load_group(const uint8_t *panel, size_t plane, size_t group,
+                                matrix_form form) {
+  group_weights w;
+  const __m512i nibble = _mm512_set1_epi8(15);
+  const uint8_t *codes = panel + (form == INT4_AFFINE ? 2 : 1) * plane + group * group_bytes(form);
+  for (size_t at = 0; at < group_bytes(form); at += 64) {
+    __m512i bytes = _mm512_loadu_si512(codes + at);
+    _mm_prefetch((const char *)codes + at + AHEAD, _MM_HINT_T0);
+    if (form == INT8) {
+      w.codes[at / 64] = bytes;
+    } else {
+      w.codes[at / 32] = _mm512_and_si512(bytes, nibble);
+      w.codes[at / 32 + 1] = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), nibble);
+    }
+  }
+  w.scale = w.minimum = halves(panel + group * 32);
+  if (form == INT4_AFFINE)
+    w.minimum = _mm512_mul_ps(halves(panel + plane + group * 32), _mm512_set1_ps(-0.125f));
+  return w;
+}
+
+// Sums of unsigned codes times the entries' signed ones, exact: at most 32 * 255 * 127.
+INLINE void dots(const group_weights *w, const tsr_entry *e, int count, __m512i sums[AT_ONCE]) {
+  for (int i = 0; i < count; i++) sums[i] = _mm512_setzero_si512();
+#pragma clang loop unroll(full)
+  for (int step = 0; step < STEPS; step++)
+    for (int i = 0; i < count; i++)
+      sums[i] = _mm512_dpbusd_epi32(sums[i], w->codes[step], four_codes(e[i].codes + 4 * step));
+}
+
+// Adds one entry's dot product to its token's sums; the stored offset leaves with the entry's.
+INLINE __m512 add_entry(const group_weights *w, matrix_form form, const tsr_entry *e, __m512i dot,
+                        __m512 sum) {
+  __m512 product = _mm512_cvtepi32_ps(dot), factor = _mm512_set1_ps(e->scale);
+  if (form == INT4_AFFINE) {
+    sum = _mm512_fmadd_ps(w->minimum, _mm512_set1_ps(e->offset4), sum);
+    product = _mm512_mul_ps(product, factor);
+  } else {
+    float offset = form == INT8 ? e->offset8 : e->offset4;
+    product = _mm512_fmadd_ps(product, factor, _mm512_set1_ps(offset));
+  }
+  return _mm512_fmadd_ps(w->scale, product, sum);
+}
+
+// `count` entries, whose number is a constant. Two may be of the same token: it is added in order.
+INLINE void multiply_entries(const group_weights *w, matrix_form form, const tsr_entry *e,
+                             int count, float *out) {
+  __m512i sums[AT_ONCE];
+  dots(w, e, count, sums);
+  for (int i = 0; i < count; i++) {
+    float *sum = out + (size_t)e[i].row * TSR_PANEL_ROWS;
+    _mm512_storeu_ps(sum, add_entry(w, form, &e[i], sums[i], _mm512_loadu_ps(sum)));
+  }
+}
+
+INLINE void multiply_group(const group_weights *w, matrix_form form, const tsr_entry *e,
+                           size_t count, float *out) {
+  for (; count >= AT_ONCE; count -= AT_ONCE, e += AT_ONCE)
+    multiply_entries(w, form, e, AT_ONCE, out);
+  switch (count) {
+    case 1: multiply_entries(w, form, e, 1, out); break;
+    case 2: multiply_entries(w, form, e, 2, out); break;
+    case 3: multiply_entries(w, form, e, 3, out); break;
+    case 4: multiply_entries(w, form, e, 4, out); break;
+    case 5: multiply_entries(w, form, e, 5, out); break;
+    case 6: multiply_entries(w, form, e, 6, out); break;
+    case 7: multiply_entries(w, form, e, 7, out); break;
+    default: break;
+  }
+}
+
+// One token: its sums stay in a register.
+INLINE void multiply_token(const uint8_t *panel, size_t plane, const tsr_activations *x,
+                           const tsr_entry *e, const uint32_t *ends, matrix_form form, float *out) {
+  __m512 sum = _mm512_setzero_ps();
+  for (size_t group = 0; group < x->groups; group++) {
+    group_weights w = load_group(panel, plane, group, form);
+    const tsr_entry *end = e + 1 + (ends[group] - (group > 0 ? ends[group - 1] : 0));
+    for (; e < end; e++) {
+      __m512i dot[AT_ONCE];
+      dots(&w, e, 1, dot);
+      sum = add_entry(&w, form, e, dot[0], sum);
+    }
+  }
+  _mm512_storeu_ps(out, sum);
+}
+
+INLINE void panel(const uint8_t *bytes, const tsr_activations *x, size_t first, size_t tokens,
+                  float *out, matrix_form form) {
+  size_t plane = (x->groups * 32 + 63) / 64 * 64;
+  const tsr_entry *e = x->entries + first * x->terms;
+  const uint32_t *ends = x->group_ends + first / TSR_TOKEN_BLOCK * x->groups;
+  if (tokens == 1) {
+    multiply_token(bytes, plane, x, e, ends, form, out);
+    return;
+  }
+  memset(out, 0, tokens * TSR_PANEL_ROWS * sizeof(float));
+  for (size_t group = 0; group < x->groups; group++) {
+    group_weights w = load_group(bytes, plane, group, form);
+    size_t count = tokens + ends[group] - (group > 0 ? ends[group - 1] : 0);
+    multiply_group(&w, form, e, count, out);
+    e += count;
+  }
+}
+
+static void panel_int8(const uint8_t *bytes, const tsr_activations *x, size_t first, size_t tokens,
+                       float *out) {
+  panel(bytes, x, first, tokens, out, INT8);
+}
+
+static void panel_int4(const uint8_t *bytes, const tsr_activations *x, size_t first, size_t tokens,
+                       float *out) {
+  panel(bytes, x, first, tokens, out, INT4);
+}
+
+static void panel_int4_affine(const uint8_t *bytes, const tsr_activations *x, size_t first,
+                              size_t tokens, float *out) {
+  panel(bytes, x, first, tokens, out, INT4_AFFINE);
+}
+
+#ifdef TSR_EMULATED
+#define OPAQUE "+m"
+#else
+#define OPAQUE "+v"
+#endif
+
+// The multiplications of a group without its loads: 8 steps, then one of the two operations that scale.
+static size_t mac_loop(size_t rounds) {
+  enum { CHAINS = 8 };
+  __m512i w = _mm512_set1_epi8(3), x = w;
+  __m512 sums[CHAINS];
+  for (int c = 0; c < CHAINS; c++) sums[c] = _mm512_setzero_ps();
+  for (size_t r = 0; r < rounds; r++) {
+    __m512i dot[CHAINS];
+    for (int c = 0; c < CHAINS; c++) dot[c] = _mm512_setzero_si512();
+#pragma clang loop unroll(full)
+    for (int step = 0; step < STEPS; step++) {
+      for (int c = 0; c < CHAINS; c++) {
+        __asm__ volatile("" : OPAQUE(x));  // to the compiler, every product is another one
+        dot[c] = _mm512_dpbusd_epi32(dot[c], w, x);
+      }
+    }
+    for (int c = 0; c < CHAINS; c++)
+      sums[c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[c]), sums[c], sums[c]);
+  }
+  float sink[16];
+  for (int c = 1; c < CHAINS; c++) sums[0] = _mm512_fmadd_ps(sums[c], sums[c], sums[0]);
+  _mm512_storeu_ps(sink, sums[0]);
+  return sink[0] < 0 ? 0 : rounds * STEPS * CHAINS * 64;
+}
+#endif
