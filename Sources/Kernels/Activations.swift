@@ -60,7 +60,8 @@ internal import CKernels
             values: values.pointer, codes: codes.pointer, scales: scales.pointer,
             sums: sums.pointer, offsets: offsets.pointer, residual_groups: residualGroups.pointer,
             residual_list: residualList.pointer, group_ends: groupEnds.pointer,
-            entries: entries.count > 0 ? entries.pointer : nil, columns: paddedColumns, groups: paddedColumns / 32, residuals: residuals,
+            entries: entries.count > 0 ? entries.pointer : nil, columns: paddedColumns,
+            groups: paddedColumns / 32, residuals: residuals,
             terms: paddedColumns / 32 + residuals)
     }
 

@@ -10,8 +10,8 @@
 #include "CKernels.h"
 
 // Coded tiles need libzstd and are checked by the tests.
-const uint8_t *tsr_decode_tile(tsr_decoders *decoders, const tsr_matrix *matrix, size_t tile,
-                               size_t worker) {
+const uint8_t *tsr_plain_tile(tsr_decoders *decoders, const tsr_matrix *matrix, size_t tile,
+                              size_t worker) {
   (void)decoders, (void)matrix, (void)tile, (void)worker;
   return NULL;
 }
