@@ -60,11 +60,11 @@ struct BenchOptions {
     var runs = 5
     var tokens = [1, 2, 4, 8, 16, 32, 64]
     var encodings: [Matrix.Encoding] = [.int4, .int8]
-    /// Llama-3.1-8B: attention output, up or gate, down; SmolLM2-135M: up or gate, down.
+    /// Llama-3.1-8B: attention output, up or gate, down, head; SmolLM2-135M: up or gate, down.
     var shapes = [
         Shape(rows: 4096, columns: 4096), Shape(rows: 14336, columns: 4096),
-        Shape(rows: 4096, columns: 14336), Shape(rows: 1536, columns: 576),
-        Shape(rows: 576, columns: 1536),
+        Shape(rows: 4096, columns: 14336), Shape(rows: 128_256, columns: 4096),
+        Shape(rows: 1536, columns: 576), Shape(rows: 576, columns: 1536),
     ]
 
     enum Mistake: Error, CustomStringConvertible {
