@@ -7,25 +7,29 @@
 /// A fixed number of plain values in memory aligned to 64 bytes, zero at first.
 ///
 /// The one owner of raw memory outside the mapped file: activations, logits and the KV cache are
-/// built on it. Not synchronized: one pass at a time writes.
+/// built on it. Large ones take memory page by page as it is first written, so that a long context
+/// costs nothing before it is used. Not synchronized: one pass at a time writes.
 @safe public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
     public let count: Int
     /// First element; valid while this object lives. For kernels only.
     package let pointer: UnsafeMutablePointer<Element>
+    private let allocation: UnsafeMutableRawPointer
 
     public init(count: Int) {
         precondition(count >= 0, "negative count \(count)")
         let bytes = max(1, count) * MemoryLayout<Element>.stride
         let padded = (bytes + 127) / 64 * 64  // kernels may read one vector past the end
-        guard let raw = unsafe aligned_alloc(64, padded) else {
+        // calloc leaves large allocations to the kernel's zero pages; memset would touch them all.
+        guard let raw = unsafe calloc(1, padded + 64) else {
             fatalError("out of memory: a buffer of \(padded) bytes")
         }
-        unsafe memset(raw, 0, padded)
-        unsafe pointer = raw.bindMemory(to: Element.self, capacity: max(1, count))
+        unsafe allocation = raw
+        unsafe pointer = raw.alignedUp(toMultipleOf: 64)
+            .bindMemory(to: Element.self, capacity: max(1, count))
         self.count = count
     }
 
-    deinit { unsafe free(pointer) }
+    deinit { unsafe free(allocation) }
 
     public subscript(index: Int) -> Element {
         get {
