@@ -22,6 +22,7 @@ public struct ModelProfile {
         open: (WeightFile) throws -> Transformer, progress: (Int, Int) -> Void,
         isCancelled: () -> Bool = { false }
     ) throws -> ProfileReport {
+        let loadAtStart = SystemLoad.now()
         let start = nanoseconds()
         let file = try WeightFile(path: path)
         let transformer = try open(file)
@@ -29,6 +30,7 @@ public struct ModelProfile {
         setup.loadSeconds = Double(nanoseconds() - start) * 1e-9
         let profiler = try PassProfiler(transformer, options: options)
         setup.firstTokenSeconds = setup.loadSeconds + profiler.firstPass()
+        setup.firstTokenDiskBytes = LoadChange(from: loadAtStart, to: SystemLoad.now()).diskBytes
 
         setup.machine = try MachineReport.measure(diskFile: path, patience: 0.5)
         let facts = setup.machine.facts

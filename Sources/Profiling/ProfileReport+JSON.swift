@@ -54,6 +54,7 @@ extension ProfileReport {
         [
             ("load_seconds", .number(setup.loadSeconds)),
             ("first_token_seconds", .number(setup.firstTokenSeconds)),
+            ("first_token_disk_read_bytes", .int(setup.firstTokenDiskBytes)),
             ("peak_rss_bytes", .int(setup.peakRSS)),
             ("memory", memoryJSON),
             ("machine", setup.machine.json),

@@ -32,7 +32,9 @@ extension ProfileReport {
         var lines = [
             "\(model.name), \(Format.bytes(model.weightBytes)) of weights; \(setup.isa), \(threads)",
             "loaded in \(Format.seconds(setup.loadSeconds)), first token after "
-                + Format.seconds(setup.firstTokenSeconds),
+                + Format.seconds(setup.firstTokenSeconds)
+                + (setup.firstTokenDiskBytes > 0
+                    ? " (\(Format.bytes(setup.firstTokenDiskBytes)) came from disk)" : ""),
             "limits measured here: reading \(read) GB/s, 8-bit multiplying \(macs) G MAC/s; "
                 + "equal at \(balanced) positions",
             "passes: \(options.kind.rawValue), logits \(options.logits.rawValue); "
@@ -78,10 +80,11 @@ extension ProfileReport {
                 "energy: \(Format.fixed(joules, 1)) J, "
                     + "\(Format.fixed(joules / Double(tokens) * 1000, 1)) mJ per position")
         }
-        if setup.options.duration != nil, let drift = passes.compactMap(\.drift).max() {
+        let drifts = passes.compactMap(\.drift)
+        if setup.options.duration != nil, let low = drifts.min(), let high = drifts.max() {
             lines.append(
-                "steady state: the last quarter of the passes took "
-                    + "\(Format.fixed(drift, 3)) times as long as the first")
+                "steady state: the last quarter of the passes took \(Format.fixed(low, 3)) to "
+                    + "\(Format.fixed(high, 3)) times as long as the first, by size")
         }
         lines += warnings.map { "warning: " + $0 }
         return lines.map { $0 + "\n" }.joined()

@@ -41,6 +41,8 @@ public struct ProfileReport: Sendable {
         public var loadSeconds = 0.0
         /// From the start of loading to the first logits.
         public var firstTokenSeconds = 0.0
+        /// Bytes that came from disk in that time: a file that was not cached.
+        public var firstTokenDiskBytes = 0
         public var peakRSS = 0
         /// Memory read to measure the limit of reading, and the largest cache.
         public var limitReadBytes = 0
@@ -80,6 +82,12 @@ public struct ProfileReport: Sendable {
             lines.append(
                 "passes became slower: the last quarter took "
                     + "\(Int(((drift - 1) * 100).rounded()))% longer than the first")
+        }
+        if let drift = passes.compactMap(\.drift).min(), drift < 0.95 {
+            lines.append(
+                "passes became faster: the last quarter took "
+                    + "\(Int(((1 - drift) * 100).rounded()))% less time than the first, so the "
+                    + "machine was not steady from the start")
         }
         let hertz = timeline.compactMap(\.load.hertz)
         if let low = hertz.min(), let high = hertz.max(), low < 0.9 * high {

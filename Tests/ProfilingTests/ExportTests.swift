@@ -15,8 +15,8 @@ private final class Elements: NSObject, XMLParserDelegate {
     ) { counts[name, default: 0] += 1 }
 }
 
-/// A report made of numbers that are known.
-func knownReport(recorded: Bool = true) -> ProfileReport {
+/// A report made of numbers that are known: of passes that become slower, or faster.
+func knownReport(recorded: Bool = true, faster: Bool = false) -> ProfileReport {
     var model = ProfileReport.ModelDescription()
     model.name = "a \"<b>\", & c"
     model.work.layerBytes = 1_000_000
@@ -27,7 +27,9 @@ func knownReport(recorded: Bool = true) -> ProfileReport {
     setup.isa = "scalar"
     var run = ProfileRun()
     for positions in [1, 4] {
-        let seconds = (0..<20).map { 1e-3 * Double(positions) + 1e-5 * Double($0) }
+        let seconds = (0..<20).map {
+            1e-3 * Double(positions) + 1e-5 * Double(faster ? 19 - $0 : $0)
+        }
         var samples = PassSamples(
             positions: positions, context: 0, seconds: Distribution(seconds))
         samples.starts = (0..<20).map { 5_000_000 + UInt64($0) * 10_000_000 }
@@ -55,6 +57,17 @@ func knownReport(recorded: Bool = true) -> ProfileReport {
     }
     let limits = MachineLimits(readBytesPerSecond: 2e9, int8MacsPerSecond: 8e9)
     return ProfileReport(model: model, setup: setup, limits: limits, run: run)
+}
+
+@Test("A machine that was not steady is told of, whichever way it went")
+func drift() {
+    func isWarned(_ start: String, _ report: ProfileReport) -> Bool {
+        report.warnings.contains { $0.hasPrefix(start) }
+    }
+    let (slower, faster) = (knownReport(), knownReport(faster: true))
+    #expect(isWarned("passes became slower: the last quarter took 15% longer", slower))
+    #expect(isWarned("passes became faster: the last quarter took 13% less time", faster))
+    #expect(!isWarned("passes became faster", slower) && !isWarned("passes became slower", faster))
 }
 
 @Suite("Exports of a profile")

@@ -58,6 +58,7 @@ struct PassProfilerTests {
         let report = try await report(options { $0.positions = [1, 4] })
         let parsed = try JSONSerialization.jsonObject(with: Data(report.json.text.utf8))
         let object = try #require(parsed as? [String: Any])
+        #expect(object["first_token_disk_read_bytes"] as? Int == report.setup.firstTokenDiskBytes)
         let limits = try #require(object["limits"] as? [String: Any])
         #expect((limits["read_bytes_per_second"] as? Double ?? 0) > 0)
         #expect((limits["int8_macs_per_second"] as? Double ?? 0) > 0)
