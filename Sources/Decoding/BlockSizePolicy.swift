@@ -2,13 +2,12 @@
 public protocol BlockSizePolicy: AnyObject {
     /// Positions of the next block; 1...64.
     func nextBlockSize() -> Int
-    /// A block of `size` gave `tokens` in `passes` passes.
-    func blockFinished(size: Int, tokens: Int, passes: Int)
-    /// The passes since the last block tell nothing about a size: they computed a prompt, or a draft of
-    /// another size.
-    func blockSkipped()
-    /// A pass over `positions` took `seconds`.
-    func passMeasured(positions: Int, seconds: Double)
+    /// A block is finished, or ended by a stop token.
+    ///
+    /// - Parameter passes: By position, the pass that decided it; given positions are left out.
+    func blockFinished(passes: ArraySlice<Int>)
+    /// A pass over `positions` with `rows` rows of logits, sampled from, took `seconds`.
+    func passMeasured(positions: Int, rows: Int, seconds: Double)
 }
 
 /// Always the same size.
@@ -16,9 +15,8 @@ public final class FixedBlockSize: BlockSizePolicy {
     private let size: Int
     public init(_ size: Int) { self.size = size }
     public func nextBlockSize() -> Int { size }
-    public func blockFinished(size: Int, tokens: Int, passes: Int) {}
-    public func blockSkipped() {}
-    public func passMeasured(positions: Int, seconds: Double) {}
+    public func blockFinished(passes: ArraySlice<Int>) {}
+    public func passMeasured(positions: Int, rows: Int, seconds: Double) {}
 }
 
 extension LanguageModel {
@@ -32,19 +30,6 @@ extension LanguageModel {
         guard 2 * size <= batchCapacity || size == 1 else {
             throw .capacity(needed: 2 * size, available: batchCapacity)
         }
-    }
-
-    /// A pass, timed.
-    func timedForward(
-        committed: [Int32], open: [Int32], logitRows: [Int], blockSize: Int,
-        policy: any BlockSizePolicy
-    ) {
-        let start = ContinuousClock.now
-        forward(committed: committed, open: open, logitRows: logitRows, blockSize: blockSize)
-        // A prompt's pass says nothing about decoding.
-        guard committed.count <= 128 else { return }
-        policy.passMeasured(
-            positions: committed.count + open.count, seconds: (ContinuousClock.now - start).seconds)
     }
 }
 

@@ -39,6 +39,7 @@ public final class DecodingState {
         model.reset()
         history.removeAll(keepingCapacity: true)
         pending.removeAll(keepingCapacity: true)
+        if trace != nil { trace = Trace() }
     }
 
     /// Absolute position of the next token to decide.

@@ -17,7 +17,7 @@ public struct SamplingOptions: Sendable, Equatable {
 
     public init() {}
 
-    var isGreedy: Bool { temperature == 0 }
+    public var isGreedy: Bool { temperature == 0 }
 
     /// Throws if a value is outside its range.
     public func validate() throws(DecodingError) {

@@ -57,9 +57,6 @@ public final class SetBlockDecoder: TokenDecoder {
     }
 
     public private(set) var blockSize = 1
-    /// Tokens of the last block, which the next pass commits; more are pending behind a prompt.
-    private var carried = 0
-    private var followsPrompt = false
 
     public func step(limit: Int, into output: inout [FixedToken]) {
         precondition(limit > 0, "a limit of \(limit)")
@@ -69,13 +66,16 @@ public final class SetBlockDecoder: TokenDecoder {
             block.isPlain || (beginsAlone && block.passes == 0 && block.isOpen[0])
         let computed = isAlone ? [] : block.tokens
         chooseRows(committed: committed, isAlone: isAlone)
-        state.model.timedForward(
-            committed: state.pending, open: computed, logitRows: rows, blockSize: commitBlockSize,
-            policy: policy)
+        let start = ContinuousClock.now
+        state.model.forward(
+            committed: state.pending, open: computed, logitRows: rows, blockSize: commitBlockSize)
         state.passCount += 1
         state.pending.removeAll(keepingCapacity: true)
         predict()
         let decided = decide()
+        policy.passMeasured(
+            positions: committed + computed.count, rows: rows.count,
+            seconds: (ContinuousClock.now - start).seconds)
         record(committed: committed, open: computed.count, decided)
         block.passes += 1
         emit(&output)
@@ -88,7 +88,6 @@ public final class SetBlockDecoder: TokenDecoder {
     }
 
     private func beginBlock(limit: Int) {
-        followsPrompt = state.pending.count > carried
         var size = policy.nextBlockSize()
         var given: ArraySlice<Int32> = []
         if isBidirectional {
@@ -177,13 +176,7 @@ public final class SetBlockDecoder: TokenDecoder {
             block.fixed += 1
         }
         guard block.fixed == block.end else { return }
-        // A block cut short by a stop token says little.
-        if block.end == block.tokens.count, !followsPrompt {
-            policy.blockFinished(size: block.end, tokens: block.end, passes: block.passes)
-        } else {
-            policy.blockSkipped()
-        }
-        carried = block.end
+        policy.blockFinished(passes: block.pass[block.given..<block.end])
         state.pending.append(contentsOf: block.tokens[..<block.end])
         block.clear()
     }
@@ -198,6 +191,8 @@ private struct Block {
     var row: [Int] = []
     /// Absolute position of the first token.
     var position = 0
+    /// Leading tokens that are given.
+    var given = 0
     /// Leading tokens that are given or handed out.
     var fixed = 0
     /// Positions from here on are behind a stop token.
@@ -221,6 +216,7 @@ private struct Block {
             row.append(0)
         }
         self.position = position
+        self.given = given.count
         (fixed, end, passes) = (given.count, size, 0)
     }
 

@@ -11,100 +11,99 @@ internal import WeightFile
 ///
 /// The masks stand behind the *whole* draft. If it is accepted they have seen the true text, and
 /// their first position is the one that the pass decides by itself, so k masks draft k - 1 tokens.
-/// If it is cut they have seen a wrong token and are dropped; the next pass has no draft to verify
-/// and so drafts from certain text. Masks behind every possible cut would save that pass at the
-/// price of k^2 positions, which a processor pays for. Instead the draft is kept short enough to be
-/// accepted: with a tokens accepted per verified draft on average, a further draft token of
-/// confidence c gains c and risks (1 - c) a, so it is taken while c > a / (1 + a).
+/// If it is cut they have seen a wrong token; what was guessed behind it is kept as a draft of
+/// less promise. Masks behind every possible cut would cost k^2 positions. How much of a draft to
+/// verify, and how many masks to add, is the policy's choice.
 public final class VerifiedDecoder: TokenDecoder {
     public let state: DecodingState
     public var commitBlockSize: Int { 1 }
     public private(set) var blockSize = 1
-    private let policy: any BlockSizePolicy
+    private let policy: any DraftPolicy
+    private let largest: Int
     private let mask: Int32
     private let isShifted: Bool
 
-    private var draft: [Int32] = []
-    /// Block size of the pass that made the draft.
-    private var draftSize = 0
-    /// Accepted draft tokens per verified draft, a moving average.
-    private var acceptance: Float = 1
+    private var draft = Draft()
     // Reused in every pass.
+    private var next = Draft()
     private var committed: [Int32] = []
     private var open: [Int32] = []
     private var rows: [Int] = []
     private var reveals: [Trace.Reveal] = []
 
-    /// - Parameter largest: The largest size the policy asks for.
+    /// - Parameter largest: The most masks the policy asks for.
     public init(
-        _ state: DecodingState, policy: any BlockSizePolicy, largest: Int
+        _ state: DecodingState, policy: any DraftPolicy, largest: Int
     ) throws(DecodingError) {
         try state.model.checkBlockSize(largest, rows: largest == 1 ? 1 : 2 * largest - 1)
         let traits = state.model.blockDecoding
         guard !(traits?.bidirectionalCommit ?? false) else { throw .notVerifiable }
         self.state = state
         self.policy = policy
+        self.largest = largest
         mask = Int32(traits?.maskToken ?? 0)
         isShifted = traits?.shiftedLogits ?? false
-        draft.reserveCapacity(largest)
         rows.reserveCapacity(2 * largest)
     }
 
     public func step(limit: Int, into output: inout [FixedToken]) {
         precondition(!state.pending.isEmpty && limit > 0, "nothing to continue")
-        if draft.count > limit - 1 { draft.removeLast(draft.count - (limit - 1)) }
-        blockSize = policy.nextBlockSize()
-        // No more masks than there can be tokens behind the one this pass decides.
-        let masks = min(blockSize, limit - draft.count)
-        let drafted = draft.count
+        draft.cut(to: min(limit, largest) - 1)
         let given = state.pending.count
-        state.trace?.begin(position: state.nextPosition, size: masks)
-        run(masks: masks)
+        var plan = policy.plan(draft, given: given, limit: limit)
+        // No more masks than there can be tokens behind the one this pass decides, and none behind
+        // the end of the text.
+        plan.masks = min(plan.masks, limit - plan.verified)
+        if draft.tokens[..<plan.verified].contains(where: state.stopTokens.contains) {
+            plan.masks = 0
+        }
+        blockSize = max(1, plan.masks)
+        state.trace?.begin(position: state.nextPosition, size: blockSize)
+        let start = ContinuousClock.now
+        run(plan)
         reveals.removeAll(keepingCapacity: true)
         let before = output.count
-        let verified = verify(given: given, limit: limit, into: &output)
-        // Without drafts the average fades, so that no early luck makes the rule timid for good.
-        acceptance += (drafted > 0 ? 0.1 : 0.02) * (Float(verified.accepted) - acceptance)
-        draft.removeAll(keepingCapacity: true)
-        if verified.accepted == drafted, !verified.isOver {
-            makeDraft(masks: masks, firstRow: drafted + 1)
+        let verified = verify(plan.verified, into: &output)
+        policy.draftVerified(draft, verified: plan.verified, accepted: verified.accepted)
+        if verified.isOver {
+            draft.clear()
+        } else {
+            makeDraft(plan, accepted: verified.accepted)
+        }
+        if given == 1 {
+            policy.passMeasured(
+                positions: given + plan.verified + open.count, tokens: output.count - before,
+                seconds: (ContinuousClock.now - start).seconds)
         }
         state.trace?.add(
-            Trace.Pass(committed: given + drafted, open: open.count, reveals: reveals))
-        if given == 1, blockSize == draftSize {
-            policy.blockFinished(size: blockSize, tokens: output.count - before, passes: 1)
-        } else {
-            policy.blockSkipped()
-        }
-        draftSize = blockSize
+            Trace.Pass(committed: given + plan.verified, open: open.count, reveals: reveals))
     }
 
-    public func finish() { draft.removeAll(keepingCapacity: true) }
+    public func finish() { draft.clear() }
 
-    private func run(masks: Int) {
+    private func run(_ plan: DraftPlan) {
         committed.removeAll(keepingCapacity: true)
         committed.append(contentsOf: state.pending)
-        committed.append(contentsOf: draft)
+        committed.append(contentsOf: draft.tokens[..<plan.verified])
         open.removeAll(keepingCapacity: true)
         // A single mask would stand where this pass decides anyway.
-        for _ in 0..<(masks > 1 ? masks : 0) { open.append(mask) }
+        for _ in 0..<(plan.masks > 1 ? plan.masks : 0) { open.append(mask) }
         rows.removeAll(keepingCapacity: true)
         for row in state.pending.count - 1..<committed.count { rows.append(row) }
         for index in open.indices.dropFirst() {
             rows.append(committed.count + index - (isShifted ? 1 : 0))
         }
-        state.model.timedForward(
-            committed: committed, open: open, logitRows: rows, blockSize: 1, policy: policy)
+        state.model.forward(committed: committed, open: open, logitRows: rows, blockSize: 1)
         state.passCount += 1
     }
 
     /// Draws behind the last given token and behind each draft token as long as the draft agrees.
     private func verify(
-        given: Int, limit: Int, into output: inout [FixedToken]
+        _ count: Int, into output: inout [FixedToken]
     ) -> (accepted: Int, isOver: Bool) {
         let model = state.model
         let end = model.position  // of all that was committed
-        let start = end - draft.count
+        let start = end - count
         state.pending.removeAll(keepingCapacity: true)
         var accepted = 0
         while true {
@@ -116,7 +115,7 @@ public final class VerifiedDecoder: TokenDecoder {
             note(drawn.token, at: start + accepted, prediction)
             state.fix(drawn, into: &output)
             let isStop = state.stopTokens.contains(drawn.token)
-            if accepted < draft.count, draft[accepted] == drawn.token {
+            if accepted < count, draft.tokens[accepted] == drawn.token {
                 accepted += 1  // it is in the cache already
                 guard isStop else { continue }
             } else {
@@ -127,20 +126,43 @@ public final class VerifiedDecoder: TokenDecoder {
         }
     }
 
-    /// Draws a draft from the masks, as long as each token is worth its risk.
-    private func makeDraft(masks: Int, firstRow: Int) {
-        guard masks > 1 else { return }
+    /// Guesses what follows: by the masks if they have seen the true text; else by what is left of the
+    /// draft behind the token that has just been decided, and by masks that have seen a wrong one.
+    private func makeDraft(_ plan: DraftPlan, accepted: Int) {
+        let decided = state.pending[0]
+        let isWhole = accepted == plan.verified
+        next.clear()
+        if isWhole, !open.isEmpty {
+            // Their first position has just been decided.
+            drawDraft(from: plan.verified + 1)
+        } else {
+            next.isLeftover =
+                draft.isLeftover || !isWhole
+                || (accepted < draft.count && draft.tokens[accepted] != decided)
+            let kept = isWhole || open.isEmpty ? draft.count : plan.verified
+            for index in accepted + 1..<max(accepted + 1, kept) {
+                next.append(draft.tokens[index], draft.confidences[index])
+            }
+            if !isWhole, !open.isEmpty {
+                // The row behind the last draft token stands for the masks' first position.
+                drawDraft(from: plan.verified)
+            }
+        }
+        swap(&draft, &next)
+    }
+
+    /// Draws from the rows of the last pass, beginning with `row`, up to a stop token.
+    private func drawDraft(from row: Int) {
         let model = state.model
-        let start = state.nextPosition
-        for index in 0..<masks - 1 {
-            let begin = (firstRow + index) * model.logitStride
+        for row in row..<rows.count {
+            let begin = row * model.logitStride
+            let position = state.nextPosition + next.count
             let prediction = state.sampler.prepare(
-                model.logits, begin: begin, history: state.history, block: draft[...])
-            guard prediction.confidence > acceptance / (1 + acceptance) else { return }
+                model.logits, begin: begin, history: state.history, block: next.tokens[...])
             let drawn = state.sampler.draw(
-                model.logits, begin: begin, prediction: prediction, position: start + index)
-            draft.append(drawn.token)
-            note(drawn.token, at: start + index, prediction, isKept: false)
+                model.logits, begin: begin, prediction: prediction, position: position)
+            next.append(drawn.token, prediction.confidence)
+            note(drawn.token, at: position, prediction, isKept: false)
             if state.stopTokens.contains(drawn.token) { return }
         }
     }

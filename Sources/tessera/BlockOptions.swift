@@ -78,7 +78,8 @@ struct BlockOptions: ParsableArguments {
 
     /// Where the user and the model say nothing: few enough risks to keep the text's quality.
     static let defaultGamma: Float = 0.1
-    /// Largest block that auto tries.
+    /// Most masks that auto tries in lossless decoding, where a guess may be wrong. Otherwise it keeps
+    /// to sizes that the model was trained for.
     private static let largestAuto = 32
 
     func validate() throws {
@@ -104,8 +105,8 @@ struct BlockOptions: ParsableArguments {
     func largest(_ traits: ModelConfig.BlockDecoding?) -> Int {
         switch blockSize {
         case .fixed(let size): size
-        case .auto where traits?.bidirectionalCommit == true: traits?.blockSize ?? 1
-        case .auto: traits == nil ? 1 : Self.largestAuto
+        case .auto:
+            traits.map { verifies($0) ? Self.largestAuto : $0.blockSize } ?? 1
         }
     }
 
@@ -128,20 +129,39 @@ struct BlockOptions: ParsableArguments {
             : .firstAndBound(gamma: gamma, errorProxy.order)
     }
 
-    /// The decoder for a model that was opened for these options.
-    func decoder(_ state: DecodingState, _ transformer: Transformer) throws -> any TokenDecoder {
+    /// The decoder for a model that was opened for these options, and what it learns where the block
+    /// size is its own choice.
+    func decoder(
+        _ state: DecodingState, _ transformer: Transformer
+    ) throws -> (any TokenDecoder, Learned?) {
         let traits = transformer.config.blockDecoding
         let largest = largest(traits)
-        guard largest > 1 else { return NextTokenDecoder(state) }
-        let policy: any BlockSizePolicy
-        switch blockSize {
-        case .auto where traits?.bidirectionalCommit != true:
-            policy = AdaptiveBlockSize(
-                costs: PassCostCache.costs(of: transformer, largest: largest),
-                largest: largest, isVerified: verifies(traits))
-        default: policy = FixedBlockSize(largest)
+        guard largest > 1, let traits else { return (NextTokenDecoder(state), nil) }
+        let isVerified = verifies(traits)
+        let rule = rule(traits)
+        guard case .auto = blockSize, !traits.bidirectionalCommit else {
+            if isVerified {
+                let policy = FixedDraft(largest)
+                return (try VerifiedDecoder(state, policy: policy, largest: largest), nil)
+            }
+            let policy = FixedBlockSize(largest)
+            return (try SetBlockDecoder(state, rule: rule, policy: policy, largest: largest), nil)
         }
-        if verifies(traits) { return try VerifiedDecoder(state, policy: policy, largest: largest) }
-        return try SetBlockDecoder(state, rule: rule(traits), policy: policy, largest: largest)
+        let path = DecodingCache.experiencePath(
+            transformer, state.sampler.options, decoding: isVerified ? "verified" : "\(rule)")
+        let known = Learned.read(
+            path, Experience(trained: traits.blockSize, isVerified: isVerified))
+        let costs = DecodingCache.costs(of: transformer, state.sampler, largest: largest)
+        func learned(_ source: any ExperienceSource) -> Learned? {
+            path.map { Learned(source: source, path: $0) }
+        }
+        if isVerified {
+            let policy = AdaptiveDraft(costs: costs, largest: largest, experience: known)
+            let decoder = try VerifiedDecoder(state, policy: policy, largest: largest)
+            return (decoder, learned(policy))
+        }
+        let policy = AdaptiveBlockSize(costs: costs, largest: largest, experience: known)
+        let decoder = try SetBlockDecoder(state, rule: rule, policy: policy, largest: largest)
+        return (decoder, learned(policy))
     }
 }

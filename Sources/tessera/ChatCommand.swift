@@ -46,6 +46,7 @@ struct ChatCommand: AsyncParsableCommand {
             let session = try Session(
                 path: try model ?? DefaultModel.path(), model: modelOptions, draw: draw,
                 blocks: blocks)
+            defer { session.learned?.save() }
             var conversation = try Conversation(session, system: system)
             var lines = LineReader()
             let asks = isatty(STDIN_FILENO) == 1

@@ -21,6 +21,7 @@ struct GenerateCommand: AsyncParsableCommand {
               tessera generate model.tsr --chat -p "What is the capital of France?"
               tessera generate model.tsr -p "..." --block-size 16 --gamma 0.35 --trace
               echo "Once upon a time" | tessera generate model.tsr - --json
+              tessera generate model.tsr --chat --batch questions.jsonl > answers.jsonl
             """)
 
     @Argument(help: "A .tsr file.")
@@ -59,16 +60,30 @@ struct GenerateCommand: AsyncParsableCommand {
     @Flag(help: "Print a JSON object per token, and one at the end.")
     var jsonl = false
 
+    @Option(
+        help: """
+            Answer every line of this file, a JSON string or an object with a "prompt"; prints what \
+            --json does, a line each.
+            """)
+    var batch: String?
+
     @Flag(help: "Say on standard error how long it took.")
     var timings = false
 
-    @Flag(help: "Show on standard error which pass decided which token.")
+    @Flag(
+        help: """
+            Show which pass decided which token: on standard error, or with --json and --batch as \
+            "trace", with entropies.
+            """)
     var trace = false
 
     func validate() throws {
         guard maxTokens >= 0 else { throw ValidationError("-n takes 0 or more") }
         guard !(json && jsonl) else { throw ValidationError("give one of --json and --jsonl") }
         guard chat || system == nil else { throw ValidationError("--system needs --chat") }
+        guard batch == nil || !source.isNamed && !jsonl else {
+            throw ValidationError("--batch goes without -p, -f, - and --jsonl")
+        }
     }
 
     func run() async throws {
@@ -77,33 +92,46 @@ struct GenerateCommand: AsyncParsableCommand {
             // A single "-" is the text, not the model.
             let readsInput = model == "-"
             let path = try readsInput ? DefaultModel.path() : model ?? DefaultModel.path()
-            let text = try source.text(standardInput: readsInput)
+            let texts =
+                try batch.map(PromptOptions.batch)
+                ?? [source.text(standardInput: readsInput)]
             let session = try Session(
                 path: path, model: modelOptions, draw: draw, blocks: blocks,
                 ignoresEnd: ignoreEnd, traced: trace)
-            let steps = timings ? StepTotals(session.transformer) : nil
-            let start = Clock.now
-            let summary = try generate(text, session)
-            let elapsed = Clock.now - start
-            if trace { TraceReport.write(session) }
-            if timings || summary.stopReason == .cancelled {
-                Terminal.note(summary.report(session))
+            defer { session.learned?.save() }
+            for text in texts {
+                session.state.reset()
+                let steps = timings ? StepTotals(session.transformer) : nil
+                let start = Clock.now
+                let summary = try generate(text, session)
+                let elapsed = Clock.now - start
+                if trace && !isJSON && !jsonl { TraceReport.write(session) }
+                if timings || summary.stopReason == .cancelled {
+                    Terminal.note(summary.report(session))
+                }
+                if let steps {
+                    Terminal.note(steps.text(of: elapsed, rest: "sampling and text"))
+                }
+                if summary.stopReason == .cancelled {
+                    throw ExitCode(Interruption.status.rawValue)
+                }
             }
-            if let steps { Terminal.note(steps.text(of: elapsed, rest: "sampling and text")) }
-            if summary.stopReason == .cancelled { throw ExitCode(Interruption.status.rawValue) }
         }
     }
 
+    /// Whether a JSON object stands for a text.
+    private var isJSON: Bool { json || batch != nil }
+
     private func generate(_ text: String, _ session: Session) throws -> GenerationSummary {
         let prompt = try promptTokens(text, session)
-        if echo && !json && !jsonl { Terminal.write(text) }
+        if echo && !isJSON && !jsonl { Terminal.write(text) }
         var collected = ""
         var endsLine = true
         let events = jsonl ? TokenEvents() : nil
         let generation = session.generation(
             limit: maxTokens, stop: stop, printsSpecials: raw
         ) { token, piece in
-            if json { return collected += piece }
+            if isJSON { return collected += piece }
             if let events {
                 collected += piece
                 return events.write(token, piece)
@@ -113,10 +141,10 @@ struct GenerateCommand: AsyncParsableCommand {
             Terminal.write(piece)
         }
         let summary = try generation.run(prompt)
-        if json { Terminal.write(summary.json(session, text: collected).text + "\n") }
+        if isJSON { Terminal.write(summary.json(session, text: collected).text + "\n") }
         if jsonl { TokenEvents.writeEnd(summary.json(session, text: collected)) }
         // A file gets the text byte for byte; a terminal's next line begins at its left.
-        if !json && !jsonl && Terminal.outputIsTTY && !endsLine { Terminal.write("\n") }
+        if !isJSON && !jsonl && Terminal.outputIsTTY && !endsLine { Terminal.write("\n") }
         return summary
     }
 

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Glibc
+internal import Reporting
 
 /// Where a command's text comes from: exactly one of `-p`, `-f` and `-`.
 struct PromptOptions: ParsableArguments {
@@ -18,6 +19,24 @@ struct PromptOptions: ParsableArguments {
         }
         guard [prompt, file, input].compactMap({ $0 }).count <= 1 else {
             throw ValidationError("give one of -p TEXT, -f FILE and -")
+        }
+    }
+
+    /// Whether the user said where the text comes from.
+    var isNamed: Bool { prompt != nil || file != nil || input != nil }
+
+    /// The texts of a file of JSON lines: strings, or objects with a `prompt`.
+    static func batch(path: String) throws -> [String] {
+        let lines = try read(pathOrInput: path).split(separator: UInt8(ascii: "\n"))
+        return try lines.enumerated().map { index, line in
+            let value = try? JSONParser.parse(Array(line))
+            guard let text = value?.string ?? value?["prompt"]?.string else {
+                throw CommandError(
+                    .badData,
+                    "\(path): line \(index + 1) is neither a JSON string nor an object with a prompt"
+                )
+            }
+            return text
         }
     }
 

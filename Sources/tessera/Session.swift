@@ -14,6 +14,8 @@ struct Session {
     let transformer: Transformer
     let state: DecodingState
     let decoder: any TokenDecoder
+    /// To be saved when all is decoded.
+    let learned: Learned?
     let sampling: SamplingOptions
     let blocks: BlockOptions
     /// From the call to a decoder that can start.
@@ -38,7 +40,7 @@ struct Session {
             compute: transformer.compute)
         state = DecodingState(
             transformer, sampler: sampler, stopTokens: ignoresEnd ? [] : ends, traced: traced)
-        decoder = try blocks.decoder(state, transformer)
+        (decoder, learned) = try blocks.decoder(state, transformer)
         loadSeconds = Clock.now - start
     }
 
@@ -79,7 +81,7 @@ extension GenerationSummary {
         let isVerified = session.blocks.verifies(traits)
         let isBounded = largestBlock > 1 && !isVerified
         let gamma = isBounded ? session.blocks.rule(traits).gamma : nil
-        return .object([
+        let members: [(String, JSONOutput)] = [
             ("schema_version", 1),
             ("text", .string(text)),
             ("token_ids", .array(tokens.map { .int(Int($0.id)) })),
@@ -107,7 +109,8 @@ extension GenerationSummary {
             ("block_size_option", .string(session.blocks.blockSize.description)),
             ("gamma", gamma.map { .number(Double($0)) } ?? .null),
             ("verified", .bool(isVerified)),
-        ])
+        ]
+        return .object(members + (session.state.trace.map { [("trace", $0.json)] } ?? []))
     }
 
     /// Two lines for people.

@@ -46,3 +46,31 @@ enum TraceReport {
         return reveal.isKept ? shown : "(\(shown))"
     }
 }
+
+extension Trace {
+    /// Block by block and pass by pass; entropies in nats.
+    var json: JSONOutput {
+        func reveal(_ reveal: Reveal) -> JSONOutput {
+            .object([
+                ("position", .int(reveal.position)), ("id", .int(Int(reveal.token))),
+                ("entropy", .number(Double(reveal.entropy))), ("kept", .bool(reveal.isKept)),
+            ])
+        }
+        return .array(
+            blocks.map { block in
+                .object([
+                    ("position", .int(block.position)), ("size", .int(block.size)),
+                    (
+                        "passes",
+                        .array(
+                            block.passes.map { pass in
+                                .object([
+                                    ("committed", .int(pass.committed)), ("open", .int(pass.open)),
+                                    ("reveals", .array(pass.reveals.map(reveal))),
+                                ])
+                            })
+                    ),
+                ])
+            })
+    }
+}

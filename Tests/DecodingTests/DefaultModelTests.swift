@@ -61,7 +61,7 @@ import WeightFile
         let (text, single) = try Self.answer(question) { NextTokenDecoder($0) }
         for size in [4, 8] {
             let (same, summary) = try Self.answer(question) {
-                try VerifiedDecoder($0, policy: FixedBlockSize(size), largest: size)
+                try VerifiedDecoder($0, policy: FixedDraft(size), largest: size)
             }
             #expect(same == text)
             #expect(2 * summary.forwardPasses <= single.forwardPasses)

@@ -114,7 +114,7 @@ func decode(
         case .blocks(let size, let rule):
             try SetBlockDecoder(state, rule: rule, policy: FixedBlockSize(size), largest: size)
         case .verified(let size):
-            try VerifiedDecoder(state, policy: FixedBlockSize(size), largest: size)
+            try VerifiedDecoder(state, policy: FixedDraft(size), largest: size)
         }
     try state.append(prompt)
     var tokens: [FixedToken] = []

@@ -199,6 +199,28 @@ import WeightFile
         #expect(plain.tokens.count == 40)
     }
 
+    /// Sizes that change from block to block leave the cache as it is to be.
+    @Test func blockSizesMayChange() throws {
+        for seed in 1...6 as ClosedRange<UInt64> {
+            let model = try ScriptedModel(seed: seed)
+            let sampler = Sampler(
+                SamplingOptions(), vocabularySize: 32, forbidden: [31], compute: model.compute)
+            let state = DecodingState(model, sampler: sampler, stopTokens: [])
+            let policy = AdaptiveBlockSize(
+                costs: PassCosts([(1, 1), (64, 1.5)]), largest: 16,
+                experience: Experience(trained: 8, isVerified: false))
+            let decoder = try SetBlockDecoder(
+                state, rule: .firstAndBound(gamma: 1, .entropy), policy: policy, largest: 16)
+            try state.append([1, 2, 3])
+            var tokens: [FixedToken] = []
+            while tokens.count < 200 { decoder.step(limit: 200 - tokens.count, into: &tokens) }
+            decoder.finish()
+            #expect(tokens.count == 200)
+            #expect(model.cache + state.pending == [1, 2, 3] + tokens.ids)
+            #expect(!policy.run.offsets.points.isEmpty)
+        }
+    }
+
     @Test func aStateGoesOnWhereItWasStopped() throws {
         let model = try ScriptedModel()
         let (tokens, decoder) = try decode(model, .blocks(8, Self.bound), limit: 11)

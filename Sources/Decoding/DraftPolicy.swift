@@ -1,0 +1,88 @@
+/// Tokens guessed ahead of the text, to be verified.
+public struct Draft: Sendable {
+    public var tokens: [Int32] = []
+    /// The model's probability of its likeliest token, where each was drawn.
+    public var confidences: [Float] = []
+    /// Guessed behind a token that turned out to be wrong.
+    public var isLeftover = false
+
+    public init() {}
+
+    public var count: Int { tokens.count }
+
+    mutating func append(_ token: Int32, _ confidence: Float) {
+        tokens.append(token)
+        confidences.append(confidence)
+    }
+
+    mutating func removeFirst(_ count: Int) {
+        tokens.removeFirst(count)
+        confidences.removeFirst(count)
+    }
+
+    mutating func cut(to count: Int) {
+        guard tokens.count > count else { return }
+        tokens.removeLast(tokens.count - count)
+        confidences.removeLast(confidences.count - count)
+    }
+
+    mutating func clear() {
+        cut(to: 0)
+        isLeftover = false
+    }
+}
+
+/// What a pass of ``VerifiedDecoder`` computes behind the tokens that are given.
+public struct DraftPlan: Sendable, Equatable {
+    /// Tokens of the draft to verify.
+    public var verified: Int
+    /// Masks behind them; one alone is as good as none.
+    public var masks: Int
+
+    public init(verified: Int, masks: Int) { (self.verified, self.masks) = (verified, masks) }
+}
+
+/// Who says how much of a draft is verified and how much is drafted anew, and hears how it went.
+public protocol DraftPolicy: AnyObject {
+    /// - Parameters:
+    ///   - given: Tokens that the pass commits in any case.
+    ///   - limit: Tokens that may still be produced; at least 1.
+    func plan(_ draft: Draft, given: Int, limit: Int) -> DraftPlan
+    /// Of the first `verified` tokens of a draft, the first `accepted` were right.
+    func draftVerified(_ draft: Draft, verified: Int, accepted: Int)
+    /// A pass over `positions` with logits of all took `seconds`, and gave `tokens`.
+    func passMeasured(positions: Int, tokens: Int, seconds: Double)
+}
+
+/// Always as many masks; of a draft, what saves passes, whatever the time that its positions take.
+///
+/// The masks stand behind the *whole* draft: if it is cut they have seen a wrong token. With a tokens
+/// accepted per verified draft on average, a further draft token of chance c gains c and risks
+/// (1 - c) a, so it is taken while c > a / (1 + a).
+public final class FixedDraft: DraftPolicy {
+    private let masks: Int
+    /// Accepted draft tokens per verified draft, a moving average.
+    private var acceptance = 1.0
+    private var leftovers = ConfidenceCurve(discount: 0.5)
+
+    public init(_ masks: Int) { self.masks = masks }
+
+    public func plan(_ draft: Draft, given: Int, limit: Int) -> DraftPlan {
+        let least = acceptance / (1 + acceptance)
+        let refused = draft.confidences.firstIndex {
+            (draft.isLeftover ? leftovers.chance($0) : Double($0)) <= least
+        }
+        return DraftPlan(verified: refused ?? draft.count, masks: masks)
+    }
+
+    public func draftVerified(_ draft: Draft, verified: Int, accepted: Int) {
+        // Without drafts the average fades, so that no early luck makes the rule timid for good.
+        acceptance += (verified > 0 ? 0.1 : 0.02) * (Double(accepted) - acceptance)
+        guard draft.isLeftover else { return }
+        for index in 0..<min(verified, accepted + 1) {
+            leftovers.add(draft.confidences[index], isRight: index < accepted)
+        }
+    }
+
+    public func passMeasured(positions: Int, tokens: Int, seconds: Double) {}
+}

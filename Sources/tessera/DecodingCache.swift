@@ -1,0 +1,143 @@
+internal import Decoding
+internal import Glibc
+internal import Kernels
+internal import Residency
+internal import Transformer
+internal import WeightFile
+
+/// What block decoding learns of a model on this machine, in the user's cache folder: how long passes
+/// take, and how far guesses hold.
+enum DecodingCache {
+    /// The time of passes: remembered, or measured now and remembered. Another build of the program,
+    /// another machine or another way to draw measures anew.
+    static func costs(
+        of transformer: Transformer, _ sampler: Sampler, largest: Int
+    ) -> PassCosts {
+        let options = sampler.options
+        // What is read from disk in each pass, in steps of a sixteenth of the weights.
+        let plan = transformer.residency
+        let streamed = 16 * plan.streamedBytes / max(1, plan.weightBytes)
+        let path = CacheFile.path(
+            "pass-times",
+            [
+                modelKey(transformer), transformer.compute.isa, "\(transformer.compute.threads)",
+                processor(), program(), "\(streamed)", "\(largest)", "\(options.isGreedy)",
+                "\(options.topK > 0 || options.topP < 1 || options.minP > 0)",
+            ])
+        if let known = path.flatMap(readCosts), !known.isEmpty { return known }
+        if Terminal.errorIsTTY { Terminal.note("measuring the time of passes (once)...") }
+        let costs = PassCosts.measure(transformer, sampler: sampler, largest: largest)
+        if let path {
+            CacheFile.write(
+                costs.points.map { "\($0.positions) \($0.seconds)\n" }.joined()
+                    + "row \(costs.rowSeconds)\n", to: path)
+        }
+        return costs
+    }
+
+    /// Lines of "positions seconds", and "row seconds".
+    private static func readCosts(_ path: String) -> PassCosts? {
+        guard let lines = CacheFile.lines(path) else { return nil }
+        var points: [(Int, Double)] = []
+        var rowSeconds = 0.0
+        for line in lines {
+            let fields = line.split(separator: " ")
+            guard fields.count == 2, let seconds = Double(fields[1]) else { continue }
+            if fields[0] == "row" { rowSeconds = seconds }
+            if let positions = Int(fields[0]) { points.append((positions, seconds)) }
+        }
+        return PassCosts(points, rowSeconds: rowSeconds)
+    }
+
+    /// Where the experience with a model, decoded in one way, is kept.
+    static func experiencePath(
+        _ transformer: Transformer, _ sampling: SamplingOptions, decoding: String
+    ) -> String? {
+        let drawing =
+            sampling.isGreedy
+            ? "greedy"
+            : "\(sampling.temperature)/\(sampling.topK)/\(sampling.topP)/\(sampling.minP)"
+        return CacheFile.path("acceptance", [modelKey(transformer), drawing, decoding])
+    }
+
+    private static func modelKey(_ transformer: Transformer) -> String {
+        let config = transformer.config
+        return "\(config.name)/\(transformer.weightBytes)/\(config.layerCount)/\(config.hiddenSize)"
+    }
+
+    private static func processor() -> String {
+        let lines = CacheFile.lines("/proc/cpuinfo") ?? []
+        return lines.first { $0.hasPrefix("model name") } ?? ""
+    }
+
+    /// Size and time of this program: its kernels may be faster than the last ones.
+    private static func program() -> String {
+        var status = stat()
+        guard unsafe stat("/proc/self/exe", &status) == 0 else { return "" }
+        return "\(status.st_size)/\(status.st_mtim.tv_sec)"
+    }
+}
+
+/// What a decoder learned, to be kept for the next run.
+struct Learned {
+    let source: any ExperienceSource
+    let path: String
+
+    /// What earlier runs have left at `path`, or nothing.
+    static func read(_ path: String?, _ nothing: Experience) -> Experience {
+        path.flatMap(CacheFile.lines).map { nothing.reading($0) } ?? nothing
+    }
+
+    /// Adds this run to what others have left by now. To be called once.
+    func save() {
+        let run = source.run
+        let merged = Self.read(path, run.emptied).merged(with: run)
+        CacheFile.write(merged.lines.map { $0 + "\n" }.joined(), to: path)
+    }
+}
+
+/// Small text files in the user's cache folder.
+enum CacheFile {
+    /// `$TESSERA_CACHE`, `$XDG_CACHE_HOME/tessera` or `~/.cache/tessera`, each only if absolute.
+    static func folder() -> String? {
+        func absolute(_ name: String) -> String? {
+            Terminal.environment(name).flatMap { $0.hasPrefix("/") ? $0 : nil }
+        }
+        return absolute("TESSERA_CACHE") ?? absolute("XDG_CACHE_HOME").map { $0 + "/tessera" }
+            ?? absolute("HOME").map { $0 + "/.cache/tessera" }
+    }
+
+    /// The file of a kind for what `key` names; nil without a folder.
+    static func path(_ kind: String, _ key: [String]) -> String? {
+        guard let folder = folder() else { return nil }
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325  // FNV-1a
+        for byte in key.joined(separator: "\n").utf8 {
+            hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
+        }
+        return "\(folder)/\(kind)/\(String(hash, radix: 16)).txt"
+    }
+
+    static func lines(_ path: String) -> [String]? {
+        guard let bytes = try? PromptOptions.read(path: path) else { return nil }
+        return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map { String($0) }
+    }
+
+    /// Writes beside the file and renames. A cache that cannot be written is no error.
+    static func write(_ text: String, to path: String) {
+        var at = path.startIndex
+        while let slash = path[at...].dropFirst().firstIndex(of: "/") {
+            unsafe mkdir(String(path[..<slash]), 0o755)
+            at = slash
+        }
+        let temporary = "\(path).\(getpid())"
+        let descriptor = unsafe open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { return }
+        let bytes = Array(text.utf8)
+        let written = unsafe bytes.withUnsafeBytes {
+            unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
+        }
+        close(descriptor)
+        let isWhole = written == bytes.count
+        if unsafe !isWhole || rename(temporary, path) != 0 { unsafe unlink(temporary) }
+    }
+}

@@ -1,0 +1,112 @@
+import Foundation
+import Testing
+
+/// `tessera generate` as a user runs it, on the tiny published checkpoints and the default model.
+@Suite(.serialized) struct DecodingCommandTests {
+    private static let folder = FileManager.default.temporaryDirectory
+        .appending(path: "tessera-commands-\(UUID().uuidString)")
+
+    private static func tessera(_ arguments: [String]) throws -> (status: Int32, output: String) {
+        let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: tests)
+            .deletingLastPathComponent().appendingPathComponent("tessera")
+        process.arguments = arguments
+        process.environment = ["TESSERA_CACHE": folder.appending(path: "cache").path]
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        let output = pipe.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return (process.terminationStatus, String(decoding: output, as: UTF8.self))
+    }
+
+    private static func objects(_ text: String) throws -> [[String: Any]] {
+        try text.split(separator: "\n").map {
+            try #require(JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
+        }
+    }
+
+    private static func generate(_ model: String, _ options: [String]) throws -> [String: Any] {
+        let arguments =
+            ["generate", model, "--temp", "0", "-n", "24", "--ignore-end", "--json"] + options
+        let result = try tessera(arguments)
+        #expect(result.status == 0, "\(arguments)")
+        return try #require(try objects(result.output).first)
+    }
+
+    private static func ids(_ object: [String: Any]) -> [Int] {
+        object["token_ids"] as? [Int] ?? []
+    }
+
+    @Test(arguments: PublishedCheckpoint.allCases)
+    func publishedCheckpointsDecodeInEveryModeTheyHave(_ model: PublishedCheckpoint) throws {
+        try FileManager.default.createDirectory(
+            at: Self.folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: Self.folder) }
+        let file = Self.folder.appending(path: model.rawValue + ".tsr").path
+        let source = URL(filePath: #filePath).deletingLastPathComponent()
+            .appending(path: "Resources/\(model.rawValue)").path
+        #expect(
+            try Self.tessera(["quantize", source, "-o", file, "--bits", "32"]).status == 0)
+        let prompt = ["-p", "One two three"]
+        let plain = try Self.generate(file, prompt + ["--block-size", "1"])
+        #expect(plain["tokens_per_pass"] as? Double == 1 && plain["block_size"] as? Int == 1)
+        let modes = [
+            ["--threshold", "0.9"], ["--gamma", "0.1"], ["--gamma", "2", "--paper-rule"], [],
+        ]
+        for mode in modes {
+            let blocks = try Self.generate(file, prompt + mode)
+            #expect(Self.ids(blocks).count == 24)
+            #expect(try #require(blocks["tokens_per_pass"] as? Double) > 0.5)
+            #expect(blocks["verified"] as? Bool == false)
+        }
+        let isCausal = model == .nemotron
+        for size in ["4", "auto"] {
+            let options = prompt + ["--verify", "--block-size", size]
+            guard isCausal else {
+                #expect(try Self.tessera(["generate", file, "-n", "4"] + options).status != 0)
+                continue
+            }
+            let verified = try Self.generate(file, options)
+            #expect(verified["verified"] as? Bool == true)
+            #expect(Self.ids(verified) == Self.ids(plain), "size \(size)")
+        }
+    }
+
+    @Test func aBatchGivesWhatSingleRunsGiveAndATraceNamesEveryToken() throws {
+        let model = URL(filePath: #filePath).deletingLastPathComponent()
+            .appending(path: "../../Sources/tessera/Resources/default.tsr").standardizedFileURL.path
+        let questions = ["What is 7 * 8?", "Tom has 5 \"pens\".\nHe loses 2. How many are left?"]
+        try FileManager.default.createDirectory(
+            at: Self.folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: Self.folder) }
+        let file = Self.folder.appending(path: "batch.jsonl").path
+        let lines = [
+            try JSONEncoder().encode(questions[0]),
+            try JSONEncoder().encode(["prompt": questions[1]]),
+        ]
+        try Data(lines.joined(separator: Data("\n".utf8))).write(to: URL(filePath: file))
+        let options = ["generate", model, "--chat", "--block-size", "8", "--trace"]
+        let batch = try Self.tessera(options + ["--batch", file])
+        #expect(batch.status == 0)
+        let answers = try Self.objects(batch.output)
+        #expect(answers.count == 2)
+        for (question, answer) in zip(questions, answers) {
+            let single = try Self.objects(
+                try Self.tessera(options + ["--json", "-p", question]).output)[0]
+            #expect(Self.ids(answer) == Self.ids(single) && !Self.ids(answer).isEmpty)
+            let blocks = try #require(answer["trace"] as? [[String: Any]])
+            let passes = blocks.flatMap { $0["passes"] as? [[String: Any]] ?? [] }
+            let reveals = passes.flatMap { $0["reveals"] as? [[String: Any]] ?? [] }
+            let kept = reveals.filter { $0["kept"] as? Bool == true }
+            #expect(passes.count == answer["forward_passes"] as? Int)
+            #expect(kept.map { $0["id"] as? Int } == Self.ids(answer))
+            #expect(reveals.allSatisfy { $0["entropy"] is Double })
+        }
+        try Data("\"fine\"\n{\"promt\": 1}\n".utf8).write(to: URL(filePath: file))
+        #expect(try Self.tessera(options + ["--batch", file]).status == 65)
+        #expect(try Self.tessera(options + ["--batch", file, "-p", "x"]).status == 64)
+    }
+}
