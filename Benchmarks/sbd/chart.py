@@ -2,7 +2,7 @@
 
 COLOURS = ["#1b6ca8", "#d1495b", "#3c8d5a", "#8e5ea2", "#c98a1b", "#555555"]
 SHAPES = {"NTP": "square", "gamma": "circle", "paper": "ring", "lossless": "diamond"}
-WIDTH, HEIGHT, PANEL, TOP, BOTTOM = 1000, 400, 370, 40, 50
+WIDTH, HEIGHT, PANEL, TOP, BOTTOM = 1040, 400, 370, 40, 50
 
 
 def kind(decoding: str) -> str:
