@@ -136,7 +136,8 @@ struct BlockOptions: ParsableArguments {
     ) throws -> (any TokenDecoder, Learned?) {
         let traits = transformer.config.blockDecoding
         let largest = largest(traits)
-        guard largest > 1, let traits else { return (NextTokenDecoder(state), nil) }
+        guard largest > 1 else { return (NextTokenDecoder(state), nil) }
+        guard let traits else { throw DecodingError.noMaskToken(blockSize: largest) }
         let isVerified = verifies(traits)
         let rule = rule(traits)
         guard case .auto = blockSize, !traits.bidirectionalCommit else {

@@ -75,6 +75,21 @@ import Testing
         }
     }
 
+    @Test func blocksOfAModelWithoutAMaskTokenAreAnError() throws {
+        try FileManager.default.createDirectory(
+            at: Self.folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: Self.folder) }
+        let file = Self.folder.appending(path: "maskless.tsr").path
+        let source = URL(filePath: #filePath).deletingLastPathComponent()
+            .appending(path: "../TransformerTests/Resources/llama").path
+        #expect(try Self.tessera(["quantize", source, "-o", file]).status == 0)
+        let options = ["generate", file, "-p", "One", "-n", "3"]
+        let refused = try Self.tessera(options + ["--block-size", "8"])
+        #expect(refused.status == 64 && refused.output.isEmpty)
+        #expect(try Self.tessera(options + ["--block-size", "1"]).status == 0)
+        #expect(try Self.tessera(options).status == 0)
+    }
+
     @Test func aBatchGivesWhatSingleRunsGiveAndATraceNamesEveryToken() throws {
         let model = URL(filePath: #filePath).deletingLastPathComponent()
             .appending(path: "../../Sources/tessera/Resources/default.tsr").standardizedFileURL.path
