@@ -1,15 +1,18 @@
-// A panel of 16 rows times any number of tokens with AVX-512 VNNI. A group of 32 columns is decoded
-// into eight registers once and multiplied by all its entries, up to eight at a time: the tokens, then
-// the residuals of that group, which so share the weights too. One stream of entries is read from
-// front to back. Included with the target's attribute open.
+// Panels of 16 rows times any number of tokens with AVX-512 VNNI. A group of 32 columns of one panel,
+// or of two, is decoded into registers once and multiplied by all its entries, some at a time: the
+// tokens, then the residuals of that group, which so share the weights too. One stream of entries is
+// read from front to back. Two panels share each load of a code, and loads are the limit from a few
+// tokens on: one panel's products each take one, and two is all that a core loads in a cycle.
+// Included with the target's attribute open.
 #ifndef TSR_AVX512_PANELS_H
 #define TSR_AVX512_PANELS_H
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { STEPS = 8, AT_ONCE = 8 };  // steps of 4 columns; entries whose sums stay in registers
-enum { AHEAD = 8192 };            // bytes; nearer ones leave a few tokens waiting for memory
+enum { STEPS = 8 };     // of 4 columns
+enum { AHEAD = 12 };    // groups: how far ahead of its use a group is fetched
+enum { AT_ONCE = 10 };  // sums that stay in registers beside two panels' weights: 5 entries of two
 
 // What is multiplied: a constant everywhere.
 typedef enum { INT8, INT4, INT4_AFFINE } matrix_form;
@@ -40,7 +43,6 @@ INLINE group_weights load_group(const uint8_t *panel, size_t plane, size_t group
   const uint8_t *codes = panel + (form == INT4_AFFINE ? 2 : 1) * plane + group * group_bytes(form);
   for (size_t at = 0; at < group_bytes(form); at += 64) {
     __m512i bytes = _mm512_loadu_si512(codes + at);
-    _mm_prefetch((const char *)codes + at + AHEAD, _MM_HINT_T0);
     if (form == INT8) {
       w.codes[at / 64] = bytes;
     } else {
@@ -54,13 +56,29 @@ INLINE group_weights load_group(const uint8_t *panel, size_t plane, size_t group
   return w;
 }
 
+// Fetches the group that comes AHEAD of `group`: of this panel, or of the one `next` bytes behind it.
+INLINE void fetch_ahead(const uint8_t *panel, size_t next, size_t plane, size_t group,
+                        size_t groups, matrix_form form) {
+  size_t coming = group + AHEAD;
+  if (coming >= groups) panel += next, coming -= groups;
+  const uint8_t *codes = panel + (form == INT4_AFFINE ? 2 : 1) * plane + coming * group_bytes(form);
+  for (size_t at = 0; at < group_bytes(form); at += 64)
+    _mm_prefetch((const char *)codes + at, _MM_HINT_T0);
+  _mm_prefetch((const char *)panel + coming * 32, _MM_HINT_T0);
+  if (form == INT4_AFFINE) _mm_prefetch((const char *)panel + plane + coming * 32, _MM_HINT_T0);
+}
+
 // Sums of unsigned codes times the entries' signed ones, exact: at most 32 * 255 * 127.
-INLINE void dots(const group_weights *w, const tsr_entry *e, int count, __m512i sums[AT_ONCE]) {
-  for (int i = 0; i < count; i++) sums[i] = _mm512_setzero_si512();
+INLINE void dots(const group_weights *w, int panels, const tsr_entry *e, int count,
+                 __m512i sums[AT_ONCE]) {
+  for (int i = 0; i < count * panels; i++) sums[i] = _mm512_setzero_si512();
 #pragma clang loop unroll(full)
   for (int step = 0; step < STEPS; step++)
-    for (int i = 0; i < count; i++)
-      sums[i] = _mm512_dpbusd_epi32(sums[i], w->codes[step], four_codes(e[i].codes + 4 * step));
+    for (int i = 0; i < count; i++) {
+      __m512i codes = four_codes(e[i].codes + 4 * step);
+      for (int p = 0; p < panels; p++)
+        sums[i * panels + p] = _mm512_dpbusd_epi32(sums[i * panels + p], w[p].codes[step], codes);
+    }
 }
 
 // Adds one entry's dot product to its token's sums; the stored offset leaves with the entry's.
@@ -78,80 +96,96 @@ INLINE __m512 add_entry(const group_weights *w, matrix_form form, const tsr_entr
 }
 
 // `count` entries, whose number is a constant. Two may be of the same token: it is added in order.
-INLINE void multiply_entries(const group_weights *w, matrix_form form, const tsr_entry *e,
-                             int count, float *out) {
+INLINE void multiply_entries(const group_weights *w, int panels, matrix_form form,
+                             const tsr_entry *e, int count, float *out) {
   __m512i sums[AT_ONCE];
-  dots(w, e, count, sums);
+  dots(w, panels, e, count, sums);
   for (int i = 0; i < count; i++) {
-    float *sum = out + (size_t)e[i].row * TSR_PANEL_ROWS;
-    _mm512_storeu_ps(sum, add_entry(w, form, &e[i], sums[i], _mm512_loadu_ps(sum)));
+    for (int p = 0; p < panels; p++) {
+      float *sum = out + ((size_t)e[i].row * (size_t)panels + (size_t)p) * TSR_PANEL_ROWS;
+      __m512i dot = sums[i * panels + p];
+      _mm512_storeu_ps(sum, add_entry(&w[p], form, &e[i], dot, _mm512_loadu_ps(sum)));
+    }
   }
 }
 
-INLINE void multiply_group(const group_weights *w, matrix_form form, const tsr_entry *e,
-                           size_t count, float *out) {
-  for (; count >= AT_ONCE; count -= AT_ONCE, e += AT_ONCE)
-    multiply_entries(w, form, e, AT_ONCE, out);
+// Groups of at least four entries keep the multipliers busy: no product waits for the one before.
+INLINE void multiply_group(const group_weights *w, int panels, matrix_form form,
+                           const tsr_entry *e, size_t count, float *out) {
+  enum { FEW = 4 };
+  for (; count >= 2 * FEW; count -= FEW, e += FEW)
+    multiply_entries(w, panels, form, e, FEW, out);
+  if (count > 5) {
+    multiply_entries(w, panels, form, e, 3, out);
+    count -= 3, e += 3;
+  }
   switch (count) {
-    case 1: multiply_entries(w, form, e, 1, out); break;
-    case 2: multiply_entries(w, form, e, 2, out); break;
-    case 3: multiply_entries(w, form, e, 3, out); break;
-    case 4: multiply_entries(w, form, e, 4, out); break;
-    case 5: multiply_entries(w, form, e, 5, out); break;
-    case 6: multiply_entries(w, form, e, 6, out); break;
-    case 7: multiply_entries(w, form, e, 7, out); break;
+    case 1: multiply_entries(w, panels, form, e, 1, out); break;
+    case 2: multiply_entries(w, panels, form, e, 2, out); break;
+    case 3: multiply_entries(w, panels, form, e, 3, out); break;
+    case 4: multiply_entries(w, panels, form, e, 4, out); break;
+    case 5: multiply_entries(w, panels, form, e, 5, out); break;
     default: break;
   }
 }
 
-// One token: its sums stay in a register.
-INLINE void multiply_token(const uint8_t *panel, size_t plane, const tsr_activations *x,
-                           const tsr_entry *e, const uint32_t *ends, matrix_form form, float *out) {
-  __m512 sum = _mm512_setzero_ps();
+// One token: its sums stay in registers.
+INLINE void multiply_token(const uint8_t *bytes, size_t stride, int panels, size_t plane,
+                           const tsr_activations *x, const tsr_entry *e, const uint32_t *ends,
+                           matrix_form form, float *out) {
+  __m512 sums[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
   for (size_t group = 0; group < x->groups; group++) {
-    group_weights w = load_group(panel, plane, group, form);
+    group_weights w[2];
+    for (int p = 0; p < panels; p++) {
+      const uint8_t *panel = bytes + (size_t)p * stride;
+      fetch_ahead(panel, (size_t)panels * stride, plane, group, x->groups, form);
+      w[p] = load_group(panel, plane, group, form);
+    }
     const tsr_entry *end = e + 1 + (ends[group] - (group > 0 ? ends[group - 1] : 0));
     for (; e < end; e++) {
       __m512i dot[AT_ONCE];
-      dots(&w, e, 1, dot);
-      sum = add_entry(&w, form, e, dot[0], sum);
+      dots(w, panels, e, 1, dot);
+      for (int p = 0; p < panels; p++) sums[p] = add_entry(&w[p], form, e, dot[p], sums[p]);
     }
   }
-  _mm512_storeu_ps(out, sum);
+  for (int p = 0; p < panels; p++) _mm512_storeu_ps(out + p * TSR_PANEL_ROWS, sums[p]);
 }
 
-INLINE void panel(const uint8_t *bytes, const tsr_activations *x, size_t first, size_t tokens,
-                  float *out, matrix_form form) {
+INLINE void multiply_panels(const uint8_t *bytes, int panels, const tsr_activations *x,
+                            size_t first, size_t tokens, float *out, matrix_form form) {
   size_t plane = (x->groups * 32 + 63) / 64 * 64;
+  size_t stride = (form == INT4_AFFINE ? 2 : 1) * plane + x->groups * group_bytes(form);
   const tsr_entry *e = x->entries + first * x->terms;
   const uint32_t *ends = x->group_ends + first / TSR_TOKEN_BLOCK * x->groups;
   if (tokens == 1) {
-    multiply_token(bytes, plane, x, e, ends, form, out);
+    multiply_token(bytes, stride, panels, plane, x, e, ends, form, out);
     return;
   }
-  memset(out, 0, tokens * TSR_PANEL_ROWS * sizeof(float));
+  memset(out, 0, tokens * (size_t)panels * TSR_PANEL_ROWS * sizeof(float));
   for (size_t group = 0; group < x->groups; group++) {
-    group_weights w = load_group(bytes, plane, group, form);
+    group_weights w[2];
+    for (int p = 0; p < panels; p++) {
+      const uint8_t *panel = bytes + (size_t)p * stride;
+      fetch_ahead(panel, (size_t)panels * stride, plane, group, x->groups, form);
+      w[p] = load_group(panel, plane, group, form);
+    }
     size_t count = tokens + ends[group] - (group > 0 ? ends[group - 1] : 0);
-    multiply_group(&w, form, e, count, out);
+    multiply_group(w, panels, form, e, count, out);
     e += count;
   }
 }
 
-static void panel_int8(const uint8_t *bytes, const tsr_activations *x, size_t first, size_t tokens,
-                       float *out) {
-  panel(bytes, x, first, tokens, out, INT8);
-}
-
-static void panel_int4(const uint8_t *bytes, const tsr_activations *x, size_t first, size_t tokens,
-                       float *out) {
-  panel(bytes, x, first, tokens, out, INT4);
-}
-
-static void panel_int4_affine(const uint8_t *bytes, const tsr_activations *x, size_t first,
-                              size_t tokens, float *out) {
-  panel(bytes, x, first, tokens, out, INT4_AFFINE);
-}
+#define PANELS(NAME, PANELS, FORM)                                                         \
+  static void NAME(const uint8_t *bytes, const tsr_activations *x, size_t first, size_t tokens, \
+                   float *out) {                                                           \
+    multiply_panels(bytes, PANELS, x, first, tokens, out, FORM);                           \
+  }
+PANELS(panel_int8, 1, INT8)
+PANELS(panel_int4, 1, INT4)
+PANELS(panel_int4_affine, 1, INT4_AFFINE)
+PANELS(pair_int8, 2, INT8)
+PANELS(pair_int4, 2, INT4)
+PANELS(pair_int4_affine, 2, INT4_AFFINE)
 
 #ifdef TSR_EMULATED
 #define OPAQUE "+m"

@@ -21,6 +21,7 @@ const tsr_kernels *tsr_kernels_avx512vnni(void) {
   static const tsr_kernels table = {
       .name = "avx512vnni",
       .panel = {panel_int8, panel_int4, panel_int4_affine},
+      .pair = {pair_int8, pair_int4, pair_int4_affine},
       .mac_loop = mac_loop,
 #ifdef TSR_EMULATED
       TSR_AVX2_VECTOR_KERNELS,

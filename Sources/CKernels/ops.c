@@ -207,13 +207,15 @@ size_t tsr_units(const tsr_matrix *m) {
   return m->tiles ? (panel_count(m) + m->tile_panels - 1) / m->tile_panels : panel_count(m);
 }
 
-static void store_panel(const multiply_job *job, const tsr_matrix *m, size_t panel, size_t first,
-                        size_t tokens, size_t offset, const float *out) {
-  size_t row = panel * TSR_PANEL_ROWS;
-  size_t rows = m->rows - row < TSR_PANEL_ROWS ? m->rows - row : TSR_PANEL_ROWS;
+// Adds or copies out[tokens][panels * 16] to the rows of the output that `panel` and those after it
+// stand for.
+static void store_panels(const multiply_job *job, const tsr_matrix *m, size_t panel, size_t panels,
+                         size_t first, size_t tokens, size_t offset, const float *out) {
+  size_t row = panel * TSR_PANEL_ROWS, width = panels * TSR_PANEL_ROWS;
+  size_t rows = m->rows - row < width ? m->rows - row : width;
   for (size_t t = 0; t < tokens; t++) {
     float *y = job->y + (first + t) * job->stride + offset + row;
-    const float *o = out + t * TSR_PANEL_ROWS;
+    const float *o = out + t * width;
     if (job->adding) {
       for (size_t r = 0; r < rows; r++) y[r] += o[r];
     } else {
@@ -238,16 +240,30 @@ static void multiply_dense(const multiply_job *job, const tsr_matrix *m, size_t 
   }
 }
 
-static void multiply_panel(const multiply_job *job, const tsr_matrix *m, size_t panel,
-                           const uint8_t *bytes, size_t offset) {
-  _Alignas(64) float out[TSR_TOKEN_BLOCK * TSR_PANEL_ROWS];
+// Panels panel..<panel + panels, of which the first lies at `bytes`: one or two.
+static void multiply_panels(const multiply_job *job, const tsr_matrix *m, size_t panel,
+                            size_t panels, const uint8_t *bytes, size_t offset) {
+  _Alignas(64) float out[TSR_TOKEN_BLOCK * 2 * TSR_PANEL_ROWS];
+  const tsr_kernels *k = job->compute->kernels;
   for (size_t first = 0; first < job->tokens; first += TSR_TOKEN_BLOCK) {
     size_t tokens = job->tokens - first < TSR_TOKEN_BLOCK ? job->tokens - first : TSR_TOKEN_BLOCK;
     if (m->encoding == TSR_F32 || m->encoding == TSR_F16)
       multiply_dense(job, m, panel, first, tokens, out);
     else
-      job->compute->kernels->panel[m->encoding - TSR_INT8](bytes, job->x, first, tokens, out);
-    store_panel(job, m, panel, first, tokens, offset, out);
+      (panels == 2 ? k->pair : k->panel)[m->encoding - TSR_INT8](bytes, job->x, first, tokens, out);
+    store_panels(job, m, panel, panels, first, tokens, offset, out);
+  }
+}
+
+// Panels begin..<end, of which the first lies at `bytes`.
+static void multiply_run(const multiply_job *job, const tsr_matrix *m, size_t begin, size_t end,
+                         const uint8_t *bytes, size_t offset) {
+  bool dense = m->encoding == TSR_F32 || m->encoding == TSR_F16;
+  bool pairs = !dense && job->compute->kernels->pair[m->encoding - TSR_INT8];
+  for (size_t panel = begin; panel < end;) {
+    size_t panels = pairs && end - panel > 1 ? 2 : 1;
+    multiply_panels(job, m, panel, panels, bytes + (panel - begin) * m->panel_bytes, offset);
+    panel += panels;
   }
 }
 
@@ -256,8 +272,8 @@ static void multiply_tile(const multiply_job *job, const tsr_matrix *m, size_t t
   const uint8_t *bytes = tsr_plain_tile(job->compute->decoders, m, tile, worker);
   if (!bytes) return;
   size_t first = tile * m->tile_panels, panels = panel_count(m);
-  for (size_t i = 0; i < m->tile_panels && first + i < panels; i++)
-    multiply_panel(job, m, first + i, bytes + i * m->panel_bytes, offset);
+  size_t end = first + m->tile_panels < panels ? first + m->tile_panels : panels;
+  multiply_run(job, m, first, end, bytes, offset);
 }
 
 static void multiply_chunk(void *context, size_t chunk, size_t worker) {
@@ -267,10 +283,12 @@ static void multiply_chunk(void *context, size_t chunk, size_t worker) {
     const tsr_matrix *m = &job->matrices[i];
     const tsr_part *part = &job->parts[i];
     size_t units = part->end - part->begin;
-    for (size_t unit = begin; unit < end && unit < units; unit++) {
-      size_t at = part->begin + unit;
-      if (m->tiles) multiply_tile(job, m, at, part->offset, worker);
-      else multiply_panel(job, m, at, m->base + at * m->panel_bytes, part->offset);
+    size_t first = part->begin + begin, last = part->begin + (end < units ? end : units);
+    if (!m->tiles) {
+      multiply_run(job, m, first, last, m->base + first * m->panel_bytes, part->offset);
+    } else {
+      for (size_t tile = first; tile < last; tile++)
+        multiply_tile(job, m, tile, part->offset, worker);
     }
     begin = begin > units ? begin - units : 0;
     end = end > units ? end - units : 0;
