@@ -25,12 +25,15 @@ INLINE panel_planes planes(const uint8_t *panel, size_t groups, int count) {
 // PACKED as in the file, DECODED to one byte each: a group of 4-bit codes takes 256 or 512 bytes.
 typedef enum { PACKED, DECODED } code_form;
 
-// Groups first..<last, a span: their codes, and all planes of the panel.
+// Groups first..<last, a span: their codes, and all planes of the panel. While they are multiplied, the
+// packed codes of the next span are fetched: of each group, the lines in the range.
 typedef struct {
   const tsr_activations *x;
   panel_planes planes;
   const uint8_t *codes;
   size_t first, last;
+  const uint8_t *coming;
+  size_t fetch_from, fetch_to;
 } span_job;
 
 // Up to TILE tokens: where their codes of one group lie among the activations' terms, and their
@@ -77,8 +80,6 @@ INLINE void line4(ivec s[TILE][VECTORS], const uint8_t *codes, code_form form,
       low[v] = nibbles_low(bytes), high[v] = nibbles_high(bytes);
     }
   }
-  if (form == PACKED && count <= 2)
-    _mm_prefetch((const char *)codes + 64 * line + 2048, _MM_HINT_T0);
   step4(s, low, x, tile, 8 * line, count);
   step4(s, high, x, tile, 8 * line + 4, count);
 }
@@ -125,7 +126,6 @@ INLINE void group8(token_tile *tile, const span_job *job, int count, size_t grou
     for (int v = 0; v < VECTORS; v++) s[t][v] = zero();
 #pragma clang loop unroll(disable)
   for (int j = 0; j < 8; j++, codes += 64) {
-    if (count <= 2) _mm_prefetch((const char *)codes + 2048, _MM_HINT_T0);
     for (int v = 0; v < VECTORS; v++) {
       ivec w = load(codes + 64 / VECTORS * v);
       for (int t = 0; t < count; t++)
@@ -156,6 +156,14 @@ INLINE void decode_span(const uint8_t *codes, size_t groups, uint8_t *bytes) {
 // What is multiplied, and how: all constants but the job.
 typedef enum { INT8, INT4, INT4_AFFINE } matrix_form;
 
+INLINE size_t group_lines(matrix_form matrix) { return matrix == INT8 ? 8 : 4; }
+
+INLINE void fetch_group(const span_job *job, matrix_form matrix, size_t group) {
+  const uint8_t *codes = job->coming + (group - job->first) * group_lines(matrix) * 64;
+  for (size_t line = job->fetch_from; line < job->fetch_to; line++)
+    _mm_prefetch((const char *)codes + line * 64, _MM_HINT_T0);
+}
+
 INLINE void group_any(token_tile *tile, const span_job *job, matrix_form matrix, code_form form,
                       int count, size_t group) {
   if (matrix == INT8) group8(tile, job, count, group);
@@ -169,6 +177,7 @@ INLINE void multiply_tile(const span_job *job, matrix_form matrix, code_form for
   for (int t = 0; t < count; t++) load_sums(&tile, t, out + t * TSR_PANEL_ROWS);
   for (size_t group = job->first; group < job->last; group++) {
     tile.terms[0] = token * job->x->terms + group;
+    fetch_group(job, matrix, group);
     group_any(&tile, job, matrix, form, count, group);
   }
   for (int t = 0; t < count; t++) store_sums(&tile, t, out + t * TSR_PANEL_ROWS);
@@ -196,11 +205,13 @@ INLINE void multiply_residuals(const span_job *job, matrix_form matrix, code_for
   }
 
 // Tokens are cut into tiles of nearly equal size: none falls back to a slower kernel.
-INLINE void all_tiles(const span_job *job, matrix_form matrix, code_form form, size_t first,
+INLINE void all_tiles(span_job *job, matrix_form matrix, code_form form, size_t first,
                       size_t tokens, float *out) {
   size_t tiles = (tokens + TILE - 1) / TILE;
   for (size_t i = 0; i < tiles; i++) {
     size_t at = tokens * i / tiles, count = tokens * (i + 1) / tiles - at;
+    job->fetch_from = group_lines(matrix) * i / tiles;
+    job->fetch_to = group_lines(matrix) * (i + 1) / tiles;
 #define ONE_TILE(N) multiply_tile(job, matrix, form, N, first + at, out + at * TSR_PANEL_ROWS)
     WITH_COUNT(ONE_TILE)
   }
@@ -221,14 +232,21 @@ INLINE void all_residuals(const span_job *job, matrix_form matrix, code_form for
 INLINE void panel(const uint8_t *bytes, const tsr_activations *x, size_t first, size_t tokens,
                   float *out, matrix_form matrix) {
   _Alignas(64) uint8_t decoded[TSR_SPAN * 512];
-  size_t group_bytes = matrix == INT8 ? 512 : 256;
-  span_job job = {.x = x, .planes = planes(bytes, x->groups, matrix == INT4_AFFINE ? 2 : 1)};
+  size_t group_bytes = group_lines(matrix) * 64, plane_count = matrix == INT4_AFFINE ? 2 : 1;
+  span_job job = {.x = x, .planes = planes(bytes, x->groups, (int)plane_count)};
   const tsr_residual *list = x->residual_list + first * x->residuals, *next = list;
   const uint32_t *ends = x->group_ends + first / TSR_TOKEN_BLOCK * x->groups;
   memset(out, 0, tokens * TSR_PANEL_ROWS * sizeof(float));
   for (; job.first < x->groups; job.first = job.last) {
     job.last = x->groups - job.first < TSR_SPAN ? x->groups : job.first + TSR_SPAN;
     job.codes = job.planes.codes + job.first * group_bytes;
+    job.coming = job.planes.codes + job.last * group_bytes;
+    if (job.last == x->groups) {  // the next panel's planes lie between
+      size_t plane_bytes = (size_t)(job.planes.codes - bytes);
+      for (size_t at = 0; at < plane_bytes; at += 64)
+        _mm_prefetch((const char *)job.coming + at, _MM_HINT_T0);
+      job.coming += plane_bytes;
+    }
     const tsr_residual *end = list + ends[job.last - 1];
     if (matrix != INT8 && tokens >= DECODE_FROM) {
       decode_span(job.codes, job.last - job.first, decoded);
