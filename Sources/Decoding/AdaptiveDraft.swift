@@ -48,12 +48,11 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
         if passes % Self.interval == 0 { refresh() }
         passes += 1
         let surplus = experience.surplus.factor
-        let curve = draft.isLeftover ? experience.leftovers : experience.confidences
         var best = (value: -Double.infinity, plan: DraftPlan(verified: 0, masks: 0))
         var (reach, tokens) = (1.0, 1.0)
         for verified in 0...min(draft.count, limit - 1) {
             if verified > 0 {
-                reach *= curve.chance(draft.confidences[verified - 1])
+                reach *= experience.confidences.chance(draft.confidences[verified - 1])
                 tokens += reach
                 if reach < Self.leastReach { break }
             }
@@ -66,7 +65,7 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
             }
         }
         // A draft as it was expected when its masks were chosen.
-        if !draft.isLeftover, given == 1, draft.count > 0, limit > draft.count,
+        if given == 1, draft.count > 0, limit > draft.count,
             let index = sizes.firstIndex(of: draft.count + 1)
         {
             experience.surplus.add(best.value, expected: worth(index))
@@ -83,18 +82,13 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
     public func draftVerified(_ draft: Draft, verified: Int, accepted: Int) {
         for index in 0..<min(verified, accepted + 1) {
             let (confidence, isRight) = (draft.confidences[index], index < accepted)
-            if draft.isLeftover {
-                experience.leftovers.add(confidence, isRight: isRight)
-                run.leftovers.add(confidence, isRight: isRight)
-            } else {
-                experience.confidences.add(confidence, isRight: isRight)
-                run.confidences.add(confidence, isRight: isRight)
-                count(index, isRight ? 1 : 0)
-            }
+            experience.confidences.add(confidence, isRight: isRight)
+            run.confidences.add(confidence, isRight: isRight)
+            count(index, isRight ? 1 : 0)
         }
         // Tokens that were not verified, mostly doubtful ones, count by their chance: else only good
         // ones would be seen.
-        guard accepted == verified, !draft.isLeftover else { return }
+        guard accepted == verified else { return }
         for index in verified..<draft.count {
             count(index, experience.confidences.chance(draft.confidences[index]))
         }

@@ -3,8 +3,6 @@ public struct Draft: Sendable {
     public var tokens: [Int32] = []
     /// The model's probability of its likeliest token, where each was drawn.
     public var confidences: [Float] = []
-    /// Guessed behind a token that turned out to be wrong.
-    public var isLeftover = false
 
     public init() {}
 
@@ -15,21 +13,13 @@ public struct Draft: Sendable {
         confidences.append(confidence)
     }
 
-    mutating func removeFirst(_ count: Int) {
-        tokens.removeFirst(count)
-        confidences.removeFirst(count)
-    }
-
     mutating func cut(to count: Int) {
         guard tokens.count > count else { return }
         tokens.removeLast(tokens.count - count)
         confidences.removeLast(confidences.count - count)
     }
 
-    mutating func clear() {
-        cut(to: 0)
-        isLeftover = false
-    }
+    mutating func clear() { cut(to: 0) }
 }
 
 /// What a pass of ``VerifiedDecoder`` computes behind the tokens that are given.
@@ -63,25 +53,18 @@ public final class FixedDraft: DraftPolicy {
     private let masks: Int
     /// Accepted draft tokens per verified draft, a moving average.
     private var acceptance = 1.0
-    private var leftovers = ConfidenceCurve(discount: 0.5)
 
     public init(_ masks: Int) { self.masks = masks }
 
     public func plan(_ draft: Draft, given: Int, limit: Int) -> DraftPlan {
         let least = acceptance / (1 + acceptance)
-        let refused = draft.confidences.firstIndex {
-            (draft.isLeftover ? leftovers.chance($0) : Double($0)) <= least
-        }
+        let refused = draft.confidences.firstIndex { Double($0) <= least }
         return DraftPlan(verified: refused ?? draft.count, masks: masks)
     }
 
     public func draftVerified(_ draft: Draft, verified: Int, accepted: Int) {
         // Without drafts the average fades, so that no early luck makes the rule timid for good.
         acceptance += (verified > 0 ? 0.1 : 0.02) * (Double(accepted) - acceptance)
-        guard draft.isLeftover else { return }
-        for index in 0..<min(verified, accepted + 1) {
-            leftovers.add(draft.confidences[index], isRight: index < accepted)
-        }
     }
 
     public func passMeasured(positions: Int, tokens: Int, seconds: Double) {}

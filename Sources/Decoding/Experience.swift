@@ -6,8 +6,6 @@ public struct Experience: Sendable, Equatable {
     public var offsets: OffsetCurve
     /// The chance that a draft token is accepted, by the model's confidence in it.
     public var confidences = ConfidenceCurve()
-    /// The same for what is left of a draft behind a rejected token.
-    public var leftovers = ConfidenceCurve(discount: 0.5)
     /// In lossless decoding, what drafts were worth, to what was expected of them.
     public var surplus = Surplus()
 
@@ -37,7 +35,6 @@ public struct Experience: Sendable, Equatable {
         result.offsets.add(run.offsets, cap: Self.share)
         result.offsets = result.offsets.capped(Self.memory)
         result.confidences = confidences.merged(run.confidences, Self.share, Self.memory)
-        result.leftovers = leftovers.merged(run.leftovers, Self.share, Self.memory)
         let surplus = run.surplus.capped(Self.share)
         result.surplus.add(surplus.worth, expected: surplus.expected)
         result.surplus = result.surplus.capped(Self.memory)
@@ -49,7 +46,6 @@ public struct Experience: Sendable, Equatable {
         var result = self
         result.offsets = offsets.capped(24)
         result.confidences.table = confidences.table.capped(24)
-        result.leftovers.table = leftovers.table.capped(24)
         result.surplus = surplus.capped(24)
         return result
     }
@@ -57,7 +53,6 @@ public struct Experience: Sendable, Equatable {
     mutating func fade(to share: Double) {
         offsets.fade(to: share)
         confidences.table.fade(to: share)
-        leftovers.table.fade(to: share)
         surplus.scale(by: share)
     }
 }
@@ -66,14 +61,12 @@ public struct Experience: Sendable, Equatable {
 public struct ConfidenceCurve: Sendable, Equatable {
     /// One offset per range. Ranges know nothing of each other.
     public var table = OffsetCurve(start: 0, trained: 0, count: limits.count + 1)
-    /// Of the confidence, the chance that is taken before anything was seen.
-    private let discount: Double
 
     private static let limits: [Float] = [0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999]
     /// Observations that the confidence itself counts for.
     private static let doubt = 3.0
 
-    public init(discount: Double = 1) { self.discount = discount }
+    public init() {}
 
     private func range(_ confidence: Float) -> Int {
         Self.limits.firstIndex { confidence < $0 } ?? Self.limits.count
@@ -86,7 +79,7 @@ public struct ConfidenceCurve: Sendable, Equatable {
     /// The chance that a token of this confidence is right.
     func chance(_ confidence: Float) -> Double {
         let (weight, sum) = table.seen(range(confidence))
-        return (sum + Self.doubt * discount * Double(confidence)) / (weight + Self.doubt)
+        return (sum + Self.doubt * Double(confidence)) / (weight + Self.doubt)
     }
 
     func merged(_ run: ConfidenceCurve, _ share: Double, _ memory: Double) -> ConfidenceCurve {
@@ -140,9 +133,7 @@ public protocol ExperienceSource: AnyObject {
 extension Experience {
     /// What was seen, as text: kind, offset or range, weight and mean.
     public var lines: [String] {
-        let curves = [
-            ("offset", offsets), ("confidence", confidences.table), ("leftover", leftovers.table),
-        ]
+        let curves = [("offset", offsets), ("confidence", confidences.table)]
         return curves.flatMap { name, curve in
             curve.points.map { "\(name) \($0.offset) \($0.weight) \($0.mean)" }
         } + ["surplus 0 \(surplus.worth) \(surplus.expected)"]
@@ -160,7 +151,6 @@ extension Experience {
             case "offset": result.offsets.add(offset, mean, weight: weight)
             case "confidence": result.confidences.table.add(offset, mean, weight: weight)
             case "surplus": result.surplus.add(weight, expected: mean)
-            case "leftover": result.leftovers.table.add(offset, mean, weight: weight)
             default: continue
             }
         }

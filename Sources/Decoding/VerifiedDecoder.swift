@@ -11,9 +11,10 @@ internal import WeightFile
 ///
 /// The masks stand behind the *whole* draft. If it is accepted they have seen the true text, and
 /// their first position is the one that the pass decides by itself, so k masks draft k - 1 tokens.
-/// If it is cut they have seen a wrong token; what was guessed behind it is kept as a draft of
-/// less promise. Masks behind every possible cut would cost k^2 positions. How much of a draft to
-/// verify, and how many masks to add, is the policy's choice.
+/// If it is cut they have seen a wrong token, and there is no draft for the next pass: what was
+/// guessed behind a wrong token saves no passes (see DESIGN.md). Masks behind every possible cut
+/// would cost k^2 positions. How much of a draft to verify, and how many masks to add, is the
+/// policy's choice.
 public final class VerifiedDecoder: TokenDecoder {
     public let state: DecodingState
     public var commitBlockSize: Int { 1 }
@@ -126,26 +127,18 @@ public final class VerifiedDecoder: TokenDecoder {
         }
     }
 
-    /// Guesses what follows: by the masks if they have seen the true text; else by what is left of the
-    /// draft behind the token that has just been decided, and by masks that have seen a wrong one.
+    /// Guesses what follows what was verified: by the masks, or by what was left of the draft if that
+    /// has been right so far.
     private func makeDraft(_ plan: DraftPlan, accepted: Int) {
-        let decided = state.pending[0]
-        let isWhole = accepted == plan.verified
         next.clear()
-        if isWhole, !open.isEmpty {
-            // Their first position has just been decided.
-            drawDraft(from: plan.verified + 1)
-        } else {
-            next.isLeftover =
-                draft.isLeftover || !isWhole
-                || (accepted < draft.count && draft.tokens[accepted] != decided)
-            let kept = isWhole || open.isEmpty ? draft.count : plan.verified
-            for index in accepted + 1..<max(accepted + 1, kept) {
-                next.append(draft.tokens[index], draft.confidences[index])
-            }
-            if !isWhole, !open.isEmpty {
-                // The row behind the last draft token stands for the masks' first position.
-                drawDraft(from: plan.verified)
+        if accepted == plan.verified {
+            if !open.isEmpty {
+                // Their first position has just been decided.
+                drawDraft(from: plan.verified + 1)
+            } else if accepted < draft.count, draft.tokens[accepted] == state.pending[0] {
+                for index in accepted + 1..<draft.count {
+                    next.append(draft.tokens[index], draft.confidences[index])
+                }
             }
         }
         swap(&draft, &next)

@@ -126,7 +126,6 @@ import Testing
         var experience = Experience(trained: 8, isVerified: true)
         experience.offsets.add(3, 0.25, weight: 2)
         experience.confidences.table.add(9, 1)
-        experience.leftovers.table.add(0, 0)
         let empty = Experience(trained: 8, isVerified: true)
         #expect(empty.reading(experience.lines) == experience)
         let odd = ["", "offset 1", "offset 1 nan 1", "offset -1 1 1", "offset 1 1 7", "what 1 1 1"]
@@ -157,7 +156,7 @@ import Testing
     }
 }
 
-/// Plans at random, leftovers of drafts included.
+/// Plans at random.
 private final class RandomDraft: DraftPolicy {
     private var random: SplitMix
     init(seed: UInt64) { random = SplitMix(seed: seed) }
