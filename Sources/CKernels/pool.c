@@ -25,6 +25,7 @@ enum { TICKET_BITS = 32 };
 
 struct tsr_pool {
   size_t threads;
+  bool alone;          // the caller does everything itself
   pthread_t *handles;  // [threads - 1]
   tsr_task task;       // with `context`, stable from the region's start until its last index is done
   void *context;
@@ -111,7 +112,7 @@ static void run_region(tsr_pool *pool, tsr_task task, void *context, size_t coun
 }
 
 void tsr_pool_run(tsr_pool *pool, tsr_task task, void *context, size_t count) {
-  if (pool->threads == 1 || count <= 1) {
+  if (pool->alone || pool->threads == 1 || count <= 1) {
     for (size_t index = 0; index < count; index++) task(context, index, 0);
     return;
   }
@@ -119,7 +120,9 @@ void tsr_pool_run(tsr_pool *pool, tsr_task task, void *context, size_t count) {
   run_region(pool, task, context, count);
 }
 
-size_t tsr_pool_threads(const tsr_pool *pool) { return pool->threads; }
+size_t tsr_pool_threads(const tsr_pool *pool) { return pool->alone ? 1 : pool->threads; }
+
+void tsr_pool_work_alone(tsr_pool *pool, bool alone) { pool->alone = alone; }
 
 tsr_pool *tsr_pool_create(size_t threads) {
   if (threads == 0) threads = 1;

@@ -29,7 +29,8 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
 @safe public final class Compute: @unchecked Sendable {
     /// Name of the table in use, e.g. `avx2`.
     public let isa: String
-    public let threads: Int
+    /// Threads that take part, the caller's own included.
+    public var threads: Int { unsafe tsr_pool_threads(raw.pool) }
     private let scratch: Buffer<Float>
     private let partials: Buffer<Float>
     let raw: tsr_compute
@@ -65,14 +66,14 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
         let count = threads ?? Self.usableThreads
         guard count > 0, let pool = unsafe tsr_pool_create(count) else { throw .noThreads(count) }
         self.isa = unsafe Self.name(of: choice)
-        self.threads = unsafe tsr_pool_threads(pool)
+        let started = unsafe tsr_pool_threads(pool)
         scratchFloats = max(
             Self.leastScratchFloats, (tsr_attention_scratch(groupHeads, headDim) + 15) / 16 * 16)
-        scratch = Buffer(count: self.threads * scratchFloats)
-        partials = Buffer(count: self.threads > 1 ? self.threads * Self.partialFloats : 0)
+        scratch = Buffer(count: started * scratchFloats)
+        partials = Buffer(count: started > 1 ? started * Self.partialFloats : 0)
         decodedTileBytes = tileBytes
         let decoders =
-            tileBytes > 0 ? unsafe tsr_decoders_create(self.threads, tileBytes) : nil
+            tileBytes > 0 ? unsafe tsr_decoders_create(started, tileBytes) : nil
         guard unsafe tileBytes == 0 || decoders != nil else {
             unsafe tsr_pool_destroy(pool)
             throw .noThreads(count)
@@ -87,6 +88,9 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
         unsafe tsr_pool_destroy(raw.pool)
         if let decoders = unsafe raw.decoders { unsafe tsr_decoders_destroy(decoders) }
     }
+
+    /// Lets the calling thread do everything, or all of them. No result depends on it.
+    public func workAlone(_ alone: Bool) { unsafe tsr_pool_work_alone(raw.pool, alone) }
 
     /// Whether a coded tile turned out to be damaged: products since then are not to be used.
     public var hasSeenDamage: Bool {

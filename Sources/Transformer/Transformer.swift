@@ -72,6 +72,33 @@ public final class Transformer {
         logitCapacity = options.logitCapacity
         logitStride = head.matrices.outputStride
         logits = Buffer(count: options.logitCapacity * logitStride)
+        if options.threads == nil, compute.threads > 1, weightBytes <= Self.smallBytes {
+            chooseThreads()
+        }
+    }
+
+    /// Bytes of weights that caches hold: a step over them may take less time than sharing it out.
+    private static let smallBytes = 16 << 20
+
+    /// Leaves all work to one thread if short passes are faster so, which is measured: sharing a step
+    /// out takes a microsecond or less between processors with a common cache, several without.
+    private func chooseThreads() {
+        var best = [Double.infinity, .infinity]
+        let sizes = [1, min(8, batchCapacity)]
+        for _ in 0..<3 {
+            for alone in [false, true] {
+                compute.workAlone(alone)
+                let start = ContinuousClock.now
+                for size in sizes {
+                    forward(committed: Array(repeating: 0, count: size), logitRows: [])
+                    reset()
+                }
+                let time = (ContinuousClock.now - start) / .seconds(1)
+                best[alone ? 1 : 0] = min(best[alone ? 1 : 0], time)
+            }
+        }
+        compute.workAlone(best[1] < best[0])
+        passCount = 0
     }
 
     /// What of the weights is in memory, and what is read in each pass.

@@ -14,7 +14,12 @@ struct ModelOptions: ParsableArguments {
         help: "Positions a token sees (default: the model's own, at most 4096).")
     var context: Int?
 
-    @Option(name: .shortAndLong, help: "Threads (default: the processors this process may use).")
+    @Option(
+        name: .shortAndLong,
+        help: """
+            Threads (default: the processors this process may use; one for a model so small that \
+            passes are faster so).
+            """)
     var threads: Int?
 
     @Option(help: "Numbers in the key/value cache: int8, f16 or f32.")

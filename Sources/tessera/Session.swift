@@ -116,12 +116,13 @@ extension GenerationSummary {
     /// Two lines for people.
     func report(_ session: Session) -> String {
         let perPass = Format.fixed(tokensPerPass, 2)
+        let threads = session.transformer.compute.threads
         return """
             prompt \(promptTokens) tokens, first token after \
             \(Format.seconds(timeToFirstTokenSeconds)); \(tokens.count) tokens in \
             \(forwardPasses) passes (\(perPass) per pass), \
             \(Format.fixed(tokensPerSecond, 1)) tokens/s; ended by \(stopReason.rawValue)
-            \(session.transformer.compute.isa), \(session.transformer.compute.threads) threads, \
+            \(session.transformer.compute.isa), \(threads) thread\(threads == 1 ? "" : "s"), \
             block size \(max(1, largestBlock)), seed \(session.sampling.seed), \
             peak memory \(Format.bytes(Resources.peakRSS))
             """

@@ -26,7 +26,10 @@ struct PoolTests {
         let sizes = [0, 1, 2, 3, 5, 17, 64, 1000]
         for round in 0..<3000 {
             let size = sizes[round % sizes.count]
-            let tally = Tally(size, workers: threads)
+            let isAlone = round % 7 == 6
+            tsr_pool_work_alone(pool, isAlone)
+            let tally = Tally(size, workers: isAlone ? 1 : threads)
+            #expect(tsr_pool_threads(pool) == tally.workers)
             tsr_pool_run(
                 pool,
                 { context, index, worker in
@@ -49,8 +52,9 @@ struct PoolTests {
         let a = Activations(tokenCapacity: 9, columns: 96)
         for index in 0..<a.values.count { a.values[index] = random.float(-1...1) }
         var results: [[Float]] = []
-        for threads in 1...4 {
+        for threads in 1...5 {
             let compute = try Compute(threads: threads)
+            compute.workAlone(threads == 5)
             compute.quantize(a, tokens: 9)
             let group = MatrixGroup([reference.matrix])
             let y = Buffer<Float>(count: 9 * group.outputStride)

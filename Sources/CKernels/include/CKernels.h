@@ -181,6 +181,8 @@ typedef struct tsr_pool tsr_pool;
 tsr_pool *_Nullable tsr_pool_create(size_t threads);
 void tsr_pool_destroy(tsr_pool *pool);
 size_t tsr_pool_threads(const tsr_pool *pool);
+// Lets the caller do everything itself until told otherwise; between regions only.
+void tsr_pool_work_alone(tsr_pool *pool, bool alone);
 // Threads worth starting: processors of the affinity mask, cut to the control group's quota.
 size_t tsr_usable_threads(void);
 typedef void (*tsr_task)(void *context, size_t index, size_t worker);
