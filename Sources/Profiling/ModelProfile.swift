@@ -1,4 +1,5 @@
 public import Kernels
+internal import Residency
 public import Transformer
 public import WeightFile
 
@@ -32,7 +33,9 @@ public struct ModelProfile {
         setup.firstTokenSeconds = setup.loadSeconds + profiler.firstPass()
         setup.firstTokenDiskBytes = LoadChange(from: loadAtStart, to: SystemLoad.now()).diskBytes
 
-        setup.machine = try MachineReport.measure(diskFile: path, patience: 0.5)
+        // A disk that gives more at first than in the long run must be read until it does not.
+        let patience = transformer.residency.isResident ? 0.5 : 3
+        setup.machine = try MachineReport.measure(diskFile: path, patience: patience)
         let facts = setup.machine.facts
         setup.limitReadBytes = facts.readBytes
         setup.cacheBytes = facts.caches.map(\.bytes).max() ?? 0
@@ -47,6 +50,7 @@ public struct ModelProfile {
         guard !result.passes.isEmpty else { throw ProfilingError.cancelled }
         let after = transformer.compute.measureLimits(readBytes: facts.readBytes)
 
+        setup.readRates = [before.readBytesPerSecond, after.readBytesPerSecond]
         setup.isa = transformer.compute.isa
         setup.threads = transformer.compute.threads
         setup.processor = Processor.name

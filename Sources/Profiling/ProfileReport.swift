@@ -1,5 +1,6 @@
 public import Kernels
 public import Residency
+internal import Reporting
 public import Transformer
 
 /// Everything that profiling a model found out.
@@ -47,6 +48,8 @@ public struct ProfileReport: Sendable {
         /// Memory read to measure the limit of reading, and the largest cache.
         public var limitReadBytes = 0
         public var cacheBytes = 0
+        /// Bytes per second of reading before the passes and after them.
+        public var readRates: [Double] = []
         /// After the passes.
         public var memory = MemorySplit()
         /// The machine, measured before the passes.
@@ -92,6 +95,12 @@ public struct ProfileReport: Sendable {
         let hertz = timeline.compactMap(\.load.hertz)
         if let low = hertz.min(), let high = hertz.max(), low < 0.9 * high {
             lines.append("the processor's frequency fell by more than a tenth")
+        }
+        if let low = setup.readRates.min(), let high = setup.readRates.max(), low < 0.9 * high {
+            let rates = setup.readRates.map { Format.fixed($0 / 1e9, 1) }
+            lines.append(
+                "memory was read at \(rates.joined(separator: " GB/s before the passes and at ")) GB/s "
+                    + "after them; shares are of the higher")
         }
         if passes.contains(where: { $0.samples.seconds.count < 10 }) {
             lines.append("of fewer than 10 passes, p90 and p99 say little more than the slowest")
