@@ -34,6 +34,8 @@ def main() -> None:
     p.add_argument("--sizes", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     p.add_argument("--gamma", type=float, default=0.1)
     p.add_argument("--limit", type=int, default=160, help="most tokens of an answer")
+    p.add_argument("--options", default="", help="further options of all runs; '--ram 19.6M --io direct' has the default "
+                   "model's weights read from disk in every pass")
     args = p.parse_args()
     questions = [t.question for t in runner.problems(args.count, args.seed)]
     print("| model | mode | decoding | tokens per pass | tokens/s | to k=1 | to the best fixed |\n|---|---|---|--:|--:|--:|--:|")
@@ -44,7 +46,8 @@ def main() -> None:
         except SystemExit:
             has_masks = False
         cells = cells_of(path, args.sizes, args.gamma, has_masks)
-        runner.run_all(args.tessera, cells, questions, args.chunk, ["--chat"], args.limit)
+        options = ["--chat", *args.options.split()]
+        runner.run_all(args.tessera, cells, questions, args.chunk, options, args.limit)
         paces = {c.decoding: runner.pace(c, cells[0]) for c in cells}
         for mode, _ in MODES:
             mine = [c for c in cells if c.decoding == "k=1" or c.decoding.startswith(mode)]

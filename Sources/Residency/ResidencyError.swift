@@ -14,8 +14,8 @@ public enum ResidencyError: Error, Equatable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .tooLittle(let budget, let needed):
-            "\(budget >> 20) MiB of memory are not enough: cache, buffers and the window for streaming "
-                + "take \(needed >> 20) MiB; ask for a shorter --ctx or give more with --ram"
+            "\(budget >> 10) KiB of memory are not enough: cache, buffers and the window for streaming "
+                + "take more; ask for a shorter --ctx or give at least --ram \((needed >> 10) + 1)K"
         case .noMemory(let bytes):
             "the system gave no \(bytes >> 20) MiB of memory for weights; give less with --ram"
         case .noThreads: "the system gave no threads for reading weights"

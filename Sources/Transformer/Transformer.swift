@@ -72,7 +72,9 @@ public final class Transformer {
         logitCapacity = options.logitCapacity
         logitStride = head.matrices.outputStride
         logits = Buffer(count: options.logitCapacity * logitStride)
-        if options.threads == nil, compute.threads > 1, weightBytes <= Self.smallBytes {
+        if options.threads == nil, compute.threads > 1, plan.isResident,
+            weightBytes <= Self.smallBytes
+        {
             chooseThreads()
         }
     }

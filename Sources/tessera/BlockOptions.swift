@@ -78,10 +78,6 @@ struct BlockOptions: ParsableArguments {
 
     /// Where the user and the model say nothing: few enough risks to keep the text's quality.
     static let defaultGamma: Float = 0.1
-    /// Most masks that auto tries in lossless decoding, where a guess may be wrong. Otherwise it keeps
-    /// to sizes that the model was trained for.
-    private static let largestAuto = 32
-
     func validate() throws {
         guard [gamma, factor, threshold].compactMap({ $0 }).count <= 1 else {
             throw ValidationError("give one of --gamma, --factor and --threshold")
@@ -101,12 +97,11 @@ struct BlockOptions: ParsableArguments {
         return !traits.bidirectionalCommit && traits.confidenceThreshold == 0
     }
 
-    /// The largest block that will be asked for.
+    /// The largest block that will be asked for: auto keeps to sizes that the model was trained for.
     func largest(_ traits: ModelConfig.BlockDecoding?) -> Int {
         switch blockSize {
         case .fixed(let size): size
-        case .auto:
-            traits.map { verifies($0) ? Self.largestAuto : $0.blockSize } ?? 1
+        case .auto: traits?.blockSize ?? 1
         }
     }
 
