@@ -34,7 +34,8 @@ let package = Package(
             ]),
         .target(name: "Kernels", dependencies: ["CKernels"], swiftSettings: swiftSettings),
         .target(name: "Reporting", swiftSettings: swiftSettings),
-        .target(name: "WeightFile", dependencies: ["CZstd"], swiftSettings: swiftSettings),
+        .target(
+            name: "WeightFile", dependencies: ["CKernels", "CZstd"], swiftSettings: swiftSettings),
         .target(
             name: "Import", dependencies: ["Reporting", "WeightFile"],
             swiftSettings: swiftSettings),

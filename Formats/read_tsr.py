@@ -262,7 +262,7 @@ def read_tensors(data, header):
         seen.add(name)
         need(1 <= rows <= 1 << 31 and 1 <= columns <= 1 << 31, "tensorShape", at + 8, name)
         need(code in ENCODINGS, "tensorEncoding", at + 24, name)
-        need(storage == 0 or storage == 1 and code >= 3, "tensorStorage", at + 28, name)
+        need(storage == 0 or storage <= 2 and code >= 3, "tensorStorage", at + 28, name)
         encoding = ENCODINGS[code]
         unit, panel = (1 if code <= 2 else 16), panel_bytes(encoding, columns)
         need(tile_rows > 0 and tile_rows % unit == 0 and panel <= (1 << 25 if storage else 1 << 30)
@@ -273,7 +273,7 @@ def read_tensors(data, header):
         need(offset == up(end, 16384 if total >= 16384 and not storage else 64), "tensorPlacement", at + 48, name)
         padding, end, tile = (end, offset), offset + stored, tile + tiles
         need(end <= len(data), "tensorPlacement", at + 56, name)
-        tensors.append(dict(name=name, rows=rows, columns=columns, encoding=encoding, storage=("plain", "zstd")[storage],
+        tensors.append(dict(name=name, rows=rows, columns=columns, encoding=encoding, storage=("plain", "zstd", "rans")[storage],
                             tileRows=tile_rows, tileCount=tiles, offset=offset, byteCount=stored, padding=padding,
                             plainBytes=[min(tile_rows, up(rows, unit) - first) // unit * panel for first in range(0, rows, tile_rows)]))
     names.finish()
@@ -307,6 +307,66 @@ def frame(data, size, at, name):
     return np.frombuffer(content.raw, np.uint8, size)
 
 
+def rans_table(frequency):
+    """The alias table: slots of each bucket that are its own symbol's, the others' symbol, what their ranks exceed theirs by."""
+    rest, divide, other, shift = list(frequency), [64] * 64, list(range(64)), [0] * 64
+    poor, rich = [s for s in range(64) if rest[s] < 64], 0
+    for s in poor:  # which grows
+        while rest[rich] <= 64:
+            rich += 1
+        divide[s], other[s] = rest[s], rich
+        rest[rich] -= 64 - rest[s]
+        if rest[rich] < 64:
+            poor.append(rich)
+    ranks = list(divide)
+    for b in range(64):
+        if divide[b] < 64:
+            shift[b] = ranks[other[b]] - divide[b]
+            ranks[other[b]] += 64 - divide[b]
+    return np.array([divide, other, shift])
+
+
+def rans(data, size, nibbles, at, name):
+    """The `size` bytes of codes that 8 x 16 range coders hold."""
+    need(len(data) >= 4, "tileCoding", at, name)
+    base, drop, symbols, zero = data[:4]
+    part = size * drop // 8
+    head = 4 + 2 * symbols + part + 32
+    need(drop <= (0 if nibbles else 2) and 1 <= symbols <= (16 if nibbles else 64) and zero == 0 and not (nibbles and base)
+         and len(data) >= head, "tileCoding", at, name)
+    frequency = np.zeros(64, np.int64)
+    frequency[:symbols] = np.frombuffer(data, "<u2", symbols, 4)
+    need(frequency.sum() == 4096 and frequency[symbols - 1] > 0, "tileCoding", at, name)
+    divide, other, shift = rans_table(frequency.tolist())
+    sizes = np.frombuffer(data, "<u4", 8, head - 32).tolist()
+    need(min(sizes) >= 64 and head + sum(sizes) == len(data), "tileCoding", at, name)
+    steps, streams = size // (64 if nibbles else 128), []
+    for count in sizes:
+        state, words, next_word = np.frombuffer(data, "<u4", 16, head).astype(np.int64), data[head + 64:head + count], 0
+        head += count
+        rows = []
+        for _ in range(steps):
+            bucket, rank = state // 64 % 64, state % 64
+            is_other = rank >= divide[bucket]
+            symbol = np.where(is_other, other[bucket], bucket)
+            state = frequency[symbol] * (state // 4096) + np.where(is_other, rank + shift[bucket], rank)
+            poor = np.flatnonzero(state < 65536)
+            need(next_word + 2 * len(poor) <= len(words), "tileCoding", at, name)
+            state[poor] = state[poor] * 65536 + np.frombuffer(words, "<u2", len(poor), next_word)
+            next_word += 2 * len(poor)
+            rows.append(symbol)
+        need(next_word == len(words) and (state == 65536).all(), "tileCoding", at, name)
+        streams.append(np.array(rows))
+    codes = np.stack(streams, 1)  # steps, streams, lanes
+    if nibbles:
+        return (codes[:, 0::2] | codes[:, 1::2] << 4).ravel().astype(np.uint8)
+    codes = codes.ravel() << drop
+    if drop:
+        bits = np.frombuffer(data, np.uint8, part, 4 + 2 * symbols)
+        codes |= np.concatenate([bits >> k & (1 << drop) - 1 for k in range(0, 8, drop)])
+    return (codes + base).astype(np.uint8)
+
+
 def plain(data, tensor):
     """The tensor's bytes as section 10 lays them out."""
     if tensor["storage"] == "plain":
@@ -318,7 +378,9 @@ def plain(data, tensor):
         first, panels = int.from_bytes(data[at:at + 4], "little"), size // panel
         need(stored >= 4 and first <= stored - 4, "tileCoding", at, tensor["name"])
         scales = frame(data[at + 4:at + 4 + first], panels * planes, at, tensor["name"])
-        codes = frame(data[at + 4 + first:at + stored], panels * (panel - planes), at, tensor["name"])
+        coded, count = data[at + 4 + first:at + stored], panels * (panel - planes)
+        codes = (frame(coded, count, at, tensor["name"]) if tensor["storage"] == "zstd"
+                 else rans(coded, count, tensor["encoding"] != "int8", at, tensor["name"]))
         parts.append(np.concatenate([scales.reshape(panels, -1), codes.reshape(panels, -1)], axis=1).ravel())
     return np.concatenate(parts)
 

@@ -50,6 +50,7 @@ const tsr_kernels *tsr_kernels_avx2(void) {
       .name = "avx2",
       .panel = {tsr_avx2_int8, tsr_avx2_int4, tsr_avx2_int4_affine},
       .mac_loop = tsr_avx2_mac_loop,
+      .decode_symbols = tsr_rans_scalar,
       TSR_AVX2_VECTOR_KERNELS,
   };
   return tsr_avx2_usable() ? &table : NULL;

@@ -24,6 +24,11 @@ const tsr_kernels *tsr_kernels_avx512vnni(void) {
       .pair = {pair_int8, pair_int4, pair_int4_affine},
       .mac_loop = mac_loop,
 #ifdef TSR_EMULATED
+      .decode_symbols = tsr_rans_scalar,
+#else
+      .decode_symbols = tsr_rans_avx512,
+#endif
+#ifdef TSR_EMULATED
       TSR_AVX2_VECTOR_KERNELS,
 #else
       TSR_AVX2_FLOAT_KERNELS,

@@ -30,6 +30,7 @@ const tsr_kernels *tsr_kernels_avxvnni(void) {
       .name = "avxvnni",
       .panel = {panel_int8, panel_int4, panel_int4_affine},
       .mac_loop = mac_loop,
+      .decode_symbols = tsr_rans_scalar,
       TSR_AVX2_VECTOR_KERNELS,
   };
   return tsr_avx2_usable() && __builtin_cpu_supports("avxvnni") ? &table : NULL;

@@ -158,6 +158,7 @@ const tsr_kernels *tsr_kernels_neon(void) {
       .name = "neon",
       .panel = {tsr_neon_int8, tsr_neon_int4, tsr_neon_int4_affine},
       .mac_loop = tsr_neon_mac_loop,
+      .decode_symbols = tsr_rans_scalar,
       VECTOR_KERNELS,
   };
   enum { HAS_DOT_PRODUCT = 1 << 20 };  // HWCAP_ASIMDDP
@@ -169,6 +170,7 @@ const tsr_kernels *tsr_kernels_i8mm(void) {
       .name = "i8mm",
       .panel = {tsr_i8mm_int8, tsr_i8mm_int4, tsr_i8mm_int4_affine},
       .mac_loop = tsr_i8mm_mac_loop,
+      .decode_symbols = tsr_rans_scalar,
       VECTOR_KERNELS,
   };
   enum { HAS_MATRIX_PRODUCT = 1 << 13 };  // HWCAP2_I8MM

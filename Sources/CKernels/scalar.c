@@ -225,6 +225,7 @@ const tsr_kernels *tsr_kernels_scalar(void) {
       .choose_largest = tsr_scalar_choose_largest,
       .summarize = tsr_scalar_summarize,
       .mac_loop = mac_loop,
+      .decode_symbols = tsr_rans_scalar,
   };
   return &table;
 }

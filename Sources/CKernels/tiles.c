@@ -1,5 +1,5 @@
-// Coded tiles: a zstd frame of scales, then one of codes (Formats/TSR.md, "Tiles"), decoded into
-// memory that stays in a core's cache and multiplied there at once.
+// Coded tiles: a zstd frame of scales, then codes in another or in range coders (Formats/TSR.md,
+// "Tiles"), decoded into memory that stays in a core's cache and multiplied there at once.
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +16,7 @@ typedef struct {
 } tile_decoder;
 
 struct tsr_decoders {
+  const tsr_kernels *kernels;
   size_t threads, tile_bytes;
   _Atomic bool failed;
   tile_decoder each[];
@@ -23,10 +24,11 @@ struct tsr_decoders {
 
 enum { PADDING = 128 };  // kernels may read a little beyond a panel
 
-tsr_decoders *tsr_decoders_create(size_t threads, size_t tile_bytes) {
+tsr_decoders *tsr_decoders_create(const tsr_kernels *kernels, size_t threads, size_t tile_bytes) {
   tsr_decoders *d = calloc(1, sizeof *d + threads * sizeof *d->each);
   if (!d) return NULL;
   tile_bytes = (tile_bytes + 63) / 64 * 64;
+  d->kernels = kernels;
   d->tile_bytes = tile_bytes;
   for (; d->threads < threads; d->threads++) {
     tile_decoder *each = &d->each[d->threads];
@@ -72,6 +74,13 @@ static bool decode_frame(ZSTD_DCtx *context, const uint8_t *frame, size_t count,
          ZSTD_decompressDCtx(context, out, bytes, frame, count) == bytes;
 }
 
+static bool decode_codes(const tsr_decoders *d, const tile_decoder *each, const tsr_matrix *m,
+                         const uint8_t *coded, size_t count, uint8_t *out, size_t bytes) {
+  if (m->storage == TSR_ZSTD) return decode_frame(each->context, coded, count, out, bytes);
+  return tsr_rans_decode(coded, count, d->kernels->decode_symbols, m->encoding != TSR_INT8, out,
+                         bytes);
+}
+
 static const uint8_t *decode_tile(tsr_decoders *d, const tsr_matrix *m, size_t tile,
                                   size_t worker) {
   tile_decoder *each = &d->each[worker];
@@ -88,7 +97,7 @@ static const uint8_t *decode_tile(tsr_decoders *d, const tsr_matrix *m, size_t t
   bool ok = worker < d->threads && panels * m->panel_bytes <= d->tile_bytes &&
             stored.count >= 4 && planes_count <= stored.count - 4 &&
             decode_frame(each->context, stored.bytes + 4, planes_count, first, panels * planes) &&
-            decode_frame(each->context, stored.bytes + 4 + planes_count,
+            decode_codes(d, each, m, stored.bytes + 4 + planes_count,
                          stored.count - 4 - planes_count, second, panels * codes);
   if (!ok) {
     atomic_store(&d->failed, true);

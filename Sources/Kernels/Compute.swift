@@ -73,7 +73,7 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
         partials = Buffer(count: started > 1 ? started * Self.partialFloats : 0)
         decodedTileBytes = tileBytes
         let decoders =
-            tileBytes > 0 ? unsafe tsr_decoders_create(started, tileBytes) : nil
+            tileBytes > 0 ? unsafe tsr_decoders_create(choice, started, tileBytes) : nil
         guard unsafe tileBytes == 0 || decoders != nil else {
             unsafe tsr_pool_destroy(pool)
             throw .noThreads(count)

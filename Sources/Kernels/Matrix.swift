@@ -60,6 +60,13 @@ extension Compute {
         var isFloat: Bool { self == .f32 || self == .f16 }
     }
 
+    /// How its tiles are stored; raw values are those of the file format.
+    public enum Storage: UInt32, Sendable, CaseIterable {
+        case plain = 0
+        case zstd = 1
+        case rans = 2
+    }
+
     public let rows: Int
     public let columns: Int
     public let encoding: Encoding
@@ -97,7 +104,7 @@ extension Compute {
         unsafe raw = tsr_matrix(
             base: bytes.baseAddress!.assumingMemoryBound(to: UInt8.self), rows: rows,
             columns: columns, panel_bytes: panelBytes, encoding: encoding.rawValue,
-            storage: UInt32(TSR_PLAIN), tiles: nil, tile_panels: 0)
+            storage: Storage.plain.rawValue, tiles: nil, tile_panels: 0)
     }
 
     /// A matrix of integers in tiles that may lie anywhere.
@@ -107,7 +114,7 @@ extension Compute {
     ///   - tiles: One entry per tile, each set before the tile is multiplied with.
     ///   - byteCount: Stored bytes of all tiles.
     public init(
-        rows: Int, columns: Int, encoding: Encoding, isCoded: Bool, tileRows: Int,
+        rows: Int, columns: Int, encoding: Encoding, storage: Storage, tileRows: Int,
         tiles: TileTable, byteCount: Int
     ) {
         precondition(
@@ -119,13 +126,13 @@ extension Compute {
         self.columns = columns
         self.encoding = encoding
         self.byteCount = byteCount
-        self.isCoded = isCoded
+        isCoded = storage != .plain
         tileBytes = tileRows / 16 * panelBytes
         self.tiles = tiles
         unsafe raw = tsr_matrix(
             base: nil, rows: rows, columns: columns, panel_bytes: panelBytes,
             encoding: encoding.rawValue,
-            storage: UInt32(isCoded ? TSR_ZSTD : TSR_PLAIN),
+            storage: storage.rawValue,
             tiles: tiles.raw.pointer, tile_panels: tileRows / 16)
     }
 

@@ -31,6 +31,8 @@ public struct EncodingPlan: Sendable {
         public var candidates = 4
         /// For what is coded.
         public var calibration: Calibration?
+        /// How that is stored.
+        public var storage = StorageClass.zstd
         public init() {}
     }
 
@@ -46,7 +48,7 @@ public struct EncodingPlan: Sendable {
         /// Expected root of the squared error over the squared values; nil where it was not measured.
         public var relativeError: Double?
 
-        public var storage: StorageClass { steps == nil ? .plain : .zstd }
+        public var storage = StorageClass.plain
     }
 
     /// Bits per weight that can be asked for.

@@ -178,7 +178,8 @@ public struct Quantizer: Sendable {
         guard entry.storage != .plain else {
             return Encoded(tiles: [packed.bytes], distance: packed.distance)
         }
-        let coder = TileCoder(encoding: entry.encoding, columns: entry.tensor.columns)
+        let coder = TileCoder(
+            encoding: entry.encoding, storage: entry.storage, columns: entry.tensor.columns)
         let rows = plan.specs[chunk.entry].tileRows / entry.encoding.rowsPerPanel
         let bytes =
             rows

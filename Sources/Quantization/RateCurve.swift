@@ -101,13 +101,14 @@ struct TileSample: Sendable {
 
     /// Stored bytes per weight and relative squared error with a step.
     func measure(
-        _ encoding: TensorEncoding, step: Double, feedback: ColumnFeedback? = nil
+        _ encoding: TensorEncoding, storage: StorageClass, step: Double,
+        feedback: ColumnFeedback? = nil
     ) throws -> (cost: Double, error: Double) {
         let packer = PanelPacker(
             tensor: tensor, encoding: encoding, candidates: 0,
             steps: UniformSteps(step: Float(step) * deviation, deviation: deviation),
             feedback: feedback)
-        let coder = TileCoder(encoding: encoding, columns: tensor.columns)
+        let coder = TileCoder(encoding: encoding, storage: storage, columns: tensor.columns)
         let tile = TensorSpec(
             name: tensor.name, rows: tensor.rows, columns: tensor.columns, encoding: encoding
         ).tileRows

@@ -32,7 +32,7 @@ public struct RatePlanner: Sendable {
             let sample = try TileSample(requests[index].tensor, of: source)
             let feedback = self.feedback(index)
             return try RateCurve(deviation: sample.deviation) {
-                try sample.measure($0, step: $1, feedback: feedback)
+                try sample.measure($0, storage: options.storage, step: $1, feedback: feedback)
             }
         } finished: { index, curve in
             curves[index] = curve
@@ -45,7 +45,8 @@ public struct RatePlanner: Sendable {
             let sample = try TileSample(requests[index].tensor, of: source)
             guard let choice = choices[index] else { return (0, 0) }
             return try sample.measure(
-                choice.encoding, step: choice.step, feedback: feedback(index))
+                choice.encoding, storage: options.storage, step: choice.step,
+                feedback: feedback(index))
         } finished: { index, result in
             costs[index] = result
         }
@@ -172,6 +173,6 @@ public struct RatePlanner: Sendable {
             tensor: tensor, encoding: choice.encoding, exact: false,
             steps: UniformSteps(step: Float(choice.step) * deviation, deviation: deviation),
             byteCount: Int(choice.cost * Double(weights(index))),
-            relativeError: choice.error.squareRoot())
+            relativeError: choice.error.squareRoot(), storage: options.storage)
     }
 }

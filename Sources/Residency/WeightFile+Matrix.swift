@@ -35,7 +35,7 @@ extension WeightFile {
     func matrix(_ record: TensorRecord, tiles: TileTable) -> Matrix {
         Matrix(
             rows: record.rows, columns: record.columns, encoding: record.kernelEncoding,
-            isCoded: record.storage != .plain, tileRows: record.tileRows, tiles: tiles,
+            storage: record.kernelStorage, tileRows: record.tileRows, tiles: tiles,
             byteCount: record.byteCount)
     }
 
@@ -84,5 +84,12 @@ extension TensorRecord {
             preconditionFailure("encoding \(encoding)")
         }
         return encoding
+    }
+
+    var kernelStorage: Matrix.Storage {
+        guard let storage = Matrix.Storage(rawValue: storage.rawValue) else {
+            preconditionFailure("storage \(storage)")
+        }
+        return storage
     }
 }

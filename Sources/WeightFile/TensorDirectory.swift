@@ -139,7 +139,7 @@ enum TensorDirectory {
         _ record: TensorRecord, at offset: Int, after last: Int, _ header: Header
     ) throws(Violation) -> Int {
         let plain = record.encoding.byteCount(rows: record.rows, columns: record.columns)
-        guard let plain, record.storage == .zstd || record.byteCount == plain else {
+        guard let plain, record.storage != .plain || record.byteCount == plain else {
             throw Violation(
                 .tensorPlacement, at: offset + 8, tensor: record.name,
                 found: "\(record.byteCount) bytes", expected: plain.map(String.init) ?? "fewer")

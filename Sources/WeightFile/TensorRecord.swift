@@ -4,6 +4,8 @@ public enum StorageClass: UInt32, Sendable, CaseIterable {
     case plain = 0
     /// Entropy-coded, to be decoded before each use.
     case zstd = 1
+    /// The same with a coder of codes that decodes faster where registers of 512 bits are to be had.
+    case rans = 2
 }
 
 /// A tensor that is to be written.

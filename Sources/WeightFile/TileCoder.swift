@@ -1,18 +1,25 @@
+internal import CKernels
 internal import CZstd
 
-/// Codes and decodes the tiles of one matrix as storage class 1 asks. Formats/TSR.md §9.
+/// Codes and decodes the tiles of one matrix as storage classes 1 and 2 ask. Formats/TSR.md §9.
 ///
 /// Not safe to use from several threads at once.
 @safe public final class TileCoder {
     private let panelBytes: Int
     /// Bytes of a panel's scales and minimums.
     private let planesBytes: Int
+    private let storage: StorageClass
+    /// Whether a byte of codes holds two.
+    private let hasNibbles: Bool
     private let encoder: OpaquePointer
     private let decoder: OpaquePointer
 
     /// - Precondition: `encoding` is one of integers, and a panel of `columns` fits an Int.
-    public init(encoding: TensorEncoding, columns: Int) {
+    public init(encoding: TensorEncoding, storage: StorageClass, columns: Int) {
         precondition(encoding.rowsPerPanel > 1, "tiles of floats are not coded")
+        precondition(storage != .plain, "plain tiles are not coded")
+        self.storage = storage
+        hasNibbles = encoding != .int8
         panelBytes = TensorRecord.panelBytes(encoding: encoding, columns: columns)
         planesBytes = encoding.planeCount * (encoding.planeBytes(columns: columns) ?? 0)
         guard let encoder = unsafe ZSTD_createCCtx(), let decoder = unsafe ZSTD_createDCtx()
@@ -47,7 +54,37 @@ internal import CZstd
         let first = frame(planes, level: 3, isNoise: false)
         let size = UInt32(first.count)
         return (0..<4).map { UInt8(truncatingIfNeeded: size >> (8 * $0)) } + first
-            + frame(codes, level: 1, isNoise: true)
+            + (storage == .zstd ? frame(codes, level: 1, isNoise: true) : symbols(codes))
+    }
+
+    /// Codes by the range coders.
+    private func symbols(_ codes: [UInt8]) -> [UInt8] {
+        var coded = [UInt8](repeating: 0, count: tsr_rans_bound(codes.count))
+        let count = unsafe coded.withUnsafeMutableBufferPointer { out in
+            unsafe codes.withUnsafeBufferPointer { source in
+                // Safe: both hold what the function is told, and neither is empty.
+                unsafe tsr_rans_encode(
+                    source.baseAddress!, source.count, hasNibbles, out.baseAddress!)
+            }
+        }
+        coded.removeLast(coded.count - count)
+        return coded
+    }
+
+    /// The `count` bytes that range coders hold; nil unless it is exactly those.
+    private func bytes(of coded: RawSpan, _ count: Int) -> [UInt8]? {
+        var bytes = [UInt8](repeating: 0, count: count)
+        let isWhole = unsafe bytes.withUnsafeMutableBufferPointer { out in
+            unsafe coded.withUnsafeBytes { source in
+                guard let start = source.baseAddress, let target = out.baseAddress else {
+                    return false
+                }
+                return unsafe tsr_rans_decode(
+                    start.assumingMemoryBound(to: UInt8.self), source.count, tsr_rans_scalar,
+                    hasNibbles, target, count)
+            }
+        }
+        return isWhole ? bytes : nil
     }
 
     /// The plain bytes of a stored tile; nil where it does not decode to exactly `panels` panels.
@@ -56,9 +93,13 @@ internal import CZstd
         let size = Int(stored.u32(at: 0))
         guard size <= stored.byteCount - 4,
             let planes = content(stored.extracting(4..<4 + size), panels * planesBytes),
-            let codes = content(
-                stored.extracting(4 + size..<stored.byteCount),
-                panels * (panelBytes - planesBytes))
+            let codes = storage == .zstd
+                ? content(
+                    stored.extracting(4 + size..<stored.byteCount),
+                    panels * (panelBytes - planesBytes))
+                : bytes(
+                    of: stored.extracting(4 + size..<stored.byteCount),
+                    panels * (panelBytes - planesBytes))
         else { return nil }
         var plain: [UInt8] = []
         plain.reserveCapacity(panels * panelBytes)

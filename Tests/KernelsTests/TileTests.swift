@@ -1,3 +1,4 @@
+import CKernels
 import CZstd
 import Testing
 
@@ -12,7 +13,7 @@ import Testing
         let buffers: [Buffer<UInt8>]
         let matrix: Matrix
 
-        init(_ reference: ReferenceMatrix, tileRows: Int, isCoded: Bool) {
+        init(_ reference: ReferenceMatrix, tileRows: Int, storage: Matrix.Storage) {
             let panel = Matrix.panelBytes(reference.encoding, columns: reference.columns)
             let plain = unsafe Array(
                 UnsafeBufferPointer(
@@ -23,7 +24,13 @@ import Testing
             }
             let codes = (reference.columns + 31) / 32 * (reference.encoding == .int8 ? 512 : 256)
             let stored =
-                isCoded ? parts.map { Self.code($0, panel: panel, codes: codes) } : parts
+                storage == .plain
+                ? parts
+                : parts.map {
+                    Self.code(
+                        $0, panel: panel, codes: codes, storage,
+                        hasNibbles: reference.encoding != .int8)
+                }
             table = TileTable(count: stored.count)
             buffers = stored.map { bytes in
                 let buffer = Buffer<UInt8>(count: bytes.count)
@@ -36,12 +43,14 @@ import Testing
             }
             matrix = Matrix(
                 rows: reference.rows, columns: reference.columns, encoding: reference.encoding,
-                isCoded: isCoded, tileRows: tileRows, tiles: table,
+                storage: storage, tileRows: tileRows, tiles: table,
                 byteCount: stored.reduce(0) { $0 + $1.count })
         }
 
         /// A coded tile as Formats/TSR.md §9 says.
-        static func code(_ plain: [UInt8], panel: Int, codes: Int) -> [UInt8] {
+        static func code(
+            _ plain: [UInt8], panel: Int, codes: Int, _ storage: Matrix.Storage, hasNibbles: Bool
+        ) -> [UInt8] {
             var planes: [UInt8] = []
             var symbols: [UInt8] = []
             for start in stride(from: 0, to: plain.count, by: panel) {
@@ -51,7 +60,7 @@ import Testing
             let first = compress(planes)
             let count = UInt32(first.count)
             return (0..<4).map { UInt8(truncatingIfNeeded: count >> (8 * $0)) } + first
-                + compress(symbols)
+                + (storage == .zstd ? compress(symbols) : RansTests.code(symbols, hasNibbles))
         }
 
         private static func compress(_ bytes: [UInt8]) -> [UInt8] {
@@ -73,16 +82,16 @@ import Testing
         return a
     }
 
-    @Test(arguments: encodings, [false, true])
+    @Test(arguments: encodings, Matrix.Storage.allCases)
     func tilesAnywhereGiveTheProductsOfOnePieceBitForBit(
-        encoding: Matrix.Encoding, isCoded: Bool
+        encoding: Matrix.Encoding, storage: Matrix.Storage
     ) throws {
         var random = SeededGenerator(seed: 11)
         for (rows, columns, tileRows) in [(70, 100, 16), (70, 100, 32), (129, 33, 128)] {
             let reference = ReferenceMatrix(
                 rows: rows, columns: columns, encoding: encoding, using: &random)
-            let tiles = Tiles(reference, tileRows: tileRows, isCoded: isCoded)
-            let compute = try Compute(threads: 2, tileBytes: isCoded ? tiles.matrix.tileBytes : 0)
+            let tiles = Tiles(reference, tileRows: tileRows, storage: storage)
+            let compute = try Compute(threads: 2, tileBytes: tiles.matrix.codedTileBytes)
             let a = activations(columns, tokens: 5, compute)
             let whole = MatrixGroup([reference.matrix])
             let group = MatrixGroup([tiles.matrix, tiles.matrix])
@@ -112,7 +121,7 @@ import Testing
     func rowsOfCodedTilesAreLookedUp(encoding: Matrix.Encoding) throws {
         var random = SeededGenerator(seed: 12)
         let reference = ReferenceMatrix(rows: 50, columns: 40, encoding: encoding, using: &random)
-        let tiles = Tiles(reference, tileRows: 32, isCoded: true)
+        let tiles = Tiles(reference, tileRows: 32, storage: .rans)
         let compute = try Compute(threads: 1, tileBytes: tiles.matrix.tileBytes)
         let ids = Buffer<Int32>(count: 3)
         for (index, id) in [0, 49, 33].enumerated() { ids[index] = Int32(id) }
@@ -122,10 +131,11 @@ import Testing
         for index in 0..<120 { #expect(x[index] == y[index]) }
     }
 
-    @Test func aDamagedTileIsNoticed() throws {
+    @Test(arguments: [Matrix.Storage.zstd, .rans])
+    func aDamagedTileIsNoticed(storage: Matrix.Storage) throws {
         var random = SeededGenerator(seed: 13)
         let reference = ReferenceMatrix(rows: 64, columns: 512, encoding: .int8, using: &random)
-        let tiles = Tiles(reference, tileRows: 16, isCoded: true)
+        let tiles = Tiles(reference, tileRows: 16, storage: storage)
         let compute = try Compute(threads: 2, tileBytes: tiles.matrix.tileBytes)
         let a = activations(512, tokens: 1, compute)
         let y = Buffer<Float>(count: 64)

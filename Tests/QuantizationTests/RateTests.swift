@@ -75,7 +75,7 @@ import WeightFile
         let tensor = try #require(
             source.tensors.first { $0.name == "model.layers.3.mlp.up_proj.weight" })
         let sample = try TileSample(tensor, of: source)
-        let (cost, error) = try sample.measure(encoding, step: step)
+        let (cost, error) = try sample.measure(encoding, storage: .zstd, step: step)
         let bound = -0.5 * Foundation.log2(error)
         #expect((bound...bound + 0.37).contains(8 * cost), "\(8 * cost) bits, bound \(bound)")
     }
@@ -152,7 +152,7 @@ private func decoded(_ name: String, in file: WeightFile) throws -> [Float] {
                 count: range.count))
     }
     let matrix = Matrix(
-        rows: record.rows, columns: record.columns, encoding: encoding, isCoded: true,
+        rows: record.rows, columns: record.columns, encoding: encoding, storage: .zstd,
         tileRows: record.tileRows, tiles: tiles, byteCount: record.byteCount)
     let ids = Buffer<Int32>(count: record.rows)
     for row in 0..<record.rows { ids[row] = Int32(row) }

@@ -84,7 +84,8 @@ import WeightFile
                 continue
             }
             // The coded tensor's tiles may have other rows than those of the plain one.
-            let coder = TileCoder(encoding: record.encoding, columns: record.columns)
+            let coder = TileCoder(
+                encoding: record.encoding, storage: .zstd, columns: record.columns)
             let panel = Matrix.panelBytes(
                 try #require(Matrix.Encoding(rawValue: record.encoding.rawValue)),
                 columns: record.columns)

@@ -56,7 +56,8 @@ extension WeightFile {
     func plainBytes(of tensor: TensorRecord) -> [UInt8] {
         let tiles = (0..<tensor.tileCount).map { storedTile($0, of: tensor) }
         guard tensor.storage != .plain else { return tiles.flatMap { $0 } }
-        let coder = TileCoder(encoding: tensor.encoding, columns: tensor.columns)
+        let coder = TileCoder(
+            encoding: tensor.encoding, storage: tensor.storage, columns: tensor.columns)
         let panel = TensorRecord.panelBytes(encoding: tensor.encoding, columns: tensor.columns)
         return tiles.enumerated().flatMap { index, tile in
             coder.decode(tile.span.bytes, panels: tensor.plainTileBytes(index) / panel) ?? []

@@ -6,18 +6,19 @@ enum GoldenModels {
         ("int4", TinyModel()), ("int8-everything", everything), ("int4Affine", affine),
         ("f16", TinyModel(encoding: .f16)), ("f32-two-tiles", twoTiles), ("example", example),
         ("int4-coded", coded(.int4)), ("int8-coded", coded(.int8)),
-        ("int4Affine-coded", tinyCoded),
+        ("int4Affine-coded", tinyCoded), ("int8-rans", coded(.int8, .rans)),
+        ("int4-rans", coded(.int4, .rans)),
     ]
 
     static var tinyCoded: TinyModel { TinyModel(encoding: .int4Affine, storage: .zstd) }
 
     /// Coded matrices, one of them of three tiles of several panels.
-    static func coded(_ encoding: TensorEncoding) -> TinyModel {
-        var model = TinyModel(encoding: encoding, storage: .zstd)
+    static func coded(_ encoding: TensorEncoding, _ storage: StorageClass = .zstd) -> TinyModel {
+        var model = TinyModel(encoding: encoding, storage: storage)
         model.tensors.append(
             TensorSpec(
                 name: "tiles", rows: encoding == .int8 ? 4000 : 8000, columns: 33,
-                encoding: encoding, storage: .zstd))
+                encoding: encoding, storage: storage))
         return model
     }
 
@@ -217,7 +218,7 @@ enum GoldenErrors {
         Case(rule: .tensorShape, label: "2-31") { $0.set($0.record(0) + 16, u64: 1 << 31 + 1) },
         Case(rule: .tensorEncoding, label: "6") { $0.set($0.record(0) + 24, u32: 6) },
         Case(rule: .tensorEncoding, label: "0") { $0.set($0.record(0) + 24, u32: 0) },
-        Case(rule: .tensorStorage, label: "2") { $0.set($0.record(0) + 28, u32: 2) },
+        Case(rule: .tensorStorage, label: "3") { $0.set($0.record(0) + 28, u32: 3) },
         Case(rule: .tensorTiling, label: "half-panel") { $0.set($0.record(0) + 32, u32: 8) },
         Case(rule: .tensorTiling, label: "no-rows") { $0.set($0.record(0) + 32, u32: 0) },
         Case(rule: .tensorTiling, label: "2-MiB") { $0.set($0.record(0) + 32, u32: 131_072) },

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "encoders.h"
+#include "rans.h"
 
 #pragma clang assume_nonnull begin
 
@@ -21,7 +22,7 @@ enum { TSR_MAX_HEAD_DIM = 512 };
 enum { TSR_SPAN = 32, TSR_TOKEN_BLOCK = 64 };
 
 // Values of StorageClass (Formats/TSR.md, "Tiles").
-enum { TSR_PLAIN = 0, TSR_ZSTD = 1 };
+enum { TSR_PLAIN = 0, TSR_ZSTD = 1, TSR_RANS = 2 };
 
 // The stored bytes of one tile: whole panels, plain or coded; count 0: decoded before.
 typedef struct {
@@ -166,6 +167,7 @@ typedef struct {
   void (*summarize)(const float *row, size_t count, tsr_row_summary *summary);
   // Multiplies 4-bit codes by activations in registers only; returns the products added up.
   size_t (*mac_loop)(size_t rounds);
+  tsr_rans_loop decode_symbols;
 } tsr_kernels;
 
 const tsr_kernels *tsr_kernels_scalar(void);
@@ -192,7 +194,8 @@ void tsr_pool_run(tsr_pool *pool, tsr_task task, void *context, size_t count);
 // Decodes coded tiles into a buffer of each thread.
 typedef struct tsr_decoders tsr_decoders;
 // For tiles of at most `tile_bytes` when plain; NULL without memory.
-tsr_decoders *_Nullable tsr_decoders_create(size_t threads, size_t tile_bytes);
+tsr_decoders *_Nullable tsr_decoders_create(const tsr_kernels *kernels, size_t threads,
+                                            size_t tile_bytes);
 void tsr_decoders_destroy(tsr_decoders *decoders);
 // The plain bytes of a coded tile, in `worker`'s buffer until its next call. NULL if it is damaged,
 // which is remembered.
