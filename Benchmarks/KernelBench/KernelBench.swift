@@ -10,6 +10,7 @@ import Kernels
 ///
 ///     kernel-bench [--threads N] [--isa NAME] [--encoding int4|int4Affine|int8] [--runs N]
 ///                  [--tokens 1,2,4,...] [--shape ROWSxCOLUMNS] [--json FILE]
+///     kernel-bench --decode 1 [--threads N] [--isa NAME] [--runs N]     coded tiles instead
 ///
 /// Each run measures the limits and then every shape and number of tokens once; a figure is the
 /// median over the runs, and so is a share of a limit, of the limits measured in the same run.
@@ -17,6 +18,12 @@ import Kernels
     static func main() {
         do {
             let options = try BenchOptions(Array(CommandLine.arguments.dropFirst()))
+            if options.decodes {
+                let compute = try Compute(
+                    isa: options.isa, threads: options.threads, tileBytes: 1 << 20)
+                print(Decoding.table(compute, runs: options.runs))
+                return
+            }
             let compute = try Compute(isa: options.isa, threads: options.threads)
             let report = Report(compute: compute, rows: run(options, compute))
             print(report.table)
@@ -58,6 +65,7 @@ struct BenchOptions {
     var isa: String?
     var json: String?
     var runs = 5
+    var decodes = false
     var tokens = [1, 2, 4, 8, 16, 32, 64]
     var encodings: [Matrix.Encoding] = [.int4, .int8]
     /// Llama-3.1-8B: attention output, up or gate, down, head; SmolLM2-135M: up or gate, down.
@@ -85,6 +93,7 @@ struct BenchOptions {
             case "--threads": threads = numbers.first
             case "--isa": isa = value
             case "--json": json = value
+            case "--decode": decodes = numbers.first != 0
             case "--runs": runs = max(1, numbers.first ?? 0)
             case "--tokens" where !numbers.isEmpty: tokens = numbers
             case "--shape" where numbers.count == 2:

@@ -116,7 +116,7 @@ struct Report {
         guard unsafe fclose(file) == 0 else { throw WriteError(path: path, code: errno) }
     }
 
-    private static func fixed(_ value: Double, _ digits: Int) -> String {
+    static func fixed(_ value: Double, _ digits: Int) -> String {
         guard value.isFinite else { return "0" }
         let unit = pow(10, Double(digits))
         let scaled = Int((value * unit).rounded())

@@ -27,7 +27,8 @@ static size_t row_limit(size_t group_heads) {
 size_t tsr_attention_scratch(size_t group_heads, size_t head_dim) {
   size_t width = tsr_padded_dim(head_dim);
   size_t row = width + 2 * (width + 2) + 2 + TSR_SECTION_TILES + TSR_SLOT_TILE;
-  return 2 * TSR_SLOT_TILE * width + row_limit(group_heads) * row;
+  size_t section = TSR_SECTION * (2 * width / sizeof(float) + 2);  // codes of 4 bits, widened
+  return 2 * TSR_SLOT_TILE * width + row_limit(group_heads) * row + section;
 }
 
 // Adds what a later section summed up for one row.
@@ -58,6 +59,8 @@ static attention_task start_task(const attention_job *job, size_t kv_head, size_
   task.total.states = task.part.states + rows * 2;
   task.scales = task.total.states + rows * 2;
   task.sums = (int32_t *)(task.scales + rows);
+  task.widened_scales = (float *)(task.sums + rows);
+  task.widened = (uint8_t *)(task.widened_scales + 2 * TSR_SECTION);
   tsr_load_queries(job, &task);
   return task;
 }
@@ -76,7 +79,7 @@ static void finish_row(const attention_job *job, size_t token, size_t head, cons
   float *out = a->out->values + token * a->out->columns + head * dim;
   float factor = state[1] > 0 ? 1 / state[1] : 0;
   for (size_t i = 0; i < dim; i++) out[i] = output[i] * factor;
-  if (a->kv->encoding == TSR_KV_INT8) job->compute->kernels->hadamard(out, dim);
+  if (tsr_kv_has_codes(a->kv)) job->compute->kernels->hadamard(out, dim);
 }
 
 // All sections of one kv head and chunk of tokens.
@@ -167,7 +170,7 @@ void tsr_attend(const tsr_compute *compute, const tsr_attention *a) {
   if (a->tokens == 0) return;
   size_t heads = a->kv->kv_heads, threads = tsr_pool_threads(compute->pool);
   attention_job job = {.compute = compute, .attention = a, .group_heads = a->heads / heads};
-  job.width = a->kv->encoding == TSR_KV_INT8 ? tsr_padded_dim(a->kv->head_dim) : a->kv->head_dim;
+  job.width = tsr_kv_has_codes(a->kv) ? tsr_padded_dim(a->kv->head_dim) : a->kv->head_dim;
   size_t slots = find_sections(&job), limit = row_limit(job.group_heads) / job.group_heads;
   size_t cost = a->tokens * a->heads * (slots * 2 * job.width + ROW_COST);
   size_t wanted = threads > 1 ? TASKS_PER_THREAD * threads : 1;

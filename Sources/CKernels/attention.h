@@ -31,6 +31,9 @@ typedef struct {
   float *queries;        // [rows, width], times the attention's scale; 8-bit cache: int16 codes
   float *scores;         // [rows, TSR_SLOT_TILE]; not for an 8-bit cache, as what follows
   float *keys, *values;  // [TSR_SLOT_TILE, width], widened
+  // A section of a 4-bit cache in 8 bits: keys, then values, [TSR_SECTION, width] each; their scales.
+  uint8_t *widened;
+  float *widened_scales;
 } attention_task;
 
 // Takes the queries of a task over, in the form that the cache is multiplied with.

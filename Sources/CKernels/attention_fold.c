@@ -28,7 +28,7 @@ void tsr_load_queries(const attention_job *job, const attention_task *task) {
   for (size_t row = 0; row < task->rows; row++) {
     const float *query = a->queries + (task->first + row / group) * a->stride +
                          (task->kv_head * group + row % group) * dim;
-    if (a->kv->encoding != TSR_KV_INT8) {
+    if (!tsr_kv_has_codes(a->kv)) {
       for (size_t i = 0; i < dim; i++) task->queries[row * dim + i] = query[i] * a->scale;
       continue;
     }
@@ -129,13 +129,25 @@ static void fold_floats(const attention_job *job, const attention_task *task,
   }
 }
 
+// The listed tiles of a 4-bit cache, in 8 bits and one behind the other.
+static void widen_codes(const uint8_t *store, const float *scales, const uint32_t *tiles,
+                        size_t count, size_t dim, uint8_t *out, float *out_scales) {
+  size_t half = TSR_SLOT_TILE / 2 * dim;
+  for (size_t i = 0; i < count; i++, out += 2 * half, out_scales += TSR_SLOT_TILE) {
+    const uint8_t *bytes = store + tiles[i] * half;
+    for (size_t k = 0; k < half; k++) out[k] = (uint8_t)(bytes[k] << 4);
+    for (size_t k = 0; k < half; k++) out[half + k] = bytes[k] & 0xF0;
+    memcpy(out_scales, scales + tiles[i] * (size_t)TSR_SLOT_TILE, TSR_SLOT_TILE * sizeof(float));
+  }
+}
+
 void tsr_fold_section(const attention_job *job, const attention_task *task, size_t section) {
   const tsr_kv *kv = job->attention->kv;
   uint32_t tiles[TSR_SECTION_TILES];
   size_t count = list_tiles(job, task, section, tiles);
   if (count == 0) {
     tsr_clear_sums(task->part, task->rows, job->width);
-  } else if (kv->encoding != TSR_KV_INT8) {
+  } else if (!tsr_kv_has_codes(kv)) {
     fold_floats(job, task, tiles, count);
   } else {
     size_t slots = tsr_padded_slots(kv->slots), first = task->kv_head * slots;
@@ -147,6 +159,17 @@ void tsr_fold_section(const attention_job *job, const attention_task *task, size
         .rows = task->rows, .group = job->group_heads, .queries = (const int16_t *)task->queries,
         .query_scales = task->scales, .query_sums = task->sums, .outputs = task->part.outputs,
         .states = task->part.states};
+    if (kv->encoding == TSR_KV_INT4) {
+      uint8_t *keys = task->widened, *values = keys + TSR_SECTION * job->width;
+      float *scales = task->widened_scales;
+      widen_codes((const uint8_t *)kv->keys + first * job->width / 2, part.key_scales, tiles, count,
+                  job->width, keys, scales);
+      widen_codes((const uint8_t *)kv->values + first * job->width / 2, part.value_scales, tiles,
+                  count, job->width, values, scales + TSR_SECTION);
+      part.keys = keys, part.values = values;
+      part.key_scales = scales, part.value_scales = scales + TSR_SECTION;
+      for (size_t i = 0; i < count; i++) tiles[i] = (uint32_t)i;
+    }
     job->compute->kernels->fold_section(&part);
   }
 }

@@ -14,6 +14,7 @@ typedef struct {
   const tsr_compute *compute;
   const tsr_placement *placement;
   size_t query_tasks, key_tasks, value_tasks;  // of one block of tokens
+  size_t block;
 } place_job;
 
 static void rotate_head(const tsr_kernels *k, const tsr_rotation *r, size_t token, size_t head) {
@@ -27,22 +28,56 @@ static void rotate_head(const tsr_kernels *k, const tsr_rotation *r, size_t toke
             r->factors ? r->factors[token] : 1.0f);
 }
 
+// Codes of 4 bits, as 8-bit codes that are multiples of 16: with the largest value the largest code, or
+// cut off, whichever is nearest in squares.
+static float narrow_int4(const float *x, size_t count, int8_t *codes) {
+  enum { MOST = 7, TRIALS = 5 };
+  float largest = 0, best = INFINITY, scale = 0;
+  for (size_t i = 0; i < count; i++) largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
+  for (int trial = 0; trial < TRIALS && largest > 0; trial++) {
+    float step = largest * (1 - 0.08f * (float)trial) / MOST, factor = 1 / step, error = 0;
+    int8_t tried[TSR_MAX_HEAD_DIM];
+    for (size_t i = 0; i < count; i++) {
+      float code = rintf(x[i] * factor);
+      code = code > MOST ? MOST : code < -MOST ? -MOST : code;
+      error += (x[i] - code * step) * (x[i] - code * step);
+      tried[i] = (int8_t)(16 * (int)code);
+    }
+    if (error >= best) continue;
+    best = error, scale = step / 16;
+    memcpy(codes, tried, count);
+  }
+  return scale;
+}
+
 // Codes of a row, plus 128, padded with those of zeros; returns their scale.
-static float code_row(const tsr_kernels *k, const float *x, size_t count, uint8_t *bytes) {
+static float code_row(const tsr_kernels *k, const tsr_kv *kv, const float *x, uint8_t *bytes) {
   float turned[TSR_MAX_HEAD_DIM];
   int8_t codes[TSR_MAX_HEAD_DIM] = {0};
+  size_t count = kv->head_dim;
   memcpy(turned, x, count * sizeof(float));
   k->hadamard(turned, count);
-  float scale = k->narrow_int8(turned, count, codes);
+  float scale = kv->encoding == TSR_KV_INT4 ? narrow_int4(turned, count, codes)
+                                            : k->narrow_int8(turned, count, codes);
   for (size_t i = 0; i < tsr_padded_dim(count); i++) bytes[i] = (uint8_t)codes[i] ^ 0x80;
   return scale;
+}
+
+// Puts the upper half of a code where a 4-bit cache has it; `high` for the last 16 slots of a tile.
+static void put_half(uint8_t *byte, uint8_t code, bool high) {
+  *byte = high ? (uint8_t)((*byte & 0x0F) | (code & 0xF0)) : (uint8_t)((*byte & 0xF0) | code >> 4);
 }
 
 static void store_key(const tsr_kernels *k, const tsr_kv *kv, size_t head, size_t slot,
                       const float *x) {
   uint8_t bytes[TSR_MAX_HEAD_DIM];
   size_t dim = tsr_padded_dim(kv->head_dim), row = head * tsr_padded_slots(kv->slots) + slot;
-  kv->key_scales[row] = code_row(k, x, kv->head_dim, bytes);
+  kv->key_scales[row] = code_row(k, kv, x, bytes);
+  if (kv->encoding == TSR_KV_INT4) {
+    uint8_t *out = (uint8_t *)kv->keys + row / 32 * 16 * dim + row % 16 * 4;
+    for (size_t i = 0; i < dim; i++) put_half(out + i / 4 * 64 + i % 4, bytes[i], row % 32 >= 16);
+    return;
+  }
   uint8_t *out = (uint8_t *)kv->keys + row / 16 * 16 * dim + row % 16 * 4;
   for (size_t i = 0; i < dim; i += 4) memcpy(out + 16 * i, bytes + i, 4);
 }
@@ -51,7 +86,12 @@ static void store_value(const tsr_kernels *k, const tsr_kv *kv, size_t head, siz
                         const float *x) {
   uint8_t bytes[TSR_MAX_HEAD_DIM];
   size_t dim = tsr_padded_dim(kv->head_dim), row = head * tsr_padded_slots(kv->slots) + slot;
-  kv->value_scales[row] = code_row(k, x, kv->head_dim, bytes);
+  kv->value_scales[row] = code_row(k, kv, x, bytes);
+  if (kv->encoding == TSR_KV_INT4) {
+    uint8_t *out = (uint8_t *)kv->values + row / 32 * 16 * dim + row % 16 / 4 * 4 * dim + row % 4;
+    for (size_t i = 0; i < dim; i++) put_half(out + 4 * i, bytes[i], row % 32 >= 16);
+    return;
+  }
   uint8_t *out = (uint8_t *)kv->values + row / 4 * 4 * dim + row % 4;
   for (size_t i = 0; i < dim; i++) out[4 * i] = bytes[i];
 }
@@ -73,7 +113,7 @@ static void place_key(const place_job *job, size_t head, size_t token) {
   if (!p->kv) return;
   const float *x = p->stored_keys + token * p->stride + head * p->kv->head_dim;
   size_t slot = (size_t)p->slots[token];
-  if (p->kv->encoding == TSR_KV_INT8) store_key(k, p->kv, head, slot, x);
+  if (tsr_kv_has_codes(p->kv)) store_key(k, p->kv, head, slot, x);
   else store_floats(p->kv, p->kv->keys, head, slot, x);
 }
 
@@ -81,7 +121,7 @@ static void place_value(const place_job *job, size_t head, size_t token) {
   const tsr_placement *p = job->placement;
   const float *x = p->values + token * p->stride + head * p->kv->head_dim;
   size_t slot = (size_t)p->slots[token];
-  if (p->kv->encoding == TSR_KV_INT8) store_value(job->compute->kernels, p->kv, head, slot, x);
+  if (tsr_kv_has_codes(p->kv)) store_value(job->compute->kernels, p->kv, head, slot, x);
   else store_floats(p->kv, p->kv->values, head, slot, x);
 }
 
@@ -91,7 +131,7 @@ static void place_task(void *context, size_t index, size_t worker) {
   const place_job *job = context;
   const tsr_placement *p = job->placement;
   size_t tasks = job->query_tasks + job->key_tasks + job->value_tasks, part = index % tasks;
-  size_t first = index / tasks * PLACE_TOKENS, last = first + PLACE_TOKENS;
+  size_t first = index / tasks * job->block, last = first + job->block;
   for (size_t token = first; token < last && token < p->tokens; token++) {
     if (part < job->key_tasks) {
       place_key(job, part, token);
@@ -112,7 +152,9 @@ void tsr_place(const tsr_compute *compute, const tsr_placement *p) {
   job.value_tasks = p->kv ? p->kv->kv_heads : 0;
   job.key_tasks = p->kv ? p->kv->kv_heads : p->keys ? p->keys->heads : 0;
   size_t tasks = job.query_tasks + job.key_tasks + job.value_tasks;
-  size_t count = tasks * ((p->tokens + PLACE_TOKENS - 1) / PLACE_TOKENS);
+  // Two slots share each byte of a 4-bit cache.
+  job.block = p->kv && p->kv->encoding == TSR_KV_INT4 ? p->tokens : PLACE_TOKENS;
+  size_t count = tasks * ((p->tokens + job.block - 1) / job.block);
   if (p->tokens * (queries + job.key_tasks + job.value_tasks) > FEW_HEADS)
     tsr_pool_run(compute->pool, place_task, &job, count);
   else

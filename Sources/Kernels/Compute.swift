@@ -41,7 +41,7 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
 
     /// Floats of scratch per thread at least: attention over heads of 128 with up to 64 query heads
     /// per kv head.
-    private static let leastScratchFloats = 1 << 16
+    private static let leastScratchFloats = 80 << 10
     /// Floats per thread for attention whose slots are shared out: 4 parts of 64 heads of 128.
     private static let partialFloats = 4 * 64 * 130
 

@@ -5,6 +5,8 @@ internal import CKernels
     public enum Encoding: String, Sendable, CaseIterable {
         /// One scale per head and slot.
         case int8
+        /// The same with codes of at most 7.
+        case int4
         case f16
         case f32
 
@@ -13,14 +15,19 @@ internal import CKernels
             case .int8: 1
             case .f16: 2
             case .f32: 3
+            case .int4: 4
             }
         }
 
-        var bytes: Int {
+        /// Whether there are codes and scales.
+        var hasCodes: Bool { self == .int8 || self == .int4 }
+
+        var bits: Int {
             switch self {
-            case .int8: 1
-            case .f16: 2
-            case .f32: 4
+            case .int8: 8
+            case .int4: 4
+            case .f16: 16
+            case .f32: 32
             }
         }
     }
@@ -43,7 +50,7 @@ internal import CKernels
         precondition(headDim <= Int(TSR_MAX_HEAD_DIM), "heads of \(headDim)")
         let padded = Self.paddedSlots(slots, encoding)
         let bytes = kvHeads * padded * Self.rowBytes(headDim, encoding)
-        let scales = encoding == .int8 ? kvHeads * padded : 0
+        let scales = encoding.hasCodes ? kvHeads * padded : 0
         keys = Buffer(count: bytes)
         values = Buffer(count: bytes)
         keyScales = Buffer(count: scales)
@@ -65,16 +72,16 @@ internal import CKernels
 
     /// Bytes that one slot takes.
     public static func slotBytes(kvHeads: Int, headDim: Int, encoding: Encoding) -> Int {
-        2 * kvHeads * (rowBytes(headDim, encoding) + (encoding == .int8 ? 4 : 0))
+        2 * kvHeads * (rowBytes(headDim, encoding) + (encoding.hasCodes ? 4 : 0))
     }
 
-    /// 8-bit codes lie in whole tiles of slots and of columns.
+    /// Codes lie in whole tiles of slots and of columns.
     private static func paddedSlots(_ slots: Int, _ encoding: Encoding) -> Int {
-        encoding == .int8 ? tsr_padded_slots(slots) : slots
+        encoding.hasCodes ? tsr_padded_slots(slots) : slots
     }
 
     private static func rowBytes(_ headDim: Int, _ encoding: Encoding) -> Int {
-        encoding == .int8 ? tsr_padded_dim(headDim) : headDim * encoding.bytes
+        (encoding.hasCodes ? tsr_padded_dim(headDim) : headDim) * encoding.bits / 8
     }
 
     var raw: tsr_kv {

@@ -49,10 +49,10 @@ public struct ModelWork: Sendable, Equatable {
             matrices[operation, default: MatrixWork()].weights += weights
             matrices[operation, default: MatrixWork()].bytes += tensor.byteCount
         }
-        let scale = kvEncoding == .int8 ? 4 : 0
-        let element = kvEncoding == .int8 ? 1 : kvEncoding == .f16 ? 2 : 4
         cacheBytesPerPosition =
-            2 * config.layerCount * config.kvHeadCount * (config.headDim * element + scale)
+            config.layerCount
+            * KVLayer.slotBytes(
+                kvHeads: config.kvHeadCount, headDim: config.headDim, encoding: kvEncoding)
         macsPerSeenPosition = Double(2 * config.layerCount * config.headCount * config.headDim)
     }
 

@@ -71,9 +71,10 @@ extension Transformer.Options {
 
     /// Bytes of the cache and the logits, the two that options can blow up; nil on overflow.
     private func bytes(for config: ModelConfig, context: Int) -> Int? {
-        let element = kvEncoding == .int8 ? 1 : kvEncoding == .f16 ? 2 : 4
-        let head = 2 * (config.headDim * element + (kvEncoding == .int8 ? 4 : 0))
-        let position = config.layerCount * config.kvHeadCount * head
+        let position =
+            config.layerCount
+            * KVLayer.slotBytes(
+                kvHeads: config.kvHeadCount, headDim: config.headDim, encoding: kvEncoding)
         let (slots, tooLong) = context.addingReportingOverflow(2 * batchCapacity)
         let (cache, tooLarge) = slots.multipliedReportingOverflow(by: position)
         let (total, overflow) = cache.addingReportingOverflow(

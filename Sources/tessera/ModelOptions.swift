@@ -22,7 +22,7 @@ struct ModelOptions: ParsableArguments {
             """)
     var threads: Int?
 
-    @Option(help: "Numbers in the key/value cache: int8, f16 or f32.")
+    @Option(help: "Numbers in the key/value cache: int8, int4, f16 or f32.")
     var kv = KeyValue.int8
 
     @Option(
@@ -40,11 +40,12 @@ struct ModelOptions: ParsableArguments {
     var isa: String?
 
     enum KeyValue: String, ExpressibleByArgument, CaseIterable {
-        case int8, f16, f32
+        case int8, int4, f16, f32
 
         var encoding: KVLayer.Encoding {
             switch self {
             case .int8: .int8
+            case .int4: .int4
             case .f16: .f16
             case .f32: .f32
             }

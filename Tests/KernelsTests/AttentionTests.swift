@@ -26,7 +26,7 @@ struct AttentionTests {
 
     @Test(arguments: Compute.availableISAs, KVLayer.Encoding.allCases)
     func attentionEqualsTheNaiveFormula(isa: String, encoding: KVLayer.Encoding) throws {
-        for threads in encoding == .int8 ? [1, 3] : [2] {
+        for threads in encoding == .int8 || encoding == .int4 ? [1, 3] : [2] {
             let compute = try Compute(isa: isa, threads: threads)
             var random = SeededGenerator(seed: 21)
             for shape in Self.cases { try check(compute, shape, encoding, &random) }
@@ -81,6 +81,7 @@ struct AttentionTests {
         let step: Double =
             switch encoding {
             case .int8: 2.0 / 127  // half a step each of key and value, and some slack
+            case .int4: 2.0 / 7
             case .f16: 2.0 * 0x1p-10
             case .f32: 2.0 * 0x1p-20
             }
@@ -179,12 +180,14 @@ struct AttentionTests {
         for index in 0..<32 { #expect(out.values[index] == 77) }
     }
 
-    @Test("No bit depends on the other tokens or on the threads", arguments: Compute.availableISAs)
-    func batching(isa: String) throws {
+    @Test(
+        "No bit depends on the other tokens or on the threads", arguments: Compute.availableISAs,
+        [KVLayer.Encoding.int8, .int4])
+    func batching(isa: String, encoding: KVLayer.Encoding) throws {
         let (heads, dim, count) = (6, 40, 21)
         let one = try Compute(isa: isa, threads: 1)
         var random = SeededGenerator(seed: 4)
-        let layer = KVLayer(kvHeads: 2, headDim: dim, slots: 1700, encoding: .int8)
+        let layer = KVLayer(kvHeads: 2, headDim: dim, slots: 1700, encoding: encoding)
         let stored = Buffer<Float>(count: 1700 * 4 * dim)
         for index in 0..<stored.count { stored[index] = random.float(-2...2) }
         let slots = Buffer<Int32>(count: 1700)

@@ -75,13 +75,15 @@ typedef struct {
   size_t terms;               // groups + residuals
 } tsr_activations;
 
-enum { TSR_KV_INT8 = 1, TSR_KV_F16 = 2, TSR_KV_F32 = 3 };
+enum { TSR_KV_INT8 = 1, TSR_KV_F16 = 2, TSR_KV_F32 = 3, TSR_KV_INT4 = 4 };
 
 // Keys and values of one layer: [kv_heads, slots, head_dim]. INT8 has a scale per head and slot, and
 // its rows are stored turned by the kernels' hadamard, which spreads what outlying columns hold over
 // all. Its codes, plus 128, lie as attention multiplies them, like those of a weight panel: keys
 // [kv_heads, slots / 16, dim / 4, 16, 4], values [kv_heads, slots / 4, dim, 4], where the slots are
-// rounded up to a multiple of TSR_SLOT_TILE and dim to one of 16.
+// rounded up to a multiple of TSR_SLOT_TILE and dim to one of 16. INT4 has codes of at most 7, as those
+// 8-bit codes are that are multiples of 16: a byte holds the upper halves of one of the first 16 slots of
+// a tile (low bits) and of the one 16 slots behind it.
 typedef struct {
   void *keys, *values;
   float *key_scales, *value_scales;  // [kv_heads, slots], rounded up likewise
@@ -91,6 +93,10 @@ typedef struct {
 // Those slots and that dim.
 size_t tsr_padded_slots(size_t slots);
 size_t tsr_padded_dim(size_t head_dim);
+// Whether it holds codes, not floats.
+static inline bool tsr_kv_has_codes(const tsr_kv *kv) {
+  return kv->encoding == TSR_KV_INT8 || kv->encoding == TSR_KV_INT4;
+}
 
 // Some query rows over tiles of one head's 8-bit cache. Queries, and the weights of slots, are 16-bit
 // codes of at most TSR_CODE_LIMIT, so that products of 512 terms are exact in 32 bits. Of each four

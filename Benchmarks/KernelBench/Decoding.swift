@@ -1,0 +1,100 @@
+import Kernels
+import WeightFile
+
+/// Coded tiles of plausible codes, and how fast they are decoded.
+struct Decoding {
+    /// Weights that all threads together decode in a second, and stored bits of each.
+    struct Rate {
+        var encoding: TensorEncoding
+        var storage: StorageClass
+        var deviation: Double
+        var bitsPerWeight: Double
+        var weightsPerSecond: Double
+    }
+
+    private static let columns = 4096
+    private static let tileCount = 256
+
+    /// - Parameter deviation: Of the codes, in steps.
+    static func rate(
+        _ compute: Compute, _ encoding: TensorEncoding, _ storage: StorageClass, deviation: Double,
+        runs: Int
+    ) -> Rate {
+        let rows = TensorSpec(
+            name: "tile", rows: 1 << 20, columns: columns, encoding: encoding, storage: storage
+        ).tileRows
+        let plain = panels(rows / 16, encoding, deviation)
+        let coded = TileCoder(encoding: encoding, storage: storage, columns: columns).encode(plain)
+        // One coded tile over and over: what is decoded stays in the cache either way.
+        let bytes = Buffer<UInt8>(count: coded.count)
+        for (index, byte) in coded.enumerated() { bytes[index] = byte }
+        let table = TileTable(count: tileCount)
+        for index in 0..<tileCount {
+            unsafe table.set(
+                index, to: UnsafeRawBufferPointer(start: bytes.pointer, count: bytes.count))
+        }
+        guard let kind = Matrix.Encoding(rawValue: encoding.rawValue),
+            let place = Matrix.Storage(rawValue: storage.rawValue)
+        else { preconditionFailure("\(encoding), \(storage)") }
+        let matrix = Matrix(
+            rows: rows * tileCount, columns: columns, encoding: kind, storage: place,
+            tileRows: rows, tiles: table, byteCount: coded.count * tileCount)
+        let out = Buffer<UInt8>(count: plain.count * tileCount)
+        var best = Double.infinity
+        for _ in 0..<max(3, runs) {
+            let start = ContinuousClock.now
+            let isWhole = unsafe compute.decode(
+                matrix, tiles: 0..<tileCount, to: UnsafeMutableRawPointer(out.pointer))
+            precondition(isWhole, "a tile does not decode")
+            best = min(best, (ContinuousClock.now - start) / .seconds(1))
+        }
+        let weights = Double(rows * columns)
+        return Rate(
+            encoding: encoding, storage: storage, deviation: deviation,
+            bitsPerWeight: Double(coded.count * 8) / weights,
+            weightsPerSecond: weights * Double(tileCount) / best)
+    }
+
+    /// Panels with equal scales, whose codes lie about the middle.
+    private static func panels(
+        _ count: Int, _ encoding: TensorEncoding, _ deviation: Double
+    ) -> [UInt8] {
+        let size = TensorRecord.panelBytes(encoding: encoding, columns: columns)
+        let planes = size - columns * (encoding == .int8 ? 16 : 8)
+        var state: UInt64 = 1
+        func code(_ middle: Double, _ most: Double) -> UInt8 {
+            var sum = -6.0  // of twelve uniform numbers: nearly normal, of deviation 1
+            for _ in 0..<12 {
+                state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+                sum += Double(state >> 40) / Double(1 << 24)
+            }
+            return UInt8(min(most, max(middle > 8 ? 1 : 0, (middle + sum * deviation).rounded())))
+        }
+        return (0..<count * size).map { index in
+            if index % size < planes { return index % 2 == 0 ? 0 : 0x20 }
+            return encoding == .int8 ? code(128, 255) : code(8, 15) | code(8, 15) << 4
+        }
+    }
+
+    /// A table of what is decoded how fast, on all threads.
+    static func table(_ compute: Compute, runs: Int) -> String {
+        var lines = [
+            "\(compute.isa), \(compute.threads) threads: decoding coded tiles", "",
+            "| codes | deviation | coder | bits per weight | G weights/s |", "|---|--:|---|--:|--:|",
+        ]
+        let cases: [(TensorEncoding, Double)] = [
+            (.int8, 1), (.int8, 2), (.int8, 4), (.int8, 8), (.int8, 16), (.int4, 0.7), (.int4, 1.2),
+            (.int4, 2),
+        ]
+        for (encoding, deviation) in cases {
+            for storage in [StorageClass.zstd, .rans] {
+                let rate = rate(compute, encoding, storage, deviation: deviation, runs: runs)
+                lines.append(
+                    "| \(encoding) | \(Report.fixed(deviation, 1)) | \(storage) "
+                        + "| \(Report.fixed(rate.bitsPerWeight, 2)) "
+                        + "| \(Report.fixed(rate.weightsPerSecond / 1e9, 2)) |")
+            }
+        }
+        return lines.joined(separator: "\n")
+    }
+}
