@@ -146,6 +146,7 @@ static void place_task(void *context, size_t index, size_t worker) {
 }
 
 void tsr_place(const tsr_compute *compute, const tsr_placement *p) {
+  if (p->tokens == 0) return;
   place_job job = {.compute = compute, .placement = p};
   size_t queries = p->queries ? p->queries->heads : 0;
   job.query_tasks = (queries + QUERY_HEADS - 1) / QUERY_HEADS;
