@@ -75,7 +75,8 @@ let package = Package(
             exclude: ["Resources"],
             swiftSettings: swiftSettings),
         .executableTarget(
-            name: "kernel-bench", dependencies: ["Kernels", "WeightFile"], path: "Benchmarks/KernelBench",
+            name: "kernel-bench", dependencies: ["Kernels", "WeightFile"],
+            path: "Benchmarks/KernelBench",
             swiftSettings: swiftSettings),
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         .testTarget(

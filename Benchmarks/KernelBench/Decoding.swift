@@ -80,7 +80,8 @@ struct Decoding {
     static func table(_ compute: Compute, runs: Int) -> String {
         var lines = [
             "\(compute.isa), \(compute.threads) threads: decoding coded tiles", "",
-            "| codes | deviation | coder | bits per weight | G weights/s |", "|---|--:|---|--:|--:|",
+            "| codes | deviation | coder | bits per weight | G weights/s |",
+            "|---|--:|---|--:|--:|",
         ]
         let cases: [(TensorEncoding, Double)] = [
             (.int8, 1), (.int8, 2), (.int8, 4), (.int8, 8), (.int8, 16), (.int4, 0.7), (.int4, 1.2),

@@ -15,7 +15,8 @@ extension WeightFile {
             try verifyPadding(end..<tensor.offset, &buffer)
             let coder =
                 tensor.storage == .plain
-                ? nil : TileCoder(
+                ? nil
+                : TileCoder(
                     encoding: tensor.encoding, storage: tensor.storage, columns: tensor.columns)
             for index in 0..<tensor.tileCount {
                 let range = tileRange(index, of: tensor)

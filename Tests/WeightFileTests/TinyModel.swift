@@ -91,7 +91,8 @@ struct TinyModel: Sendable {
         let bytes = bytes(of: spec)
         let coder =
             spec.storage == .plain
-            ? nil : TileCoder(
+            ? nil
+            : TileCoder(
                 encoding: spec.encoding, storage: spec.storage, columns: spec.columns)
         let panel = TensorRecord.panelBytes(encoding: spec.encoding, columns: spec.columns)
         let step = coder == nil ? chunk : spec.tileRows / spec.encoding.rowsPerPanel * panel
