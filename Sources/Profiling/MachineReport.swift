@@ -47,6 +47,14 @@ public struct MachineReport: Sendable {
             int8MacsPerSecond: multiplying.first { $0.isa == isa }?.macsPerSecond ?? 0)
     }
 
+    /// The same on some threads; nil where that was not measured.
+    func limits(ofThreads threads: Int) -> MachineLimits? {
+        reading.first { $0.threads == threads }.map {
+            MachineLimits(
+                readBytesPerSecond: $0.bytesPerSecond, int8MacsPerSecond: $0.macsPerSecond)
+        }
+    }
+
     /// Looks at this machine and measures it; takes a second or two.
     ///
     /// - Parameters:

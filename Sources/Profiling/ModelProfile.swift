@@ -23,23 +23,31 @@ public struct ModelProfile {
         open: (WeightFile) throws -> Transformer, progress: (Int, Int) -> Void,
         isCancelled: () -> Bool = { false }
     ) throws -> ProfileReport {
-        let loadAtStart = SystemLoad.now()
-        let start = nanoseconds()
-        let file = try WeightFile(path: path)
-        let transformer = try open(file)
         var setup = ProfileReport.RunDescription()
+        let loadAtStart = SystemLoad.now()
+        var start = nanoseconds()
+        let file = try WeightFile(path: path)
         setup.loadSeconds = Double(nanoseconds() - start) * 1e-9
+        // Before the weights: the memory that this takes would push out those that are to stay.
+        setup.machine = try MachineReport.measure(diskFile: nil)
+        start = nanoseconds()
+        let transformer = try open(file)
+        setup.loadSeconds += Double(nanoseconds() - start) * 1e-9
         let profiler = try PassProfiler(transformer, options: options)
         setup.firstTokenSeconds = setup.loadSeconds + profiler.firstPass()
         setup.firstTokenDiskBytes = LoadChange(from: loadAtStart, to: SystemLoad.now()).diskBytes
 
         // A disk that gives more at first than in the long run must be read until it does not.
         let patience = transformer.residency.isResident ? 0.5 : 3
-        setup.machine = try MachineReport.measure(diskFile: path, patience: patience)
+        setup.machine.disk = try DiskProbe.read(path, patience: patience)
         let facts = setup.machine.facts
         setup.limitReadBytes = facts.readBytes
         setup.cacheBytes = facts.caches.map(\.bytes).max() ?? 0
-        let before = transformer.compute.measureLimits(readBytes: facts.readBytes)
+        let compute = transformer.compute
+        let known = setup.machine.isa == compute.isa
+        let before =
+            (known ? setup.machine.limits(ofThreads: compute.threads) : nil)
+            ?? compute.measureLimits(readBytes: facts.readBytes)
         // The memory that was read to find the limit is no part of what the model needs.
         ProcessMemory.forgetPeak()
         let loadBefore = SystemLoad.now()
@@ -48,7 +56,7 @@ public struct ModelProfile {
         setup.peakRSS = ProcessMemory.peak
         setup.memory = MemorySplit.now(modelPath: path)
         guard !result.passes.isEmpty else { throw ProfilingError.cancelled }
-        let after = transformer.compute.measureLimits(readBytes: facts.readBytes)
+        let after = compute.measureLimits(readBytes: facts.readBytes)
 
         setup.readRates = [before.readBytesPerSecond, after.readBytesPerSecond]
         setup.isa = transformer.compute.isa

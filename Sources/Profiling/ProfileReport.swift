@@ -115,11 +115,10 @@ public struct ProfileReport: Sendable {
 
     /// Limits of some threads of this machine, measured before the passes.
     public func limits(ofThreads threads: Int) throws(ProfilingError) -> MachineLimits {
-        guard let rate = setup.machine.reading.first(where: { $0.threads == threads }) else {
+        guard let limits = setup.machine.limits(ofThreads: threads) else {
             throw .unknownThreads(threads, measured: setup.machine.reading.map(\.threads))
         }
-        return MachineLimits(
-            readBytesPerSecond: rate.bytesPerSecond, int8MacsPerSecond: rate.macsPerSecond)
+        return limits
     }
 
     /// T(m) / T(1) at the same context, where one position was measured.
