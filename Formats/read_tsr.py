@@ -360,7 +360,7 @@ def rans(data, size, nibbles, at, name):
     codes = np.stack(streams, 1)  # steps, streams, lanes
     if nibbles:
         return (codes[:, 0::2] | codes[:, 1::2] << 4).ravel().astype(np.uint8)
-    codes = codes.ravel() << drop
+    codes = codes.reshape(steps, 4, 2, 16).transpose(0, 1, 3, 2).ravel() << drop
     if drop:
         bits = np.frombuffer(data, np.uint8, part, 4 + 2 * symbols)
         codes |= np.concatenate([bits >> k & (1 << drop) - 1 for k in range(0, 8, drop)])

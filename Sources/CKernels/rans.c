@@ -65,7 +65,7 @@ void tsr_rans_scalar(const tsr_rans_table *table, tsr_rans_streams *streams, siz
           *x = *x << 16 | get16(streams->next[j]);
           streams->next[j] += 2;
         }
-        if (!nibbles) out[j * TSR_RANS_LANES + lane] = (uint8_t)(symbol + base);
+        if (!nibbles) out[(j / 2 * TSR_RANS_LANES + lane) * 2 + j % 2] = (uint8_t)(symbol + base);
         else if (j % 2 == 0) out[j / 2 * TSR_RANS_LANES + lane] = symbol;
         else out[j / 2 * TSR_RANS_LANES + lane] |= (uint8_t)(symbol << 4);
       }
@@ -79,12 +79,14 @@ typedef struct {
   unsigned drop;
 } symbol_form;
 
-// Symbol `index` of a step, in the order of streams and lanes.
+// Symbol `index` of a step, in the order of streams and lanes. Two streams take turns: bytes, or halves.
 static inline uint32_t symbol_at(const uint8_t *bytes, size_t step, size_t index, bool nibbles,
                                  symbol_form form) {
-  if (!nibbles) return (uint8_t)(bytes[step * STEP + index] - form.base) >> form.drop;
   size_t stream = index / TSR_RANS_LANES, lane = index % TSR_RANS_LANES;
-  uint8_t byte = bytes[step * STEP / 2 + stream / 2 * TSR_RANS_LANES + lane];
+  size_t at = stream / 2 * TSR_RANS_LANES + lane;
+  if (!nibbles)
+    return (uint8_t)(bytes[step * STEP + at * 2 + stream % 2] - form.base) >> form.drop;
+  uint8_t byte = bytes[step * STEP / 2 + at];
   return stream % 2 ? byte >> 4 : byte & 15;
 }
 
