@@ -11,6 +11,7 @@ import Kernels
 ///     kernel-bench [--threads N] [--isa NAME] [--encoding int4|int4Affine|int8] [--runs N]
 ///                  [--tokens 1,2,4,...] [--shape ROWSxCOLUMNS] [--json FILE]
 ///     kernel-bench --decode 1 [--threads N] [--isa NAME] [--runs N]     coded tiles instead
+///     kernel-bench --attention 1 [--threads N] [--isa NAME] [--runs N]  attention over the cache
 ///
 /// Each run measures the limits and then every shape and number of tokens once; a figure is the
 /// median over the runs, and so is a share of a limit, of the limits measured in the same run.
@@ -25,6 +26,10 @@ import Kernels
                 return
             }
             let compute = try Compute(isa: options.isa, threads: options.threads)
+            if options.attends {
+                print(AttentionTimes.table(compute, runs: options.runs))
+                return
+            }
             let report = Report(compute: compute, rows: run(options, compute))
             print(report.table)
             if let path = options.json { try report.write(to: path) }
@@ -66,6 +71,7 @@ struct BenchOptions {
     var json: String?
     var runs = 5
     var decodes = false
+    var attends = false
     var tokens = [1, 2, 4, 8, 16, 32, 64]
     var encodings: [Matrix.Encoding] = [.int4, .int8]
     /// Llama-3.1-8B: attention output, up or gate, down, head; SmolLM2-135M: up or gate, down.
@@ -94,6 +100,7 @@ struct BenchOptions {
             case "--isa": isa = value
             case "--json": json = value
             case "--decode": decodes = numbers.first != 0
+            case "--attention": attends = numbers.first != 0
             case "--runs": runs = max(1, numbers.first ?? 0)
             case "--tokens" where !numbers.isEmpty: tokens = numbers
             case "--shape" where numbers.count == 2:

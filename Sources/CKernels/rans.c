@@ -138,8 +138,8 @@ static size_t head_size(size_t symbols, size_t count, unsigned drop) {
 }
 
 size_t tsr_rans_bound(size_t count) {
-  // At most 12 bits per symbol, of two symbols per byte.
-  return head_size(TSR_RANS_SYMBOLS, count, 2) + 4 * STEP + 3 * count + 4 * STEP;
+  // At most one word per symbol, of two symbols per byte.
+  return head_size(TSR_RANS_SYMBOLS, count, 2) + 4 * STEP + 4 * count;
 }
 
 // Codes one stream and returns its size. `room` has 2 bytes for every symbol.
