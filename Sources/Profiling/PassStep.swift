@@ -53,6 +53,8 @@ struct StepClock {
     private var last: UInt64 = 0
     /// Whose counters tell of waiting and decoding; nil where neither occurs.
     private unowned let model: Transformer?
+    /// Whether steps are more than moments.
+    var counts: Bool { model != nil }
 
     init(_ model: Transformer? = nil) {
         let mayWait = model.map { $0.inputMethod != nil || $0.compute.decodesTiles } ?? false
@@ -85,9 +87,20 @@ struct StepClock {
     }
 }
 
-/// Notes the steps of a pass.
+/// Notes the steps of a pass: where nothing but their time counts, the processor's ticks alone, which
+/// become times when the steps are asked for.
 final class PassRecorder: PassObserver {
-    private(set) var steps: [PassStep] = []
+    /// The end of a step, or where there is none, the beginning of the next.
+    private struct Mark {
+        var ticks: UInt64
+        var operation: PassOperation?
+        var layer: Int
+    }
+
+    private var marks: [Mark] = []
+    /// One moment on both clocks, before the first mark.
+    private var origin = (nanoseconds: UInt64(0), ticks: UInt64(0))
+    private var counted: [PassStep] = []
     /// Reads of streamed weights that ended in the pass.
     private(set) var reads: [PassRead] = []
     /// Bytes of them.
@@ -96,11 +109,19 @@ final class PassRecorder: PassObserver {
 
     init(_ model: Transformer? = nil) { clock = StepClock(model) }
 
-    func passBegins(tokens: Int) { clock.begin() }
+    func passBegins(tokens: Int) { begin() }
+
+    private func begin() {
+        if clock.counts { return clock.begin() }
+        marks.append(Mark(ticks: Ticks.now(), operation: nil, layer: 0))
+    }
 
     func finished(_ operation: PassOperation, layer: Int) {
+        guard clock.counts else {
+            return marks.append(Mark(ticks: Ticks.now(), operation: operation, layer: layer))
+        }
         let (step, counters) = clock.finish(operation, layer: layer)
-        steps.append(step)
+        counted.append(step)
         guard let counters else { return }
         streamedBytes += counters.bytes
         let now = (ContinuousClock.now, nanoseconds())
@@ -109,9 +130,34 @@ final class PassRecorder: PassObserver {
 
     /// Drawing a token, which the transformer does not tell of.
     func record(_ operation: PassOperation, _ body: () -> Void) {
-        clock.begin()
+        begin()
         body()
         finished(operation, layer: 0)
+    }
+
+    /// What was noted since the last `clear()`.
+    var steps: [PassStep] {
+        if clock.counts { return counted }
+        let now = (nanoseconds: nanoseconds(), ticks: Ticks.now())
+        let passed = Double(max(1, Int64(bitPattern: now.ticks &- origin.ticks)))
+        let perTick = Double(now.nanoseconds - origin.nanoseconds) / passed
+        // Counters of different processors may differ a little: no step ends before it begins.
+        func place(_ ticks: UInt64, after last: UInt64) -> UInt64 {
+            let passed = Double(max(0, Int64(bitPattern: ticks &- origin.ticks)))
+            return max(last, origin.nanoseconds + UInt64(passed * perTick))
+        }
+        var last = origin.nanoseconds
+        var steps: [PassStep] = []
+        steps.reserveCapacity(marks.count)
+        for mark in marks {
+            let end = place(mark.ticks, after: last)
+            if let operation = mark.operation {
+                steps.append(
+                    PassStep(operation: operation, layer: mark.layer, start: last, end: end))
+            }
+            last = end
+        }
+        return steps
     }
 
     /// Seconds that noting one step takes here: the median of some runs, which a program that comes
@@ -123,7 +169,8 @@ final class PassRecorder: PassObserver {
             recorder.clear()
             recorder.passBegins(tokens: 1)
             for _ in 0..<count { recorder.finished(.embed, layer: 0) }
-            let elapsed = recorder.steps[count - 1].end - recorder.steps[0].start
+            let steps = recorder.steps
+            let elapsed = steps[count - 1].end - steps[0].start
             return Double(elapsed) * 1e-9 / Double(count)
         }
         return Distribution(runs).median
@@ -131,7 +178,9 @@ final class PassRecorder: PassObserver {
 
     /// Forgets the steps and keeps their memory.
     func clear() {
-        steps.removeAll(keepingCapacity: true)
+        marks.removeAll(keepingCapacity: true)
+        counted.removeAll(keepingCapacity: true)
+        origin = (nanoseconds(), Ticks.now())
         reads.removeAll(keepingCapacity: true)
         streamedBytes = 0
         clock.clear()

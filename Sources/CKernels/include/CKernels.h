@@ -297,6 +297,9 @@ size_t tsr_read_all(const tsr_compute *compute, const uint8_t *bytes, size_t cou
                     uint64_t *sinks);
 uint64_t tsr_multiply_registers(const tsr_compute *compute, size_t blocks, uint64_t *sinks);
 
+// A counter that runs evenly, read in a few nanoseconds; how fast it runs, the caller finds out.
+uint64_t tsr_ticks(void);
+
 float tsr_half_to_float(uint16_t half);
 uint16_t tsr_float_to_half(float value);
 
