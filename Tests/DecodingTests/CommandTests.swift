@@ -90,6 +90,26 @@ import Testing
         #expect(try Self.tessera(options).status == 0)
     }
 
+    @Test func weightsInRangeCodersAreMadeVerifiedAndRun() throws {
+        try FileManager.default.createDirectory(
+            at: Self.folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: Self.folder) }
+        let source = URL(filePath: #filePath).deletingLastPathComponent()
+            .appending(path: "../TransformerTests/Resources/llama").path
+        let file = Self.folder.appending(path: "coded.tsr").path
+        let command = ["quantize", source, "-o", file, "--bits", "6.5", "--codec", "rans"]
+        #expect(try Self.tessera(command).status == 0)
+        #expect(try Self.tessera(["verify", file]).status == 0)
+        let tensors = try Self.tessera(["inspect", file, "--json", "--tensors"])
+        #expect(tensors.output.contains("rans"))
+        let options = ["generate", file, "-p", "One", "-n", "20", "--temperature", "0"]
+        let said = try Self.tessera(options)
+        #expect(said.status == 0 && !said.output.isEmpty)
+        let refused = try Self.tessera(
+            ["quantize", source, "-o", "/dev/null/x", "--bits", "4", "--codec", "rans"])
+        #expect(refused.status == 64)
+    }
+
     @Test func aBatchGivesWhatSingleRunsGiveAndATraceNamesEveryToken() throws {
         let model = URL(filePath: #filePath).deletingLastPathComponent()
             .appending(path: "../../Sources/tessera/Resources/default.tsr").standardizedFileURL.path

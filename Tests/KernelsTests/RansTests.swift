@@ -16,7 +16,7 @@ import Testing
         return Array(coded[..<count])
     }
 
-    /// By the kernels of an instruction set; the bytes end where the mapping ends, nearly.
+    /// By the kernels of an instruction set; not a byte more than asked for is written.
     static func decode(
         _ coded: [UInt8], _ hasNibbles: Bool, _ count: Int, _ loop: tsr_rans_loop
     ) -> [UInt8]? {
