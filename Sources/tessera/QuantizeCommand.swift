@@ -117,7 +117,8 @@ struct QuantizeCommand: AsyncParsableCommand {
             throw ValidationError("--calibrate goes with coded files: --bits 3.6, --size, --ram")
         }
         guard codec == .zstd || plainBits == nil else {
-            throw ValidationError("--codec goes with coded files: --bits 3.6, --size, --ram, --coded")
+            throw ValidationError(
+                "--codec goes with coded files: --bits 3.6, --size, --ram, --coded")
         }
         guard (256...1 << 20).contains(calibrationTokens) else {
             throw ValidationError("--calibration-tokens takes 256 to \(1 << 20)")
