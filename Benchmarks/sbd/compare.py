@@ -76,6 +76,7 @@ def main() -> None:
     p.add_argument("--count", type=int, default=400)
     p.add_argument("--chunk", type=int, default=50, help="problems that one process answers")
     p.add_argument("--seed", type=int, default=2024)
+    p.add_argument("--problems", metavar="FILE", help="`question | answer` lines instead, such as own_words.txt here")
     p.add_argument("--blocks", type=int, nargs="+", default=[4, 8, 16])
     p.add_argument("--gammas", type=float, nargs="+", default=[0.1, 0.35])
     p.add_argument("--threads", type=int, default=0)
@@ -83,7 +84,7 @@ def main() -> None:
     models = dict(m.split("=", 1) for m in args.models)
     cells = [Cell(name, path, label, options) for name, path in models.items()
              for label, options in decodings(name, args.blocks, args.gammas)]
-    tasks = runner.problems(args.count, args.seed)
+    tasks = runner.problems(args.count, args.seed, args.problems)
     threads = ["--threads", str(args.threads)] if args.threads else []
     runner.run_all(args.tessera, cells, [t.question for t in tasks], args.chunk, ["--chat", *threads])
     plain = {c.model: c for c in cells if c.decoding == "NTP"}

@@ -30,8 +30,12 @@ class Cell:
     chunks: list[int] = field(default_factory=list)  # answers in each chunk
 
 
-def problems(count: int, seed: int) -> list[data_math.Problem]:
-    """Held-out problems, the same for the same seed."""
+def problems(count: int, seed: int, path: str | None = None) -> list[data_math.Problem]:
+    """Held-out problems, the same for the same seed; or those of a file, `question | answer` in each line."""
+    if path:
+        with open(path) as file:
+            lines = [line.rsplit("|", 1) for line in file if not line.startswith("#")]
+        return [data_math.Problem("own", q.strip(), "", int(a), q.strip()) for q, a in lines]
     rng = random.Random(seed)
     return [data_math.generate(rng, "test", small_talk=0) for _ in range(count)]
 

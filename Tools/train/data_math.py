@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 
 import families
+import wording
 
 TEST_SHARE = 40  # one (family, numbers) key in so many belongs to the test set
 SMALL_TALK = [
@@ -53,7 +54,7 @@ def generate(rng: random.Random, split: str = "train", small_talk: float = 0.01)
         key = name + ":" + ",".join(map(str, numbers))
         if in_test_set(key) == (split == "test"):
             solution = "\n".join(lines) + f"\nAnswer: {answer}"
-            return Problem(name, question, solution, answer, key)
+            return Problem(name, wording.typed(rng, question), solution, answer, key)
 
 
 ANSWER = re.compile(r"Answer: (-?\d+)\s*$")

@@ -32,7 +32,7 @@ from tokenizer import save_tokenizer, train_tokenizer
 
 PRESETS = {
     "tiny": dict(hidden_size=192, num_hidden_layers=4, intermediate_size=512, num_attention_heads=6, num_key_value_heads=3),
-    "default": dict(hidden_size=256, num_hidden_layers=6, intermediate_size=768, num_attention_heads=4, num_key_value_heads=2, head_dim=64),
+    "default": dict(hidden_size=384, num_hidden_layers=6, intermediate_size=1024, num_attention_heads=6, num_key_value_heads=2, head_dim=64),
 }
 FIELDS = ["step", "seconds", "tokens", "lr", "ntp", "matp", "test_ntp", "test_matp"]
 
