@@ -13,13 +13,14 @@ def story(rng, events):
     _, plural = thing(rng, True if food else rng.choice([None, False]))
     top, past = limit(rng), rng.random() < 0.4
     begin = total = spread(rng, 3, 8 * top // 10)
+    joined = events == 1 and rng.random() < 0.3  # one sentence for all
     numbers, clauses, lines = [total], [], [f"{who.answered} {who.does_answered('start')} with {total} {plural}."]
     for _ in range(events):
         drawn = change(rng, who, other, total, plural, food, past, top, rng.random() < 0.4)
         if drawn is None:
             return None
         clause, amount = drawn
-        subject = who.name if rng.random() < 0.25 else who.pronoun
+        subject = who.name if joined or rng.random() < 0.25 else who.pronoun
         clauses.append((subject, clause))
         lines.append(f"{answered(subject + ' ' + clause)}: {step(total, amount)}.")
         total += amount
@@ -28,7 +29,7 @@ def story(rng, events):
     opening = rng.choice([f"{who.name} {own} {begin} {plural}", f"{who.name} {own} {begin} {plural}",
                           f"At first, {who.inside} {own} {begin} {plural}",
                           f"{who.name} {who.verb(('start', 'starts', 'started'), past)} with {begin} {plural}"])
-    if events == 1 and rng.random() < 0.3:  # one sentence for all
+    if joined:
         question = f"{opening} and {clauses[0][1]}. "
     else:
         question = opening + ". "

@@ -207,7 +207,9 @@ def pay(rng, mode):
             lines + [f"{who.answered} {who.verb(verb, past)} ${total}."], total, [each, count]
     spent = spread(rng, 2, total)
     clause = f"{who.verb(('spend', 'spends', 'spent'), past)} ${spent}{rng.choice(['', f' on {a(thing(rng)[0])}'])}"
-    question += rng.choice([f" and {clause}", f". Then {who.pronoun_inside} {clause}", f". {who.pronoun} {clause}"])
+    subject, said = rng.choice([(who.name, f" and {clause}"), (who.pronoun, f". Then {who.pronoun_inside} {clause}"),
+                                (who.pronoun, f". {who.pronoun} {clause}")])
+    question += said
     return question + f". How much {money}{who.does} {who.inside} have left?", \
-        lines + [f"{answered(who.pronoun + ' ' + clause)}: {total} - {spent} = {total - spent}.",
+        lines + [f"{answered(subject + ' ' + clause)}: {total} - {spent} = {total - spent}.",
                  f"{who.answered} {who.has} ${total - spent} left."], total - spent, [each, count, spent]
