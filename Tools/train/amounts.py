@@ -1,5 +1,5 @@
 """Numbers of the problems, and gains and losses told as clauses."""
-from lexicon import EATS, GAINS, LOSSES
+from words_lexicon import EATS, GAINS, LOSSES
 
 
 def limit(rng) -> int:

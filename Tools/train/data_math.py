@@ -12,7 +12,8 @@ import re
 from dataclasses import dataclass
 
 import families
-import wording
+import words_families
+from wording import typed
 
 TEST_SHARE = 40  # one (family, numbers) key in so many belongs to the test set
 SMALL_TALK = [
@@ -40,13 +41,14 @@ def in_test_set(key: str) -> bool:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") % TEST_SHARE == 0
 
 
-def generate(rng: random.Random, split: str = "train", small_talk: float = 0.01) -> Problem:
-    """Draws one problem of `split` ("train" or "test")."""
+def generate(rng: random.Random, split: str = "train", small_talk: float = 0.01, free: bool = False) -> Problem:
+    """Draws one problem of `split` ("train" or "test"); `free`: of more families, in many wordings, with larger numbers."""
+    source = words_families if free else families
     if split == "train" and rng.random() < small_talk:
         question, answer = rng.choice(SMALL_TALK)
         return Problem("talk", question, answer, None, "talk")
     while True:
-        name, family, _ = rng.choices(families.ALL, weights=families.WEIGHTS)[0]
+        name, family, _ = rng.choices(source.ALL, weights=source.WEIGHTS)[0]
         made = family(rng)
         if made is None:
             continue
@@ -54,7 +56,7 @@ def generate(rng: random.Random, split: str = "train", small_talk: float = 0.01)
         key = name + ":" + ",".join(map(str, numbers))
         if in_test_set(key) == (split == "test"):
             solution = "\n".join(lines) + f"\nAnswer: {answer}"
-            return Problem(name, wording.typed(rng, question), solution, answer, key)
+            return Problem(name, typed(rng, question) if free else question, solution, answer, key)
 
 
 ANSWER = re.compile(r"Answer: (-?\d+)\s*$")
@@ -83,11 +85,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--split", choices=["train", "test"], default="train")
+    parser.add_argument("--free", action="store_true", help="problems in free wording")
     parser.add_argument("--jsonl", action="store_true", help="one JSON object a line")
     args = parser.parse_args()
     rng = random.Random(args.seed)
     for _ in range(args.count):
-        problem = generate(rng, args.split)
+        problem = generate(rng, args.split, free=args.free)
         if args.jsonl:
             print(json.dumps(problem.__dict__))
         else:

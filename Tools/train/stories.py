@@ -1,6 +1,6 @@
 """Problems about what people have: gains and losses, comparisons, sums and parts."""
 from amounts import change, limit, spread, step
-from lexicon import ANIMALS, PLACES, TIMES_WORDS
+from words_lexicon import ANIMALS, PLACES, TIMES_WORDS
 from wording import a, answered, people, person, thing
 
 LEADS = ["Then ", "Later, ", "After that, ", "Next, ", "Now "]

@@ -14,14 +14,14 @@ TEST_SHARE = 50  # one document in so many is held out
 
 
 class MathStream:
-    """Word problems as chats; trained on the answers."""
+    """Word problems as chats, `free` in their wording or not; trained on the answers."""
 
-    def __init__(self, tokenizer, seed: int, split: str = "train", chat=None):
-        self.tokenizer, self.split, self.rng = tokenizer, split, random.Random(seed)
+    def __init__(self, tokenizer, seed: int, split: str = "train", chat=None, free: bool = False):
+        self.tokenizer, self.split, self.rng, self.free = tokenizer, split, random.Random(seed), free
         self.chat = chat or simple_chat(tokenizer)
 
     def __next__(self) -> Example:
-        problem = data_math.generate(self.rng, self.split)
+        problem = data_math.generate(self.rng, self.split, free=self.free)
         return self.chat([("user", problem.question), ("assistant", problem.solution)])
 
     def state(self):

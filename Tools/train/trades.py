@@ -1,6 +1,6 @@
 """Problems of products and shares: groups, prices, shares, rates."""
 from amounts import change, factors, spread, step
-from lexicon import CONTAINERS, WORKPLACES
+from words_lexicon import CONTAINERS, WORKPLACES
 from wording import a, answered, people, person, thing, things
 
 

@@ -32,7 +32,8 @@ from tokenizer import save_tokenizer, train_tokenizer
 
 PRESETS = {
     "tiny": dict(hidden_size=192, num_hidden_layers=4, intermediate_size=512, num_attention_heads=6, num_key_value_heads=3),
-    "default": dict(hidden_size=384, num_hidden_layers=6, intermediate_size=1024, num_attention_heads=6, num_key_value_heads=2, head_dim=64),
+    "default": dict(hidden_size=256, num_hidden_layers=6, intermediate_size=768, num_attention_heads=4, num_key_value_heads=2, head_dim=64),
+    "large": dict(hidden_size=384, num_hidden_layers=6, intermediate_size=1024, num_attention_heads=6, num_key_value_heads=2, head_dim=64),
 }
 FIELDS = ["step", "seconds", "tokens", "lr", "ntp", "matp", "test_ntp", "test_matp"]
 
@@ -46,7 +47,7 @@ def parse(argv=None) -> argparse.Namespace:
     p.add_argument("--resume", action="store_true", help="go on with --out's state")
     p.add_argument("--objective", choices=["sbd", "ntp", "matp-only"], default="sbd")
     p.add_argument("--data", nargs="*", default=["math"], metavar="SOURCE[:WEIGHT]",
-                   help="math (word problems), sheets (bare sums), or *.jsonl files and folders of them ({text} or {messages} a line)")
+                   help="math (word problems), words (more of them, in free wording), sheets (bare sums), or *.jsonl files and folders of them ({text} or {messages} a line)")
     p.add_argument("--mask-token", help="token that serves as the mask when fine-tuning (default: found by itself)")
     p.add_argument("--lora", type=int, default=0, metavar="RANK", help="train adapters of this rank only")
     p.add_argument("--lora-alpha", type=float, default=32)
@@ -118,7 +119,7 @@ class Run:
         for i, source in enumerate(self.args.data):
             name, _, weight = source.partition(":")
             weights.append(float(weight or 1))
-            streams.append(MathStream(self.tokenizer, seed + i, split, chat) if name == "math" else
+            streams.append(MathStream(self.tokenizer, seed + i, split, chat, name == "words") if name in ("math", "words") else
                            SheetStream(self.tokenizer, seed + i, split) if name == "sheets" else
                            FileStream(self.tokenizer, seed + i, name, self.args.length, self.end, split, chat))
         return streams[0] if len(streams) == 1 else Mixture(streams, weights, seed)
@@ -137,7 +138,8 @@ class Run:
                 copy_tokenizer(folder, self.hf)
             return checkpoint.load_folder(folder), tokenizer
         rng = random.Random(args.seed)
-        problems = [data_math.generate(rng) for _ in range(20000)]
+        free = any(source.partition(":")[0] == "words" for source in args.data)
+        problems = [data_math.generate(rng, free=free) for _ in range(20000)]
         tokenizer = train_tokenizer((p.question + "\n" + p.solution for p in problems), args.vocabulary)
         save_tokenizer(tokenizer, self.hf)
         model = Llama(Config(vocab_size=tokenizer.get_vocab_size(), **PRESETS[args.preset]))

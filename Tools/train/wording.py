@@ -2,7 +2,7 @@
 import re
 from dataclasses import dataclass
 
-import lexicon
+import words_lexicon as lexicon
 
 NEW_WORD = 0.06  # share of names and things that are invented
 

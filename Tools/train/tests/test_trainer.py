@@ -180,15 +180,16 @@ class Decoding(unittest.TestCase):
 
 class Data(unittest.TestCase):
     def test_solutions_are_right_and_sets_are_disjoint(self):
-        keys = {}
-        for split in ("train", "test"):
-            rng = random.Random(7)
-            problems = [data_math.generate(rng, split, small_talk=0) for _ in range(3000)]
-            keys[split] = {p.key for p in problems}
-            for p in problems:
-                self.assertEqual(data_math.parse_answer(p.solution), p.answer)
-                self.assertTrue(data_math.equations_hold(p.solution), p.solution)
-        self.assertFalse(keys["train"] & keys["test"])
+        for free in (False, True):
+            keys = {}
+            for split in ("train", "test"):
+                rng = random.Random(7)
+                problems = [data_math.generate(rng, split, small_talk=0, free=free) for _ in range(3000)]
+                keys[split] = {p.key for p in problems}
+                for p in problems:
+                    self.assertEqual(data_math.parse_answer(p.solution), p.answer)
+                    self.assertTrue(data_math.equations_hold(p.solution), p.solution)
+            self.assertFalse(keys["train"] & keys["test"])
 
     def test_wrong_equations_are_noticed(self):
         self.assertFalse(data_math.equations_hold("2 + 2 = 5"))
