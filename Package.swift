@@ -61,7 +61,8 @@ let package = Package(
         .target(
             name: "Profiling",
             dependencies: [
-                "Decoding", "Kernels", "Reporting", "Residency", "Transformer", "WeightFile",
+                "CKernels", "Decoding", "Kernels", "Reporting", "Residency", "Transformer",
+                "WeightFile",
             ],
             swiftSettings: swiftSettings),
         .executableTarget(

@@ -2,22 +2,6 @@
 // that measured speeds are divided by.
 #include "CKernels.h"
 
-#include <time.h>
-
-uint64_t tsr_ticks(void) {
-#if defined(__x86_64__)
-  return __builtin_ia32_rdtsc();
-#elif defined(__aarch64__)
-  uint64_t ticks;
-  __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
-  return ticks;
-#else
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-#endif
-}
-
 enum { READ_BLOCK = 1 << 18, MAC_ROUNDS = 2000 };
 
 typedef struct {

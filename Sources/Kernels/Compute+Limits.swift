@@ -13,11 +13,6 @@ public struct MachineLimits: Sendable, Equatable {
     }
 }
 
-/// A counter of the processor's that runs evenly, cheaper to read than a clock.
-public enum Ticks {
-    public static func now() -> UInt64 { tsr_ticks() }
-}
-
 extension Compute {
     /// Measures the limits that a roofline needs; takes about a tenth of a second.
     ///

@@ -123,7 +123,7 @@ public final class PassProfiler {
                     timeline.look()
                 }
             }
-            result.passes += sizes.compactMap { $0.samples(context: context) }
+            result.passes += sizes.compactMap { $0.samples(context: context, model.compute) }
         }
         timeline.look(always: true)
         result.timeline = timeline.points
@@ -137,11 +137,17 @@ public final class PassProfiler {
         return Double(sizes.reduce(0) { $0 + $1.seconds.count }) / Double(max(1, wanted))
     }
 
-    /// One timed pass, and one whose steps are recorded.
+    /// One timed pass, and one whose steps are recorded; each is the first of them every other time, as
+    /// what ran before a pass left more or less of it in the caches.
     private func measure(_ size: SizeRun) {
+        let recordsFirst = options.recordsOperations && size.seconds.count % 2 == 1
+        if recordsFirst { record(size) }
         size.starts.append(nanoseconds())
         size.seconds.append(pass(size.positions))
-        guard options.recordsOperations else { return }
+        if options.recordsOperations && !recordsFirst { record(size) }
+    }
+
+    private func record(_ size: SizeRun) {
         recorder.clear()
         model.noteStreamReads(true)
         model.observer = recorder
@@ -227,7 +233,7 @@ private final class SizeRun {
     var isWanting: Bool { seconds.count < runs }
 
     /// Nil where nothing was measured.
-    func samples(context: Int) -> PassSamples? {
+    func samples(context: Int, _ compute: Compute) -> PassSamples? {
         guard !seconds.isEmpty else { return nil }
         var samples = PassSamples(
             positions: positions, context: context, seconds: Distribution(seconds))
@@ -238,7 +244,7 @@ private final class SizeRun {
             samples.steps = steps
             samples.reads = reads
             samples.streamedBytes = Distribution(streamedBytes).median
-            samples.secondsPerStep = PassRecorder.secondsPerStep()
+            samples.secondsPerStep = PassRecorder.secondsPerStep(compute)
         }
         return samples
     }

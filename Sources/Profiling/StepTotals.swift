@@ -1,28 +1,51 @@
+internal import CKernels
+internal import Kernels
 internal import Reporting
+internal import Residency
 public import Transformer
 
-/// Adds up what the steps of all passes take, for runs of any length; one reading of the clock for
-/// each step.
+/// Adds up what the steps of all passes take, for runs of any length.
 public final class StepTotals: PassObserver {
-    private var seconds = Array(repeating: 0.0, count: PassOperation.allCases.count)
-    private var clock: StepClock
+    private let start = Moment.now()
+    private var last: UInt64 = 0
+    /// Of steps of each kind, all that is in them included.
+    private let ticks = Buffer<UInt64>(count: PassOperation.allCases.count)
+    /// Nanoseconds that belong to waiting and decoding instead.
+    private let moved = Buffer<Double>(count: PassOperation.allCases.count)
+    private let counters: StepCounters
 
     /// - Parameter model: Is observed from now on.
     public init(_ model: Transformer) {
-        clock = StepClock(model)
+        counters = StepCounters(model)
         model.observer = self
     }
 
-    public func passBegins(tokens: Int) { clock.begin() }
+    public func passBegins(tokens: Int) { last = tsr_ticks() }
 
     public func finished(_ operation: PassOperation, layer: Int) {
-        add(clock.finish(operation, layer: layer).step)
+        // Counters of different processors may differ a little.
+        let now = max(last, tsr_ticks())
+        let passed = now - last
+        ticks[operation.rawValue] += passed
+        last = now
+        if counters.areNeeded { takeCounters(operation, ticks: passed) }
     }
 
-    func add(_ step: PassStep) {
-        seconds[step.operation.rawValue] += Double(step.working) * 1e-9
-        seconds[PassOperation.input.rawValue] += Double(step.waiting) * 1e-9
-        seconds[PassOperation.decompress.rawValue] += Double(step.decoding) * 1e-9
+    @inline(never)
+    private func takeCounters(_ operation: PassOperation, ticks: UInt64) {
+        let (stream, decoding) = counters.take()
+        let whole = Double(ticks) * start.nanosecondsPerTick(until: .now())
+        var step = PassStep(operation: operation, layer: 0, start: 0, end: UInt64(whole))
+        step.split(waiting: stream.waitSeconds * 1e9, decoding: decoding)
+        moved[operation.rawValue] -= Double(step.waiting + step.decoding)
+        moved[PassOperation.input.rawValue] += Double(step.waiting)
+        moved[PassOperation.decompress.rawValue] += Double(step.decoding)
+    }
+
+    /// Of steps of one kind.
+    private func seconds(_ operation: PassOperation) -> Double {
+        let perTick = start.nanosecondsPerTick(until: .now())
+        return (Double(ticks[operation.rawValue]) * perTick + moved[operation.rawValue]) * 1e-9
     }
 
     private static let groups: [(name: String, operations: [PassOperation])] = [
@@ -41,7 +64,7 @@ public final class StepTotals: PassObserver {
     ///   - rest: What to call the time outside passes.
     public func parts(of whole: Double, rest: String) -> [(name: String, seconds: Double)] {
         let parts = Self.groups.map { group in
-            (group.name, group.operations.reduce(0) { $0 + seconds[$1.rawValue] })
+            (group.name, group.operations.reduce(0) { $0 + seconds($1) })
         }.filter { $0.1 > 0 }
         return parts + [(rest, max(0, whole - parts.reduce(0) { $0 + $1.1 }))]
     }

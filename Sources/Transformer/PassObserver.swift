@@ -1,5 +1,5 @@
 /// The steps of a pass, in order; those from `attentionNorm` to `down` once per layer.
-public enum PassOperation: Int, CaseIterable, Sendable {
+public enum PassOperation: Int, CaseIterable, Sendable, BitwiseCopyable {
     /// Positions, slots, visible ranges and rotary angles.
     case prepare
     case embed

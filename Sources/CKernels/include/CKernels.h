@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "encoders.h"
 #include "rans.h"
@@ -298,7 +299,19 @@ size_t tsr_read_all(const tsr_compute *compute, const uint8_t *bytes, size_t cou
 uint64_t tsr_multiply_registers(const tsr_compute *compute, size_t blocks, uint64_t *sinks);
 
 // A counter that runs evenly, read in a few nanoseconds; how fast it runs, the caller finds out.
-uint64_t tsr_ticks(void);
+static inline uint64_t tsr_ticks(void) {
+#if defined(__x86_64__)
+  return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+  uint64_t ticks;
+  __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+  return ticks;
+#else
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+#endif
+}
 
 float tsr_half_to_float(uint16_t half);
 uint16_t tsr_float_to_half(float value);
