@@ -28,17 +28,23 @@ def step(total: int, amount: int) -> str:
     return f"{total} {'+' if amount > 0 else '-'} {abs(amount)} = {total + amount}"
 
 
+def drift(rng, total: int, top: int, least: int = 2) -> int | None:
+    """A gain or a loss that keeps `total` in 0...top, signed; None where there is none."""
+    gains = total < 6 or (total < 0.9 * top and rng.random() < 0.5)
+    amount = spread(rng, least, min(top - total if gains else total, max(20, top // 2)))
+    return amount if amount is None or gains else -amount
+
+
 def change(rng, who, other, total: int, plural: str, food: bool, past: bool, top: int, named: bool):
     """A gain or a loss: (clause without its subject, signed amount), or None.
 
     `named` says the thing ("buys 3 more apples") instead of leaving it out.
     """
-    gains = total < 6 or (total < 0.9 * top and rng.random() < 0.5)
-    amount = spread(rng, 1 if rng.random() < 0.1 else 2, min(top - total if gains else total, max(20, top // 2)))
-    if amount is None:
+    signed = drift(rng, total, top, 1 if rng.random() < 0.1 else 2)
+    if signed is None:
         return None
-    signed = amount if gains else -amount
-    forms, tails = rng.choice(GAINS) if gains else EATS if food and rng.random() < 0.5 else rng.choice(LOSSES)
+    amount = abs(signed)
+    forms, tails = rng.choice(GAINS) if signed > 0 else EATS if food and rng.random() < 0.5 else rng.choice(LOSSES)
     verb, tail = who.verb(forms, past), rng.choice(tails).format(other=other.inside)
     if not named and tail:
         return f"{verb} {amount} {tail}", signed

@@ -254,14 +254,14 @@ def legs(rng):
             2 * a + 4 * b, [a, b])
 
 
-def operation(rng, kinds):
-    """Draws (a, operator, b, result) with the operator from `kinds`."""
+def operation(rng, kinds, factors=factors, top=LIMIT):
+    """Draws (a, operator, b, result) with the operator from `kinds`, sums of at most `top`."""
     kind = rng.choice(kinds)
     if kind in "*/":
         a, b = factors(rng)
         return (a, kind, b, a * b) if kind == "*" else (a * b, kind, a, b)
-    a = rng.randint(1, 99)
-    b = rng.randint(1, LIMIT - a if kind == "+" else a)
+    a = rng.randint(1, top - 1)
+    b = rng.randint(1, top - a if kind == "+" else a)
     return a, kind, b, a + b if kind == "+" else a - b
 
 

@@ -1,5 +1,5 @@
 """Problems about what people have: gains and losses, comparisons, sums and parts."""
-from amounts import change, limit, spread, step
+from amounts import change, drift, limit, spread, step
 from words_lexicon import ANIMALS, PLACES, TIMES_WORDS
 from wording import a, answered, people, person, thing
 
@@ -14,7 +14,7 @@ def story(rng, events):
     top, past = limit(rng), rng.random() < 0.4
     begin = total = spread(rng, 3, 8 * top // 10)
     joined = events == 1 and rng.random() < 0.3  # one sentence for all
-    numbers, clauses, lines = [total], [], [f"{who.answered} {who.does_answered('start')} with {total} {plural}."]
+    numbers, clauses, lines = [total], [], [f"{who.answered} {who.verb_answered('start')} with {total} {plural}."]
     for _ in range(events):
         drawn = change(rng, who, other, total, plural, food, past, top, rng.random() < 0.4)
         if drawn is None:
@@ -59,10 +59,10 @@ def place(rng):
     there = f"There {'were' if past else 'are'}"
     question, lines, numbers = f"{there} {total} {plural} {where}. ", [f"{there} {total} {plural} at first."], [total]
     for _ in range(rng.choice([1, 1, 2])):
-        gains = total < 6 or (total < 0.9 * top and rng.random() < 0.5)
-        amount = spread(rng, 2, min(top - total if gains else total, max(20, top // 2)))
-        if amount is None:
+        signed = drift(rng, total, top)
+        if signed is None:
             return None
+        gains, amount = signed > 0, abs(signed)
         if animals:
             verbs = [("come", "came"), ("arrive", "arrived"), ("join them", "joined them")] if gains else \
                 [("leave", "left"), ("go away", "went away"), ("run away", "ran away")]
@@ -71,7 +71,6 @@ def place(rng):
             verb = rng.choice(["added", "put in", "brought"] if gains else ["taken out", "sold", "removed", "thrown away", "used"])
             named = plural + " " if rng.random() < 0.5 else ""
             clause = f"{amount} {'more ' if gains else ''}{named}{'were' if past else 'are'} {verb}"
-        signed = amount if gains else -amount
         question += rng.choice(["", "", "Then ", "Later, "]) + clause + ". "
         lines.append(f"{clause}: {step(total, signed)}.")
         total += signed

@@ -49,7 +49,7 @@ class Who:
         """The name after "than" in the solution."""
         return "you" if self.name == "I" else self.inside
 
-    def does_answered(self, verb: str) -> str:
+    def verb_answered(self, verb: str) -> str:
         """The verb, as it follows the solution's subject."""
         return verb if self.name == "I" else verb + "s"
 

@@ -1,9 +1,10 @@
-"""The problem families. Each draws (question, solution lines, answer, numbers) or None to redraw.
+"""Families of freely worded problems, beside the plain ones of families.py. Each draws (question, solution lines, answer, numbers) or None to redraw.
 
 A solution repeats the sentence that a step comes from and adds the operation: what to copy and what to
 compute is settled by the question. Sums stay below 1000, mostly below 100; factors are at most 12, or one has two digits.
 """
 from amounts import factors, limit
+from families import operation
 from words_lexicon import UNITS
 from stories import before, compare, part, place, story, times_as_many, together
 from trades import fraction, groups, pages, pay, rate, share, shop
@@ -110,27 +111,9 @@ def clock(rng):
         [f"The difference is {high} - {low} = {high - low} minutes.", f"The first is {high - low} minutes {sign}."], high - low, [x, y, 0]
 
 
-def operation(rng, kinds):
-    """Draws (a, operator, b, result) with the operator from `kinds`."""
-    kind = rng.choice(kinds)
-    if kind in "*/":
-        x, y = factors(rng)
-        return (x, kind, y, x * y) if kind == "*" else (x * y, kind, x, y)
-    top = limit(rng)
-    x = rng.randint(1, top - 1)
-    y = rng.randint(1, top - x if kind == "+" else x)
-    return x, kind, y, x + y if kind == "+" else x - y
-
-
-def equation(rng):
-    """One bare operation, mostly sums and differences: text, result, and the drill problem's key."""
-    x, kind, y, z = operation(rng, "+++---**/")
-    return f"{x} {kind} {y}", z, f"drill1:{x},{kind},{y}"
-
-
 def sum_drill(rng, terms):
     """Bare sums, differences, products and quotients, in words too; chains of two."""
-    x, kind, y, z = operation(rng, "++--**/")
+    x, kind, y, z = operation(rng, "++--**/", factors, limit(rng))
     if terms == 1:
         words = {"+": ["plus"], "-": ["minus"], "*": ["times", "multiplied by"], "/": ["divided by"]}[kind]
         sign = rng.choice(words) if rng.random() < 0.35 else rng.choice(["x", "*", "*"]) if kind == "*" else kind

@@ -7,12 +7,10 @@ import unittest
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import checkpoint
 import data_math
-import from_tsr
 import train
 from decode import Settings, choose, decode
 from lora import add_lora, merged_state
@@ -197,16 +195,6 @@ class Data(unittest.TestCase):
 
 
 class Checkpoints(unittest.TestCase):
-    def test_the_default_model_comes_back_from_its_file_and_solves_a_problem(self):
-        tools = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        source, file = os.path.join(tools, "tessera-word-problems"), os.path.join(tools, "../../Sources/tessera/Resources/default.tsr")
-        model = Llama(checkpoint.read_config(source)).eval()
-        model.load_state_dict(from_tsr.weights(file))
-        tokenizer = Tokenizer.from_file(os.path.join(source, "tokenizer.json"))
-        prompt = tokenizer.encode("<|user|>Sam has 18 cards. He gets 4 from Paul. How many cards does Sam have now?<|assistant|>").ids
-        [answer] = decode(model, [prompt], Settings(block_size=1), MASK, {END})
-        self.assertEqual(data_math.parse_answer(tokenizer.decode(answer.output)), 22)
-
     def arguments(self, out, *more):
         return train.parse(["--out", out, "--vocabulary", "400", "--batch", "2", "--length", "160", "--noised", "128",
                             "--warmup", "2", "--test-every", "1000", "--device", "cpu", *more])
