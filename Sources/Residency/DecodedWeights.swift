@@ -31,15 +31,11 @@ internal import WeightFile
         guard let map = unsafe map, unsafe map != MAP_FAILED else { throw .noMemory(byteCount) }
         unsafe madvise(map, byteCount, 14)  // MADV_HUGEPAGE
         unsafe memory = map
-        do throws(ResidencyError) {
-            var offset = 0
-            for part in parts {
-                try load(part, of: file, at: offset, compute)
-                offset += part.count * part.matrix.tileBytes
-            }
-        } catch {
-            unsafe munmap(map, byteCount)
-            throw error
+        // All properties are set: where a part cannot be loaded, `deinit` gives the memory back.
+        var offset = 0
+        for part in parts {
+            try load(part, of: file, at: offset, compute)
+            offset += part.count * part.matrix.tileBytes
         }
     }
 

@@ -35,21 +35,15 @@ final class OutputFile {
         guard descriptor >= 0 else {
             throw .system(operation: .create, path: path, code: errno)
         }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            close(descriptor)
-            throw .inUse(path: temporary)
-        }
+        // All properties are set: whatever is thrown from here on, `deinit` closes the file.
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw .inUse(path: temporary) }
         let code = posix_fallocate(descriptor, 0, off_t(byteCount))
         // Not every file system can reserve; then only the size is set.
         guard
             code == 0
                 || (code == EOPNOTSUPP || code == EINVAL)
                     && ftruncate(descriptor, off_t(byteCount)) == 0
-        else {
-            close(descriptor)
-            if !isKept { unsafe unlink(temporaryPath) }
-            throw .system(operation: .create, path: path, code: code)
-        }
+        else { throw .system(operation: .create, path: path, code: code) }
     }
 
     deinit {
