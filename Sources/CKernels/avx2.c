@@ -51,6 +51,7 @@ const tsr_kernels *tsr_kernels_avx2(void) {
       .panel = {tsr_avx2_int8, tsr_avx2_int4, tsr_avx2_int4_affine},
       .mac_loop = tsr_avx2_mac_loop,
       .decode_symbols = tsr_rans_scalar,
+      .decode_strand = tsr_trellis_avx2,
       TSR_AVX2_VECTOR_KERNELS,
   };
   return tsr_avx2_usable() ? &table : NULL;

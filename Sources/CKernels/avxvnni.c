@@ -31,6 +31,7 @@ const tsr_kernels *tsr_kernels_avxvnni(void) {
       .panel = {panel_int8, panel_int4, panel_int4_affine},
       .mac_loop = mac_loop,
       .decode_symbols = tsr_rans_scalar,
+      .decode_strand = tsr_trellis_avx2,
       TSR_AVX2_VECTOR_KERNELS,
   };
   return tsr_avx2_usable() && __builtin_cpu_supports("avxvnni") ? &table : NULL;

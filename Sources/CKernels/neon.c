@@ -159,6 +159,7 @@ const tsr_kernels *tsr_kernels_neon(void) {
       .panel = {tsr_neon_int8, tsr_neon_int4, tsr_neon_int4_affine},
       .mac_loop = tsr_neon_mac_loop,
       .decode_symbols = tsr_rans_scalar,
+      .decode_strand = tsr_neon_trellis,
       VECTOR_KERNELS,
   };
   enum { HAS_DOT_PRODUCT = 1 << 20 };  // HWCAP_ASIMDDP
@@ -171,6 +172,7 @@ const tsr_kernels *tsr_kernels_i8mm(void) {
       .panel = {tsr_i8mm_int8, tsr_i8mm_int4, tsr_i8mm_int4_affine},
       .mac_loop = tsr_i8mm_mac_loop,
       .decode_symbols = tsr_rans_scalar,
+      .decode_strand = tsr_neon_trellis,
       VECTOR_KERNELS,
   };
   enum { HAS_MATRIX_PRODUCT = 1 << 13 };  // HWCAP2_I8MM

@@ -12,6 +12,8 @@ TSR_PANEL_KERNEL(tsr_neon_int8);
 TSR_PANEL_KERNEL(tsr_neon_int4);
 TSR_PANEL_KERNEL(tsr_neon_int4_affine);
 size_t tsr_neon_mac_loop(size_t rounds);
+void tsr_neon_trellis(const uint8_t *strand, size_t readable, size_t count, unsigned bits,
+                      const uint8_t *table, uint8_t *out);
 void tsr_neon_fold_section(const tsr_section *section);
 // Only what the residuals add to `out`.
 TSR_PANEL_KERNEL(tsr_neon_residuals_int8);

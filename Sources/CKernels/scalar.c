@@ -226,6 +226,7 @@ const tsr_kernels *tsr_kernels_scalar(void) {
       .summarize = tsr_scalar_summarize,
       .mac_loop = mac_loop,
       .decode_symbols = tsr_rans_scalar,
+      .decode_strand = tsr_trellis_scalar,
   };
   return &table;
 }

@@ -1,5 +1,5 @@
-// Coded tiles: a zstd frame of scales, then codes in another or in range coders (Formats/TSR.md,
-// "Tiles"), decoded into memory that stays in a core's cache and multiplied there at once.
+// Coded tiles: a zstd frame of scales, then codes in another or in range coders; or a trellis's (Formats/TSR.md,
+// "Tiles"). They are decoded into memory that stays in a core's cache and multiplied there at once.
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,33 +81,44 @@ static bool decode_codes(const tsr_decoders *d, const tile_decoder *each, const 
                          bytes);
 }
 
-static const uint8_t *decode_tile(tsr_decoders *d, const tsr_matrix *m, size_t tile,
-                                  size_t worker) {
-  tile_decoder *each = &d->each[worker];
-  const tsr_tile stored = m->tiles[tile];
+static size_t panels_of(const tsr_matrix *m, size_t tile) {
+  size_t rest = (m->rows + TSR_PANEL_ROWS - 1) / TSR_PANEL_ROWS - tile * m->tile_panels;
+  return rest < m->tile_panels ? rest : m->tile_panels;
+}
+
+// A tile whose scales and codes are two streams.
+static bool decode_planes(const tsr_decoders *d, tile_decoder *each, const tsr_matrix *m,
+                          tsr_tile stored, size_t panels) {
   size_t groups = (m->columns + TSR_GROUP - 1) / TSR_GROUP;
   size_t codes = groups * (m->encoding == TSR_INT8 ? 512 : 256), planes = m->panel_bytes - codes;
-  size_t all = (m->rows + TSR_PANEL_ROWS - 1) / TSR_PANEL_ROWS - tile * m->tile_panels;
-  size_t panels = all < m->tile_panels ? all : m->tile_panels;
   // A tile of one panel is decoded in place, others are put together from their planes.
   uint8_t *first = panels == 1 ? each->bytes : each->bytes + d->tile_bytes;
   uint8_t *second = first + panels * planes;
   uint32_t planes_count = 0;
   if (stored.count >= sizeof planes_count) memcpy(&planes_count, stored.bytes, 4);
-  bool ok = worker < d->threads && panels * m->panel_bytes <= d->tile_bytes &&
-            stored.count >= 4 && planes_count <= stored.count - 4 &&
+  bool ok = stored.count >= 4 && planes_count <= stored.count - 4 &&
             decode_frame(each->context, stored.bytes + 4, planes_count, first, panels * planes) &&
             decode_codes(d, each, m, stored.bytes + 4 + planes_count,
                          stored.count - 4 - planes_count, second, panels * codes);
-  if (!ok) {
-    atomic_store(&d->failed, true);
-    return NULL;
-  }
-  for (size_t i = 0; i < panels && panels > 1; i++) {
+  for (size_t i = 0; ok && i < panels && panels > 1; i++) {
     memcpy(each->bytes + i * m->panel_bytes, first + i * planes, planes);
     memcpy(each->bytes + i * m->panel_bytes + planes, second + i * codes, codes);
   }
-  return each->bytes;
+  return ok;
+}
+
+static const uint8_t *decode_tile(tsr_decoders *d, const tsr_matrix *m, size_t tile,
+                                  size_t worker) {
+  tile_decoder *each = &d->each[worker];
+  const tsr_tile stored = m->tiles[tile];
+  size_t panels = panels_of(m, tile), groups = (m->columns + TSR_GROUP - 1) / TSR_GROUP;
+  bool fits = worker < d->threads && panels * m->panel_bytes <= d->tile_bytes;
+  bool ok = fits && (m->storage == TSR_TRELLIS
+                         ? tsr_trellis_decode(stored.bytes, stored.count, d->kernels->decode_strand,
+                                              panels, groups, each->bytes)
+                         : decode_planes(d, each, m, stored, panels));
+  if (!ok) atomic_store(&d->failed, true);
+  return ok ? each->bytes : NULL;
 }
 
 const uint8_t *tsr_decode_tile(tsr_decoders *d, const tsr_matrix *m, size_t tile, size_t worker) {
@@ -135,9 +146,8 @@ static void decode_one(void *context, size_t index, size_t worker) {
   size_t tile = job->first + index;
   const uint8_t *bytes = tsr_decode_tile(job->compute->decoders, m, tile, worker);
   if (!bytes) return;
-  size_t all = (m->rows + TSR_PANEL_ROWS - 1) / TSR_PANEL_ROWS - tile * m->tile_panels;
-  size_t panels = all < m->tile_panels ? all : m->tile_panels;
-  memcpy(job->out + index * m->tile_panels * m->panel_bytes, bytes, panels * m->panel_bytes);
+  memcpy(job->out + index * m->tile_panels * m->panel_bytes, bytes,
+         panels_of(m, tile) * m->panel_bytes);
 }
 
 bool tsr_decode_tiles(const tsr_compute *compute, const tsr_matrix *matrix, size_t first,

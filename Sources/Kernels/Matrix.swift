@@ -65,6 +65,7 @@ extension Compute {
         case plain = 0
         case zstd = 1
         case rans = 2
+        case trellis = 3
     }
 
     public let rows: Int

@@ -1,4 +1,5 @@
 public import Import
+public import Kernels
 public import WeightFile
 
 /// Which encoding each tensor of a model gets, decided before anything is written.
@@ -41,8 +42,10 @@ public struct EncodingPlan: Sendable {
         public var encoding: TensorEncoding
         /// The source's own codes are kept, bit for bit.
         public var exact: Bool
-        /// How it is coded; nil: it is plain.
+        /// Its distance of codes where it is coded by symbols; nil elsewhere.
         public var steps: UniformSteps?
+        /// How it is coded by a trellis; nil where it is not.
+        public var trellis: Trellis?
         /// Bytes in the file; of a coded tensor expected, not known.
         public var byteCount: Int
         /// Expected root of the squared error over the squared values; nil where it was not measured.

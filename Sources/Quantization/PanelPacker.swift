@@ -28,6 +28,12 @@ struct PackedRows: Sendable {
     var distance = PanelEncoder.Distance()
 }
 
+/// Stored tiles of a tensor, and how far they are from the source.
+struct PackedTiles: Sendable {
+    var tiles: [[UInt8]]
+    var distance = PanelEncoder.Distance()
+}
+
 /// Encodes rows of a tensor into the byte layouts of Formats/TSR.md §10.
 struct PanelPacker: Sendable {
     let tensor: SourceTensor
@@ -38,6 +44,8 @@ struct PanelPacker: Sendable {
     var steps: UniformSteps?
     /// With steps: how columns make up for each other's errors.
     var feedback: ColumnFeedback?
+    /// Instead of both.
+    var trellis: Trellis?
 
     private var groups: Int { (tensor.columns + 31) / 32 }
     private var planeBytes: Int { (groups * 32 + 63) / 64 * 64 }
@@ -68,6 +76,35 @@ struct PanelPacker: Sendable {
         } catch {
             throw notFinite(values, rows: rows)
         }
+    }
+
+    /// Tiles of a trellis.
+    ///
+    /// - Parameters:
+    ///   - values: Row-major, `rows.count * columns`.
+    ///   - rows: Begins on a tile's boundary.
+    func packTiles(
+        _ values: [Float], rows: Range<Int>
+    ) throws(QuantizationError) -> PackedTiles {
+        guard let trellis else { preconditionFailure("no trellis") }
+        let spec = TensorSpec(
+            name: tensor.name, rows: tensor.rows, columns: tensor.columns, encoding: encoding)
+        var packed = PackedTiles(tiles: [])
+        for row in stride(from: 0, to: rows.count, by: spec.tileRows) {
+            let end = min(row + spec.tileRows, rows.count)
+            do {
+                let (tile, distance) = try trellis.encode(
+                    Array(values[row * tensor.columns..<end * tensor.columns]),
+                    rows: end - row, columns: tensor.columns)
+                packed.tiles.append(tile)
+                packed.distance += distance
+            } catch .outOfRange(let index) {
+                throw .outOfRange(tensor: tensor.name, row: rows.lowerBound + row + index)
+            } catch {
+                throw notFinite(values, rows: rows)
+            }
+        }
+        return packed
     }
 
     private func notFinite(_ values: [Float], rows: Range<Int>) -> QuantizationError {

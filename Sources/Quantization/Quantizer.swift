@@ -166,13 +166,18 @@ public struct Quantizer: Sendable {
         let entry = plan.entries[chunk.entry]
         let packer = PanelPacker(
             tensor: entry.tensor, encoding: entry.encoding, candidates: plan.options.candidates,
-            steps: entry.steps, feedback: plan.options.calibration?.feedback[entry.tensor.name])
+            steps: entry.steps, feedback: plan.options.calibration?.feedback[entry.tensor.name],
+            trellis: entry.trellis)
         let packed: PackedRows
         if entry.exact, let blocks = try source.readBlocks(entry.tensor, rows: chunk.rows) {
             packed = packer.pack(blocks, rows: chunk.rows)
         } else {
             var values = [Float](repeating: 0, count: chunk.rows.count * entry.tensor.columns)
             try source.read(entry.tensor, rows: chunk.rows, into: &values)
+            if entry.trellis != nil {
+                let packed = try packer.packTiles(values, rows: chunk.rows)
+                return Encoded(tiles: packed.tiles, distance: packed.distance)
+            }
             packed = try packer.pack(values, rows: chunk.rows)
         }
         guard entry.storage != .plain else {
@@ -225,7 +230,8 @@ extension Quantizer {
                 }
             }
             let steps = entry.steps.map { "\($0.step.bitPattern) \($0.deviation.bitPattern)" }
-            hashes += "\(XXH64.hash(bytes)) \(entry.exact) \(steps ?? "plain")\n"
+            let trellis = entry.trellis.map { "\($0.bits) \($0.unit.bitPattern) \($0.codes)" }
+            hashes += "\(XXH64.hash(bytes)) \(entry.exact) \(steps ?? trellis ?? "plain")\n"
         }
         let calibration = plan.options.calibration?.key ?? ""
         return "\(source.origin) \(source.sourceBytes) \(plan.options.candidates)\n"

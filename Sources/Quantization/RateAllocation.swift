@@ -41,7 +41,16 @@ struct RateAllocation {
             let middle = (low + high) / 2
             if total(choose(pow2(middle))) > bytes { low = middle } else { high = middle }
         }
-        choices = choose(pow2(high))
+        var choices = choose(pow2(high))
+        // Where ways are few, many items change theirs at the same price: some still can.
+        var left = bytes - total(choices)
+        for (index, better) in choose(pow2(low)).enumerated() {
+            let more = Double(items[index].weights) * (better.cost - choices[index].cost)
+            guard more > 0, more <= left else { continue }
+            choices[index] = better
+            left -= more
+        }
+        self.choices = choices
     }
 
     /// The way of an item with the least error that costs at most `cost` bytes per weight; the cheapest

@@ -2,7 +2,7 @@ internal import Import
 internal import Kernels
 internal import WeightFile
 
-/// What coding a matrix with uniform steps costs and loses, by step: measured on a sample of its tiles.
+/// What the ways to code a matrix cost and lose: measured on a sample of its tiles.
 struct RateCurve: Sendable {
     /// One way to store the matrix.
     struct Point: Sendable, Equatable {
@@ -13,6 +13,8 @@ struct RateCurve: Sendable {
         var cost: Double
         /// Squared error over squared value, or what else was measured in its place.
         var error: Double
+        /// Instead of a step.
+        var trellis: Trellis?
     }
 
     /// Root of the mean square of the sample's values.
@@ -53,6 +55,12 @@ struct RateCurve: Sendable {
                 return Point(encoding: encoding, step: step, cost: cost, error: error)
             }
         }
+    }
+
+    /// Ways between which there are none.
+    init(deviation: Float, of points: [Point]) {
+        self.deviation = deviation
+        measured = points.map { [$0] }
     }
 
     /// Shifts all costs of one encoding so that the way nearest to `point` costs what was measured of it.
@@ -97,6 +105,54 @@ struct TileSample: Sendable {
         }
         self.count = count
         deviation = Float((square / Double(count)).squareRoot())
+    }
+
+    /// Trellises of every rate, their tables made for these values, and what each costs and loses.
+    func trellises() throws -> RateCurve {
+        let values = trainingValues()
+        return RateCurve(
+            deviation: deviation,
+            of: try Trellis.rates.map { bits in
+                let trellis = Trellis(bits: bits, values: values)
+                let packer = PanelPacker(
+                    tensor: tensor, encoding: .int8, candidates: 0, trellis: trellis)
+                var bytes = 0
+                var distance = PanelEncoder.Distance()
+                for piece in pieces {
+                    let packed = try packer.packTiles(piece.values, rows: piece.rows)
+                    bytes += packed.tiles.reduce(0) { $0 + $1.count + TensorRecord.tileEntryBytes }
+                    distance += packed.distance
+                }
+                let value = distance.squaredValue
+                return RateCurve.Point(
+                    encoding: .int8, step: 0, cost: Double(bytes) / Double(count),
+                    error: value > 0 ? distance.squaredError / value : 0, trellis: trellis)
+            })
+    }
+
+    /// Values to train tables with, from all pieces alike, divided by the deviations of their rows.
+    private func trainingValues() -> [Float] {
+        let wanted = 1 << 16
+        var values: [Float] = []
+        values.reserveCapacity(wanted)
+        let rows = pieces.reduce(0) { $0 + $1.rows.count }
+        let every = max(1, rows * tensor.columns / wanted)
+        var row = 0
+        for piece in pieces {
+            for index in 0..<piece.rows.count {
+                defer { row += 1 }
+                guard row % every == 0 else { continue }
+                let part = piece.values[index * tensor.columns..<(index + 1) * tensor.columns]
+                let square = part.reduce(0.0) { $0 + Double($1) * Double($1) }
+                let deviation = Float((square / Double(tensor.columns)).squareRoot())
+                guard deviation > 0, deviation.isFinite else { continue }
+                values += part.map { $0 / deviation }
+            }
+        }
+        let unit = Trellis.trainingUnit
+        let whole = values.count / unit * unit
+        // Too little to learn from, or nothing but zeros: any table will do.
+        return whole > 0 ? Array(values[..<whole]) : [Float](repeating: 0, count: unit)
     }
 
     /// Stored bytes per weight and relative squared error with a step.

@@ -30,6 +30,7 @@ public struct RatePlanner: Sendable {
         }
         try await each(coded, isCancelled) { index in
             let sample = try TileSample(requests[index].tensor, of: source)
+            guard options.storage != .trellis else { return try sample.trellises() }
             let feedback = self.feedback(index)
             return try RateCurve(deviation: sample.deviation) {
                 try sample.measure($0, storage: options.storage, step: $1, feedback: feedback)
@@ -38,8 +39,9 @@ public struct RatePlanner: Sendable {
             curves[index] = curve
             progress(curves.count, coded.count)
         }
-        // What was interpolated is measured, and what it costs corrected.
         var choices = try choose(curves)
+        guard options.storage != .trellis else { return plan(choices, curves) }
+        // What was interpolated is measured, and what it costs corrected.
         var costs: [Int: (cost: Double, error: Double)] = [:]
         try await each(coded, isCancelled) { [choices] index in
             let sample = try TileSample(requests[index].tensor, of: source)
@@ -55,7 +57,13 @@ public struct RatePlanner: Sendable {
             curves[index]?.correct(choice, cost: cost)
         }
         choices = try choose(curves)
-        return EncodingPlan(
+        return plan(choices, curves)
+    }
+
+    private func plan(
+        _ choices: [Int: RateCurve.Point], _ curves: [Int: RateCurve]
+    ) -> EncodingPlan {
+        EncodingPlan(
             entries: requests.indices.map { entry($0, choices[$0], curves[$0]) },
             options: options)
     }
@@ -171,8 +179,9 @@ public struct RatePlanner: Sendable {
         let deviation = curve?.deviation ?? 1
         return EncodingPlan.Entry(
             tensor: tensor, encoding: choice.encoding, exact: false,
-            steps: UniformSteps(step: Float(choice.step) * deviation, deviation: deviation),
-            byteCount: Int(choice.cost * Double(weights(index))),
+            steps: choice.trellis == nil
+                ? UniformSteps(step: Float(choice.step) * deviation, deviation: deviation) : nil,
+            trellis: choice.trellis, byteCount: Int(choice.cost * Double(weights(index))),
             relativeError: choice.error.squareRoot(), storage: options.storage)
     }
 }

@@ -59,11 +59,12 @@ enum TensorDirectory {
         }
         let storageCode = try fields.u32()
         guard let storage = StorageClass(rawValue: storageCode),
-            storage == .plain || encoding.rowsPerPanel > 1
+            storage == .plain || encoding == .int8
+                || encoding.rowsPerPanel > 1 && storage != .trellis
         else {
             throw Violation(
                 .tensorStorage, at: start + 28, tensor: name, found: storageCode,
-                expected: "0 or, for int8, int4 and int4Affine, 1")
+                expected: "0 or, for int8, int4 and int4Affine, 1 or 2 or, for int8, 3")
         }
         let record = TensorRecord(
             name: name, rows: rows, columns: columns, encoding: encoding, storage: storage,

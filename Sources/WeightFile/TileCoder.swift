@@ -1,7 +1,7 @@
 internal import CKernels
 internal import CZstd
 
-/// Codes and decodes the tiles of one matrix as storage classes 1 and 2 ask. Formats/TSR.md §9.
+/// Codes the tiles of one matrix as storage classes 1 and 2 ask, and decodes those of all. Formats/TSR.md §9.
 ///
 /// Not safe to use from several threads at once.
 @safe public final class TileCoder {
@@ -39,7 +39,9 @@ internal import CZstd
     /// The stored bytes of a tile.
     ///
     /// - Parameter plain: Whole panels.
+    /// - Precondition: A class that codes what was quantized before, 1 or 2.
     public func encode(_ plain: [UInt8]) -> [UInt8] {
+        precondition(storage != .trellis, "a trellis is quantized as it is coded")
         precondition(plain.count % panelBytes == 0, "\(plain.count) bytes are not whole panels")
         var planes: [UInt8] = []
         var codes: [UInt8] = []
@@ -87,8 +89,25 @@ internal import CZstd
         return isWhole ? bytes : nil
     }
 
+    private func trellisPanels(of stored: RawSpan, _ panels: Int) -> [UInt8]? {
+        var plain = [UInt8](repeating: 0, count: panels * panelBytes)
+        let isWhole = unsafe plain.withUnsafeMutableBufferPointer { out in
+            unsafe stored.withUnsafeBytes { source in
+                guard let start = source.baseAddress, let target = out.baseAddress else {
+                    return false
+                }
+                // Safe: the span and the array hold what the function is told.
+                return unsafe tsr_trellis_decode(
+                    start.assumingMemoryBound(to: UInt8.self), source.count, tsr_trellis_scalar,
+                    panels, (panelBytes - planesBytes) / 512, target)
+            }
+        }
+        return isWhole ? plain : nil
+    }
+
     /// The plain bytes of a stored tile; nil where it does not decode to exactly `panels` panels.
     public func decode(_ stored: RawSpan, panels: Int) -> [UInt8]? {
+        guard storage != .trellis else { return trellisPanels(of: stored, panels) }
         guard stored.byteCount >= 4 else { return nil }
         let size = Int(stored.u32(at: 0))
         guard size <= stored.byteCount - 4,

@@ -62,8 +62,8 @@ extension WeightFile {
         let panel = TensorRecord.panelBytes(encoding: tensor.encoding, columns: tensor.columns)
         guard let plain = coder.decode(bytes, panels: size / panel) else {
             throw Violation(
-                .tileCoding, at: start, tensor: tensor.name, found: "damaged or other frames",
-                expected: "two zstd frames of \(size) bytes together")
+                .tileCoding, at: start, tensor: tensor.name, found: "damaged bytes",
+                expected: "a \(tensor.storage) tile of \(size) bytes")
         }
         try checkValues(tensor, plain.rawSpan, at: start)
     }

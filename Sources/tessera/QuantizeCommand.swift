@@ -51,15 +51,22 @@ struct QuantizeCommand: AsyncParsableCommand {
 
     @Option(
         help: """
-            How coded files are coded: zstd, or rans, which decodes twice as fast with AVX-512 and ten \
-            times more slowly without.
+            How coded files are coded: zstd; rans, which decodes twice as fast with AVX-512 and ten \
+            times more slowly without; or trellis, whole bits per weight of each matrix, which decodes \
+            as fast as memory is read.
             """)
     var codec = Codec.zstd
 
     enum Codec: String, ExpressibleByArgument, CaseIterable {
-        case zstd, rans
+        case zstd, rans, trellis
 
-        var storage: StorageClass { self == .zstd ? .zstd : .rans }
+        var storage: StorageClass {
+            switch self {
+            case .zstd: .zstd
+            case .rans: .rans
+            case .trellis: .trellis
+            }
+        }
     }
 
     @Option(

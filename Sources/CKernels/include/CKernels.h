@@ -10,6 +10,7 @@
 
 #include "encoders.h"
 #include "rans.h"
+#include "trellis.h"
 
 #pragma clang assume_nonnull begin
 
@@ -23,7 +24,7 @@ enum { TSR_MAX_HEAD_DIM = 512 };
 enum { TSR_SPAN = 32, TSR_TOKEN_BLOCK = 64 };
 
 // Values of StorageClass (Formats/TSR.md, "Tiles").
-enum { TSR_PLAIN = 0, TSR_ZSTD = 1, TSR_RANS = 2 };
+enum { TSR_PLAIN = 0, TSR_ZSTD = 1, TSR_RANS = 2, TSR_TRELLIS = 3 };
 
 // The stored bytes of one tile: whole panels, plain or coded; count 0: decoded before.
 typedef struct {
@@ -175,6 +176,7 @@ typedef struct {
   // Multiplies 4-bit codes by activations in registers only; returns the products added up.
   size_t (*mac_loop)(size_t rounds);
   tsr_rans_loop decode_symbols;
+  tsr_trellis_loop decode_strand;
 } tsr_kernels;
 
 const tsr_kernels *tsr_kernels_scalar(void);

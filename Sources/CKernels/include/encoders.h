@@ -9,7 +9,7 @@
 
 #pragma clang assume_nonnull begin
 
-enum { TSR_ENCODED = -1, TSR_NOT_FINITE = -2 };
+enum { TSR_ENCODED = -1, TSR_NOT_FINITE = -2, TSR_NO_MEMORY = -3 };
 
 // At most 16 rows of a matrix, and how they are to be encoded.
 typedef struct {

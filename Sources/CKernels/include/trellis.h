@@ -1,0 +1,63 @@
+// A fixed-rate coder of int8 matrices (Formats/TSR.md, "Storage class 3"): trellis-coded quantization (Marcellin
+// and Fischer 1990) in the bit-shift form of QTIP (Tseng et al. 2024). A code is looked up in a table of 128 by the last
+// seven bits of a stream that moves on by `bits` each time, so that neighbours share bits: any code can be
+// decoded by itself, many at a time, and the writer looks for the stream whose codes come nearest.
+#ifndef TSR_TRELLIS_H
+#define TSR_TRELLIS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+enum {
+  TSR_TRELLIS_WINDOW = 7,  // bits that choose a code
+  TSR_TRELLIS_TABLE = 128,
+  TSR_TRELLIS_MAX_BITS = 6,  // of each code
+  TSR_TRELLIS_STRANDS = 16,  // streams of a panel
+};
+
+// Bytes of a strand of `count` codes, a multiple of 32.
+static inline size_t tsr_trellis_strand_bytes(size_t count, unsigned bits) {
+  return count * bits / 8 + 1;
+}
+
+// Decodes a strand of `count` codes, a multiple of 32. `readable`: bytes from its start that may be read.
+typedef void (*tsr_trellis_loop)(const uint8_t *strand, size_t readable, size_t count,
+                                 unsigned bits, const uint8_t *table,
+                                 uint8_t *out);
+void tsr_trellis_scalar(const uint8_t *strand, size_t readable, size_t count, unsigned bits,
+                        const uint8_t *table, uint8_t *out);
+
+// The int8 panels that a stored tile holds, 64 * ceil(groups / 2) + 512 * groups bytes each. False where the bytes are not
+// those of a tile of exactly `panels` panels.
+bool tsr_trellis_decode(const uint8_t *stored, size_t size, tsr_trellis_loop loop, size_t panels,
+                        size_t groups, uint8_t *out);
+
+// Values that codes stand for, in units of a row's deviation: `unit` times (code - 128).
+typedef struct {
+  uint8_t codes[TSR_TRELLIS_TABLE];
+  float unit;
+} tsr_trellis_table;
+
+// The table for values like x[count], a multiple of 512, whose deviation is 1; false without memory.
+bool tsr_trellis_train(const float *x, size_t count, unsigned bits, tsr_trellis_table *table);
+
+// Rows to store: whole panels but for the last.
+typedef struct {
+  const float *values;  // [rows, columns]
+  size_t rows, columns;
+  unsigned bits;
+  const tsr_trellis_table *table;
+} tsr_trellis_rows;
+
+// Bytes of a stored tile at most.
+size_t tsr_trellis_bound(const tsr_trellis_rows *rows);
+// Writes a tile and its size, and adds to sums: (value - stored)^2 and value^2. Returns what tsr_encode_panel does, or
+// TSR_NO_MEMORY.
+int tsr_trellis_encode(const tsr_trellis_rows *rows, uint8_t *stored, size_t *size,
+                       double sums[_Nonnull 2]);
+
+#pragma clang assume_nonnull end
+#endif

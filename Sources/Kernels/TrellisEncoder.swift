@@ -1,0 +1,73 @@
+internal import CKernels
+
+/// How a matrix becomes tiles of storage class 3: bits per code, and the values codes stand for.
+public struct Trellis: Sendable, Equatable {
+    /// Bits per code that there are.
+    public static let rates = 1...Int(TSR_TRELLIS_MAX_BITS)
+
+    public let bits: Int
+    /// The table of every tile, `[128]`.
+    public let codes: [UInt8]
+    /// What a code's distance from 128 is multiplied by, in units of a row's deviation.
+    public let unit: Float
+
+    /// Values that one step of training takes together.
+    public static let trainingUnit = 512
+
+    /// The table that suits `values` best; found by steps that each make it better, from the same start.
+    ///
+    /// - Parameter values: Divided by the deviations of their rows; as many as a multiple of
+    ///   `trainingUnit`.
+    public init(bits: Int, values: [Float]) {
+        precondition(
+            Self.rates.contains(bits) && !values.isEmpty
+                && values.count % Self.trainingUnit == 0, "\(values.count) values, \(bits) bits")
+        var table = tsr_trellis_table()
+        let isDone = unsafe tsr_trellis_train(values, values.count, UInt32(bits), &table)
+        precondition(isDone, "no memory to train a table")
+        self.bits = bits
+        unit = table.unit
+        codes = unsafe withUnsafeBytes(of: &table.codes) { unsafe Array($0) }
+    }
+
+    var raw: tsr_trellis_table {
+        var table = tsr_trellis_table()
+        table.unit = unit
+        unsafe withUnsafeMutableBytes(of: &table.codes) { unsafe $0.copyBytes(from: codes) }
+        return table
+    }
+
+    /// - Parameter values: `[rows, columns]` of one tile.
+    /// - Returns: The tile as it is stored. Formats/TSR.md §9.
+    public func encode(
+        _ values: [Float], rows: Int, columns: Int
+    ) throws(PanelEncoder.Refusal) -> (tile: [UInt8], distance: PanelEncoder.Distance) {
+        precondition(rows > 0 && columns > 0 && values.count >= rows * columns, "too few values")
+        var sums = (0.0, 0.0)
+        var size = 0
+        var tile: [UInt8] = []
+        let code = unsafe withUnsafePointer(to: raw) { table in
+            unsafe values.withUnsafeBufferPointer { values in
+                var source = unsafe tsr_trellis_rows(
+                    values: values.baseAddress!, rows: rows, columns: columns, bits: UInt32(bits),
+                    table: table)
+                tile = [UInt8](repeating: 0, count: unsafe tsr_trellis_bound(&source))
+                return unsafe withUnsafeMutablePointer(to: &sums) { sums in
+                    unsafe sums.withMemoryRebound(to: Double.self, capacity: 2) {
+                        unsafe tsr_trellis_encode(&source, &tile, &size, $0)
+                    }
+                }
+            }
+        }
+        switch Int(code) {
+        case Int(TSR_ENCODED): break
+        case Int(TSR_NOT_FINITE): throw .notFinite
+        case Int(TSR_NO_MEMORY): preconditionFailure("no memory to encode \(rows) rows")
+        default: throw .outOfRange(row: Int(code))
+        }
+        tile.removeLast(tile.count - size)
+        var distance = PanelEncoder.Distance()
+        (distance.squaredError, distance.squaredValue) = sums
+        return (tile, distance)
+    }
+}
