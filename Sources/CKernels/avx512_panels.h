@@ -15,7 +15,17 @@ enum { AHEAD = 12 };    // groups: how far ahead of its use a group is fetched
 enum { AT_ONCE = 10 };  // sums that stay in registers beside two panels' weights: 5 entries of two
 
 // What is multiplied: a constant everywhere.
-typedef enum { INT8, INT4, INT4_AFFINE } matrix_form;
+typedef enum { INT8, INT4, INT4_AFFINE, STRANDS } matrix_form;
+
+// Where panels lie: scales, and minimums `plane` bytes behind them, and codes; a stride is the way from one panel to
+// the next.
+typedef struct {
+  const uint8_t *scales, *codes;
+  size_t scales_stride, codes_stride, plane, group_bytes;  // of codes
+#ifdef TSR_STRANDS
+  strand_decoder decoder;
+#endif
+} panel_source;
 
 // One group's weights of 16 rows: codes as stored, without their offset, and how they are scaled.
 typedef struct {
@@ -33,39 +43,53 @@ INLINE __m512 halves(const uint8_t *p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
 }
 
-INLINE size_t group_bytes(matrix_form form) { return form == INT8 ? 512 : 256; }
+INLINE panel_source plain_panels(const uint8_t *panels, size_t groups, matrix_form form) {
+  size_t plane = (groups * 32 + 63) / 64 * 64, group_bytes = form == INT8 ? 512 : 256;
+  size_t planes = (form == INT4_AFFINE ? 2 : 1) * plane, stride = planes + groups * group_bytes;
+  return (panel_source){.scales = panels, .codes = panels + planes, .scales_stride = stride,
+                        .codes_stride = stride, .plane = plane, .group_bytes = group_bytes};
+}
 
-// Group `group` of a panel whose planes of scales take `plane` bytes.
-INLINE group_weights load_group(const uint8_t *panel, size_t plane, size_t group,
+// Group `group` of a panel.
+INLINE group_weights load_group(const panel_source *s, size_t panel, size_t group,
                                 matrix_form form) {
   group_weights w;
   const __m512i nibble = _mm512_set1_epi8(15);
-  const uint8_t *codes = panel + (form == INT4_AFFINE ? 2 : 1) * plane + group * group_bytes(form);
-  for (size_t at = 0; at < group_bytes(form); at += 64) {
-    __m512i bytes = _mm512_loadu_si512(codes + at);
-    if (form == INT8) {
-      w.codes[at / 64] = bytes;
-    } else {
-      w.codes[at / 32] = _mm512_and_si512(bytes, nibble);
-      w.codes[at / 32 + 1] = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), nibble);
+  const uint8_t *codes = s->codes + panel * s->codes_stride + group * s->group_bytes;
+  const uint8_t *scales = s->scales + panel * s->scales_stride + group * 32;
+  for (size_t step = 0; step < STEPS; step++) {
+    switch (form) {
+      case INT8: w.codes[step] = _mm512_loadu_si512(codes + 64 * step); break;
+      case STRANDS:
+#ifdef TSR_STRANDS
+        w.codes[step] = decode_64(&s->decoder, codes + step * (s->group_bytes / STEPS));
+#endif
+        break;
+      default: {
+        __m512i bytes = _mm512_loadu_si512(codes + 64 * (step / 2));
+        if (step % 2) bytes = _mm512_srli_epi16(bytes, 4);
+        w.codes[step] = _mm512_and_si512(bytes, nibble);
+      }
     }
   }
-  w.scale = w.minimum = halves(panel + group * 32);
+  w.scale = w.minimum = halves(scales);
   if (form == INT4_AFFINE)
-    w.minimum = _mm512_mul_ps(halves(panel + plane + group * 32), _mm512_set1_ps(-0.125f));
+    w.minimum = _mm512_mul_ps(halves(scales + s->plane), _mm512_set1_ps(-0.125f));
   return w;
 }
 
-// Fetches the group that comes AHEAD of `group`: of this panel, or of the one `next` bytes behind it.
-INLINE void fetch_ahead(const uint8_t *panel, size_t next, size_t plane, size_t group,
+// Fetches the group that comes AHEAD of `group`: of this panel, or of the one `next` panels behind it.
+INLINE void fetch_ahead(const panel_source *s, size_t panel, size_t next, size_t group,
                         size_t groups, matrix_form form) {
   size_t coming = group + AHEAD;
   if (coming >= groups) panel += next, coming -= groups;
-  const uint8_t *codes = panel + (form == INT4_AFFINE ? 2 : 1) * plane + coming * group_bytes(form);
-  for (size_t at = 0; at < group_bytes(form); at += 64)
+  const uint8_t *codes = s->codes + panel * s->codes_stride + coming * s->group_bytes;
+  const uint8_t *scales = s->scales + panel * s->scales_stride + coming * 32;
+  for (size_t at = 0; at < s->group_bytes; at += 64)
     _mm_prefetch((const char *)codes + at, _MM_HINT_T0);
-  _mm_prefetch((const char *)panel + coming * 32, _MM_HINT_T0);
-  if (form == INT4_AFFINE) _mm_prefetch((const char *)panel + plane + coming * 32, _MM_HINT_T0);
+  if (form == STRANDS) return;  // scales have just been written
+  _mm_prefetch((const char *)scales, _MM_HINT_T0);
+  if (form == INT4_AFFINE) _mm_prefetch((const char *)scales + s->plane, _MM_HINT_T0);
 }
 
 // Sums of unsigned codes times the entries' signed ones, exact: at most 32 * 255 * 127.
@@ -89,7 +113,7 @@ INLINE __m512 add_entry(const group_weights *w, matrix_form form, const tsr_entr
     sum = _mm512_fmadd_ps(w->minimum, _mm512_set1_ps(e->offset4), sum);
     product = _mm512_mul_ps(product, factor);
   } else {
-    float offset = form == INT8 ? e->offset8 : e->offset4;
+    float offset = form == INT4 ? e->offset4 : e->offset8;
     product = _mm512_fmadd_ps(product, factor, _mm512_set1_ps(offset));
   }
   return _mm512_fmadd_ps(w->scale, product, sum);
@@ -129,18 +153,23 @@ INLINE void multiply_group(const group_weights *w, int panels, matrix_form form,
   }
 }
 
+// A group of one or two panels.
+INLINE void load_panels(const panel_source *s, size_t panel, int panels, size_t group,
+                        size_t groups, matrix_form form, group_weights w[2]) {
+  for (int p = 0; p < panels; p++) {
+    fetch_ahead(s, panel + (size_t)p, (size_t)panels, group, groups, form);
+    w[p] = load_group(s, panel + (size_t)p, group, form);
+  }
+}
+
 // One token: its sums stay in registers.
-INLINE void multiply_token(const uint8_t *bytes, size_t stride, int panels, size_t plane,
+INLINE void multiply_token(const panel_source *s, size_t panel, int panels,
                            const tsr_activations *x, const tsr_entry *e, const uint32_t *ends,
                            matrix_form form, float *out) {
   __m512 sums[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
   for (size_t group = 0; group < x->groups; group++) {
     group_weights w[2];
-    for (int p = 0; p < panels; p++) {
-      const uint8_t *panel = bytes + (size_t)p * stride;
-      fetch_ahead(panel, (size_t)panels * stride, plane, group, x->groups, form);
-      w[p] = load_group(panel, plane, group, form);
-    }
+    load_panels(s, panel, panels, group, x->groups, form, w);
     const tsr_entry *end = e + 1 + (ends[group] - (group > 0 ? ends[group - 1] : 0));
     for (; e < end; e++) {
       __m512i dot[AT_ONCE];
@@ -151,70 +180,23 @@ INLINE void multiply_token(const uint8_t *bytes, size_t stride, int panels, size
   for (int p = 0; p < panels; p++) _mm512_storeu_ps(out + p * TSR_PANEL_ROWS, sums[p]);
 }
 
-INLINE void multiply_panels(const uint8_t *bytes, int panels, const tsr_activations *x,
-                            size_t first, size_t tokens, float *out, matrix_form form) {
-  size_t plane = (x->groups * 32 + 63) / 64 * 64;
-  size_t stride = (form == INT4_AFFINE ? 2 : 1) * plane + x->groups * group_bytes(form);
+// Panel `panel` of `s`, or that and the next.
+INLINE void multiply_panels(const panel_source *s, size_t panel, int panels,
+                            const tsr_activations *x, size_t first, size_t tokens, float *out,
+                            matrix_form form) {
   const tsr_entry *e = x->entries + first * x->terms;
   const uint32_t *ends = x->group_ends + first / TSR_TOKEN_BLOCK * x->groups;
   if (tokens == 1) {
-    multiply_token(bytes, stride, panels, plane, x, e, ends, form, out);
+    multiply_token(s, panel, panels, x, e, ends, form, out);
     return;
   }
   memset(out, 0, tokens * (size_t)panels * TSR_PANEL_ROWS * sizeof(float));
   for (size_t group = 0; group < x->groups; group++) {
     group_weights w[2];
-    for (int p = 0; p < panels; p++) {
-      const uint8_t *panel = bytes + (size_t)p * stride;
-      fetch_ahead(panel, (size_t)panels * stride, plane, group, x->groups, form);
-      w[p] = load_group(panel, plane, group, form);
-    }
+    load_panels(s, panel, panels, group, x->groups, form, w);
     size_t count = tokens + ends[group] - (group > 0 ? ends[group - 1] : 0);
     multiply_group(w, panels, form, e, count, out);
     e += count;
   }
-}
-
-#define PANELS(NAME, PANELS, FORM)                                                         \
-  static void NAME(const uint8_t *bytes, const tsr_activations *x, size_t first, size_t tokens, \
-                   float *out) {                                                           \
-    multiply_panels(bytes, PANELS, x, first, tokens, out, FORM);                           \
-  }
-PANELS(panel_int8, 1, INT8)
-PANELS(panel_int4, 1, INT4)
-PANELS(panel_int4_affine, 1, INT4_AFFINE)
-PANELS(pair_int8, 2, INT8)
-PANELS(pair_int4, 2, INT4)
-PANELS(pair_int4_affine, 2, INT4_AFFINE)
-
-#ifdef TSR_EMULATED
-#define OPAQUE "+m"
-#else
-#define OPAQUE "+v"
-#endif
-
-// The multiplications of a group without its loads: 8 steps, then one of the two operations that scale.
-static size_t mac_loop(size_t rounds) {
-  enum { CHAINS = 8 };
-  __m512i w = _mm512_set1_epi8(3), x = w;
-  __m512 sums[CHAINS];
-  for (int c = 0; c < CHAINS; c++) sums[c] = _mm512_setzero_ps();
-  for (size_t r = 0; r < rounds; r++) {
-    __m512i dot[CHAINS];
-    for (int c = 0; c < CHAINS; c++) dot[c] = _mm512_setzero_si512();
-#pragma clang loop unroll(full)
-    for (int step = 0; step < STEPS; step++) {
-      for (int c = 0; c < CHAINS; c++) {
-        __asm__ volatile("" : OPAQUE(x));  // to the compiler, every product is another one
-        dot[c] = _mm512_dpbusd_epi32(dot[c], w, x);
-      }
-    }
-    for (int c = 0; c < CHAINS; c++)
-      sums[c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[c]), sums[c], sums[c]);
-  }
-  float sink[16];
-  for (int c = 1; c < CHAINS; c++) sums[0] = _mm512_fmadd_ps(sums[c], sums[c], sums[0]);
-  _mm512_storeu_ps(sink, sums[0]);
-  return sink[0] < 0 ? 0 : rounds * STEPS * CHAINS * 64;
 }
 #endif

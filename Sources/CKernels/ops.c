@@ -240,40 +240,57 @@ static void multiply_dense(const multiply_job *job, const tsr_matrix *m, size_t 
   }
 }
 
-// Panels panel..<panel + panels, of which the first lies at `bytes`: one or two.
+// Where panels are: the first of them at `bytes`, or in a tile of strands.
+typedef struct {
+  const uint8_t *_Nullable bytes;
+  const tsr_trellis_tile *_Nullable strands;
+} panels_at;
+
+// Panels panel..<panel + panels, one or two, of which `index` are in front in `source`.
 static void multiply_panels(const multiply_job *job, const tsr_matrix *m, size_t panel,
-                            size_t panels, const uint8_t *bytes, size_t offset) {
+                            size_t panels, panels_at source, size_t index, size_t offset) {
   _Alignas(64) float out[TSR_TOKEN_BLOCK * 2 * TSR_PANEL_ROWS];
   const tsr_kernels *k = job->compute->kernels;
   for (size_t first = 0; first < job->tokens; first += TSR_TOKEN_BLOCK) {
     size_t tokens = job->tokens - first < TSR_TOKEN_BLOCK ? job->tokens - first : TSR_TOKEN_BLOCK;
-    if (m->encoding == TSR_F32 || m->encoding == TSR_F16)
+    if (source.strands)
+      k->strands(source.strands, index, panels, job->x, first, tokens, out);
+    else if (m->encoding == TSR_F32 || m->encoding == TSR_F16)
       multiply_dense(job, m, panel, first, tokens, out);
     else
-      (panels == 2 ? k->pair : k->panel)[m->encoding - TSR_INT8](bytes, job->x, first, tokens, out);
+      (panels == 2 ? k->pair : k->panel)[m->encoding - TSR_INT8](
+          source.bytes + index * m->panel_bytes, job->x, first, tokens, out);
     store_panels(job, m, panel, panels, first, tokens, offset, out);
   }
 }
 
-// Panels begin..<end, of which the first lies at `bytes`.
+// Panels begin..<end, with the first of which `source` begins.
 static void multiply_run(const multiply_job *job, const tsr_matrix *m, size_t begin, size_t end,
-                         const uint8_t *bytes, size_t offset) {
+                         panels_at source, size_t offset) {
   bool dense = m->encoding == TSR_F32 || m->encoding == TSR_F16;
-  bool pairs = !dense && job->compute->kernels->pair[m->encoding - TSR_INT8];
+  bool pairs = source.strands || (!dense && job->compute->kernels->pair[m->encoding - TSR_INT8]);
   for (size_t panel = begin; panel < end;) {
     size_t panels = pairs && end - panel > 1 ? 2 : 1;
-    multiply_panels(job, m, panel, panels, bytes + (panel - begin) * m->panel_bytes, offset);
+    multiply_panels(job, m, panel, panels, source, panel - begin, offset);
     panel += panels;
   }
 }
 
 static void multiply_tile(const multiply_job *job, const tsr_matrix *m, size_t tile, size_t offset,
                           size_t worker) {
-  const uint8_t *bytes = tsr_plain_tile(job->compute->decoders, m, tile, worker);
-  if (!bytes) return;
   size_t first = tile * m->tile_panels, panels = panel_count(m);
   size_t end = first + m->tile_panels < panels ? first + m->tile_panels : panels;
-  multiply_run(job, m, first, end, bytes, offset);
+  tsr_decoders *decoders = job->compute->decoders;
+  tsr_trellis_tile opened;
+  panels_at source = {0};
+  if (m->storage == TSR_TRELLIS && job->compute->kernels->strands) {
+    if (!tsr_open_tile(decoders, m, tile, worker, &opened)) return;
+    source.strands = &opened;
+  } else {
+    source.bytes = tsr_plain_tile(decoders, m, tile, worker);
+    if (!source.bytes) return;
+  }
+  multiply_run(job, m, first, end, source, offset);
 }
 
 static void multiply_chunk(void *context, size_t chunk, size_t worker) {
@@ -285,7 +302,8 @@ static void multiply_chunk(void *context, size_t chunk, size_t worker) {
     size_t units = part->end - part->begin;
     size_t first = part->begin + begin, last = part->begin + (end < units ? end : units);
     if (!m->tiles) {
-      multiply_run(job, m, first, last, m->base + first * m->panel_bytes, part->offset);
+      panels_at source = {.bytes = m->base + first * m->panel_bytes};
+      multiply_run(job, m, first, last, source, part->offset);
     } else {
       for (size_t tile = first; tile < last; tile++)
         multiply_tile(job, m, tile, part->offset, worker);

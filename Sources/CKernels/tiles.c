@@ -128,6 +128,18 @@ const uint8_t *tsr_decode_tile(tsr_decoders *d, const tsr_matrix *m, size_t tile
   return bytes;
 }
 
+bool tsr_open_tile(tsr_decoders *d, const tsr_matrix *m, size_t tile, size_t worker,
+                   tsr_trellis_tile *opened) {
+  size_t groups = (m->columns + TSR_GROUP - 1) / TSR_GROUP, panels = panels_of(m, tile);
+  size_t stride = (groups * 32 + 63) / 64 * 64;
+  const tsr_tile stored = m->tiles[tile];
+  bool ok = worker < d->threads && panels * stride <= d->tile_bytes &&
+            tsr_trellis_open(stored.bytes, stored.count, panels, groups, d->each[worker].bytes,
+                             stride, opened);
+  if (!ok) atomic_store(&d->failed, true);
+  return ok;
+}
+
 const uint8_t *tsr_plain_tile(tsr_decoders *d, const tsr_matrix *m, size_t tile, size_t worker) {
   if (m->storage == TSR_PLAIN || m->tiles[tile].count == 0) return m->tiles[tile].bytes;
   return tsr_decode_tile(d, m, tile, worker);

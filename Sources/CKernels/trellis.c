@@ -25,42 +25,49 @@ void tsr_trellis_scalar(const uint8_t *strand, size_t readable, size_t count, un
 static uint16_t get16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
 static uint32_t get32(const uint8_t *p) { return get16(p) | (uint32_t)get16(p + 2) << 16; }
 
-// Each row's scale for all of its groups.
+// Each row's scale for all of its groups, and zeros up to the next line.
 static void spread_scales(const uint8_t *scales, size_t groups, uint8_t *plane) {
   enum { ROWS = 2 * TSR_PANEL_ROWS };
   for (size_t g = 0; g < groups; g++) memcpy(plane + g * ROWS, scales, ROWS);
   if (groups % 2) memset(plane + groups * ROWS, 0, ROWS);
 }
 
-bool tsr_trellis_decode(const uint8_t *stored, size_t size, tsr_trellis_loop loop, size_t panels,
-                        size_t groups, uint8_t *out) {
-  size_t count = groups * TSR_GROUP, plane = (groups + 1) / 2 * LINE;
-  size_t panel_bytes = plane + TSR_TRELLIS_STRANDS * count, scales = panels * 2 * TSR_PANEL_ROWS;
-  if (size < HEAD + scales || get32(stored) == 0 || get32(stored) > TSR_TRELLIS_MAX_BITS) return false;
-  unsigned bits = get32(stored);
-  size_t strand_bytes = tsr_trellis_strand_bytes(count, bits);
-  size_t strands = panels * TSR_TRELLIS_STRANDS * strand_bytes, exceptions = get32(stored + 4);
-  if (size - HEAD - scales < strands ||
-      (size - HEAD - scales - strands) / EXCEPTION != exceptions ||
-      (size - HEAD - scales - strands) % EXCEPTION != 0)
-    return false;
-  const uint8_t *table = stored + 8, *row_scales = stored + HEAD;
+bool tsr_trellis_open(const uint8_t *stored, size_t size, size_t panels, size_t groups,
+                      uint8_t *planes, size_t stride, tsr_trellis_tile *tile) {
+  const size_t row_scales = panels * 2 * TSR_PANEL_ROWS, scales = groups * TSR_PANEL_ROWS;
+  if (size < HEAD + row_scales) return false;
+  const uint32_t bits = get32(stored);
+  if (bits == 0 || bits > TSR_TRELLIS_MAX_BITS) return false;
+  const size_t strand_bytes = tsr_trellis_strand_bytes(groups, bits);
+  const size_t exceptions = (size_t)get32(stored + 4) * EXCEPTION;
+  if (size != HEAD + row_scales + exceptions + panels * strand_bytes) return false;
+  const uint8_t *each = stored + HEAD, *exception = each + row_scales;
   for (size_t p = 0; p < panels; p++)
-    spread_scales(row_scales + p * 2 * TSR_PANEL_ROWS, groups, out + p * panel_bytes);
-  const uint8_t *exception = row_scales + scales, *end = stored + size;
-  for (size_t i = 0, next = 0; i < exceptions; i++, exception += EXCEPTION) {
-    size_t place = get32(exception), scale = groups * TSR_PANEL_ROWS;
-    if (place < next || place >= panels * scale || get16(exception + 6) != 0) return false;
-    memcpy(out + place / scale * panel_bytes + place % scale * 2, exception + 4, 2);
+    spread_scales(each + p * 2 * TSR_PANEL_ROWS, groups, planes + p * stride);
+  const uint8_t *strands = exception + exceptions;
+  for (size_t next = 0; exception < strands; exception += EXCEPTION) {
+    size_t place = get32(exception);
+    if (place < next || place >= panels * scales || get16(exception + 6) != 0) return false;
+    memcpy(planes + place / scales * stride + place % scales * 2, exception + 4, 2);
     next = place + 1;
   }
-  const uint8_t *strand = exception;
+  for (size_t p = 1; p <= panels; p++)
+    if (strands[p * strand_bytes - 1] >> (TSR_TRELLIS_WINDOW - bits)) return false;
+  *tile = (tsr_trellis_tile){.bits = bits, .table = stored + 8, .strands = strands,
+                             .panels = panels, .groups = groups, .strand_bytes = strand_bytes,
+                             .planes = planes, .stride = stride};
+  return true;
+}
+
+bool tsr_trellis_decode(const uint8_t *stored, size_t size, tsr_trellis_loop loop, size_t panels,
+                        size_t groups, uint8_t *out) {
+  size_t plane = (groups + 1) / 2 * LINE, codes = groups * TSR_GROUP * TSR_PANEL_ROWS;
+  tsr_trellis_tile tile;
+  if (!tsr_trellis_open(stored, size, panels, groups, out, plane + codes, &tile)) return false;
   for (size_t p = 0; p < panels; p++) {
-    uint8_t *codes = out + p * panel_bytes + plane;
-    for (size_t s = 0; s < TSR_TRELLIS_STRANDS; s++, strand += strand_bytes) {
-      if (strand[strand_bytes - 1] >> (TSR_TRELLIS_WINDOW - bits)) return false;
-      loop(strand, (size_t)(end - strand), count, bits, table, codes + s * count);
-    }
+    const uint8_t *strand = tile.strands + p * tile.strand_bytes;
+    loop(strand, (size_t)(stored + size - strand), codes, tile.bits, tile.table,
+         out + p * tile.stride + plane);
   }
   return true;
 }

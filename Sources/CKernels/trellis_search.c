@@ -1,6 +1,6 @@
 // Writes tiles of class 3. Of all streams of bits the one whose codes come nearest is found by Viterbi's
-// algorithm; the sixteen strands of a panel are the lanes of every loop, so that results do not depend on the
-// instruction set.
+// algorithm; sixteen parts of a strand are the lanes of every loop, so that results do not depend on the
+// instruction set. Each part must end where the next begins, which costs some of its last few codes a little.
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@
 #endif
 
 enum {
-  LANES = TSR_TRELLIS_STRANDS,
+  LANES = 16,
   ENTRIES = TSR_TRELLIS_TABLE,
   MAX_STATES = ENTRIES / 2,
   ROUNDS = 24,  // of making a table better: more bring less than 0.05 dB
@@ -51,7 +51,8 @@ static inline __attribute__((always_inline)) void advance(const float x[LANES],
   }
 }
 
-// The entries[count][LANES] whose values are nearest to x[count][LANES]; memory: [count][states][LANES].
+// The entries[count][LANES] whose values are nearest to x[count][LANES]: lanes one after the other are a strand.
+// memory: [count][states][LANES].
 CLONES
 static void search(const float *x, size_t count, const float values[ENTRIES], unsigned bits,
                    uint8_t *memory, uint8_t *entries) {
@@ -69,10 +70,10 @@ static void search(const float *x, size_t count, const float values[ENTRIES], un
       EACH_LANE costs[s * LANES + l] = next[s * LANES + l] - least[l];
     }
   }
-  EACH_LANE {
-    size_t state = 0;
-    for (size_t s = 1; s < states; s++)
-      if (costs[s * LANES + l] < costs[state * LANES + l]) state = s;
+  size_t state = 0, last = LANES - 1;
+  for (size_t s = 1; s < states; s++)
+    if (costs[s * LANES + last] < costs[state * LANES + last]) state = s;
+  for (size_t l = LANES; l-- > 0;) {
     for (size_t i = count; i-- > 0;) {
       uint8_t entry = memory[i * step + state * LANES + l];
       entries[i * LANES + l] = entry;
@@ -131,8 +132,8 @@ bool tsr_trellis_train(const float *x, size_t count, unsigned bits, tsr_trellis_
 size_t tsr_trellis_bound(const tsr_trellis_rows *r) {
   size_t groups = (r->columns + TSR_GROUP - 1) / TSR_GROUP;
   size_t panels = (r->rows + TSR_PANEL_ROWS - 1) / TSR_PANEL_ROWS;
-  size_t strand = tsr_trellis_strand_bytes(groups * TSR_GROUP, r->bits);
-  return HEAD + panels * (2 * TSR_PANEL_ROWS + 8 * groups * TSR_PANEL_ROWS + LANES * strand);
+  size_t strand = tsr_trellis_strand_bytes(groups, r->bits);
+  return HEAD + panels * (2 * TSR_PANEL_ROWS + 8 * groups * TSR_PANEL_ROWS + strand);
 }
 
 static void put16(uint8_t *p, uint32_t x) {
@@ -171,24 +172,20 @@ static float widening(const float *group, size_t count, float scale, float unit,
   return chosen;
 }
 
-// Where a code of a panel stands, counted over all strands: its column within the group and its row.
+// Where a code of a panel stands.
 static void place_of(size_t at, size_t *group, size_t *row, size_t *column) {
   *group = at / 512;
   *row = at % 64 / 4;
   *column = at % 512 / 64 * 4 + at % 4;
 }
 
-// The bits of strands whose entries are known.
-static void put_strands(const uint8_t *entries, size_t count, unsigned bits, uint8_t *out) {
-  size_t bytes = tsr_trellis_strand_bytes(count, bits);
-  memset(out, 0, LANES * bytes);
-  EACH_LANE {
-    uint8_t *strand = out + l * bytes;
-    for (size_t i = 0; i < count; i++) {
-      uint32_t window = (uint32_t)entries[i * LANES + l] << i * bits % 8;
-      strand[i * bits / 8] |= (uint8_t)window;
-      if (window >> 8) strand[i * bits / 8 + 1] |= (uint8_t)(window >> 8);
-    }
+// The bits of a strand, of lanes of `count` entries.
+static void put_strand(const uint8_t *entries, size_t count, unsigned bits, uint8_t *strand) {
+  memset(strand, 0, count * LANES * bits / 8 + 1);
+  for (size_t at = 0; at < count * LANES; at++) {
+    uint32_t window = (uint32_t)entries[at % count * LANES + at / count] << at * bits % 8;
+    strand[at * bits / 8] |= (uint8_t)window;
+    if (window >> 8) strand[at * bits / 8 + 1] |= (uint8_t)(window >> 8);
   }
 }
 
@@ -246,7 +243,7 @@ static void encode_panel(const tsr_trellis_rows *r, size_t panel, const workspac
         exists ? r->values[(first + row) * r->columns + column] / scale : 0;
   }
   search(w->x, count, values, r->bits, w->memory, w->entries);
-  put_strands(w->entries, count, r->bits, out);
+  put_strand(w->entries, count, r->bits, out);
   for (size_t at = 0; at < count * LANES; at++) {
     size_t group, row, column;
     place_of(at, &group, &row, &column);
@@ -262,7 +259,7 @@ static void encode_panel(const tsr_trellis_rows *r, size_t panel, const workspac
 int tsr_trellis_encode(const tsr_trellis_rows *r, uint8_t *stored, size_t *size, double sums[2]) {
   size_t groups = (r->columns + TSR_GROUP - 1) / TSR_GROUP, count = groups * TSR_GROUP;
   size_t panels = (r->rows + TSR_PANEL_ROWS - 1) / TSR_PANEL_ROWS, exceptions = 0;
-  size_t each = groups * TSR_PANEL_ROWS, strands = LANES * tsr_trellis_strand_bytes(count, r->bits);
+  size_t each = groups * TSR_PANEL_ROWS, strand = tsr_trellis_strand_bytes(groups, r->bits);
   const workspace w = {.x = malloc(count * LANES * sizeof(float)),
                        .scales = malloc(panels * each * sizeof(float)),
                        .memory = malloc(count * LANES * (ENTRIES >> r->bits)),
@@ -273,7 +270,7 @@ int tsr_trellis_encode(const tsr_trellis_rows *r, uint8_t *stored, size_t *size,
     result = choose_scales(r, p, w.scales + p * each, scales + p * 2 * TSR_PANEL_ROWS, list,
                            &exceptions, sums);
   uint8_t *out = list + 8 * exceptions;
-  for (size_t p = 0; p < panels && result == TSR_ENCODED; p++, out += strands) {
+  for (size_t p = 0; p < panels && result == TSR_ENCODED; p++, out += strand) {
     workspace panel = w;
     panel.scales += p * each;
     encode_panel(r, p, &panel, out, sums);

@@ -28,6 +28,8 @@ void tsr_rans_avx512(const tsr_rans_table *table, tsr_rans_streams *streams, siz
                      bool nibbles, uint8_t base, uint8_t *out);
 void tsr_trellis_avx2(const uint8_t *strand, size_t readable, size_t count, unsigned bits,
                       const uint8_t *table, uint8_t *out);
+void tsr_strands_vbmi(const tsr_trellis_tile *tile, size_t panel, size_t panels,
+                      const tsr_activations *x, size_t first, size_t tokens, float *out);
 void tsr_trellis_vbmi(const uint8_t *strand, size_t readable, size_t count, unsigned bits,
                       const uint8_t *table, uint8_t *out);
 

@@ -1,5 +1,6 @@
 public import Import
 public import Kernels
+internal import WeightFile
 
 /// What a text told of a model: which errors matter, and which can be made up for.
 public struct Calibration: Sendable {
@@ -16,7 +17,7 @@ public struct Calibration: Sendable {
     public static func deviation(
         of tensor: SourceTensor, in source: any TensorSource
     ) throws -> Float {
-        try TileSample(tensor, of: source).deviation
+        try TileSample(tensor, of: source, storage: .zstd).deviation
     }
 
     /// Of one tensor; noise of the measurement may not make it worthless.

@@ -88,7 +88,8 @@ struct PanelPacker: Sendable {
     ) throws(QuantizationError) -> PackedTiles {
         guard let trellis else { preconditionFailure("no trellis") }
         let spec = TensorSpec(
-            name: tensor.name, rows: tensor.rows, columns: tensor.columns, encoding: encoding)
+            name: tensor.name, rows: tensor.rows, columns: tensor.columns, encoding: encoding,
+            storage: .trellis)
         var packed = PackedTiles(tiles: [])
         for row in stride(from: 0, to: rows.count, by: spec.tileRows) {
             let end = min(row + spec.tileRows, rows.count)

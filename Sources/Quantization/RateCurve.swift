@@ -84,10 +84,13 @@ struct TileSample: Sendable {
     /// Values of a sample, at least.
     private static let size = 1 << 19
 
-    init(_ tensor: SourceTensor, of source: any TensorSource) throws {
+    init(
+        _ tensor: SourceTensor, of source: any TensorSource, storage: StorageClass
+    ) throws {
         self.tensor = tensor
         let tile = TensorSpec(
-            name: tensor.name, rows: tensor.rows, columns: tensor.columns, encoding: .int4
+            name: tensor.name, rows: tensor.rows, columns: tensor.columns,
+            encoding: storage == .trellis ? .int8 : .int4, storage: storage
         ).tileRows
         let tiles = (tensor.rows - 1) / tile + 1
         let wanted = min(tiles, max(4, Self.size / (tile * tensor.columns)))

@@ -29,7 +29,8 @@ public struct RatePlanner: Sendable {
             if case .encoding = requests[$0].how { false } else { true }
         }
         try await each(coded, isCancelled) { index in
-            let sample = try TileSample(requests[index].tensor, of: source)
+            let sample = try TileSample(
+                requests[index].tensor, of: source, storage: options.storage)
             guard options.storage != .trellis else { return try sample.trellises() }
             let feedback = self.feedback(index)
             return try RateCurve(deviation: sample.deviation) {
@@ -44,7 +45,8 @@ public struct RatePlanner: Sendable {
         // What was interpolated is measured, and what it costs corrected.
         var costs: [Int: (cost: Double, error: Double)] = [:]
         try await each(coded, isCancelled) { [choices] index in
-            let sample = try TileSample(requests[index].tensor, of: source)
+            let sample = try TileSample(
+                requests[index].tensor, of: source, storage: options.storage)
             guard let choice = choices[index] else { return (0, 0) }
             return try sample.measure(
                 choice.encoding, storage: options.storage, step: choice.step,

@@ -36,7 +36,9 @@ public struct TensorSpec: Sendable, Equatable {
     /// Rows of each of its tiles but the last.
     ///
     /// - Precondition: Rows and columns are not less than 1.
-    public var tileRows: Int { encoding.tileRows(rows: rows, columns: columns) }
+    public var tileRows: Int {
+        encoding.tileRows(rows: rows, columns: columns, storage: storage)
+    }
 }
 
 /// A tensor of a file. Formats/TSR.md §8.
@@ -154,11 +156,17 @@ extension TensorEncoding {
         return product(panels, bytes)
     }
 
-    /// Rows of a tile of at most `Limits.tileBytes`, at least one panel, at most the tensor.
-    func tileRows(rows: Int, columns: Int) -> Int {
+    /// Rows of a tile of at most `Limits.tileBytes`, at least one panel, at most the tensor. Of a trellis, whose stored
+    /// tiles are half as large or less, twice as many, and two panels where they are allowed: kernels multiply two at a
+    /// time.
+    func tileRows(rows: Int, columns: Int, storage: StorageClass) -> Int {
         let bytes = max(1, panelBytes(columns: columns) ?? Int.max)
         let whole = (rows - 1) / rowsPerPanel + 1
-        return min(whole, max(1, Limits.tileBytes / bytes)) * rowsPerPanel
+        var panels = max(1, Limits.tileBytes / bytes)
+        if storage == .trellis {
+            panels = max(2 * Limits.tileBytes / bytes, bytes <= Limits.largestTileBytes / 2 ? 2 : 1)
+        }
+        return min(whole, panels) * rowsPerPanel
     }
 }
 

@@ -74,7 +74,7 @@ import WeightFile
         let source = try openModel(at: "synthetic:smollm2-135m")
         let tensor = try #require(
             source.tensors.first { $0.name == "model.layers.3.mlp.up_proj.weight" })
-        let sample = try TileSample(tensor, of: source)
+        let sample = try TileSample(tensor, of: source, storage: .zstd)
         let (cost, error) = try sample.measure(encoding, storage: .zstd, step: step)
         let bound = -0.5 * Foundation.log2(error)
         #expect((bound...bound + 0.37).contains(8 * cost), "\(8 * cost) bits, bound \(bound)")

@@ -177,6 +177,10 @@ typedef struct {
   size_t (*mac_loop)(size_t rounds);
   tsr_rans_loop decode_symbols;
   tsr_trellis_loop decode_strand;
+  // out[tokens][16 panels] = panels `panel` (and the next, where `panels` is 2) of a stored tile times x, as panel kernels
+  // do it. NULL where tiles are decoded first.
+  void (*_Nullable strands)(const tsr_trellis_tile *tile, size_t panel, size_t panels,
+                            const tsr_activations *x, size_t first, size_t tokens, float *out);
 } tsr_kernels;
 
 const tsr_kernels *tsr_kernels_scalar(void);
@@ -213,6 +217,9 @@ const uint8_t *_Nullable tsr_decode_tile(tsr_decoders *decoders, const tsr_matri
 // The plain bytes of a tile: where they lie if they are plain or have been decoded before, or decoded now.
 const uint8_t *_Nullable tsr_plain_tile(tsr_decoders *_Nullable decoders,
                                         const tsr_matrix *matrix, size_t tile, size_t worker);
+// The way into a tile of a trellis, its scales in that buffer; false as above.
+bool tsr_open_tile(tsr_decoders *decoders, const tsr_matrix *matrix, size_t tile, size_t worker,
+                   tsr_trellis_tile *opened);
 // Whether any tile was damaged.
 bool tsr_decoders_failed(const tsr_decoders *decoders);
 // Time that all threads together spent decoding since the last call; between regions only.

@@ -15,23 +15,35 @@ enum {
   TSR_TRELLIS_WINDOW = 7,  // bits that choose a code
   TSR_TRELLIS_TABLE = 128,
   TSR_TRELLIS_MAX_BITS = 6,  // of each code
-  TSR_TRELLIS_STRANDS = 16,  // streams of a panel
 };
 
-// Bytes of a strand of `count` codes, a multiple of 32.
-static inline size_t tsr_trellis_strand_bytes(size_t count, unsigned bits) {
-  return count * bits / 8 + 1;
+// A stored tile: the codes of each of its panels are one strand.
+typedef struct {
+  unsigned bits;
+  const uint8_t *table;    // [TSR_TRELLIS_TABLE]
+  const uint8_t *strands;  // [panels, strand_bytes]
+  size_t panels, groups, strand_bytes;
+  uint8_t *planes;  // the panels' scales, [groups, 16] of f16 each, `stride` bytes from one to the next
+  size_t stride;
+} tsr_trellis_tile;
+
+// Bytes of the strand of a panel.
+static inline size_t tsr_trellis_strand_bytes(size_t groups, unsigned bits) {
+  return 64 * groups * bits + 1;
 }
 
-// Decodes a strand of `count` codes, a multiple of 32. `readable`: bytes from its start that may be read.
+// Finds its way in a stored tile and writes the scales to `planes`. False where the bytes are not those of a
+// tile of exactly `panels` panels.
+bool tsr_trellis_open(const uint8_t *stored, size_t size, size_t panels, size_t groups,
+                      uint8_t *planes, size_t stride, tsr_trellis_tile *tile);
+
+// Decodes a strand of `count` codes, a multiple of 512. `readable`: bytes from its start that may be read.
 typedef void (*tsr_trellis_loop)(const uint8_t *strand, size_t readable, size_t count,
-                                 unsigned bits, const uint8_t *table,
-                                 uint8_t *out);
+                                 unsigned bits, const uint8_t *table, uint8_t *out);
 void tsr_trellis_scalar(const uint8_t *strand, size_t readable, size_t count, unsigned bits,
                         const uint8_t *table, uint8_t *out);
 
-// The int8 panels that a stored tile holds, 64 * ceil(groups / 2) + 512 * groups bytes each. False where the bytes are not
-// those of a tile of exactly `panels` panels.
+// The int8 panels that a stored tile holds; false as above.
 bool tsr_trellis_decode(const uint8_t *stored, size_t size, tsr_trellis_loop loop, size_t panels,
                         size_t groups, uint8_t *out);
 
