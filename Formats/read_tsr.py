@@ -262,7 +262,7 @@ def read_tensors(data, header):
         seen.add(name)
         need(1 <= rows <= 1 << 31 and 1 <= columns <= 1 << 31, "tensorShape", at + 8, name)
         need(code in ENCODINGS, "tensorEncoding", at + 24, name)
-        need(storage == 0 or storage <= 2 and code >= 3, "tensorStorage", at + 28, name)
+        need(storage == 0 or storage <= 2 and code >= 3 or storage == 3 and code == 3, "tensorStorage", at + 28, name)
         encoding = ENCODINGS[code]
         unit, panel = (1 if code <= 2 else 16), panel_bytes(encoding, columns)
         need(tile_rows > 0 and tile_rows % unit == 0 and panel <= (1 << 25 if storage else 1 << 30)
@@ -273,7 +273,7 @@ def read_tensors(data, header):
         need(offset == up(end, 16384 if total >= 16384 and not storage else 64), "tensorPlacement", at + 48, name)
         padding, end, tile = (end, offset), offset + stored, tile + tiles
         need(end <= len(data), "tensorPlacement", at + 56, name)
-        tensors.append(dict(name=name, rows=rows, columns=columns, encoding=encoding, storage=("plain", "zstd", "rans")[storage],
+        tensors.append(dict(name=name, rows=rows, columns=columns, encoding=encoding, storage=("plain", "zstd", "rans", "trellis")[storage],
                             tileRows=tile_rows, tileCount=tiles, offset=offset, byteCount=stored, padding=padding,
                             plainBytes=[min(tile_rows, up(rows, unit) - first) // unit * panel for first in range(0, rows, tile_rows)]))
     names.finish()
@@ -367,6 +367,29 @@ def rans(data, size, nibbles, at, name):
     return (codes + base).astype(np.uint8)
 
 
+def trellis(tile, panels, groups, at, name):
+    """The panels that a tile of class 3 stands for."""
+    need(len(tile) >= 136, "tileCoding", at, name)
+    bits, count = np.frombuffer(tile, "<u4", 2).tolist()
+    strand, lists = 64 * groups * bits + 1, 136 + 32 * panels
+    need(1 <= bits <= 6 and len(tile) == lists + 8 * count + panels * strand, "tileCoding", at, name)
+    table = np.frombuffer(tile, np.uint8, 128, 8)
+    scales = np.repeat(np.frombuffer(tile, np.uint8, 32 * panels, 136).reshape(panels, 1, 32), groups, axis=1)
+    exceptions = np.frombuffer(tile, np.dtype([("place", "<u4"), ("scale", "2u1"), ("zero", "<u2")]), count, lists)
+    places = exceptions["place"].astype(np.int64)
+    need((np.diff(places) > 0).all() and (places < 16 * groups * panels).all() and not exceptions["zero"].any(), "tileCoding", at, name)
+    scales = scales.reshape(-1, 2)
+    scales[places] = exceptions["scale"]
+    planes = np.zeros((panels, plane_bytes(32 * groups)), np.uint8)
+    planes[:, :32 * groups] = scales.reshape(panels, -1)
+    strands = np.frombuffer(tile, np.uint8, panels * strand, lists + 8 * count).reshape(panels, strand)
+    stream = np.unpackbits(strands, axis=1, bitorder="little")
+    need(not stream[:, 512 * groups * bits + 7 - bits:].any(), "tileCoding", at, name)
+    starts = bits * np.arange(512 * groups)
+    windows = sum(stream[:, starts + bit].astype(np.int64) << bit for bit in range(7))
+    return np.concatenate([planes, table[windows]], axis=1).ravel()
+
+
 def plain(data, tensor):
     """The tensor's bytes as section 10 lays them out."""
     if tensor["storage"] == "plain":
@@ -376,6 +399,9 @@ def plain(data, tensor):
     parts = []
     for (at, stored, _), size in zip(tensor["checksums"], tensor["plainBytes"]):
         first, panels = int.from_bytes(data[at:at + 4], "little"), size // panel
+        if tensor["storage"] == "trellis":
+            parts.append(trellis(data[at:at + stored], panels, -(-tensor["columns"] // 32), at, tensor["name"]))
+            continue
         need(stored >= 4 and first <= stored - 4, "tileCoding", at, tensor["name"])
         scales = frame(data[at + 4:at + 4 + first], panels * planes, at, tensor["name"])
         coded, count = data[at + 4 + first:at + stored], panels * (panel - planes)

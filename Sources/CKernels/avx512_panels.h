@@ -11,7 +11,8 @@
 #define INLINE static inline __attribute__((always_inline))
 
 enum { STEPS = 8 };     // of 4 columns
-enum { AHEAD = 12 };    // groups: how far ahead of its use a group is fetched
+// Groups: how far ahead of its use a group is fetched, and one of strands, which is smaller.
+enum { AHEAD = 12, STRANDS_AHEAD = 24 };
 enum { AT_ONCE = 10 };  // sums that stay in registers beside two panels' weights: 5 entries of two
 
 // What is multiplied: a constant everywhere.
@@ -81,7 +82,7 @@ INLINE group_weights load_group(const panel_source *s, size_t panel, size_t grou
 // Fetches the group that comes AHEAD of `group`: of this panel, or of the one `next` panels behind it.
 INLINE void fetch_ahead(const panel_source *s, size_t panel, size_t next, size_t group,
                         size_t groups, matrix_form form) {
-  size_t coming = group + AHEAD;
+  size_t coming = group + (form == STRANDS ? STRANDS_AHEAD : AHEAD);
   if (coming >= groups) panel += next, coming -= groups;
   const uint8_t *codes = s->codes + panel * s->codes_stride + coming * s->group_bytes;
   const uint8_t *scales = s->scales + panel * s->scales_stride + coming * 32;

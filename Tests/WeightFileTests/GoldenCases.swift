@@ -7,10 +7,11 @@ enum GoldenModels {
         ("f16", TinyModel(encoding: .f16)), ("f32-two-tiles", twoTiles), ("example", example),
         ("int4-coded", coded(.int4)), ("int8-coded", coded(.int8)),
         ("int4Affine-coded", tinyCoded), ("int8-rans", coded(.int8, .rans)),
-        ("int4-rans", coded(.int4, .rans)),
+        ("int4-rans", coded(.int4, .rans)), ("int8-trellis", coded(.int8, .trellis)),
     ]
 
     static var tinyCoded: TinyModel { TinyModel(encoding: .int4Affine, storage: .zstd) }
+    static var tinyTrellis: TinyModel { TinyModel(encoding: .int8, storage: .trellis) }
 
     /// Coded matrices, one of them of three tiles of several panels.
     static func coded(_ encoding: TensorEncoding, _ storage: StorageClass = .zstd) -> TinyModel {
@@ -219,6 +220,9 @@ enum GoldenErrors {
         Case(rule: .tensorEncoding, label: "6") { $0.set($0.record(0) + 24, u32: 6) },
         Case(rule: .tensorEncoding, label: "0") { $0.set($0.record(0) + 24, u32: 0) },
         Case(rule: .tensorStorage, label: "3") { $0.set($0.record(0) + 28, u32: 3) },
+        Case(rule: .tensorStorage, label: "4-of-int8", model: GoldenModels.tinyTrellis) {
+            $0.set($0.record(0) + 28, u32: 4)
+        },
         Case(rule: .tensorTiling, label: "half-panel") { $0.set($0.record(0) + 32, u32: 8) },
         Case(rule: .tensorTiling, label: "no-rows") { $0.set($0.record(0) + 32, u32: 0) },
         Case(rule: .tensorTiling, label: "2-MiB") { $0.set($0.record(0) + 32, u32: 131_072) },
@@ -301,6 +305,31 @@ enum GoldenErrors {
             let start = $0.tensor(0) + 4 + Int($0.u32($0.tensor(0)))
             $0.bytes[start + 4] = 0xA0
             $0.set(start + 5, u32: 1 << 30)
+            $0.sealTensor(0)
+        },
+        Case(rule: .tileCoding, label: "trellis-of-7-bits", model: GoldenModels.tinyTrellis) {
+            $0.set($0.tensor(0), u32: 7)
+            $0.sealTensor(0)
+        },
+        Case(rule: .tileCoding, label: "4-billion-exceptions", model: GoldenModels.tinyTrellis) {
+            $0.set($0.tensor(0) + 4, u32: .max)
+            $0.sealTensor(0)
+        },
+        Case(rule: .tileCoding, label: "exception-beyond", model: GoldenModels.tinyTrellis) {
+            // The second of two, behind the table and the scales of one panel.
+            $0.set($0.tensor(0) + 136 + 32 + 8, u32: 1 << 20)
+            $0.sealTensor(0)
+        },
+        Case(rule: .tileCoding, label: "exceptions-fall", model: GoldenModels.tinyTrellis) {
+            $0.set($0.tensor(0) + 136 + 32, u32: 15)
+            $0.sealTensor(0)
+        },
+        Case(rule: .tileCoding, label: "bits-behind-a-strand", model: GoldenModels.tinyTrellis) {
+            $0.bytes[$0.tensor(0) + 136 + 32 + 16 + 64 * Int($0.bytes[$0.tensor(0)])] |= 0x80
+            $0.sealTensor(0)
+        },
+        Case(rule: .values, label: "trellis-code-0", model: GoldenModels.tinyTrellis) {
+            for code in 0..<128 { $0.bytes[$0.tensor(0) + 8 + code] = 0 }
             $0.sealTensor(0)
         },
         Case(rule: .values, label: "int8-code-0", model: GoldenModels.everything) {

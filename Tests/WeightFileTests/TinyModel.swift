@@ -88,6 +88,13 @@ struct TinyModel: Sendable {
 
     /// Appends a tensor, plain ones in chunks of `chunk` bytes.
     func append(_ spec: TensorSpec, to writer: WeightFileWriter, chunk: Int = 1000) throws {
+        if spec.storage == .trellis {
+            for row in stride(from: 0, to: spec.rows, by: spec.tileRows) {
+                let panels = (min(spec.tileRows, spec.rows - row) + 15) / 16
+                try writer.appendTile(trellisTile(of: spec, panels: panels, seed: row))
+            }
+            return
+        }
         let bytes = bytes(of: spec)
         let coder =
             spec.storage == .plain
@@ -104,6 +111,27 @@ struct TinyModel: Sendable {
                 try writer.append(part)
             }
         }
+    }
+
+    /// Any bits are a tile of a trellis, its numbers in front aside.
+    private func trellisTile(of spec: TensorSpec, panels: Int, seed: Int) -> [UInt8] {
+        var random = SplitMix(state: UInt64(spec.columns + seed))
+        let groups = (spec.columns + 31) / 32
+        let bits = Int(random.next() % 6) + 1
+        func byte() -> UInt8 { UInt8(truncatingIfNeeded: random.next()) }
+        func scale() -> [UInt8] { little(Float16(Float(random.next() % 16) / 64)) }
+        let exceptions = [0, 16 * groups * panels - 1]
+        var tile: [UInt8] = [UInt8(bits), 0, 0, 0, UInt8(exceptions.count), 0, 0, 0]
+        tile += (0..<128).map { _ in byte() | 1 }
+        for _ in 0..<panels * 16 { tile += scale() }
+        for place in exceptions {
+            tile += (0..<4).map { UInt8(truncatingIfNeeded: place >> (8 * $0)) } + scale() + [0, 0]
+        }
+        for _ in 0..<panels {
+            tile += (0..<64 * groups * bits).map { _ in byte() }
+            tile.append(byte() % (1 << UInt8(7 - bits)))
+        }
+        return tile
     }
 
     /// The bytes of the written file.
