@@ -20,7 +20,9 @@ enum {
   LANES = 16,
   ENTRIES = TSR_TRELLIS_TABLE,
   MAX_STATES = ENTRIES / 2,
-  ROUNDS = 24,  // of making a table better: more bring less than 0.05 dB
+  SAMPLE = 1 << 15,          // values that the standard table is made from
+  FIRST_ROUNDS = 24,         // of making it: more bring less than 0.05 dB
+  ROUNDS = 8,                // of making it fit a matrix
   HEAD = 8 + ENTRIES,
 };
 #define EACH_LANE for (size_t l = 0; l < LANES; l++)
@@ -82,11 +84,10 @@ static void search(const float *x, size_t count, const float values[ENTRIES], un
   }
 }
 
-// Values of a normal distribution in equal parts, in an order without pattern: branches of a state should lie far apart,
-// and no rule was found that comes closer.
-static void first_values(float values[ENTRIES]) {
-  for (int i = 0; i < ENTRIES; i++) {
-    double part = (i + 0.5) / ENTRIES, low = -4, high = 4;
+// Values of a normal distribution in equal parts, in an order without pattern.
+static void normal_values(float *values, uint32_t count) {
+  for (uint32_t i = 0; i < count; i++) {
+    double part = (i + 0.5) / count, low = -6, high = 6;
     for (int k = 0; k < 40; k++) {
       double middle = (low + high) / 2;
       if (erfc(-middle * M_SQRT1_2) / 2 < part) low = middle;
@@ -95,7 +96,7 @@ static void first_values(float values[ENTRIES]) {
     values[i] = (float)low;
   }
   uint32_t random = 1;
-  for (uint32_t i = ENTRIES - 1; i > 0; i--) {
+  for (uint32_t i = count - 1; i > 0; i--) {
     random = random * 1664525 + 1013904223;
     uint32_t j = (uint32_t)((uint64_t)random * (i + 1) >> 32);
     float value = values[i];
@@ -104,11 +105,12 @@ static void first_values(float values[ENTRIES]) {
   }
 }
 
-bool tsr_trellis_train(const float *x, size_t count, unsigned bits, tsr_trellis_table *table) {
-  float values[ENTRIES], largest = 0;
+// Lloyd's algorithm: the values of entries become the means of what they were chosen for.
+static bool improve(const float *x, size_t count, unsigned bits, int rounds,
+                    float values[ENTRIES]) {
   uint8_t *memory = malloc(count * (ENTRIES >> bits)), *entries = malloc(count);
-  first_values(values);
-  for (int round = 0; memory && entries && round < ROUNDS; round++) {
+  bool done = memory && entries;
+  for (int round = 0; done && round < rounds; round++) {
     double sums[ENTRIES] = {0};
     size_t counts[ENTRIES] = {0};
     search(x, count / LANES, values, bits, memory, entries);
@@ -119,13 +121,37 @@ bool tsr_trellis_train(const float *x, size_t count, unsigned bits, tsr_trellis_
     for (int e = 0; e < ENTRIES; e++)
       if (counts[e] > 0) values[e] = (float)(sums[e] / (double)counts[e]);
   }
-  bool done = memory && entries;
   free(memory);
   free(entries);
+  return done;
+}
+
+static void put_table(const float values[ENTRIES], tsr_trellis_table *table) {
+  float largest = 0;
   for (int e = 0; e < ENTRIES; e++) largest = fmaxf(largest, fabsf(values[e]));
   table->unit = largest / 127;
   for (int e = 0; e < ENTRIES; e++)
     table->codes[e] = (uint8_t)(128 + (int)rintf(values[e] / table->unit));
+}
+
+// Branches of a state should lie far apart; no order of the first values was found that ends better than one without
+// pattern.
+bool tsr_trellis_standard(unsigned bits, tsr_trellis_table *table) {
+  float values[ENTRIES], *sample = malloc(SAMPLE * sizeof *sample);
+  if (!sample) return false;
+  normal_values(sample, SAMPLE);
+  normal_values(values, ENTRIES);
+  bool done = improve(sample, SAMPLE, bits, FIRST_ROUNDS, values);
+  free(sample);
+  put_table(values, table);
+  return done;
+}
+
+bool tsr_trellis_train(const float *x, size_t count, unsigned bits, tsr_trellis_table *table) {
+  float values[ENTRIES];
+  for (int e = 0; e < ENTRIES; e++) values[e] = ((float)table->codes[e] - 128) * table->unit;
+  bool done = improve(x, count, bits, ROUNDS, values);
+  put_table(values, table);
   return done;
 }
 

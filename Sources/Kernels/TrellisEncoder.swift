@@ -11,10 +11,18 @@ public struct Trellis: Sendable, Equatable {
     /// What a code's distance from 128 is multiplied by, in units of a row's deviation.
     public let unit: Float
 
-    /// Values that one step of training takes together.
+    /// Values that training takes together.
     public static let trainingUnit = 512
 
-    /// The table that suits `values` best; found by steps that each make it better, from the same start.
+    /// For a normal distribution, by bits.
+    private static let standard = rates.map { bits in
+        var table = tsr_trellis_table()
+        let isDone = unsafe tsr_trellis_standard(UInt32(bits), &table)
+        precondition(isDone, "no memory to make a table")
+        return Trellis(bits: bits, table)
+    }
+
+    /// The table that suits `values`: that of a normal distribution, made better for them.
     ///
     /// - Parameter values: Divided by the deviations of their rows; as many as a multiple of
     ///   `trainingUnit`.
@@ -22,12 +30,16 @@ public struct Trellis: Sendable, Equatable {
         precondition(
             Self.rates.contains(bits) && !values.isEmpty
                 && values.count % Self.trainingUnit == 0, "\(values.count) values, \(bits) bits")
-        var table = tsr_trellis_table()
+        var table = Self.standard[bits - 1].raw
         let isDone = unsafe tsr_trellis_train(values, values.count, UInt32(bits), &table)
         precondition(isDone, "no memory to train a table")
+        self.init(bits: bits, table)
+    }
+
+    private init(bits: Int, _ table: tsr_trellis_table) {
         self.bits = bits
         unit = table.unit
-        codes = unsafe withUnsafeBytes(of: &table.codes) { unsafe Array($0) }
+        codes = unsafe withUnsafeBytes(of: table.codes) { unsafe Array($0) }
     }
 
     var raw: tsr_trellis_table {

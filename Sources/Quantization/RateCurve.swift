@@ -135,7 +135,7 @@ struct TileSample: Sendable {
 
     /// Values to train tables with, from all pieces alike, divided by the deviations of their rows.
     private func trainingValues() -> [Float] {
-        let wanted = 1 << 16
+        let wanted = 1 << 15
         var values: [Float] = []
         values.reserveCapacity(wanted)
         let rows = pieces.reduce(0) { $0 + $1.rows.count }

@@ -90,23 +90,24 @@ import Testing
         #expect(try Self.tessera(options).status == 0)
     }
 
-    @Test func weightsInRangeCodersAreMadeVerifiedAndRun() throws {
+    @Test(arguments: ["rans", "trellis"])
+    func codedWeightsAreMadeVerifiedAndRun(codec: String) throws {
         try FileManager.default.createDirectory(
             at: Self.folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: Self.folder) }
         let source = URL(filePath: #filePath).deletingLastPathComponent()
             .appending(path: "../TransformerTests/Resources/llama").path
         let file = Self.folder.appending(path: "coded.tsr").path
-        let command = ["quantize", source, "-o", file, "--bits", "6.5", "--codec", "rans"]
+        let command = ["quantize", source, "-o", file, "--bits", "5.5", "--codec", codec]
         #expect(try Self.tessera(command).status == 0)
         #expect(try Self.tessera(["verify", file]).status == 0)
         let tensors = try Self.tessera(["inspect", file, "--json", "--tensors"])
-        #expect(tensors.output.contains("rans"))
+        #expect(tensors.output.contains(codec))
         let options = ["generate", file, "-p", "One", "-n", "20", "--temperature", "0"]
         let said = try Self.tessera(options)
         #expect(said.status == 0 && !said.output.isEmpty)
         let refused = try Self.tessera(
-            ["quantize", source, "-o", "/dev/null/x", "--bits", "4", "--codec", "rans"])
+            ["quantize", source, "-o", "/dev/null/x", "--bits", "4", "--codec", codec])
         #expect(refused.status == 64)
     }
 

@@ -14,10 +14,12 @@ import WeightFile
     init() throws { source = try openModel(at: "synthetic:tiny-qwen3") }
 
     private func plan(
-        _ target: EncodingPlan.Options.Target, overrides: [String] = [], threads: Int = 2
+        _ target: EncodingPlan.Options.Target, overrides: [String] = [], threads: Int = 2,
+        storage: StorageClass = .zstd
     ) async throws -> EncodingPlan {
         var options = EncodingPlan.Options()
         options.target = target
+        options.storage = storage
         options.overrides = overrides
         return try await RatePlanner(source, options: options, threads: threads)
             .plan(progress: { _, _ in }, isCancelled: { false })
@@ -63,6 +65,39 @@ import WeightFile
             #expect(sum < last)
             last = sum
         }
+    }
+
+    /// Rates of a trellis are whole: a file is as large as was asked for, less what no further matrix fits in.
+    @Test(arguments: [2.4, 3.3, 4.5])
+    func aTrellisTakesWholeBitsOfEachMatrix(bits: Double) async throws {
+        let plan = try await plan(.bitsPerWeight(bits), storage: .trellis)
+        #expect((bits - 0.35...bits).contains(plan.bitsPerWeight), "\(plan.bitsPerWeight)")
+        let rates = plan.entries.compactMap { $0.trellis?.bits }
+        #expect(Set(rates).count > 1)
+        let result = try await write(plan)
+        let file = try WeightFile(path: folder.path("out.tsr"))
+        try file.verify(progress: { _, _ in })
+        for entry in plan.entries where entry.storage != .plain {
+            let error = try relativeError(entry.tensor, in: file)
+            let expected = try #require(entry.relativeError)
+            #expect(
+                abs(error - expected) < 0.05 * expected,
+                "\(entry.tensor.name): \(error), \(expected)")
+        }
+        let sum = result.summaries.reduce(0) { $0 + $1.bytes }
+        let planned = plan.entries.reduce(0) { $0 + $1.byteCount }
+        #expect(abs(sum - planned) <= planned / 50)
+    }
+
+    @Test func aTrellisDoesNotDependOnThreads() async throws {
+        let first = try await plan(.bitsPerWeight(3), threads: 1, storage: .trellis)
+        _ = try await write(first, threads: 1)
+        let second = try await plan(.bitsPerWeight(3), threads: 2, storage: .trellis)
+        _ = try await write(second, threads: 2, to: "other.tsr")
+        #expect(first.entries.map(\.trellis) == second.entries.map(\.trellis))
+        #expect(
+            try Data(contentsOf: URL(filePath: folder.path("out.tsr")))
+                == Data(contentsOf: URL(filePath: folder.path("other.tsr"))))
     }
 
     /// Of a gaussian, uniform steps and an entropy coder take at most a quarter bit more than any code
@@ -142,6 +177,7 @@ import WeightFile
 private func decoded(_ name: String, in file: WeightFile) throws -> [Float] {
     let record = try #require(file.tensor(name))
     let encoding = try #require(Matrix.Encoding(rawValue: record.encoding.rawValue))
+    let storage = try #require(Matrix.Storage(rawValue: record.storage.rawValue))
     let tiles = TileTable(count: record.tileCount)
     for index in 0..<record.tileCount {
         let range = file.tileRange(index, of: record)
@@ -152,7 +188,7 @@ private func decoded(_ name: String, in file: WeightFile) throws -> [Float] {
                 count: range.count))
     }
     let matrix = Matrix(
-        rows: record.rows, columns: record.columns, encoding: encoding, storage: .zstd,
+        rows: record.rows, columns: record.columns, encoding: encoding, storage: storage,
         tileRows: record.tileRows, tiles: tiles, byteCount: record.byteCount)
     let ids = Buffer<Int32>(count: record.rows)
     for row in 0..<record.rows { ids[row] = Int32(row) }

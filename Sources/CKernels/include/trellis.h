@@ -53,7 +53,9 @@ typedef struct {
   float unit;
 } tsr_trellis_table;
 
-// The table for values like x[count], a multiple of 512, whose deviation is 1; false without memory.
+// The table for a normal distribution; false without memory.
+bool tsr_trellis_standard(unsigned bits, tsr_trellis_table *table);
+// Makes a table better for values like x[count], a multiple of 512, whose deviation is 1; false likewise.
 bool tsr_trellis_train(const float *x, size_t count, unsigned bits, tsr_trellis_table *table);
 
 // Rows to store: whole panels but for the last.
