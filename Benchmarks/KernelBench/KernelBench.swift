@@ -22,7 +22,7 @@ import Kernels
             if options.decodes {
                 let compute = try Compute(
                     isa: options.isa, threads: options.threads, tileBytes: 1 << 20)
-                print(Decoding.table(compute, runs: options.runs))
+                print(try Decoding.table(compute, runs: options.runs))
                 return
             }
             let compute = try Compute(isa: options.isa, threads: options.threads)

@@ -113,10 +113,12 @@ def candidates(args, judge, folder):
         if make("--bits", bits):
             yield "plain", f"--bits {bits}", *read_ours(ours)
     for bits in args.bits.split():
-        if make("--bits", bits, "--coded"):
-            yield "coded", f"--bits {bits}", *read_ours(ours)
-        if args.calibrate and make("--bits", bits, "--coded", "--calibrate", args.calibrate):
-            yield "calibrated", f"--bits {bits}", *read_ours(ours)
+        for codec, suffix in ("zstd", ""), ("trellis", " trellis"):
+            coded = ["--bits", bits, "--coded", "--codec", codec]
+            if make(*coded):
+                yield "coded" + suffix, f"--bits {bits}", *read_ours(ours)
+            if args.calibrate and make(*coded, "--calibrate", args.calibrate):
+                yield "calibrated" + suffix, f"--bits {bits}", *read_ours(ours)
     if not args.llama_quantize:
         return
     source = os.path.join(folder, "f32.gguf")

@@ -49,12 +49,15 @@ public struct Trellis: Sendable, Equatable {
         return table
     }
 
-    /// - Parameter values: `[rows, columns]` of one tile.
+    /// - Parameters:
+    ///   - values: `[rows, columns]` of one tile.
+    ///   - feedback: How columns make up for each other's errors; finished.
     /// - Returns: The tile as it is stored. Formats/TSR.md §9.
     public func encode(
-        _ values: [Float], rows: Int, columns: Int
+        _ values: [Float], rows: Int, columns: Int, feedback: ColumnFeedback? = nil
     ) throws(PanelEncoder.Refusal) -> (tile: [UInt8], distance: PanelEncoder.Distance) {
         precondition(rows > 0 && columns > 0 && values.count >= rows * columns, "too few values")
+        precondition(feedback.map { $0.columns == columns } ?? true, "feedback of other columns")
         var sums = (0.0, 0.0)
         var size = 0
         var tile: [UInt8] = []
@@ -62,7 +65,8 @@ public struct Trellis: Sendable, Equatable {
             unsafe values.withUnsafeBufferPointer { values in
                 var source = unsafe tsr_trellis_rows(
                     values: values.baseAddress!, rows: rows, columns: columns, bits: UInt32(bits),
-                    table: table)
+                    table: table, feedback: feedback?.values.pointer,
+                    gains: feedback?.gains.pointer, block: feedback?.block ?? 0)
                 tile = [UInt8](repeating: 0, count: unsafe tsr_trellis_bound(&source))
                 return unsafe withUnsafeMutablePointer(to: &sums) { sums in
                     unsafe sums.withMemoryRebound(to: Double.self, capacity: 2) {

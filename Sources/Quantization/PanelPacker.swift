@@ -42,9 +42,9 @@ struct PanelPacker: Sendable {
     let candidates: Int
     /// One scale per row; nil: one per group of 32 columns.
     var steps: UniformSteps?
-    /// With steps: how columns make up for each other's errors.
+    /// With steps or a trellis: how columns make up for each other's errors.
     var feedback: ColumnFeedback?
-    /// Instead of both.
+    /// Instead of steps.
     var trellis: Trellis?
 
     private var groups: Int { (tensor.columns + 31) / 32 }
@@ -96,7 +96,7 @@ struct PanelPacker: Sendable {
             do {
                 let (tile, distance) = try trellis.encode(
                     Array(values[row * tensor.columns..<end * tensor.columns]),
-                    rows: end - row, columns: tensor.columns)
+                    rows: end - row, columns: tensor.columns, feedback: feedback)
                 packed.tiles.append(tile)
                 packed.distance += distance
             } catch .outOfRange(let index) {

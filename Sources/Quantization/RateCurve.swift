@@ -111,14 +111,15 @@ struct TileSample: Sendable {
     }
 
     /// Trellises of every rate, their tables made for these values, and what each costs and loses.
-    func trellises() throws -> RateCurve {
+    func trellises(feedback: ColumnFeedback?) throws -> RateCurve {
         let values = trainingValues()
         return RateCurve(
             deviation: deviation,
             of: try Trellis.rates.map { bits in
                 let trellis = Trellis(bits: bits, values: values)
                 let packer = PanelPacker(
-                    tensor: tensor, encoding: .int8, candidates: 0, trellis: trellis)
+                    tensor: tensor, encoding: .int8, candidates: 0, feedback: feedback,
+                    trellis: trellis)
                 var bytes = 0
                 var distance = PanelEncoder.Distance()
                 for piece in pieces {

@@ -31,8 +31,10 @@ public struct RatePlanner: Sendable {
         try await each(coded, isCancelled) { index in
             let sample = try TileSample(
                 requests[index].tensor, of: source, storage: options.storage)
-            guard options.storage != .trellis else { return try sample.trellises() }
             let feedback = self.feedback(index)
+            guard options.storage != .trellis else {
+                return try sample.trellises(feedback: feedback)
+            }
             return try RateCurve(deviation: sample.deviation) {
                 try sample.measure($0, storage: options.storage, step: $1, feedback: feedback)
             }

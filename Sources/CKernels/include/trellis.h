@@ -64,11 +64,13 @@ typedef struct {
   size_t rows, columns;
   unsigned bits;
   const tsr_trellis_table *table;
+  const float *_Nullable feedback, *_Nullable gains;  // as in tsr_rows, both or neither
+  size_t block;
 } tsr_trellis_rows;
 
 // Bytes of a stored tile at most.
 size_t tsr_trellis_bound(const tsr_trellis_rows *rows);
-// Writes a tile and its size, and adds to sums: (value - stored)^2 and value^2. Returns what tsr_encode_panel does, or
+// Writes a tile and its size, and adds to sums: (value - stored)^2, with gains as they count it, and value^2. Returns what tsr_encode_panel does, or
 // TSR_NO_MEMORY.
 int tsr_trellis_encode(const tsr_trellis_rows *rows, uint8_t *stored, size_t *size,
                        double sums[_Nonnull 2]);
