@@ -52,8 +52,8 @@ struct QuantizeCommand: AsyncParsableCommand {
     @Option(
         help: """
             How coded files are coded: zstd; rans, which decodes twice as fast with AVX-512 and ten \
-            times more slowly without; or trellis, whole bits per weight of each matrix, which decodes \
-            as fast as memory is read.
+            times more slowly without; or trellis, 1 to 6 whole bits per weight of each matrix, which \
+            decodes as fast as memory is read.
             """)
     var codec = Codec.zstd
 

@@ -42,6 +42,7 @@ extension QuantizeCommand {
                     ("bytes", .int(entry.byteCount)), ("exact", .bool(entry.exact)),
                     ("coded", .bool(entry.storage != .plain)),
                     ("step", entry.steps.map { .number(Double($0.step)) } ?? .null),
+                    ("trellis_bits", entry.trellis.map { .int($0.bits) } ?? .null),
                     ("relative_error", entry.relativeError.map { .number($0) } ?? .null),
                 ])
             }

@@ -1,5 +1,6 @@
 import Kernels
 import Testing
+import WeightFile
 
 /// Columns that make up for each other's rounding errors.
 @Suite struct FeedbackTests {
@@ -22,36 +23,62 @@ import Testing
         return a
     }
 
-    @Test(arguments: [64, 256])
-    func productsAreCloserAndAsCloseAsReported(block: Int) throws {
+    /// Stored values of `weights`, `[rows][columns]`, with a step of 0.25 or by a trellis of 3 bits.
+    private func stored(
+        _ weights: [Float], _ feedback: ColumnFeedback?, byTrellis: Bool
+    ) throws -> (values: [Double], reported: Double) {
+        let plane = columns / 32 * 32
+        func values(_ panel: [UInt8]) -> [Double] {
+            (0..<rows * columns).map { index in
+                let (row, column) = (index / columns, index % columns)
+                // Formats/TSR.md §10: byte 4 r + i of line j is column 32 g + 4 j + i.
+                let at = plane + column / 4 * 64 + row * 4 + column % 4
+                let scale = (column / 32 * 16 + row) * 2
+                let half = UInt16(panel[scale]) | UInt16(panel[scale + 1]) << 8
+                return Double(Float16(bitPattern: half)) * (Double(panel[at]) - 128)
+            }
+        }
+        if byTrellis {
+            let trellis = Trellis(bits: 3, values: weights.map { $0 * Float(3).squareRoot() })
+            let (tile, distance) = try trellis.encode(
+                weights, rows: rows, columns: columns, feedback: feedback)
+            let coder = TileCoder(encoding: .int8, storage: .trellis, columns: columns)
+            return (
+                values(try #require(coder.decode(tile.span.bytes, panels: 1))),
+                distance.squaredError
+            )
+        }
+        let encoder = PanelEncoder(
+            encoding: .int8, columns: columns, candidates: 0, feedback: feedback)
+        let (bytes, distance) = try encoder.encode(
+            weights, rows: rows, steps: [Float](repeating: 0.25, count: rows))
+        return (values(bytes), distance.squaredError)
+    }
+
+    @Test(arguments: [64, 256], [false, true])
+    func productsAreCloserAndAsCloseAsReported(block: Int, byTrellis: Bool) throws {
         let a = inputs()
         let feedback = ColumnFeedback(columns: columns, block: block)
         feedback.add(a, tokens: tokens)
         feedback.finish()
         var random = SystemRandom(state: 2)
         let weights = (0..<rows * columns).map { _ in random.next() }
-        let steps = [Float](repeating: 0.25, count: rows)
         func errors(_ feedback: ColumnFeedback?) throws -> (products: Double, reported: Double) {
-            let encoder = PanelEncoder(
-                encoding: .int8, columns: columns, candidates: 0, feedback: feedback)
-            let (bytes, distance) = try encoder.encode(weights, rows: rows, steps: steps)
-            let plane = encoder.panelBytes - columns * 16
+            let (values, reported) = try stored(weights, feedback, byTrellis: byTrellis)
             var sum = 0.0
             for token in 0..<tokens {
                 for row in 0..<rows {
                     var product = 0.0
                     for column in 0..<columns {
-                        // Formats/TSR.md §10: byte 4 r + i of line j is column 32 g + 4 j + i.
-                        let at = plane + column / 4 * 64 + row * 4 + column % 4
-                        let stored = 0.25 * (Double(bytes[at]) - 128)
+                        let index = row * columns + column
                         product +=
-                            (Double(weights[row * columns + column]) - stored)
+                            (Double(weights[index]) - values[index])
                             * Double(a.values[token * a.paddedColumns + column])
                     }
                     sum += product * product
                 }
             }
-            return (sum, distance.squaredError)
+            return (sum, reported)
         }
         let (plain, taken) = (try errors(nil), try errors(feedback))
         #expect(taken.products < 0.7 * plain.products, "\(taken.products) of \(plain.products)")
