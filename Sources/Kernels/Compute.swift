@@ -101,6 +101,9 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
     /// Whether there is room to decode coded tiles, which only models with some ask for.
     public var decodesTiles: Bool { decodedTileBytes > 0 }
 
+    /// Whether tiles of a trellis are multiplied as they are stored: nothing is gained by decoding them ahead.
+    public var multipliesStrands: Bool { unsafe raw.kernels.pointee.strands != nil }
+
     /// Seconds that decoding coded tiles took since the last call, all threads together.
     public func takeDecodingSeconds() -> Double {
         guard let decoders = unsafe raw.decoders else { return 0 }

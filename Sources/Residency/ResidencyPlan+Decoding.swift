@@ -7,6 +7,15 @@ extension ResidencyPlan {
     /// Whether any tile would have to be decoded in a pass.
     var hasCodedTiles: Bool { items.contains { $0.plainTileBytes > 0 } }
 
+    /// Never decodes tiles of some matrices ahead.
+    ///
+    /// - Parameter isLeft: By a matrix's name.
+    mutating func leaveCoded(_ isLeft: (String) -> Bool) {
+        for index in items.indices where isLeft(items[index].name) {
+            items[index].plainTileBytes = 0
+        }
+    }
+
     /// The same with as many tiles decoded ahead as make a pass fastest.
     ///
     /// - Parameters:

@@ -9,7 +9,7 @@ public struct ResidencyPlan: Sendable, Equatable {
         public var name: String
         /// Stored bytes of each tile, in file order.
         public var tiles: [Int]
-        /// Bytes of a tile when decoded; 0 where tiles are plain.
+        /// Bytes of a tile when decoded; 0 where none will be before it is multiplied.
         public var plainTileBytes: Int
         /// How many of them, from the first, stay in memory.
         public internal(set) var hotTiles = 0

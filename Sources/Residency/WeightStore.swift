@@ -68,6 +68,10 @@ public final class WeightStore {
     public static func measured(
         _ file: WeightFile, plan: ResidencyPlan, compute: Compute, method: InputMethod = .auto
     ) throws(ResidencyError) -> (plan: ResidencyPlan, pace: ReadingPace?) {
+        var plan = plan
+        if compute.multipliesStrands {
+            plan.leaveCoded { file.tensor($0)?.storage == .trellis }
+        }
         let canDecode = plan.hasCodedTiles && plan.budget.isKnown && compute.decodedTileBytes > 0
         guard !plan.isResident || canDecode else { return (plan, nil) }
         let segments = plan.items.flatMap { item in

@@ -18,7 +18,7 @@ extension Transformer {
                 items.append(
                     ResidencyPlan.Item(
                         name: name, tiles: tiles.map(\.count),
-                        plainTileBytes: record.storage.isDecodedAtOnce ? 0 : record.plainTileBytes(0)))
+                        plainTileBytes: record.storage == .plain ? 0 : record.plainTileBytes(0)))
             } else {
                 mapped += record.byteCount
             }

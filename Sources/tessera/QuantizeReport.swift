@@ -1,4 +1,5 @@
 internal import Import
+internal import Kernels
 internal import Quantization
 internal import Reporting
 internal import WeightFile

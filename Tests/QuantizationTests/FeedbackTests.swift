@@ -43,10 +43,8 @@ import WeightFile
             let (tile, distance) = try trellis.encode(
                 weights, rows: rows, columns: columns, feedback: feedback)
             let coder = TileCoder(encoding: .int8, storage: .trellis, columns: columns)
-            return (
-                values(try #require(coder.decode(tile.span.bytes, panels: 1))),
-                distance.squaredError
-            )
+            let panel = coder.decode(tile.span.bytes, panels: 1)
+            return (values(try #require(panel)), distance.squaredError)
         }
         let encoder = PanelEncoder(
             encoding: .int8, columns: columns, candidates: 0, feedback: feedback)
