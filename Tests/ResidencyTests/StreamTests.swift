@@ -105,6 +105,60 @@ import WeightFile
         return url
     }
 
+    /// A model of the same shape whose matrices are tiles of trellises.
+    private func trellisModel() throws -> URL {
+        let file = try WeightFile(path: Self.model.path)
+        let url = FileManager.default.temporaryDirectory.appending(path: "trellis-\(UUID()).tsr")
+        let specs = file.tensors.map {
+            $0.encoding.rowsPerPanel > 1
+                ? TensorSpec(
+                    name: $0.name, rows: $0.rows, columns: $0.columns, encoding: .int8,
+                    storage: .trellis)
+                : TensorSpec(
+                    name: $0.name, rows: $0.rows, columns: $0.columns, encoding: $0.encoding)
+        }
+        let writer = try WeightFileWriter(
+            path: url.path, config: file.config, tokenizer: file.tokenizer,
+            chatTemplate: file.chatTemplate, tensors: specs)
+        var state: UInt64 = 1
+        func values(_ count: Int) -> [Float] {
+            (0..<count).map { _ in
+                state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+                return Float(Int32(truncatingIfNeeded: state >> 32)) / 0x1p34
+            }
+        }
+        let trellis = Trellis(bits: 4, values: values(4096).map { $0 * 7 })
+        for (record, spec) in zip(file.tensors, specs) {
+            guard spec.storage == .trellis else {
+                try writer.append(file.bytes(of: record))
+                continue
+            }
+            for row in stride(from: 0, to: spec.rows, by: spec.tileRows) {
+                let rows = min(spec.tileRows, spec.rows - row)
+                try writer.appendTile(
+                    trellis.encode(
+                        values(rows * spec.columns), rows: rows, columns: spec.columns
+                    ).tile)
+            }
+        }
+        try writer.finish()
+        return url
+    }
+
+    @Test(arguments: [0.0, 0.1])
+    func tilesOfATrellisGiveTheSameStreamed(share: Double) throws {
+        let url = try trellisModel()
+        defer { try? FileManager.default.removeItem(at: url) }
+        let file = try WeightFile(path: url.path)
+        let resident = try Transformer(file, options: try options(nil, .direct))
+        let streamed = try Transformer(
+            file, options: try options(share, .direct, path: url.path))
+        #expect(!streamed.residency.isResident)
+        let expected = logits(resident)
+        #expect(expected.contains { $0 != 0 })
+        #expect(logits(streamed) == expected)
+    }
+
     @Test(arguments: [0.0, 0.3, 0.7, 3.0])
     func codedTilesGiveTheSameWhereverTheyAreDecoded(share: Double) throws {
         let expected = logits(
