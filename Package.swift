@@ -99,7 +99,7 @@ let package = Package(
         .testTarget(
             name: "ResidencyTests",
             dependencies: ["Residency", "Transformer", "Kernels", "WeightFile"],
-            swiftSettings: testSettings),
+            exclude: ["Resources"], swiftSettings: testSettings),
         .testTarget(
             name: "TransformerTests",
             dependencies: [

@@ -93,9 +93,9 @@ static void load_targets(const work *w, size_t panel) {
       w->targets[c * ROWS + row] = r->values[(panel * ROWS + row) * r->columns + c];
 }
 
-// What `count` codes of a lane from `at` on should be, in units of the table, and what their errors count: as the values
-// they stand for err, and as the gains say.
-static void load_lane(const work *w, size_t lane, size_t at, size_t count, float mean) {
+// What `count` codes of a lane from `at` on should be, in units of the table, and what their errors count: in every row the
+// same, or small rows would be left to chance beside large ones.
+static void load_lane(const work *w, size_t lane, size_t at, size_t count) {
   const tsr_trellis_rows *r = w->rows;
   for (size_t i = 0; i < count; i++) {
     size_t column = column_of(at + i), row = row_of(at + i);
@@ -105,7 +105,7 @@ static void load_lane(const work *w, size_t lane, size_t at, size_t count, float
     float scale = w->scales[column / TSR_GROUP * ROWS + row];
     if (scale == 0) continue;
     *x = w->targets[column * ROWS + row] / scale;
-    *weight = scale * scale / mean * (r->gains ? r->gains[column] : 1);
+    *weight = r->gains ? r->gains[column] : 1;
   }
 }
 
@@ -128,7 +128,7 @@ static double settle_column(const work *w, size_t column, const float codes[ROWS
   return r->gains[column] * sum;
 }
 
-// Codes at..<at + count, whole pairs of lines, have been found.
+// Codes at..<at + count, whole lines, have been found.
 static double settle(const work *w, size_t at, size_t count) {
   double sum = 0;
   for (size_t first = at; first < at + count && first < w->count; first += 4 * ROWS) {
@@ -144,7 +144,7 @@ static double settle(const work *w, size_t at, size_t count) {
 // Finds the codes of `lanes` parts of `length` codes each from `at` on, the first of which begins with state `begin`.
 // Returns the state that the last one ends with.
 static int search_parts(const work *w, size_t at, size_t lanes, size_t length, size_t step,
-                        int begin, float mean, double *sum) {
+                        int begin, double *sum) {
   unsigned bits = w->rows->bits;
   size_t states = ENTRIES >> bits;
   int starts[LANES], now[LANES];
@@ -152,7 +152,7 @@ static int search_parts(const work *w, size_t at, size_t lanes, size_t length, s
   for (size_t done = 0; done < length; done += step) {
     float costs[MAX_STATES * LANES] = {0};
     for (size_t l = 0; l < LANES; l++) {
-      load_lane(w, l, l < lanes ? at + l * length + done : w->count, step, mean);
+      load_lane(w, l, l < lanes ? at + l * length + done : w->count, step);
       for (size_t s = 0; s < states && now[l] != FREE; s++)
         costs[s * LANES + l] = s == (size_t)now[l] ? 0 : IMPOSSIBLE;
     }
@@ -165,7 +165,9 @@ static int search_parts(const work *w, size_t at, size_t lanes, size_t length, s
       for (size_t i = 0, to = at + l * length + done; i < step && to + i < w->count; i++)
         w->entries[to + i] = w->part[i * LANES + l];
     }
-    for (size_t l = 0; l < lanes; l++) *sum += settle(w, at + l * length + done, step);
+    // Parts that are no blocks may end within a line: theirs are settled when all have been found.
+    for (size_t l = 0; l < lanes && w->rows->feedback; l++)
+      *sum += settle(w, at + l * length + done, step);
   }
   return now[lanes - 1];
 }
@@ -183,10 +185,6 @@ static void put_strand(const work *w, uint8_t *strand) {
 
 static double encode_panel(const work *w, size_t panel, uint8_t *out) {
   const tsr_trellis_rows *r = w->rows;
-  size_t groups = w->columns / TSR_GROUP;
-  float mean = 0;
-  for (size_t i = 0; i < groups * ROWS; i++) mean += w->scales[i] * w->scales[i];
-  mean = mean > 0 ? mean / (float)(groups * ROWS) : 1;
   load_targets(w, panel);
   size_t length = r->feedback ? r->block * ROWS : w->count / LANES;
   size_t step = r->feedback ? SETTLED : length, parts = (w->count + length - 1) / length;
@@ -194,8 +192,9 @@ static double encode_panel(const work *w, size_t panel, uint8_t *out) {
   int state = FREE;
   for (size_t first = 0; first < parts; first += LANES) {
     size_t lanes = parts - first < LANES ? parts - first : LANES;
-    state = search_parts(w, first * length, lanes, length, step, state, mean, &sum);
+    state = search_parts(w, first * length, lanes, length, step, state, &sum);
   }
+  if (!r->feedback) sum = settle(w, 0, w->count);
   put_strand(w, out);
   return sum;
 }

@@ -106,7 +106,7 @@ import Testing
         #expect((decibels...6.02 * Double(bits) + 0.2).contains(ratio), "\(ratio) dB")
     }
 
-    @Test(arguments: [(1, 1), (16, 32), (17, 33), (40, 100), (33, 576)])
+    @Test(arguments: [(1, 1), (16, 32), (17, 33), (40, 100), (20, 160), (33, 576)])
     func rowsOfAnyScaleAndGroupsFarOutOfReachAreKept(rows: Int, columns: Int) throws {
         var source = Self.normal(rows * columns, seed: 3)
         for row in 0..<rows {
@@ -117,15 +117,18 @@ import Testing
                 source[row * columns + column] *= factor
             }
         }
-        let (tile, _) = try Self.trellises[4].encode(source, rows: rows, columns: columns)
+        let (tile, distance) = try Self.trellises[4].encode(source, rows: rows, columns: columns)
         let plain = try #require(Self.panels(tile, rows: rows, columns: columns))
         let values = Self.values(plain, rows: rows, columns: columns)
+        var all = 0.0
         for row in 0..<rows {
             let part = source[row * columns..<(row + 1) * columns].map(Double.init)
             let error = zip(part, values[row]).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
             let square = part.reduce(0) { $0 + $1 * $1 }
             #expect(error <= 0.02 * square, "row \(row): \(error / square)")
+            all += error
         }
+        #expect(abs(distance.squaredError - all) < 1e-4 * all)
     }
 
     @Test func zerosStayZerosAndWhatIsNoNumberIsRefused() throws {

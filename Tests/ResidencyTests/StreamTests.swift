@@ -9,7 +9,7 @@ import WeightFile
 /// The model that comes with the program, with less memory than its weights.
 @Suite struct StreamTests {
     static let model = URL(filePath: #filePath).deletingLastPathComponent()
-        .appending(path: "../../Sources/tessera/Resources/default.tsr").standardizedFileURL
+        .appending(path: "Resources/word-problems.tsr").standardizedFileURL
 
     /// - Parameter share: Of the weights that have room; nil: no limit.
     private func options(
