@@ -5,16 +5,12 @@
 #include <string.h>
 
 #include "CKernels.h"
+#include "clones.h"
 
 #pragma STDC FP_CONTRACT OFF
 
 enum { LANES = TSR_PANEL_ROWS, GROUP = TSR_GROUP };
 
-#if defined(__x86_64__)
-#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define CLONES
-#endif
 #define INLINE static inline __attribute__((always_inline))
 #define EACH_LANE for (size_t l = 0; l < LANES; l++)
 
@@ -319,7 +315,7 @@ INLINE void round_group(const tsr_rows *s, size_t column, group *block, size_t i
 }
 
 // A panel in blocks of columns that make up for each other's errors.
-CLONES
+TSR_CLONES
 static int encode_with_feedback(const tsr_rows *s, uint8_t *panel, double sums[2]) {
   size_t all = (s->columns + GROUP - 1) / GROUP, plane = (all * 32 + 63) / 64 * 64;
   size_t group_bytes = s->encoding == TSR_INT8 ? 512 : 256, row;
@@ -346,7 +342,7 @@ static int encode_with_feedback(const tsr_rows *s, uint8_t *panel, double sums[2
   return TSR_ENCODED;
 }
 
-CLONES
+TSR_CLONES
 static int encode_panel(const tsr_rows *s, uint8_t *panel, double sums[2]) {
   size_t groups = (s->columns + GROUP - 1) / GROUP, plane = (groups * 32 + 63) / 64 * 64;
   size_t group_bytes = s->encoding == TSR_INT8 ? 512 : 256, row;

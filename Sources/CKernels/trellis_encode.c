@@ -7,15 +7,10 @@
 #include <string.h>
 
 #include "CKernels.h"
+#include "clones.h"
 #include "trellis_search.h"
 
 #pragma STDC FP_CONTRACT OFF
-
-#if defined(__x86_64__)
-#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define CLONES
-#endif
 
 enum {
   LANES = TSR_SEARCH_LANES,
@@ -110,7 +105,7 @@ static void load_lane(const work *w, size_t lane, size_t at, size_t count) {
 }
 
 // Takes the errors of one column in; with feedback, the columns behind it in its block make up for them.
-CLONES
+TSR_CLONES
 static double settle_column(const work *w, size_t column, const float codes[ROWS]) {
   const tsr_trellis_rows *r = w->rows;
   float *targets = w->targets + column * ROWS, errors[ROWS];

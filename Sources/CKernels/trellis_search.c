@@ -6,13 +6,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-#pragma STDC FP_CONTRACT OFF
+#include "clones.h"
 
-#if defined(__x86_64__)
-#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define CLONES
-#endif
+#pragma STDC FP_CONTRACT OFF
 
 enum {
   LANES = TSR_SEARCH_LANES,
@@ -51,7 +47,7 @@ static inline __attribute__((always_inline)) void advance(const float x[LANES],
   }
 }
 
-CLONES
+TSR_CLONES
 void tsr_search_forward(const float *x, const float *weights, size_t count,
                         const float values[ENTRIES], unsigned bits, float *costs, uint8_t *paths) {
   size_t states = ENTRIES >> bits, step = states * LANES;

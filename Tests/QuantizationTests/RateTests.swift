@@ -53,15 +53,7 @@ import WeightFile
             #expect(abs(plan.bitsPerWeight - bits) < 0.02 * bits, "\(plan.bitsPerWeight)")
             _ = try await write(plan)
             let file = try WeightFile(path: folder.path("out.tsr"))
-            var sum = 0.0
-            for entry in plan.entries where entry.storage != .plain {
-                let error = try relativeError(entry.tensor, in: file)
-                let expected = try #require(entry.relativeError)
-                #expect(
-                    abs(error - expected) < 0.05 * expected,
-                    "\(entry.tensor.name): \(error), \(expected)")
-                sum += error
-            }
+            let sum = try sumOfErrors(plan, in: file)
             #expect(sum < last)
             last = sum
         }
@@ -77,13 +69,7 @@ import WeightFile
         let result = try await write(plan)
         let file = try WeightFile(path: folder.path("out.tsr"))
         try file.verify(progress: { _, _ in })
-        for entry in plan.entries where entry.storage != .plain {
-            let error = try relativeError(entry.tensor, in: file)
-            let expected = try #require(entry.relativeError)
-            #expect(
-                abs(error - expected) < 0.05 * expected,
-                "\(entry.tensor.name): \(error), \(expected)")
-        }
+        _ = try sumOfErrors(plan, in: file)
         let sum = result.summaries.reduce(0) { $0 + $1.bytes }
         let planned = plan.entries.reduce(0) { $0 + $1.byteCount }
         #expect(abs(sum - planned) <= planned / 50)
@@ -162,6 +148,18 @@ import WeightFile
         #expect(second.continuedWeights > 0)
         #expect(try folder.data("out.tsr") == whole)
         #expect(try folder.names() == ["out.tsr"])
+    }
+
+    /// Of all coded matrices, each of which errs as planned.
+    private func sumOfErrors(_ plan: EncodingPlan, in file: WeightFile) throws -> Double {
+        try plan.entries.filter { $0.storage != .plain }.reduce(0) { sum, entry in
+            let error = try relativeError(entry.tensor, in: file)
+            let expected = try #require(entry.relativeError)
+            #expect(
+                abs(error - expected) < 0.05 * expected,
+                "\(entry.tensor.name): \(error), \(expected)")
+            return sum + error
+        }
     }
 
     private func relativeError(_ tensor: SourceTensor, in file: WeightFile) throws -> Double {
