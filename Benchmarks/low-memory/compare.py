@@ -10,7 +10,7 @@ mapped and not repacked: repacked, they are anonymous memory that no limit below
 
 Tokens per second follow from passes: one token per pass for next-token prediction, and
 --tokens-per-pass for a pass over 16 positions (8 drafted, up to 8 checked). Random weights accept no
-draft: 4.8 is what the default model decodes losslessly in blocks of 8 (Benchmarks/sbd).
+draft: 4.8 is what the word-problem model decodes losslessly in blocks of 8 (Benchmarks/sbd).
 """
 
 import argparse

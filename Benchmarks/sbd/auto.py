@@ -34,7 +34,7 @@ def main() -> None:
     p.add_argument("--sizes", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     p.add_argument("--gamma", type=float, default=0.1)
     p.add_argument("--limit", type=int, default=160, help="most tokens of an answer")
-    p.add_argument("--options", default="", help="further options of all runs; '--ram 19.6M --io direct' has the default "
+    p.add_argument("--options", default="", help="further options of all runs; '--ram 22800K --io direct' has the default "
                    "model's weights read from disk in every pass")
     args = p.parse_args()
     questions = [t.question for t in runner.problems(args.count, args.seed)]

@@ -54,8 +54,7 @@ bool tsr_trellis_open(const uint8_t *stored, size_t size, size_t panels, size_t 
   for (size_t p = 1; p <= panels; p++)
     if (strands[p * strand_bytes - 1] >> (TSR_TRELLIS_WINDOW - bits)) return false;
   *tile = (tsr_trellis_tile){.bits = bits, .table = stored + 8, .strands = strands,
-                             .panels = panels, .groups = groups, .strand_bytes = strand_bytes,
-                             .planes = planes, .stride = stride};
+                             .strand_bytes = strand_bytes, .planes = planes, .stride = stride};
   return true;
 }
 

@@ -13,7 +13,7 @@ public struct EncodingPlan: Sendable {
             case sixteen = 16
             case thirtyTwo = 32
         }
-        /// Sizes that are not a whole number of bits per code: matrices are entropy-coded.
+        /// Sizes that are not a whole number of bits per code: matrices are coded.
         public enum Target: Sendable, Equatable {
             /// Stored bits per weight of all tensors together.
             case bitsPerWeight(Double)

@@ -73,36 +73,38 @@ internal import CZstd
         return coded
     }
 
-    /// The `count` bytes that range coders hold; nil unless it is exactly those.
-    private func bytes(of coded: RawSpan, _ count: Int) -> [UInt8]? {
+    /// `count` bytes that a decoder of `CKernels` makes of `coded`; nil where it refuses.
+    ///
+    /// - Parameter decode: Given the coded bytes, their number and the place for what they hold.
+    private func bytes(
+        of coded: RawSpan, _ count: Int,
+        _ decode: (UnsafePointer<UInt8>, Int, UnsafeMutablePointer<UInt8>) -> Bool
+    ) -> [UInt8]? {
         var bytes = [UInt8](repeating: 0, count: count)
         let isWhole = unsafe bytes.withUnsafeMutableBufferPointer { out in
             unsafe coded.withUnsafeBytes { source in
                 guard let start = source.baseAddress, let target = out.baseAddress else {
                     return false
                 }
-                return unsafe tsr_rans_decode(
-                    start.assumingMemoryBound(to: UInt8.self), source.count, tsr_rans_scalar,
-                    hasNibbles, target, count)
+                return unsafe decode(
+                    start.assumingMemoryBound(to: UInt8.self), source.count, target)
             }
         }
         return isWhole ? bytes : nil
     }
 
-    private func trellisPanels(of stored: RawSpan, _ panels: Int) -> [UInt8]? {
-        var plain = [UInt8](repeating: 0, count: panels * panelBytes)
-        let isWhole = unsafe plain.withUnsafeMutableBufferPointer { out in
-            unsafe stored.withUnsafeBytes { source in
-                guard let start = source.baseAddress, let target = out.baseAddress else {
-                    return false
-                }
-                // Safe: the span and the array hold what the function is told.
-                return unsafe tsr_trellis_decode(
-                    start.assumingMemoryBound(to: UInt8.self), source.count, tsr_trellis_scalar,
-                    panels, (panelBytes - planesBytes) / 512, target)
-            }
+    private func symbols(of coded: RawSpan, _ count: Int) -> [UInt8]? {
+        // Safe: the span and the array hold what the function is told; so below.
+        unsafe bytes(of: coded, count) {
+            unsafe tsr_rans_decode($0, $1, tsr_rans_scalar, hasNibbles, $2, count)
         }
-        return isWhole ? plain : nil
+    }
+
+    private func trellisPanels(of stored: RawSpan, _ panels: Int) -> [UInt8]? {
+        unsafe bytes(of: stored, panels * panelBytes) {
+            unsafe tsr_trellis_decode(
+                $0, $1, tsr_trellis_scalar, panels, (panelBytes - planesBytes) / 512, $2)
+        }
     }
 
     /// The plain bytes of a stored tile; nil where it does not decode to exactly `panels` panels.
@@ -116,7 +118,7 @@ internal import CZstd
                 ? content(
                     stored.extracting(4 + size..<stored.byteCount),
                     panels * (panelBytes - planesBytes))
-                : bytes(
+                : symbols(
                     of: stored.extracting(4 + size..<stored.byteCount),
                     panels * (panelBytes - planesBytes))
         else { return nil }

@@ -22,7 +22,7 @@ typedef struct {
   unsigned bits;
   const uint8_t *table;    // [TSR_TRELLIS_TABLE]
   const uint8_t *strands;  // [panels, strand_bytes]
-  size_t panels, groups, strand_bytes;
+  size_t strand_bytes;
   uint8_t *planes;  // the panels' scales, [groups, 16] of f16 each, `stride` bytes from one to the next
   size_t stride;
 } tsr_trellis_tile;
@@ -70,8 +70,8 @@ typedef struct {
 
 // Bytes of a stored tile at most.
 size_t tsr_trellis_bound(const tsr_trellis_rows *rows);
-// Writes a tile and its size, and adds to sums: (value - stored)^2, with gains as they count it, and value^2. Returns what tsr_encode_panel does, or
-// TSR_NO_MEMORY.
+// Writes a tile and its size, and adds to sums: (value - stored)^2, with gains as they count it, and value^2.
+// Returns what tsr_encode_panel does, or TSR_NO_MEMORY.
 int tsr_trellis_encode(const tsr_trellis_rows *rows, uint8_t *stored, size_t *size,
                        double sums[_Nonnull 2]);
 
