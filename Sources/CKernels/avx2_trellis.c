@@ -12,44 +12,48 @@
 
 enum { STEP = 32, TABLES = TSR_TRELLIS_TABLE / 16, LOADED = 16 };
 
+// Windows of 16 bits in each lane: which two bytes they lie in, and what moves them to the top.
 typedef struct {
-  __m256i bytes, factors;  // of 16 windows: their two bytes, and what moves them to the top
+  __m256i bytes, factors;
 } cuts;
 
-static cuts make_cuts(unsigned bits) {
-  uint8_t bytes[32];
-  uint16_t factors[16];
-  for (unsigned i = 0; i < 16; i++) {
-    bytes[2 * i] = (uint8_t)(i * bits / 8);
-    bytes[2 * i + 1] = (uint8_t)(i * bits / 8 + 1);
-    factors[i] = (uint16_t)(1 << (16 - TSR_TRELLIS_WINDOW - i * bits % 8));
+// Windows first to first + 7 behind a lane's start.
+static cuts make_cuts(unsigned bits, unsigned first) {
+  uint8_t bytes[16];
+  uint16_t factors[8];
+  for (unsigned i = 0; i < 8; i++) {
+    unsigned at = (first + i) * bits;
+    bytes[2 * i] = (uint8_t)(at / 8);
+    bytes[2 * i + 1] = (uint8_t)(at / 8 + 1);
+    factors[i] = (uint16_t)(1 << (16 - TSR_TRELLIS_WINDOW - at % 8));
   }
-  return (cuts){_mm256_loadu_si256((const __m256i *)bytes),
-                _mm256_loadu_si256((const __m256i *)factors)};
+  return (cuts){_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)bytes)),
+                _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)factors))};
 }
 
-// Sixteen windows, as 16-bit numbers.
-INLINE __m256i cut(const cuts *c, const uint8_t *p) {
-  __m256i x = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)p));
-  x = _mm256_mullo_epi16(_mm256_shuffle_epi8(x, c->bytes), c->factors);
-  return _mm256_srli_epi16(x, 16 - TSR_TRELLIS_WINDOW);
+INLINE __m256i cut(cuts c, __m256i strand) {
+  strand = _mm256_mullo_epi16(_mm256_shuffle_epi8(strand, c.bytes), c.factors);
+  return _mm256_srli_epi16(strand, 16 - TSR_TRELLIS_WINDOW);
 }
 
-// Entries of all tables, of which only one is asked for what it has: of others the index's top bit is set.
+// Where `bit` of an index is set the second, else the first.
+INLINE __m256i choose(__m256i index, int bit, __m256i first, __m256i second) {
+  return _mm256_blendv_epi8(first, second, _mm256_slli_epi16(index, 7 - bit));
+}
+
+// Entries of all tables, halved by each bit of the index above the four that a shuffle takes.
 INLINE __m256i look_up(const __m256i tables[TABLES], __m256i index) {
-  __m256i found = _mm256_setzero_si256();
+  __m256i found[TABLES];
+  for (int t = 0; t < TABLES; t++) found[t] = _mm256_shuffle_epi8(tables[t], index);
 #pragma clang loop unroll(full)
-  for (int t = 0; t < TABLES; t++) {
-    __m256i own = _mm256_sub_epi8(index, _mm256_set1_epi8((char)(16 * t)));
-    own = _mm256_adds_epu8(own, _mm256_set1_epi8(0x70));
-    found = _mm256_or_si256(found, _mm256_shuffle_epi8(tables[t], own));
-  }
-  return found;
+  for (int bit = 4, left = TABLES / 2; left > 0; bit++, left /= 2)
+    for (int t = 0; t < left; t++) found[t] = choose(index, bit, found[2 * t], found[2 * t + 1]);
+  return found[0];
 }
 
 void tsr_trellis_avx2(const uint8_t *strand, size_t readable, size_t count, unsigned bits,
                       const uint8_t *table, uint8_t *out) {
-  const cuts c = make_cuts(bits);
+  const cuts low = make_cuts(bits, 0), high = make_cuts(bits, 8);
   const size_t half = 2 * bits, reach = half + LOADED;
   __m256i tables[TABLES];
   for (int t = 0; t < TABLES; t++)
@@ -58,8 +62,9 @@ void tsr_trellis_avx2(const uint8_t *strand, size_t readable, size_t count, unsi
     uint8_t rest[2 * LOADED] = {0};
     const uint8_t *from = strand;
     if (readable < reach) from = memcpy(rest, strand, readable);
-    __m256i index = _mm256_packus_epi16(cut(&c, from), cut(&c, from + half));
-    index = _mm256_permute4x64_epi64(index, _MM_SHUFFLE(3, 1, 2, 0));
+    // Sixteen codes begin at each lane, so that packing leaves all in order.
+    __m256i lanes = _mm256_loadu2_m128i((const __m128i *)(from + half), (const __m128i *)from);
+    __m256i index = _mm256_packus_epi16(cut(low, lanes), cut(high, lanes));
     _mm256_storeu_si256((__m256i *)(out + i), look_up(tables, index));
     readable -= 2 * half;
   }
