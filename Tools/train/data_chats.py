@@ -18,7 +18,16 @@ vaccines; bees; whales; penguins; owls; ants; dinosaurs; fossils; deserts; rain 
 windmills; steam engines; bicycles; sailing ships; trains; airplanes; telescopes; microscopes; clocks; maps; paper; printing
 glass; bread; cheese; coffee; tea; chocolate; soap; cotton; silk; the compass; electricity; batteries; radio; computers; algorithms
 databases; the internet; encryption; robots; solar panels; recycling; composting; gardening; pottery; painting; music; the violin
-the piano; chess; football; swimming; running; hiking; camping; cooking; budgets; savings; teamwork; kindness; patience; honesty""".replace("\n", "; ").split("; ")
+the piano; chess; football; swimming; running; hiking; camping; cooking; budgets; savings; teamwork; kindness; patience; honesty
+clouds; thunder; snow; wind; the tides; the seasons; the sun; Mars; Saturn's rings; comets; black holes; galaxies; atoms; molecules
+cells; DNA; bacteria; viruses; muscles; bones; the brain; the lungs; the eye; memory; dreams; vitamins; exercise; first aid; allergies
+elephants; lions; wolves; dolphins; sharks; octopuses; butterflies; spiders; frogs; snakes; eagles; bats; horses; cats; dogs; sheep
+oak trees; mushrooms; roses; wheat; rice; potatoes; tomatoes; apples; olive oil; honey; salt; sugar; pasta; soup; vinegar; yogurt
+castles; pyramids; cathedrals; canals; tunnels; dams; lighthouses; harbors; markets; libraries; museums; theaters; schools; hospitals
+democracy; elections; taxes; money; banks; trade; insurance; laws; courts; newspapers; photography; cinema; poetry; novels; fairy tales
+drums; guitars; opera; dance; sculpture; architecture; embroidery; knitting; carpentry; cars; buses; submarines; rockets; satellites
+drones; lasers; the telephone; email; spreadsheets; programming; passwords; statistics; geometry; fractions; prime numbers; logic
+tennis; basketball; cycling; skiing; sailing; fishing; yoga; picnics; birthdays; weddings; holidays; friendship; courage; curiosity""".replace("\n", "; ").split("; ")
 THINGS = """a lighthouse keeper; a lost dog; a curious child; an old clock; a brave mouse; a rainy day; a quiet village; a hidden garden
 a train journey; a snowman; a paper boat; a talking tree; two friends; a night in the forest; a birthday; a broken bicycle""".replace("\n", "; ").split("; ")
 COUNTRIES = """France; Italy; Spain; Portugal; Germany; Austria; Poland; Sweden; Norway; Finland; Denmark; Greece; Turkey; Egypt; Kenya
