@@ -2,8 +2,11 @@
 /// and from how many passes the positions of earlier blocks needed.
 ///
 /// A block of k is expected to take the passes that the first k positions of larger ones took, and
-/// as many more per further position as the last ones did: see ``OffsetCurve``.
+/// as many more per further position as the last ones did; a window of k, to move in each pass by as
+/// many positions as larger ones did, and by k at most: see ``OffsetCurve``.
 public final class AdaptiveBlockSize: BlockSizePolicy, ExperienceSource {
+    /// Of a window that slides, or of a block that is filled before the next begins.
+    private let slides: Bool
     /// Sizes to choose from, ascending.
     public let sizes: [Int]
     /// The time of passes, kept up to date.
@@ -17,8 +20,9 @@ public final class AdaptiveBlockSize: BlockSizePolicy, ExperienceSource {
     static let memory = 200.0
     private static let blockMemory = 40.0
 
-    public init(costs: PassCosts, largest: Int, experience: Experience) {
+    public init(costs: PassCosts, largest: Int, slides: Bool, experience: Experience) {
         self.costs = costs
+        self.slides = slides
         self.experience = experience.beginning()
         run = experience.emptied
         sizes = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64].filter { $0 <= largest }
@@ -27,11 +31,16 @@ public final class AdaptiveBlockSize: BlockSizePolicy, ExperienceSource {
     public func nextBlockSize() -> Int {
         let chances = experience.offsets.chances
         var (best, bestRate) = (1, 0.0)
-        var passes = 1.0
+        // Passes that fill a block, and tokens that a pass fixes of a window.
+        var (passes, tokens, reach) = (1.0, 1.0, 1.0)
         for size in 1...(sizes.last ?? 1) {
-            if size > 1 { passes += 1 - chances[size - 2] }
+            if size > 1 {
+                passes += 1 - chances[size - 2]
+                reach *= chances[size - 2]
+                tokens += reach
+            }
             guard sizes.contains(size) else { continue }
-            let rate = rate(size, passes: passes)
+            let rate = slides ? rate(size, tokens: tokens) : rate(size, passes: passes)
             if rate > bestRate { (best, bestRate) = (size, rate) }
         }
         return best
@@ -45,16 +54,33 @@ public final class AdaptiveBlockSize: BlockSizePolicy, ExperienceSource {
         return Double(size) / max(first + (passes - 1) * further, 1e-12)
     }
 
+    /// Expected tokens per second: every pass commits as many tokens as the last one fixed.
+    private func rate(_ size: Int, tokens: Double) -> Double {
+        let open = size > 1 ? size : 0
+        let seconds = costs.seconds(open + Int(tokens.rounded()), rows: size)
+        return tokens / max(seconds, 1e-12)
+    }
+
     public func blockFinished(passes: ArraySlice<Int>) {
         let blocks = passes.count > 1 ? 1 / Self.blockMemory : 0
         let share = max(0, 1 - max(blocks, Double(passes.count) / Self.memory))
         experience.fade(to: share)
         run.fade(to: share)
         for (offset, end) in passes.indices.dropFirst().enumerated() {
-            let isShared = passes[..<end].contains(passes[end])
-            experience.offsets.add(offset, isShared ? 1 : 0)
-            run.offsets.add(offset, isShared ? 1 : 0)
+            add(offset, passes[..<end].contains(passes[end]))
         }
+    }
+
+    public func windowMoved(by tokens: Int, of size: Int) {
+        let share = max(0, 1 - Double(tokens) / Self.memory)
+        experience.fade(to: share)
+        run.fade(to: share)
+        for offset in 0..<min(tokens, size - 1) { add(offset, offset < tokens - 1) }
+    }
+
+    private func add(_ offset: Int, _ holds: Bool) {
+        experience.offsets.add(offset, holds ? 1 : 0)
+        run.offsets.add(offset, holds ? 1 : 0)
     }
 
     public func passMeasured(positions: Int, rows: Int, seconds: Double) {

@@ -1,11 +1,13 @@
 /// Who says how large the next block is, and hears how the last one went.
 public protocol BlockSizePolicy: AnyObject {
-    /// Positions of the next block; 1...64.
+    /// Positions of the next block, or of the window in the next pass; 1...64.
     func nextBlockSize() -> Int
     /// A block is finished, or ended by a stop token.
     ///
     /// - Parameter passes: By position, the pass that decided it; given positions are left out.
     func blockFinished(passes: ArraySlice<Int>)
+    /// A pass fixed the first `tokens` positions of a window of `size` that slides on.
+    func windowMoved(by tokens: Int, of size: Int)
     /// A pass over `positions` with `rows` rows of logits, sampled from, took `seconds`.
     func passMeasured(positions: Int, rows: Int, seconds: Double)
 }
@@ -16,6 +18,7 @@ public final class FixedBlockSize: BlockSizePolicy {
     public init(_ size: Int) { self.size = size }
     public func nextBlockSize() -> Int { size }
     public func blockFinished(passes: ArraySlice<Int>) {}
+    public func windowMoved(by tokens: Int, of size: Int) {}
     public func passMeasured(positions: Int, rows: Int, seconds: Double) {}
 }
 

@@ -2,7 +2,8 @@
 /// one run of the program to the next.
 public struct Experience: Sendable, Equatable {
     /// By offset in a block: in lossless decoding, the chance that a draft token is accepted where all
-    /// before it were; otherwise, that a position is decided in a pass that one before it needed too.
+    /// before it were; in a window that slides, that a pass leaves a position fixed where it leaves all
+    /// before it so; otherwise, that a position is decided in a pass that one before it needed too.
     public var offsets: OffsetCurve
     /// The chance that a draft token is accepted, by the model's confidence in it.
     public var confidences = ConfidenceCurve()

@@ -1,11 +1,15 @@
-internal import WeightFile
+public import WeightFile
 
 /// Set Block Decoding: a block of masks behind the text is filled in any order, several positions
 /// per pass (arXiv 2509.04185, algorithms 2 and 3).
 ///
 /// The first pass over a block also commits the finished one before it, causally, and so yields the
 /// next-token distribution of the new block's first position, which is used there. A block of one is
-/// next-token prediction: no mask is computed. Shifted logits, finished blocks that keep their
+/// next-token prediction: no mask is computed.
+///
+/// Where every pass decides the first open position, the block is a window that slides: tokens are
+/// committed as soon as all before them are fixed, and as many masks follow. So no pass is spent on a
+/// few last positions alone, and every pass has a next-token distribution. Shifted logits, finished blocks that keep their
 /// bidirectional keys and values, and parts of a block that are filled one after the other are
 /// properties of the model.
 public final class SetBlockDecoder: TokenDecoder {
@@ -21,6 +25,8 @@ public final class SetBlockDecoder: TokenDecoder {
     /// Whether a block begins with a pass over the past alone, which decides the first position
     /// before masks are computed: the way in which models with a threshold were published.
     private let beginsAlone: Bool
+    /// Whether masks follow as tokens are fixed, or only when all of a block are.
+    private let slides: Bool
 
     private var block = Block()
     // Reused in every pass.
@@ -48,6 +54,7 @@ public final class SetBlockDecoder: TokenDecoder {
         } else {
             beginsAlone = false
         }
+        slides = Self.slides(rule, traits, largest: largest)
         // Blocks whose tokens see each other lie at fixed places and so have one size.
         commitBlockSize = isBidirectional ? largest : 1
         predictions = Array(
@@ -56,11 +63,24 @@ public final class SetBlockDecoder: TokenDecoder {
         open.reserveCapacity(largest)
     }
 
+    /// Whether blocks of up to `largest` positions are windows that slide.
+    public static func slides(
+        _ rule: RevealRule, _ traits: ModelConfig.BlockDecoding?, largest: Int
+    ) -> Bool {
+        guard case .firstAndBound = rule, let traits else { return false }
+        return !traits.shiftedLogits && !traits.bidirectionalCommit
+            && (traits.subBlockSize == 0 || traits.subBlockSize >= largest)
+    }
+
     public private(set) var blockSize = 1
 
     public func step(limit: Int, into output: inout [FixedToken]) {
         precondition(limit > 0, "a limit of \(limit)")
-        if block.isEmpty { beginBlock(limit: limit) }
+        if block.isEmpty {
+            beginBlock(limit: limit)
+        } else if slides {
+            slide(limit: limit)
+        }
         let committed = state.pending.count
         let isAlone =
             block.isPlain || (beginsAlone && block.passes == 0 && block.isOpen[0])
@@ -78,7 +98,9 @@ public final class SetBlockDecoder: TokenDecoder {
             seconds: (ContinuousClock.now - start).seconds)
         record(committed: committed, open: computed.count, decided)
         block.passes += 1
+        let (before, end) = (output.count, block.end)
         emit(&output)
+        if slides { policy.windowMoved(by: output.count - before, of: end) }
     }
 
     public func finish() {
@@ -104,6 +126,18 @@ public final class SetBlockDecoder: TokenDecoder {
         block.begin(given: given, size: size, mask: mask, at: state.nextPosition)
         block.isPlain = size == 1 && !(isBidirectional && !isShifted)
         state.trace?.begin(position: block.position, size: size)
+    }
+
+    /// Commits the tokens that are fixed and puts masks behind the others.
+    private func slide(limit: Int) {
+        state.pending.append(contentsOf: block.tokens[..<block.fixed])
+        let isOver = block.end < block.tokens.count
+        block.drop(block.fixed)
+        guard !isOver else { return }
+        blockSize = min(policy.nextBlockSize(), limit)
+        let added = block.extend(to: blockSize, mask: mask)
+        state.trace?.extend(by: added)
+        block.isPlain = block.tokens.count == 1
     }
 
     /// The rows that predict the open positions which still matter, ascending in both.
@@ -176,7 +210,7 @@ public final class SetBlockDecoder: TokenDecoder {
             block.fixed += 1
         }
         guard block.fixed == block.end else { return }
-        policy.blockFinished(passes: block.pass[block.given..<block.end])
+        if !slides { policy.blockFinished(passes: block.pass[block.given..<block.end]) }
         state.pending.append(contentsOf: block.tokens[..<block.end])
         block.clear()
     }
@@ -218,6 +252,42 @@ private struct Block {
         self.position = position
         self.given = given.count
         (fixed, end, passes) = (given.count, size, 0)
+    }
+
+    /// Takes out the first `count` tokens.
+    mutating func drop(_ count: Int) {
+        tokens.removeFirst(count)
+        isOpen.removeFirst(count)
+        logProbability.removeFirst(count)
+        pass.removeFirst(count)
+        row.removeFirst(count)
+        position += count
+        (fixed, end, passes) = (fixed - count, end - count, 0)
+    }
+
+    /// Has `size` tokens or, where some behind those are decided, as many as hold them; returns how many more.
+    mutating func extend(to size: Int, mask: Int32) -> Int {
+        let before = tokens.count
+        while tokens.count > size, isOpen.last == true { removeLast() }
+        while tokens.count < size { append(mask) }
+        end = tokens.count
+        return end - before
+    }
+
+    private mutating func append(_ mask: Int32) {
+        tokens.append(mask)
+        isOpen.append(true)
+        logProbability.append(0)
+        pass.append(0)
+        row.append(0)
+    }
+
+    private mutating func removeLast() {
+        tokens.removeLast()
+        isOpen.removeLast()
+        logProbability.removeLast()
+        pass.removeLast()
+        row.removeLast()
     }
 
     mutating func decide(_ index: Int, _ drawn: Drawn, pass number: Int) {

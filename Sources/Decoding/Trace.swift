@@ -34,6 +34,12 @@ public struct Trace: Sendable {
         blocks.append(Block(position: position, size: size))
     }
 
+    /// The last block grows.
+    mutating func extend(by count: Int) {
+        guard !blocks.isEmpty else { return }
+        blocks[blocks.count - 1].size += count
+    }
+
     mutating func add(_ pass: Pass) {
         guard !blocks.isEmpty else { return }
         blocks[blocks.count - 1].passes.append(pass)

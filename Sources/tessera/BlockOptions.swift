@@ -143,8 +143,10 @@ struct BlockOptions: ParsableArguments {
             let policy = FixedBlockSize(largest)
             return (try SetBlockDecoder(state, rule: rule, policy: policy, largest: largest), nil)
         }
+        let slides = SetBlockDecoder.slides(rule, traits, largest: largest)
+        let decoding = isVerified ? "verified" : slides ? "window \(rule)" : "\(rule)"
         let path = DecodingCache.experiencePath(
-            transformer, state.sampler.options, decoding: isVerified ? "verified" : "\(rule)")
+            transformer, state.sampler.options, decoding: decoding)
         let known = Learned.read(
             path, Experience(trained: traits.blockSize, isVerified: isVerified))
         let costs = DecodingCache.costs(of: transformer, state.sampler, largest: largest)
@@ -156,7 +158,8 @@ struct BlockOptions: ParsableArguments {
             let decoder = try VerifiedDecoder(state, policy: policy, largest: largest)
             return (decoder, learned(policy))
         }
-        let policy = AdaptiveBlockSize(costs: costs, largest: largest, experience: known)
+        let policy = AdaptiveBlockSize(
+            costs: costs, largest: largest, slides: slides, experience: known)
         let decoder = try SetBlockDecoder(state, rule: rule, policy: policy, largest: largest)
         return (decoder, learned(policy))
     }

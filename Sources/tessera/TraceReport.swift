@@ -5,7 +5,7 @@ internal import Tokenization
 
 /// Shows the passes over each block: which token was decided where and when.
 enum TraceReport {
-    /// Background colours of the passes over a block, early to late.
+    /// Background colours of the passes over a block, early to late, and again.
     private static let colors = [42, 43, 45, 46, 44, 41]
 
     static func write(_ session: Session) {
@@ -38,7 +38,7 @@ enum TraceReport {
         let bytes = session.tokenizer.bytes(of: reveal.token)
         let text = JSONOutput.string(String(decoding: bytes, as: UTF8.self)).text
         if isColored {
-            let color = reveal.isKept ? "30;\(colors[min(pass, colors.count) - 1])" : "2"
+            let color = reveal.isKept ? "30;\(colors[(pass - 1) % colors.count])" : "2"
             return "\u{1b}[\(color)m\(text.dropFirst().dropLast())\u{1b}[0m"
         }
         let entropy = reveal.entropy >= 0.005 ? "~\(Format.fixed(Double(reveal.entropy), 2))" : ""

@@ -24,86 +24,96 @@ enum Machine: String, CaseIterable {
         ("easy at first", { $0 < 8 ? 0.05 : 0.9 }),
     ]
 
-    /// Tokens per second over blocks of such a text.
+    /// Tokens per second over such a text: in blocks, or in a window that stops where a new pass is needed.
     private func simulate(
-        _ policy: any BlockSizePolicy, tokens: Int, _ machine: Machine, seed: UInt64 = 1,
-        _ newPass: (Int) -> Double
+        _ policy: any BlockSizePolicy, tokens: Int, _ machine: Machine, slides: Bool,
+        seed: UInt64 = 1, _ newPass: (Int) -> Double
     ) -> Double {
         var random = SplitMix(seed: seed)
         var (made, seconds, before) = (0, 0.0, 1)
+        func pass(_ positions: Int) {
+            policy.passMeasured(
+                positions: positions, rows: positions, seconds: machine.seconds(positions))
+            seconds += machine.seconds(positions)
+        }
         while made < tokens {
             let size = policy.nextBlockSize()
-            var passes = [1]
-            for offset in 1..<max(1, size) {
-                let isNew = random.unit() < newPass(offset)
-                passes.append(isNew ? passes[offset - 1] + 1 : passes[offset - 1])
-            }
-            for pass in 0..<(passes.last ?? 1) {
-                let positions = pass == 0 ? before + (size > 1 ? size : 0) : size
-                policy.passMeasured(
-                    positions: positions, rows: positions, seconds: machine.seconds(positions))
-                seconds += machine.seconds(positions)
-            }
-            policy.blockFinished(passes: passes[...])
-            made += size
+            pass(before + (size > 1 ? size : 0))
             before = size
+            if slides {
+                before = (1..<max(1, size)).first { random.unit() < newPass($0) } ?? size
+                policy.windowMoved(by: before, of: size)
+            } else {
+                var passes = [1]
+                for offset in 1..<max(1, size) {
+                    let isNew = random.unit() < newPass(offset)
+                    passes.append(isNew ? passes[offset - 1] + 1 : passes[offset - 1])
+                }
+                for _ in 1..<(passes.last ?? 1) { pass(size) }
+                policy.blockFinished(passes: passes[...])
+            }
+            made += before
         }
         return Double(made) / seconds
     }
 
+    /// Tokens per second of the best fixed size, over texts of so many tokens each.
     private func bestFixed(
-        tokens: Int, _ machine: Machine, _ newPass: (Int) -> Double
+        tokens: Int, _ machine: Machine, slides: Bool, seeds: ClosedRange<UInt64> = 1...1,
+        _ newPass: (Int) -> Double
     ) -> Double {
-        [1, 2, 3, 4, 6, 8, 12, 16, 24, 32].map {
-            simulate(FixedBlockSize($0), tokens: tokens, machine, newPass)
+        [1, 2, 3, 4, 6, 8, 12, 16, 24, 32].map { size in
+            seeds.reduce(0.0) { sum, seed in
+                sum
+                    + simulate(
+                        FixedBlockSize(size), tokens: tokens, machine, slides: slides, seed: seed,
+                        newPass)
+            }
         }.max() ?? 0
     }
 
     private func policy(
-        _ machine: Machine, _ experience: Experience = .init(trained: 32, isVerified: false)
+        _ machine: Machine, slides: Bool,
+        _ experience: Experience = .init(trained: 32, isVerified: false)
     ) -> AdaptiveBlockSize {
-        AdaptiveBlockSize(costs: machine.costs, largest: 32, experience: experience)
+        AdaptiveBlockSize(
+            costs: machine.costs, largest: 32, slides: slides, experience: experience)
     }
 
-    @Test(arguments: Machine.allCases)
-    func itIsAboutAsFastAsTheBestFixedSize(machine: Machine) {
+    @Test(arguments: Machine.allCases, [false, true])
+    func itIsAboutAsFastAsTheBestFixedSize(machine: Machine, slides: Bool) {
         for (text, newPass) in Self.texts {
-            let best = bestFixed(tokens: 2000, machine, newPass)
-            let rate = simulate(policy(machine), tokens: 2000, machine, newPass)
+            let best = bestFixed(tokens: 2000, machine, slides: slides, newPass)
+            let policy = policy(machine, slides: slides)
+            let rate = simulate(policy, tokens: 2000, machine, slides: slides, newPass)
             #expect(rate > 0.9 * best, "\(machine), \(text): \(rate / best)")
         }
     }
 
-    @Test(arguments: Machine.allCases)
-    func withExperienceShortAnswersAreAsFast(machine: Machine) {
+    @Test(arguments: Machine.allCases, [false, true])
+    func withExperienceShortAnswersAreAsFast(machine: Machine, slides: Bool) {
         for (text, newPass) in Self.texts {
             var experience = Experience(trained: 32, isVerified: false)
             var rates = 0.0
             for seed in 1...40 as ClosedRange<UInt64> {
-                let policy = policy(machine, experience)
-                let rate = simulate(policy, tokens: 45, machine, seed: seed, newPass)
+                let policy = policy(machine, slides: slides, experience)
+                let rate = simulate(
+                    policy, tokens: 45, machine, slides: slides, seed: seed, newPass)
                 if seed > 10 { rates += rate }
                 experience = experience.merged(with: policy.run)
             }
-            let best =
-                [1, 2, 3, 4, 6, 8, 12, 16, 24, 32].map { size in
-                    (11...40).reduce(0.0) { sum, seed in
-                        let policy = FixedBlockSize(size)
-                        return sum
-                            + simulate(
-                                policy, tokens: 45, machine, seed: UInt64(seed), newPass)
-                    }
-                }.max() ?? 0
+            let best = bestFixed(
+                tokens: 45, machine, slides: slides, seeds: 11...40, newPass)
             #expect(rates > 0.9 * best, "\(machine), \(text): \(rates / best)")
         }
     }
 
-    @Test(arguments: Machine.allCases)
-    func itFollowsATextThatChanges(machine: Machine) {
-        let policy = policy(machine)
+    @Test(arguments: Machine.allCases, [false, true])
+    func itFollowsATextThatChanges(machine: Machine, slides: Bool) {
+        let policy = policy(machine, slides: slides)
         for (text, newPass) in [Self.texts[2], Self.texts[0], Self.texts[3]] {
-            let best = bestFixed(tokens: 3000, machine, newPass)
-            let rate = simulate(policy, tokens: 3000, machine, newPass)
+            let best = bestFixed(tokens: 3000, machine, slides: slides, newPass)
+            let rate = simulate(policy, tokens: 3000, machine, slides: slides, newPass)
             #expect(rate > 0.8 * best, "\(machine), \(text): \(rate / best)")
         }
     }
@@ -122,7 +132,7 @@ enum Machine: String, CaseIterable {
 
     @Test func aSlowMachineSlowsAllPassesAndAnOutlierNone() {
         let policy = AdaptiveBlockSize(
-            costs: PassCosts([(1, 1), (8, 2)]), largest: 4,
+            costs: PassCosts([(1, 1), (8, 2)]), largest: 4, slides: false,
             experience: .init(trained: 4, isVerified: false))
         policy.passMeasured(positions: 1, rows: 1, seconds: 1000)
         #expect(policy.costs.seconds(8) / policy.costs.seconds(1) > 1.9)

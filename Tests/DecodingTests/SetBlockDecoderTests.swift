@@ -4,6 +4,7 @@ import WeightFile
 
 @Suite struct SetBlockDecoderTests {
     static let bound = RevealRule.entropyBound(gamma: 0.5, .entropy)
+    static let window = RevealRule.firstAndBound(gamma: 0.5, .entropy)
 
     @Test(arguments: [0, 0.8, 1.3] as [Float])
     func aBlockOfOneIsNextTokenPrediction(temperature: Float) throws {
@@ -54,6 +55,49 @@ import WeightFile
             committed += pass.committed
         }
         #expect(committed == model.cache)
+    }
+
+    @Test(arguments: [2, 5, 16])
+    func aWindowSlidesBehindWhatIsFixed(size: Int) throws {
+        for limit in [1, size, 3 * size + 2, 60] {
+            let model = try ScriptedModel(seed: 3)
+            let (tokens, decoder) = try decode(
+                model, .blocks(size, Self.window), limit: limit, traced: true)
+            #expect(tokens.count == limit)
+            #expect(model.cache + decoder.state.pending == [1, 2, 3] + tokens.ids)
+            var made = -3
+            for pass in model.passes {
+                // All that is fixed is committed; its last token predicts the first position.
+                made += pass.committed.count
+                #expect(!pass.committed.isEmpty)
+                #expect(pass.logitRows.first == pass.committed.count - 1)
+                // As many positions as tokens are still wanted; one alone needs no mask.
+                let open = min(size, limit - made)
+                #expect(pass.open.count == (open == 1 ? 0 : open))
+                #expect(pass.open.first ?? 31 == 31)
+                let masks = pass.open.indices.filter { pass.open[$0] == 31 }.dropFirst()
+                #expect(pass.logitRows.dropFirst() == masks.map { pass.committed.count + $0 }[...])
+            }
+            let blocks = try #require(decoder.state.trace).blocks
+            for block in blocks {
+                #expect(block.passes.reduce(0) { $0 + $1.reveals.count } == block.size)
+            }
+            #expect(blocks.reduce(0) { $0 + $1.size } == limit)
+        }
+    }
+
+    @Test func aWindowEndsAtAStopToken() throws {
+        for seed in 1...20 as ClosedRange<UInt64> {
+            let (plain, _) = try decode(
+                try ScriptedModel(seed: seed), .blocks(8, Self.window), limit: 60)
+            let stop = plain[20].id
+            let model = try ScriptedModel(seed: seed)
+            let (tokens, decoder) = try decode(
+                model, .blocks(8, Self.window), limit: 60, stop: [stop])
+            let first = try #require(tokens.ids.firstIndex(of: stop))
+            #expect(first == tokens.count - 1)
+            #expect(model.cache + decoder.state.pending == [1, 2, 3] + tokens.ids)
+        }
     }
 
     @Test func theFirstPositionUsesTheNextTokenDistribution() throws {
@@ -207,7 +251,7 @@ import WeightFile
                 SamplingOptions(), vocabularySize: 32, forbidden: [31], compute: model.compute)
             let state = DecodingState(model, sampler: sampler, stopTokens: [])
             let policy = AdaptiveBlockSize(
-                costs: PassCosts([(1, 1), (64, 1.5)]), largest: 16,
+                costs: PassCosts([(1, 1), (64, 1.5)]), largest: 16, slides: true,
                 experience: Experience(trained: 8, isVerified: false))
             let decoder = try SetBlockDecoder(
                 state, rule: .firstAndBound(gamma: 1, .entropy), policy: policy, largest: 16)

@@ -123,7 +123,8 @@ def choose(key: Tensor, entropy: Tensor, gamma: float, first: bool) -> list[int]
 
 
 def advance(s: Sequence, fresh_logits: Tensor, open_logits: Tensor, settings: Settings, mask_id: int, end: set[int]) -> None:
-    """Reveals positions of the open block after a pass; begins the next block when it is full.
+    """Reveals positions of the open block after a pass. Where the first one is revealed in every pass, the block is a
+    window that slides on behind the finished tokens; else the next block begins when it is full.
 
     Once a stop token is revealed, the positions behind it matter no more.
     """
@@ -147,6 +148,12 @@ def advance(s: Sequence, fresh_logits: Tensor, open_logits: Tensor, settings: Se
     if stop is not None:
         s.output += prefix[:stop + 1]
         s.done = True
+    elif settings.first:
+        s.output += prefix
+        s.fresh = list(prefix)
+        s.open = s.open[len(prefix):] + [mask_id] * len(prefix)
+        s.end = None if s.end is None else s.end - len(prefix)
+        s.done = len(s.output) >= settings.max_tokens
     elif mask_id not in s.open:
         s.output += s.open
         s.fresh = list(s.open)
