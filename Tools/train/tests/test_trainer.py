@@ -115,30 +115,33 @@ class Decoding(unittest.TestCase):
 
     def naive_block(self, model, prompt, settings, stop):
         """Set Block Decoding by recomputing everything in each pass."""
-        output, passes = [], 0
+        output, passes, block, first, end = [], 0, [MASK] * settings.block_size, True, settings.block_size
         while len(output) < settings.max_tokens:
-            block, first, end = [MASK] * settings.block_size, True, settings.block_size
-            while MASK in block:
-                line = torch.tensor(prompt + output + block)[None]
-                past = line.shape[1] - len(block)
-                with torch.no_grad():
-                    logits = model(line, torch.arange(line.shape[1])[None],
-                                   masked_attention(causal_then_block(past, len(block))))[0]
-                rows = logits[past:].clone()
-                if first and settings.use_ntp:
-                    rows[0] = logits[past - 1]
-                first, passes = False, passes + 1
-                rows[:, MASK] = -torch.inf
-                masked = [i for i, t in enumerate(block[:end]) if t == MASK]
-                p = rows[masked].softmax(-1)
-                entropy = -(p * p.clamp(min=1e-30).log()).sum(-1)
-                for j in choose(entropy, entropy, settings.gamma, settings.first):
-                    block[masked[j]] = int(rows[masked[j]].argmax())
-                    end = min(end, masked[j] + 1) if block[masked[j]] == stop else end
-                prefix = block[:block.index(MASK)] if MASK in block else block
-                if stop in prefix:
-                    return output + prefix[:prefix.index(stop) + 1], passes
-            output += block
+            line = torch.tensor(prompt + output + block)[None]
+            past = line.shape[1] - len(block)
+            with torch.no_grad():
+                logits = model(line, torch.arange(line.shape[1])[None],
+                               masked_attention(causal_then_block(past, len(block))))[0]
+            rows = logits[past:].clone()
+            if first and settings.use_ntp:
+                rows[0] = logits[past - 1]
+            passes += 1
+            rows[:, MASK] = -torch.inf
+            masked = [i for i, t in enumerate(block[:end]) if t == MASK]
+            p = rows[masked].softmax(-1)
+            entropy = -(p * p.clamp(min=1e-30).log()).sum(-1)
+            for j in choose(entropy, entropy, settings.gamma, settings.first):
+                block[masked[j]] = int(rows[masked[j]].argmax())
+                end = min(end, masked[j] + 1) if block[masked[j]] == stop else end
+            prefix = block[:block.index(MASK)] if MASK in block else block
+            if stop in prefix:
+                return output + prefix[:prefix.index(stop) + 1], passes
+            # A window slides behind what is finished; a block has to be full.
+            first = settings.first or MASK not in block
+            if first:
+                output += prefix
+                block = block[len(prefix):] + [MASK] * len(prefix)
+                end = end - len(prefix) if end < len(block) else end
         return output, passes
 
     def test_cached_block_decoding_equals_recomputation(self):
