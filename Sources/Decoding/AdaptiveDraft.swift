@@ -8,7 +8,7 @@
 /// the draft it leaves is worth. r and the worth of a draft are found by policy iteration over the
 /// chances by offset (``OffsetCurve``); the pass at hand is then planned by the confidences of its
 /// own draft. Since doubtful tokens are cut from it, drafts turn out to be worth more than their mean
-/// chances say, by a factor that is learned too. A pass without drafts and masks is next-token prediction, chosen where nothing beats it.
+/// chances say, by a factor for each size that is learned too. A pass without drafts and masks is next-token prediction, chosen where nothing beats it.
 public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
     /// The time of passes, kept up to date.
     public private(set) var costs: PassCosts
@@ -21,6 +21,8 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
     /// By index into `sizes`: tokens that a draft of so many masks leads to until one fails, and the
     /// seconds they take.
     private var worth: [(tokens: Double, seconds: Double)]
+    /// By index into `sizes`: what such drafts were worth, to that.
+    private var surplus: [Double]
     /// Tokens per second in the long run.
     public private(set) var rate = 0.0
     /// Seconds by positions of a pass.
@@ -42,12 +44,12 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
         run = experience.emptied
         sizes = [0, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64].filter { $0 <= largest }
         worth = Array(repeating: (0, 0), count: sizes.count)
+        surplus = Array(repeating: 1, count: sizes.count)
     }
 
     public func plan(_ draft: Draft, given: Int, limit: Int) -> DraftPlan {
         if passes % Self.interval == 0 { refresh() }
         passes += 1
-        let surplus = experience.surplus.factor
         var best = (value: -Double.infinity, plan: DraftPlan(verified: 0, masks: 0))
         var (reach, tokens) = (1.0, 1.0)
         for verified in 0...min(draft.count, limit - 1) {
@@ -58,7 +60,8 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
             }
             for (index, masks) in sizes.enumerated() where masks <= limit - verified {
                 let value =
-                    tokens + reach * surplus * worth(index) - rate * time(given + verified + masks)
+                    tokens + reach * surplus[index] * worth(index)
+                    - rate * time(given + verified + masks)
                 if value >= best.value {  // more masks, where they cost nothing
                     best = (value, DraftPlan(verified: verified, masks: masks))
                 }
@@ -68,8 +71,8 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
         if given == 1, draft.count > 0, limit > draft.count,
             let index = sizes.firstIndex(of: draft.count + 1)
         {
-            experience.surplus.add(best.value, expected: worth(index))
-            run.surplus.add(best.value, expected: worth(index))
+            experience.surplus.add(best.value, expected: worth(index), masks: sizes[index])
+            run.surplus.add(best.value, expected: worth(index), masks: sizes[index])
         }
         return best.plan
     }
@@ -114,6 +117,7 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
         tokens = 0
         experience.fade(to: share)
         run.fade(to: share)
+        surplus = experience.surplus.factors(sizes)
         let largest = max(1, sizes.last ?? 1)
         seconds = (0...2 * largest).map { costs.seconds(max(1, $0)) }
         // By draft tokens: the chance that all are accepted, and how many are on average.
@@ -131,13 +135,12 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
 
     /// One step of policy iteration.
     private func improve(_ survival: [Double], _ accepted: [Double]) {
-        let surplus = experience.surplus.factor
         var best = (value: -Double.infinity, tokens: 0.0, seconds: 0.0)
         var next = worth
         var size = 1
         for verified in survival.indices {
             for (index, masks) in sizes.enumerated() {
-                let reach = surplus * survival[verified]
+                let reach = surplus[index] * survival[verified]
                 let tokens = 1 + accepted[verified] + reach * worth[index].tokens
                 let time = seconds[1 + verified + masks] + reach * worth[index].seconds
                 let value = tokens - rate * time

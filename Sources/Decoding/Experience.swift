@@ -36,8 +36,9 @@ public struct Experience: Sendable, Equatable {
         result.offsets.add(run.offsets, cap: Self.share)
         result.offsets = result.offsets.capped(Self.memory)
         result.confidences = confidences.merged(run.confidences, Self.share, Self.memory)
-        let surplus = run.surplus.capped(Self.share)
-        result.surplus.add(surplus.worth, expected: surplus.expected)
+        for point in run.surplus.capped(Self.share).points {
+            result.surplus.add(point.worth, expected: point.expected, masks: point.masks)
+        }
         result.surplus = result.surplus.capped(Self.memory)
         return result
     }
@@ -91,36 +92,57 @@ public struct ConfidenceCurve: Sendable, Equatable {
     }
 }
 
-/// How much more drafts were worth than expected, in sums of tokens.
+/// How much more drafts were worth than expected, by the masks that made them, in sums of tokens.
 public struct Surplus: Sendable, Equatable {
-    public private(set) var worth = 0.0
-    public private(set) var expected = 0.0
+    private var worths = [Double](repeating: 0, count: 65)
+    private var expected = [Double](repeating: 0, count: 65)
 
     public init() {}
 
     /// Tokens that the expectation counts for before anything was seen.
     private static let doubt = 5.0
+    /// Of a draft that was not tried yet, to the next shorter one: mean chances say least about long
+    /// drafts, of which the doubtful are cut.
+    private static let promise = 1.05
 
-    public mutating func add(_ worth: Double, expected: Double) {
-        guard worth >= 0, expected >= 0, worth.isFinite, expected.isFinite else { return }
-        self.worth += worth
-        self.expected += expected
+    public mutating func add(_ worth: Double, expected: Double, masks: Int) {
+        guard worth >= 0, expected >= 0, worth.isFinite, expected.isFinite,
+            worths.indices.contains(masks)
+        else { return }
+        worths[masks] += worth
+        self.expected[masks] += expected
     }
 
-    /// Worth to expectation.
-    var factor: Double {
-        min(max((worth + Self.doubt) / (expected + Self.doubt), 1), 4)
+    /// Worth to expectation for each of the ascending numbers of masks.
+    func factors(_ sizes: [Int]) -> [Double] {
+        var before = 1 / Self.promise
+        return sizes.map { masks in
+            let guess = before * Self.promise
+            before = (worths[masks] + Self.doubt * guess) / (expected[masks] + Self.doubt)
+            return min(max(before, 1), 4)
+        }
+    }
+
+    /// What was seen: masks, worth and expectation.
+    public var points: [(masks: Int, worth: Double, expected: Double)] {
+        expected.indices.filter { expected[$0] > 0 }.map { ($0, worths[$0], expected[$0]) }
     }
 
     mutating func scale(by share: Double) {
-        worth *= share
-        expected *= share
+        for masks in expected.indices { scale(masks, by: share) }
     }
 
-    /// The same factor, from at most so many tokens expected.
+    private mutating func scale(_ masks: Int, by share: Double) {
+        worths[masks] *= share
+        expected[masks] *= share
+    }
+
+    /// The same factors, each from at most so many tokens expected.
     func capped(_ most: Double) -> Surplus {
         var result = self
-        if expected > most { result.scale(by: most / expected) }
+        for masks in expected.indices where expected[masks] > most {
+            result.scale(masks, by: most / expected[masks])
+        }
         return result
     }
 }
@@ -132,12 +154,12 @@ public protocol ExperienceSource: AnyObject {
 }
 
 extension Experience {
-    /// What was seen, as text: kind, offset or range, weight and mean.
+    /// What was seen, as text: kind, offset or range, weight and mean; of drafts masks, worth and expectation.
     public var lines: [String] {
         let curves = [("offset", offsets), ("confidence", confidences.table)]
         return curves.flatMap { name, curve in
             curve.points.map { "\(name) \($0.offset) \($0.weight) \($0.mean)" }
-        } + ["surplus 0 \(surplus.worth) \(surplus.expected)"]
+        } + surplus.points.map { "surplus \($0.masks) \($0.worth) \($0.expected)" }
     }
 
     /// This experience and what `lines` tell; lines that tell nothing are passed over.
@@ -151,7 +173,7 @@ extension Experience {
             switch fields[0] {
             case "offset": result.offsets.add(offset, mean, weight: weight)
             case "confidence": result.confidences.table.add(offset, mean, weight: weight)
-            case "surplus": result.surplus.add(weight, expected: mean)
+            case "surplus": result.surplus.add(weight, expected: mean, masks: offset)
             default: continue
             }
         }

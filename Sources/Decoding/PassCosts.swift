@@ -76,8 +76,9 @@ public struct PassCosts: Sendable, Equatable {
     }
 
     /// Measures a model whose cache is empty: passes over open masks, with logits of all, each looked
-    /// at by the sampler. The best of 4 rounds counts, and of more where passes are so short that
-    /// other work disturbs them. Where passes take seconds, three points must do.
+    /// at by the sampler. Of 4 rounds, and of more where passes are so short that other work disturbs
+    /// them, the lower quartile counts; no pass is taken to be shorter than one over fewer positions.
+    /// Where passes take seconds, three points must do.
     ///
     /// - Parameters:
     ///   - largest: Largest block that will be asked for.
@@ -87,29 +88,62 @@ public struct PassCosts: Sendable, Equatable {
     ) -> PassCosts {
         let begin = ContinuousClock.now
         func elapsed() -> Double { (ContinuousClock.now - begin).seconds }
+        /// Short passes are repeated: what the last one left in the caches makes the next faster.
+        func settled(_ positions: Int, rows: Int) -> Double {
+            var time = pass(model, sampler, positions: positions, rows: rows)
+            for _ in 0..<3 where time < 0.005 {
+                time = pass(model, sampler, positions: positions, rows: rows)
+            }
+            return time
+        }
         let most = min(2 * largest, model.batchCapacity, capacity)
         var counts = [1, most] + [8, 16, 32, 4, 2, 64].filter { $0 < most }
         counts = counts[0] == counts[1] ? [1] : counts
         let rowCount = min(16, most, model.logitCapacity)
         _ = pass(model, sampler, positions: 1, rows: 1)  // the weights' first touch
-        var best: [Int: Double] = [:]
-        var fewRows = Double.infinity
+        var times: [Int: [Double]] = [:]
+        var spared: [Double] = []
         for round in 1...64 {
             for (index, count) in counts.enumerated() {
                 if round == 1, index >= 3, elapsed() > 10 * patience { break }
-                let time = pass(
-                    model, sampler, positions: count, rows: min(count, model.logitCapacity))
-                best[count] = min(best[count] ?? .infinity, time)
+                let time = settled(count, rows: min(count, model.logitCapacity))
+                times[count, default: []].append(time)
             }
             if elapsed() > 10 * patience { break }
-            fewRows = min(fewRows, pass(model, sampler, positions: rowCount, rows: 1))
+            if rowCount > 1, let all = times[rowCount]?.last {
+                spared.append(all - settled(rowCount, rows: 1))
+            }
             if elapsed() > patience || round >= 4 && elapsed() > 0.15 * patience { break }
         }
-        var costs = PassCosts(best.map { ($0.key, $0.value) })
-        if rowCount > 1, fewRows.isFinite {
-            costs.rowSeconds = max(0, costs.seconds(rowCount) - fewRows) / Double(rowCount - 1)
+        let rowSeconds = max(0, quartile(spared) / Double(max(1, rowCount - 1)))
+        let points = times.sorted { $0.key < $1.key }.map { count, times in
+            let missing = max(0, count - model.logitCapacity)
+            return (count, quartile(times) + rowSeconds * Double(missing))
         }
-        return costs
+        return PassCosts(ascending(points), rowSeconds: rowSeconds)
+    }
+
+    /// The lower quartile; 0 of none.
+    private static func quartile(_ values: [Double]) -> Double {
+        values.isEmpty ? 0 : values.sorted()[(values.count - 1) / 4]
+    }
+
+    /// The nearest times that do not fall: neighbours that do are replaced by their mean.
+    static func ascending(
+        _ points: [(positions: Int, seconds: Double)]
+    ) -> [(positions: Int, seconds: Double)] {
+        var runs: [(sum: Double, count: Int)] = []
+        for point in points {
+            runs.append((point.seconds, 1))
+            while runs.count > 1 {
+                let (a, b) = (runs[runs.count - 2], runs[runs.count - 1])
+                guard a.sum / Double(a.count) > b.sum / Double(b.count) else { break }
+                runs.removeLast(2)
+                runs.append((a.sum + b.sum, a.count + b.count))
+            }
+        }
+        let seconds = runs.flatMap { Array(repeating: $0.sum / Double($0.count), count: $0.count) }
+        return zip(points, seconds).map { ($0.positions, $1) }
     }
 
     /// Seconds of one pass over masks.

@@ -83,7 +83,8 @@ public final class Transformer {
     private static let smallBytes = 16 << 20
 
     /// Leaves all work to one thread if short passes are faster so, which is measured: sharing a step
-    /// out takes a microsecond or less between processors with a common cache, several without.
+    /// out takes a microsecond or less between processors with a common cache, several without. A
+    /// tenth is not enough: another program may have had a processor meanwhile.
     private func chooseThreads() {
         var best = [Double.infinity, .infinity]
         let sizes = [1, min(8, batchCapacity)]
@@ -99,7 +100,7 @@ public final class Transformer {
                 best[alone ? 1 : 0] = min(best[alone ? 1 : 0], time)
             }
         }
-        compute.workAlone(best[1] < best[0])
+        compute.workAlone(best[1] < 0.9 * best[0])
         passCount = 0
     }
 

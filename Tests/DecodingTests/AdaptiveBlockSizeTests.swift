@@ -1,4 +1,4 @@
-import Decoding
+@testable import Decoding
 import Kernels
 import Testing
 
@@ -138,6 +138,12 @@ enum Machine: String, CaseIterable {
         #expect(policy.costs.seconds(8) / policy.costs.seconds(1) > 1.9)
         for _ in 0..<100 { policy.passMeasured(positions: 1, rows: 1, seconds: 3) }
         #expect(policy.costs.seconds(1) > 2.7 && policy.costs.seconds(8) > 4.5)
+    }
+
+    @Test func timesThatFallAreReplacedByTheirMean() {
+        let points = PassCosts.ascending([(1, 4), (2, 2), (4, 3), (8, 9), (16, 7), (32, 10)])
+        #expect(points.map(\.seconds) == [3, 3, 3, 8, 8, 10])
+        #expect(points.map(\.positions) == [1, 2, 4, 8, 16, 32])
     }
 
     @Test func measuringLeavesTheModelEmpty() throws {
