@@ -199,7 +199,8 @@ def read_config(data, offset, size):
 NONE = 0xFFFFFFFF
 
 
-def read_tokenizer(data, offset, size, vocabulary):
+def tokenizer_tables(data, offset, size, vocabulary):
+    """The section's tables: bytes of the tokens, merges as (left, right, result), kinds, and its single fields."""
     fields = Section(data, offset, size, "tokenizerSize")
     count, merge_count, text_bytes, eos_count, pattern_bytes = fields.read("5I")
     need(count <= vocabulary, "tokenizerSize", offset, "more tokens than embeddings")
@@ -223,11 +224,20 @@ def read_tokenizer(data, offset, size, vocabulary):
     need((eos < count).all(), "tokenIDs", offset + 52 + 4 * count + 12 * merge_count)
     need((kinds <= 3).all(), "tokenKinds", offset + 52 + 4 * (count + eos_count) + 12 * merge_count)
     bos, pad, unknown = (None if i == NONE else i for i in ids)
-    return dict(tokenCount=count, mergeCount=merge_count, preTokenizer=pre, pattern=pattern, ignoreMerges=bool(flags & 1),
-                normalizesNFC=bool(flags & 2), addsBOS=bool(flags & 4), bosToken=bos, padToken=pad, unknownToken=unknown,
-                eosTokens=eos.tolist(), kindCounts=[int((kinds == kind).sum()) for kind in range(4)],
-                firstTokens=[text[offsets[t]:offsets[t + 1]].hex() for t in range(min(count, 8))],
-                firstMerges=merges[:8].tolist(), textChecksum=f"{xxh64(text):016x}")
+    tokens = [text[offsets[t]:offsets[t + 1]] for t in range(count)]
+    return dict(tokens=tokens, merges=merges, kinds=kinds, preTokenizer=pre, pattern=pattern, flags=flags, bos=bos, pad=pad,
+                unknown=unknown, eos=eos.tolist())
+
+
+def read_tokenizer(data, offset, size, vocabulary):
+    tables = tokenizer_tables(data, offset, size, vocabulary)
+    tokens, merges, flags = tables["tokens"], tables["merges"], tables["flags"]
+    return dict(tokenCount=len(tokens), mergeCount=len(merges), preTokenizer=tables["preTokenizer"], pattern=tables["pattern"],
+                ignoreMerges=bool(flags & 1), normalizesNFC=bool(flags & 2), addsBOS=bool(flags & 4), bosToken=tables["bos"],
+                padToken=tables["pad"], unknownToken=tables["unknown"], eosTokens=tables["eos"],
+                kindCounts=[int((tables["kinds"] == kind).sum()) for kind in range(4)],
+                firstTokens=[token.hex() for token in tokens[:8]], firstMerges=merges[:8].tolist(),
+                textChecksum=f"{xxh64(b''.join(tokens)):016x}")
 
 
 # 8. Tensor directory and 9. Tiles

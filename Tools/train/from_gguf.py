@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from gguf import GGUFReader
 from gguf.quants import dequantize
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 import checkpoint
 from model import Config, Llama
+from tokenizer import assemble
 
 PARTS = {
     "attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm", "attn_q": "self_attn.q_proj",
@@ -76,12 +76,8 @@ def write_tokenizer(meta: dict, folder: str) -> None:
     if pre not in ("gpt-2", "smollm"):
         raise ValueError(f"pre-tokenizer {pre!r}: take tokenizer.json from the original model instead")
     merges = [tuple(m.split(" ")) for m in meta["tokenizer.ggml.merges"]]
-    tokenizer = Tokenizer(models.BPE({t: i for i, t in enumerate(tokens)}, merges))
-    steps = [pre_tokenizers.Digits(individual_digits=True)] if pre == "smollm" else []
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*steps, pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([t for t, kind in zip(tokens, kinds) if kind == 3])
-    tokenizer.save(os.path.join(folder, "tokenizer.json"))
+    specials = [t for t, kind in zip(tokens, kinds) if kind == 3]
+    assemble(tokens, merges, specials, digits=pre == "smollm").save(os.path.join(folder, "tokenizer.json"))
     name = lambda key: tokens[meta[key]] if key in meta else None
     checkpoint.write_json(os.path.join(folder, "tokenizer_config.json"), {
         "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": name("tokenizer.ggml.bos_token_id"),

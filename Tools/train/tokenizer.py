@@ -18,13 +18,25 @@ CHAT_TEMPLATE = (
 )
 
 
+def pre_tokenizer(digits: bool) -> pre_tokenizers.PreTokenizer:
+    """GPT-2's pattern, behind a split at every digit if `digits`."""
+    steps = [pre_tokenizers.Digits(individual_digits=True)] if digits else []
+    return pre_tokenizers.Sequence([*steps, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
+
+
+def assemble(tokens: list[str], merges: list[tuple[str, str]], specials: list[str], digits: bool) -> Tokenizer:
+    """A tokenizer from its tables, in the letters of byte-level BPE."""
+    tokenizer = Tokenizer(models.BPE({t: i for i, t in enumerate(tokens)}, merges))
+    tokenizer.pre_tokenizer = pre_tokenizer(digits)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(specials)
+    return tokenizer
+
+
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
     """Trains the merges on `texts`; `vocabulary` counts bytes and specials too."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Digits(individual_digits=True),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
-    ])
+    tokenizer.pre_tokenizer = pre_tokenizer(digits=True)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary, special_tokens=SPECIALS, show_progress=False,

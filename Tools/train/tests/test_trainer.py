@@ -7,10 +7,12 @@ import unittest
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import checkpoint
 import data_math
+import from_tsr
 import train
 from decode import Settings, choose, decode
 from lora import add_lora, merged_state
@@ -251,6 +253,24 @@ class Checkpoints(unittest.TestCase):
                 ours = model(ids, place, masked_attention(None))
                 torch.testing.assert_close(ours, theirs(ids).logits, atol=2e-3, rtol=1e-3)
                 torch.testing.assert_close(ours, again(ids, place, masked_attention(None)))
+
+    def test_a_file_of_the_runtime_comes_back(self):
+        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+        file = os.path.join(root, "Tests", "ResidencyTests", "Resources", "word-problems.tsr")
+        source = os.path.join(root, "Tools", "train", "tessera-word-problems")
+        with tempfile.TemporaryDirectory() as folder:
+            from_tsr.convert(file, folder)
+            ours, theirs = checkpoint.load_folder(folder), checkpoint.load_folder(source)
+            again, tokenizer = (Tokenizer.from_file(os.path.join(f, "tokenizer.json")) for f in (folder, source))
+        self.assertEqual({k: v for k, v in ours.config.to_dict().items() if k != "extra"},
+                         {k: v for k, v in theirs.config.to_dict().items() if k != "extra"})
+        self.assertEqual(ours.config.extra["sbd"], theirs.config.extra["sbd"])
+        for (name, a), (_, b) in zip(ours.named_parameters(), theirs.named_parameters()):
+            self.assertLess(float((a - b).abs().max()), float(b.abs().max()) / 127, name)
+        problem = data_math.generate(random.Random(3))
+        text = "<|user|>" + problem.question + "<|assistant|>" + problem.solution + " \u00e9\u4e16<|endoftext|>"
+        self.assertEqual(again.encode(text).ids, tokenizer.encode(text).ids)
+        self.assertEqual(again.decode(again.encode(text).ids), tokenizer.decode(tokenizer.encode(text).ids))
 
 
 if __name__ == "__main__":
