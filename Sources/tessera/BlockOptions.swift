@@ -16,15 +16,16 @@ struct BlockOptions: ParsableArguments {
     @Option(
         help: """
             Entropy in nats that a pass may risk: more is faster and less exact. Besides, each pass \
-            decides the first open position. Without this, --factor or --threshold nothing is risked \
-            (--verify).
+            decides the first open position, and the block slides on behind what is fixed. Without \
+            this, --factor or --threshold nothing is risked (--verify).
             """)
     var gamma: Float?
 
     @Flag(
         help: """
             With --gamma, decide as the SBD paper does: the surest position in each pass, which need \
-            not be the first, and gamma bounds the entropies without the largest.
+            not be the first, gamma bounds the entropies without the largest, and a block is filled \
+            before the next begins.
             """)
     var paperRule = false
 
