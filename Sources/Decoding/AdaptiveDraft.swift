@@ -8,7 +8,8 @@
 /// the draft it leaves is worth. r and the worth of a draft are found by policy iteration over the
 /// chances by offset (``OffsetCurve``); the pass at hand is then planned by the confidences of its
 /// own draft. Since doubtful tokens are cut from it, drafts turn out to be worth more than their mean
-/// chances say, by a factor for each size that is learned too. A pass without drafts and masks is next-token prediction, chosen where nothing beats it.
+/// chances say, by a factor for each size that is learned too. A pass without drafts and masks is
+/// next-token prediction, chosen where nothing beats it.
 public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
     /// The time of passes, kept up to date.
     public private(set) var costs: PassCosts

@@ -154,7 +154,8 @@ public protocol ExperienceSource: AnyObject {
 }
 
 extension Experience {
-    /// What was seen, as text: kind, offset or range, weight and mean; of drafts masks, worth and expectation.
+    /// What was seen, as text: kind, offset or range, weight and mean; of drafts their masks, worth and
+    /// what was expected.
     public var lines: [String] {
         let curves = [("offset", offsets), ("confidence", confidences.table)]
         return curves.flatMap { name, curve in

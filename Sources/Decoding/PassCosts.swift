@@ -1,5 +1,11 @@
 internal import WeightFile
 
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
+
 /// How long a pass over m positions takes here, the sampler's work on their logits included: measured
 /// at some m, interpolated between them.
 public struct PassCosts: Sendable, Equatable {
@@ -76,9 +82,9 @@ public struct PassCosts: Sendable, Equatable {
     }
 
     /// Measures a model whose cache is empty: passes over open masks, with logits of all, each looked
-    /// at by the sampler. Of 4 rounds, and of more where passes are so short that other work disturbs
-    /// them, the lower quartile counts; no pass is taken to be shorter than one over fewer positions.
-    /// Where passes take seconds, three points must do.
+    /// at by the sampler, in 4 rounds, and in more where passes are so short that other work disturbs
+    /// them. No pass is taken to be shorter than one over fewer positions. Where passes take seconds,
+    /// three points must do.
     ///
     /// - Parameters:
     ///   - largest: Largest block that will be asked for.
@@ -101,31 +107,42 @@ public struct PassCosts: Sendable, Equatable {
         counts = counts[0] == counts[1] ? [1] : counts
         let rowCount = min(16, most, model.logitCapacity)
         _ = pass(model, sampler, positions: 1, rows: 1)  // the weights' first touch
-        var times: [Int: [Double]] = [:]
-        var spared: [Double] = []
-        for round in 1...64 {
-            for (index, count) in counts.enumerated() {
-                if round == 1, index >= 3, elapsed() > 10 * patience { break }
-                let time = settled(count, rows: min(count, model.logitCapacity))
-                times[count, default: []].append(time)
+        var rounds: [[Double]] = []
+        while rounds.count < 64 {
+            var round: [Double] = []
+            for count in counts {
+                if rounds.isEmpty, round.count >= 3, elapsed() > 10 * patience { break }
+                round.append(settled(count, rows: min(count, model.logitCapacity)))
             }
-            if elapsed() > 10 * patience { break }
-            if rowCount > 1, let all = times[rowCount]?.last {
-                spared.append(all - settled(rowCount, rows: 1))
-            }
-            if elapsed() > patience || round >= 4 && elapsed() > 0.15 * patience { break }
+            let isEnough = elapsed() > 10 * patience
+            if !isEnough, rowCount > 1 { round.append(settled(rowCount, rows: 1)) }
+            rounds.append(round)
+            if isEnough || elapsed() > patience { break }
+            if rounds.count >= 4, elapsed() > 0.4 * patience { break }
         }
-        let rowSeconds = max(0, quartile(spared) / Double(max(1, rowCount - 1)))
-        let points = times.sorted { $0.key < $1.key }.map { count, times in
+        let times = typical(rounds)
+        var rowSeconds = 0.0
+        if times.count > counts.count, let all = counts.firstIndex(of: rowCount) {
+            rowSeconds = max(0, times[all] - times[counts.count]) / Double(rowCount - 1)
+        }
+        let points = zip(counts, times).sorted { $0.0 < $1.0 }.map { count, seconds in
             let missing = max(0, count - model.logitCapacity)
-            return (count, quartile(times) + rowSeconds * Double(missing))
+            return (count, seconds + rowSeconds * Double(missing))
         }
         return PassCosts(ascending(points), rowSeconds: rowSeconds)
     }
 
-    /// The lower quartile; 0 of none.
-    private static func quartile(_ values: [Double]) -> Double {
-        values.isEmpty ? 0 : values.sorted()[(values.count - 1) / 4]
+    /// What each entry of a round takes: its median share of the round, so that a machine whose pace
+    /// changes between rounds slows all alike, of a round that is faster than most.
+    private static func typical(_ rounds: [[Double]]) -> [Double] {
+        let paces = rounds.map { round in
+            exp(round.reduce(0) { $0 + log($1) } / Double(round.count))
+        }
+        let pace = paces.sorted()[(paces.count - 1) / 4]
+        return rounds[0].indices.map { index in
+            let shares = zip(rounds, paces).filter { index < $0.0.count }.map { $0[index] / $1 }
+            return pace * shares.sorted()[(shares.count - 1) / 2]
+        }
     }
 
     /// The nearest times that do not fall: neighbours that do are replaced by their mean.

@@ -9,9 +9,10 @@ public import WeightFile
 ///
 /// Where every pass decides the first open position, the block is a window that slides: tokens are
 /// committed as soon as all before them are fixed, and as many masks follow. So no pass is spent on a
-/// few last positions alone, and every pass has a next-token distribution. Shifted logits, finished blocks that keep their
-/// bidirectional keys and values, and parts of a block that are filled one after the other are
-/// properties of the model.
+/// few last positions alone, and every pass has a next-token distribution.
+///
+/// Shifted logits, finished blocks that keep their bidirectional keys and values, and parts of a
+/// block that are filled one after the other are properties of the model.
 public final class SetBlockDecoder: TokenDecoder {
     public let state: DecodingState
     public let commitBlockSize: Int
@@ -241,14 +242,8 @@ private struct Block {
     /// - Parameter position: Absolute, of the first token, given ones included.
     mutating func begin(given: ArraySlice<Int32>, size: Int, mask: Int32, at position: Int) {
         clear()
-        for index in 0..<size {
-            let isGiven = index < given.count
-            tokens.append(isGiven ? given[given.startIndex + index] : mask)
-            isOpen.append(!isGiven)
-            logProbability.append(0)
-            pass.append(0)
-            row.append(0)
-        }
+        for token in given { append(token, isOpen: false) }
+        while tokens.count < size { append(mask, isOpen: true) }
         self.position = position
         self.given = given.count
         (fixed, end, passes) = (given.count, size, 0)
@@ -265,18 +260,20 @@ private struct Block {
         (fixed, end, passes) = (fixed - count, end - count, 0)
     }
 
-    /// Has `size` tokens or, where some behind those are decided, as many as hold them; returns how many more.
+    /// Has `size` tokens or, where some behind those are decided, as many as hold them.
+    ///
+    /// - Returns: How many more than before.
     mutating func extend(to size: Int, mask: Int32) -> Int {
         let before = tokens.count
         while tokens.count > size, isOpen.last == true { removeLast() }
-        while tokens.count < size { append(mask) }
+        while tokens.count < size { append(mask, isOpen: true) }
         end = tokens.count
         return end - before
     }
 
-    private mutating func append(_ mask: Int32) {
-        tokens.append(mask)
-        isOpen.append(true)
+    private mutating func append(_ token: Int32, isOpen open: Bool) {
+        tokens.append(token)
+        isOpen.append(open)
         logProbability.append(0)
         pass.append(0)
         row.append(0)
