@@ -86,20 +86,6 @@ import WeightFile
         }
     }
 
-    @Test func aWindowEndsAtAStopToken() throws {
-        for seed in 1...20 as ClosedRange<UInt64> {
-            let (plain, _) = try decode(
-                try ScriptedModel(seed: seed), .blocks(8, Self.window), limit: 60)
-            let stop = plain[20].id
-            let model = try ScriptedModel(seed: seed)
-            let (tokens, decoder) = try decode(
-                model, .blocks(8, Self.window), limit: 60, stop: [stop])
-            let first = try #require(tokens.ids.firstIndex(of: stop))
-            #expect(first == tokens.count - 1)
-            #expect(model.cache + decoder.state.pending == [1, 2, 3] + tokens.ids)
-        }
-    }
-
     @Test func theFirstPositionUsesTheNextTokenDistribution() throws {
         // With masks that know nothing, the first position alone is certain.
         let model = try ScriptedModel()
@@ -116,14 +102,15 @@ import WeightFile
         #expect(reveals.contains { $0.position == 3 })
     }
 
-    @Test func nothingBehindAStopTokenIsEmittedOrWaitedFor() throws {
+    @Test(arguments: [bound, window])
+    func nothingBehindAStopTokenIsEmittedOrWaitedFor(rule: RevealRule) throws {
         for seed in 1...20 as ClosedRange<UInt64> {
             let (plain, _) = try decode(
-                try ScriptedModel(seed: seed), .blocks(8, Self.bound), limit: 60)
+                try ScriptedModel(seed: seed), .blocks(8, rule), limit: 60)
             let stop = plain[20].id
             let model = try ScriptedModel(seed: seed)
             let (tokens, decoder) = try decode(
-                model, .blocks(8, Self.bound), limit: 60, stop: [stop])
+                model, .blocks(8, rule), limit: 60, stop: [stop])
             let first = try #require(tokens.ids.firstIndex(of: stop))
             #expect(first == tokens.count - 1)
             #expect(model.cache + decoder.state.pending == [1, 2, 3] + tokens.ids)
