@@ -315,18 +315,6 @@ static void multiply_chunk(void *context, size_t chunk, size_t worker) {
   }
 }
 
-// Reading in one run, times tokens, that a chunk is worth: a thread that begins elsewhere waits for memory first.
-enum { CHUNK_BYTES = 128 << 10 };
-
-// Chunks that the matrices are cut into: small enough to even out the threads, large enough to read in long runs.
-static size_t chunk_count(const tsr_compute *compute, const tsr_matrix *matrices, size_t units,
-                          size_t tokens) {
-  size_t threads = tsr_pool_threads(compute->pool), most = threads * 8, least = threads * 2;
-  if (matrices->tiles) return most;  // whole tiles are long enough
-  size_t runs = units * matrices->panel_bytes * tokens / CHUNK_BYTES;
-  return runs < least ? least : runs < most ? runs : most;
-}
-
 void tsr_multiply(const tsr_compute *compute, const tsr_matrix *matrices, const tsr_part *parts,
                   size_t matrix_count, const tsr_activations *x, size_t tokens, float *y,
                   size_t stride, bool adding) {
@@ -334,7 +322,8 @@ void tsr_multiply(const tsr_compute *compute, const tsr_matrix *matrices, const 
   size_t units = 0;
   for (size_t i = 0; i < matrix_count; i++) units += parts[i].end - parts[i].begin;
   if (units == 0) return;
-  size_t wanted = chunk_count(compute, matrices, units, tokens);
+  // Chunks small enough to even out the threads, large enough to read in long runs.
+  size_t wanted = tsr_pool_threads(compute->pool) * 8;
   size_t per_chunk = (units + wanted - 1) / wanted;
   multiply_job job = {compute, matrices, parts,     matrix_count, x,
                       tokens,  stride,   per_chunk, y,            adding};

@@ -1,6 +1,8 @@
 // A thread pool for regions of a few microseconds: workers spin on a generation counter, then park
-// on a futex. The caller is worker 0. Indices are claimed one by one from an atomic ticket, and the
-// caller waits for claimed ones only: a worker that the system does not run holds nobody up.
+// on a futex. The caller is worker 0. Each worker claims the indices of a stretch of its own one by
+// one, in order, so that what it fetches ahead is what it needs next; then it helps the others from
+// the ends of theirs. The caller waits for claimed indices only: a worker that the system does not
+// run holds nobody up.
 #define _GNU_SOURCE
 #include "CKernels.h"
 
@@ -18,10 +20,13 @@
 
 enum { SPINS = 4000 };  // about 50-100 microseconds, longer than the serial parts of a pass
 
-// The ticket holds the region's number of indices above the next index to claim, so that one atomic
-// addition claims an index and tells whether there was one. A claim beyond the count (at most one
-// per thread and region) changes nothing and reads nothing else.
-enum { TICKET_BITS = 32 };
+// Indices begin..<end that are left, `begin` in the upper half: one comparison and exchange claims an index.
+// Where nothing is left a claim changes nothing and reads nothing else.
+typedef struct {
+  _Alignas(64) _Atomic uint64_t left;
+} stretch;
+
+enum { HALF = 32 };
 
 struct tsr_pool {
   size_t threads;
@@ -29,8 +34,8 @@ struct tsr_pool {
   pthread_t *handles;  // [threads - 1]
   tsr_task task;       // with `context`, stable from the region's start until its last index is done
   void *context;
+  stretch *stretches;  // [threads]
   _Alignas(64) _Atomic uint32_t generation;  // bumps once per region
-  _Alignas(64) _Atomic uint64_t ticket;
   _Alignas(64) _Atomic size_t done;  // indices of this region
   _Alignas(64) _Atomic uint32_t parked;
   _Atomic bool stopping;
@@ -74,13 +79,29 @@ static uint32_t await_generation(tsr_pool *pool, uint32_t seen) {
   }
 }
 
-static void take_work(tsr_pool *pool, size_t worker) {
+// Claims the first index that is left, or the last.
+static bool claim(stretch *from, bool first, size_t *index) {
+  uint64_t left = atomic_load_explicit(&from->left, memory_order_acquire);
   for (;;) {
-    uint64_t ticket = atomic_fetch_add_explicit(&pool->ticket, 1, memory_order_acq_rel);
-    uint64_t index = ticket & (((uint64_t)1 << TICKET_BITS) - 1);
-    if (index >= ticket >> TICKET_BITS) return;
-    pool->task(pool->context, index, worker);
-    atomic_fetch_add_explicit(&pool->done, 1, memory_order_release);
+    uint64_t begin = left >> HALF, end = left & UINT32_MAX;
+    if (begin >= end) return false;
+    uint64_t rest = first ? (begin + 1) << HALF | end : begin << HALF | (end - 1);
+    if (atomic_compare_exchange_weak_explicit(&from->left, &left, rest, memory_order_acq_rel,
+                                              memory_order_acquire)) {
+      *index = first ? begin : end - 1;
+      return true;
+    }
+  }
+}
+
+static void take_work(tsr_pool *pool, size_t worker) {
+  size_t index;
+  for (size_t i = 0; i < pool->threads; i++) {
+    stretch *from = &pool->stretches[(worker + i) % pool->threads];
+    while (claim(from, i == 0, &index)) {
+      pool->task(pool->context, index, worker);
+      atomic_fetch_add_explicit(&pool->done, 1, memory_order_release);
+    }
   }
 }
 
@@ -100,7 +121,10 @@ static void run_region(tsr_pool *pool, tsr_task task, void *context, size_t coun
   pool->task = task;
   pool->context = context;
   atomic_store_explicit(&pool->done, 0, memory_order_relaxed);
-  atomic_store_explicit(&pool->ticket, (uint64_t)count << TICKET_BITS, memory_order_release);
+  for (size_t i = 0; i < pool->threads; i++) {
+    uint64_t begin = count * i / pool->threads, end = count * (i + 1) / pool->threads;
+    atomic_store_explicit(&pool->stretches[i].left, begin << HALF | end, memory_order_release);
+  }
   atomic_fetch_add(&pool->generation, 1);
   if (atomic_load(&pool->parked) > 0) futex_wake(&pool->generation);
   take_work(pool, 0);
@@ -116,13 +140,19 @@ void tsr_pool_run(tsr_pool *pool, tsr_task task, void *context, size_t count) {
     for (size_t index = 0; index < count; index++) task(context, index, 0);
     return;
   }
-  assert(count < UINT32_MAX / 2);  // half a ticket; panels, tokens and heads are far fewer
+  assert(count < UINT32_MAX);  // half a stretch; panels, tokens and heads are far fewer
   run_region(pool, task, context, count);
 }
 
 size_t tsr_pool_threads(const tsr_pool *pool) { return pool->alone ? 1 : pool->threads; }
 
 void tsr_pool_work_alone(tsr_pool *pool, bool alone) { pool->alone = alone; }
+
+static void release(tsr_pool *pool) {
+  free(pool->stretches);
+  free(pool->handles);
+  free(pool);
+}
 
 tsr_pool *tsr_pool_create(size_t threads) {
   if (threads == 0) threads = 1;
@@ -131,10 +161,12 @@ tsr_pool *tsr_pool_create(size_t threads) {
   memset(pool, 0, sizeof *pool);
   pool->threads = 1;
   pool->handles = calloc(threads, sizeof(pthread_t));
-  if (!pool->handles) {
-    free(pool);
+  pool->stretches = aligned_alloc(64, threads * sizeof(stretch));
+  if (!pool->handles || !pool->stretches) {
+    release(pool);
     return NULL;
   }
+  memset(pool->stretches, 0, threads * sizeof(stretch));
   for (size_t worker = 1; worker < threads; worker++) {
     worker_start *start = malloc(sizeof *start);
     if (!start) break;
@@ -154,8 +186,7 @@ void tsr_pool_destroy(tsr_pool *pool) {
   futex_wake(&pool->generation);
   for (size_t worker = 1; worker < pool->threads; worker++)
     pthread_join(pool->handles[worker - 1], NULL);
-  free(pool->handles);
-  free(pool);
+  release(pool);
 }
 
 // Processors that a control group's quota allows, or SIZE_MAX without one. `quota` holds the
