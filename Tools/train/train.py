@@ -78,7 +78,7 @@ def parse(argv=None) -> argparse.Namespace:
     if args.resume:
         with open(os.path.join(args.out, "arguments.json")) as file:
             saved = json.load(file)
-        args = argparse.Namespace(**{**saved, "resume": True, "device": args.device, "threads": args.threads,
+        args = argparse.Namespace(**{**saved, "out": args.out, "resume": True, "device": args.device, "threads": args.threads,
                                      "steps": args.steps if "--steps" in (argv or sys.argv) else saved["steps"]})
     return args
 

@@ -215,7 +215,9 @@ class Checkpoints(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             whole = self.run_once(self.arguments(folder + "/a", "--steps", "4", "--decay", "0"))
             self.run_once(self.arguments(folder + "/b", "--steps", "2", "--decay", "0"))
-            rest = self.run_once(self.arguments(folder + "/b", "--resume", "--steps", "4"))
+            os.rename(folder + "/b", folder + "/moved")
+            rest = self.run_once(self.arguments(folder + "/moved", "--resume", "--steps", "4"))
+            self.assertFalse(os.path.exists(folder + "/b"))
             for (n, a), (_, b) in zip(whole.model.named_parameters(), rest.model.named_parameters()):
                 torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5, msg=n)
 
