@@ -3,10 +3,12 @@
     python3 Benchmarks/sbd/auto.py sbd.tsr models/smollm2-135m.tsr
 
 A model without a mask token decodes single tokens; there auto must cost nothing. Questions are held-out word problems;
-`--limit` cuts the answers of models that were not made for them. auto begins without experience.
+`--limit` cuts the answers of models that were not made for them. auto begins without experience. "To the best fixed":
+the median of the chunks' own ratios, and between which two half of them lie.
 """
 import argparse
 import os
+import statistics
 
 import runner
 from runner import Cell
@@ -27,7 +29,7 @@ def cells_of(path: str, sizes: list[int], gamma: float, has_masks: bool) -> list
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("models", nargs="+", metavar="FILE.tsr")
-    p.add_argument("--tessera", default=os.path.join(runner.ROOT, ".build", "release", "tessera"))
+    p.add_argument("--tessera", default=runner.TESSERA)
     p.add_argument("--count", type=int, default=200)
     p.add_argument("--chunk", type=int, default=20, help="questions that one process answers; 1 for a process each")
     p.add_argument("--seed", type=int, default=7)
@@ -48,14 +50,14 @@ def main() -> None:
         cells = cells_of(path, args.sizes, args.gamma, has_masks)
         options = ["--chat", *args.options.split()]
         runner.run_all(args.tessera, cells, questions, args.chunk, options, args.limit)
-        paces = {c.decoding: runner.pace(c, cells[0]) for c in cells}
         for mode, _ in MODES:
             mine = [c for c in cells if c.decoding == "k=1" or c.decoding.startswith(mode)]
-            best = max(paces[c.decoding][1] for c in mine if "auto" not in c.decoding)
+            best = max((c for c in mine if "auto" not in c.decoding), key=lambda c: runner.pace(c, cells[0])[1])
             for c in mine:
-                rate, ratio = paces[c.decoding]
+                rate, ratio = runner.pace(c, cells[0])
+                low, middle, high = statistics.quantiles(runner.ratios(c, best, cells[0]), n=4)
                 print(f"| {os.path.basename(path)} | {mode} | {c.decoding.split(', ')[-1]} | {runner.per_pass(c):.2f} "
-                      f"| {rate:.0f} | {ratio:.2f}x | {ratio / best:.2f} |", flush=True)
+                      f"| {rate:.0f} | {ratio:.2f}x | {middle:.2f} ({low:.2f}-{high:.2f}) |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """Accuracy, passes and wall clock of Set Block Decoding on held-out word problems: the paper's table 1 in small.
 
-    python3 Benchmarks/sbd/compare.py --out results sbd=sbd.tsr sbd-f32=sbd-f32.tsr sbd-int4=sbd-int4.tsr \\
-        ntp=ntp.tsr matp=matp.tsr
+    python3 Benchmarks/sbd/compare.py
+    python3 Benchmarks/sbd/compare.py --out results sbd=mine.tsr sbd-int4=mine-int4.tsr
 
-Names say what a model was trained for, and so how it is decoded: `ntp`, next tokens only: one token per pass; `matp`,
-masked tokens only: one token per pass, and blocks; others both. Names with a dash are the same model in other
-weights: fewer decodings. Standard library only; problems come from Tools/train/data_math.py (its held-out side).
+Without files it compares the models of Benchmarks/sbd/models. Names say what a model was trained for, and so how it is
+decoded: `ntp`, next tokens only: one token per pass; `matp`, masked tokens only: one token per pass, and blocks; others
+both. Names with a dash are the same model in other weights: fewer decodings. Standard library only; problems come from Tools/train/data_math.py (its held-out side).
 
 "p" is the probability, by McNemar's exact test, of answers that differ so unevenly from those of the first model of the
 same name in single tokens (`ntp` and `matp`: from `sbd`'s), if both were equally good.
@@ -13,10 +13,13 @@ same name in single tokens (`ntp` and `matp`: from `sbd`'s), if both were equall
 import argparse
 import csv
 import os
+import tempfile
 
 import runner
 from chart import svg
 from runner import Cell, data_math
+
+KEPT = ["ntp", "sbd", "matp", "sbd-f32", "sbd-int4"]
 
 
 def decodings(name: str, blocks: list[int], gammas: list[float]) -> list[tuple[str, list[str]]]:
@@ -70,23 +73,28 @@ def markdown(rows: list[dict]) -> str:
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("models", nargs="+", metavar="NAME=FILE.tsr")
-    p.add_argument("--tessera", default=os.path.join(runner.ROOT, ".build", "release", "tessera"))
+    p.add_argument("models", nargs="*", metavar="NAME=FILE.tsr")
+    p.add_argument("--tessera", default=runner.TESSERA)
     p.add_argument("--out", default=os.path.join(runner.ROOT, "Benchmarks", "sbd", "results"))
     p.add_argument("--count", type=int, default=400)
     p.add_argument("--chunk", type=int, default=50, help="problems that one process answers")
     p.add_argument("--seed", type=int, default=2024)
     p.add_argument("--problems", metavar="FILE", help="`question | answer` lines instead, such as own_words.txt here")
     p.add_argument("--blocks", type=int, nargs="+", default=[4, 8, 16])
-    p.add_argument("--gammas", type=float, nargs="+", default=[0.1, 0.35])
-    p.add_argument("--threads", type=int, default=0)
+    p.add_argument("--gammas", type=float, nargs="+", default=[0.03, 0.1])
+    p.add_argument("--options", default="", help="further options of all runs, such as '--ram 19.6M --io direct', with which "
+                   "most weights of these models are read from disk in every pass")
     args = p.parse_args()
-    models = dict(m.split("=", 1) for m in args.models)
+    with tempfile.TemporaryDirectory() as folder:
+        compare(args, dict(m.split("=", 1) for m in args.models) or runner.quantized(args.tessera, KEPT, folder))
+
+
+def compare(args: argparse.Namespace, models: dict[str, str]) -> None:
+    """Runs every decoding of the files and writes table and plot."""
     cells = [Cell(name, path, label, options) for name, path in models.items()
              for label, options in decodings(name, args.blocks, args.gammas)]
     tasks = runner.problems(args.count, args.seed, args.problems)
-    threads = ["--threads", str(args.threads)] if args.threads else []
-    runner.run_all(args.tessera, cells, [t.question for t in tasks], args.chunk, ["--chat", *threads])
+    runner.run_all(args.tessera, cells, [t.question for t in tasks], args.chunk, ["--chat", *args.options.split()])
     plain = {c.model: c for c in cells if c.decoding == "NTP"}
     first = plain.get("sbd", cells[0])
     rows = [summarize(c, plain[c.model], plain.get(c.model.split("-")[0], first) if c.model not in ("ntp", "matp") else first,

@@ -1,8 +1,9 @@
 """What fewer bits change in block decoding: the same forced blocks through several weight files.
 
-    python3 Benchmarks/sbd/quantization.py sbd-f32.tsr sbd-int8.tsr sbd-int4.tsr
+    python3 Benchmarks/sbd/quantization.py
+    python3 Benchmarks/sbd/quantization.py mine-f32.tsr mine-int8.tsr mine-int4.tsr
 
-The first file is the reference. Worked solutions of held-out problems are cut at random words; behind each cut one pass
+The first file is the reference; without files, Benchmarks/sbd/models/sbd in 32, 8 and 4 bits. Worked solutions of held-out problems are cut at random words; behind each cut one pass
 computes a block of masks, and the entropies and likeliest tokens of its masked positions are compared (the first
 position has the next-token distribution and is left out). Rank correlation is Spearman's within blocks. A block is
 "decided otherwise" if one pass at --gamma decides other positions or tokens. Then the same problems are solved
@@ -12,10 +13,12 @@ import argparse
 import os
 import random
 import statistics
+import tempfile
 
 import runner
 from runner import Cell, data_math
 
+KEPT = ["sbd-f32", "sbd-int8", "sbd-int4"]
 LEFT_OUT = 1e9  # nats: every position is decided in the first pass
 
 
@@ -80,8 +83,8 @@ def compare(mine: list, reference: list, gamma: float) -> dict:
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("models", nargs="+", metavar="FILE.tsr", help="the first is the reference")
-    p.add_argument("--tessera", default=os.path.join(runner.ROOT, ".build", "release", "tessera"))
+    p.add_argument("models", nargs="*", metavar="FILE.tsr", help="the first is the reference")
+    p.add_argument("--tessera", default=runner.TESSERA)
     p.add_argument("--count", type=int, default=400)
     p.add_argument("--cuts", type=int, default=5, help="blocks for each problem")
     p.add_argument("--block", type=int, default=8)
@@ -89,11 +92,17 @@ def main() -> None:
     p.add_argument("--seed", type=int, default=2024)
     p.add_argument("--template", default="<|user|>{}<|assistant|>", help="what the model's chat template makes of a question")
     args = p.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        measure(args, args.models or [*runner.quantized(args.tessera, KEPT, folder).values()])
+
+
+def measure(args: argparse.Namespace, models: list[str]) -> None:
+    """Prints the table, a row for each file."""
     tasks = runner.problems(args.count, args.seed)
     prompts = forced(tasks, args.cuts, args.seed, args.template)
     ways = [("ntp", ["--block-size", "1"]), ("lossless", ["--block-size", str(args.block), "--verify"]),
             ("blocks", ["--block-size", str(args.block), "--gamma", f"{args.gamma:g}"])]
-    cells = [Cell(path, path, way, options) for path in args.models for way, options in ways]
+    cells = [Cell(path, path, way, options) for path in models for way, options in ways]
     runner.run_all(args.tessera, cells, [t.question for t in tasks], 100, ["--chat"])
     print(f"{len(prompts)} blocks of {args.block} ({(args.block - 1) * len(prompts)} masked positions), {args.count} problems, "
           f"gamma {args.gamma:g}\n")
@@ -101,7 +110,7 @@ def main() -> None:
           "| blocks decided otherwise | lossless: tokens per pass | gamma: tokens per pass | exact: single | exact: gamma |\n"
           "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     reference = None
-    for path in args.models:
+    for path in models:
         mine = blocks(args.tessera, path, prompts, args.block, "/nonexistent")
         reference = reference or mine
         r = compare(mine, reference, args.gamma)

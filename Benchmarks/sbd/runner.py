@@ -15,6 +15,9 @@ import tempfile
 from dataclasses import dataclass, field
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TESSERA = os.path.join(ROOT, ".build", "release", "tessera")
+MODELS = os.path.join(ROOT, "Benchmarks", "sbd", "models")  # made by train-models
+WEIGHTS = {"f32": "32", "int8": "8", "int4": "4"}
 sys.path.insert(0, os.path.join(ROOT, "Tools", "train"))
 import data_math  # noqa: E402
 
@@ -28,6 +31,18 @@ class Cell:
     options: list[str]
     answers: list[dict] = field(default_factory=list)
     chunks: list[int] = field(default_factory=list)  # answers in each chunk
+
+
+def quantized(tessera: str, names: list[str], folder: str) -> dict[str, str]:
+    """Files of the models that are kept here, made in `folder`. Names are those of compare.py: `sbd`, `sbd-int4`; 8 bits
+    where a name says nothing."""
+    result = {}
+    for name in names:
+        model, _, weights = name.partition("-")
+        result[name] = os.path.join(folder, name + ".tsr")
+        subprocess.run([tessera, "quantize", os.path.join(MODELS, model), "-o", result[name],
+                        "--bits", WEIGHTS[weights or "int8"]], check=True, capture_output=True)
+    return result
 
 
 def problems(count: int, seed: int, path: str | None = None) -> list[data_math.Problem]:
@@ -78,16 +93,23 @@ def seconds(cell: Cell, plain: Cell) -> list[float]:
     return result
 
 
+def rates(cell: Cell, plain: Cell) -> list[float]:
+    """Tokens per second by chunk."""
+    result, begin = [], 0
+    for count, time in zip(cell.chunks, seconds(cell, plain)):
+        result.append(sum(a["generated_tokens"] - 1 for a in cell.answers[begin:begin + count]) / time)
+        begin += count
+    return result
+
+
+def ratios(cell: Cell, other: Cell, plain: Cell) -> list[float]:
+    """How many times as fast as `other`, by chunk."""
+    return [mine / its for mine, its in zip(rates(cell, plain), rates(other, plain))]
+
+
 def pace(cell: Cell, plain: Cell) -> tuple[float, float]:
     """Tokens per second, and how many times as fast as `plain`: medians over the chunks."""
-    mine, other = seconds(cell, plain), seconds(plain, plain)
-    rates, ratios, begin = [], [], 0
-    for count, m, o in zip(cell.chunks, mine, other):
-        tokens = lambda c: sum(a["generated_tokens"] - 1 for a in c.answers[begin:begin + count])
-        rates.append(tokens(cell) / m)
-        ratios.append(tokens(cell) / m / (tokens(plain) / o))
-        begin += count
-    return statistics.median(rates), statistics.median(ratios)
+    return statistics.median(rates(cell, plain)), statistics.median(ratios(cell, plain, plain))
 
 
 def per_pass(cell: Cell) -> float:
