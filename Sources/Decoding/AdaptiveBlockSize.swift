@@ -43,7 +43,7 @@ public final class AdaptiveBlockSize: BlockSizePolicy, ExperienceSource {
             let rate = slides ? rate(size, tokens: tokens) : rate(size, passes: passes)
             if rate > bestRate { (best, bestRate) = (size, rate) }
         }
-        return best
+        return costs.isEmpty || costs.isWorth(bestRate) ? best : 1
     }
 
     /// Expected tokens per second: the first pass commits the block before and opens this one.

@@ -29,6 +29,8 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
     /// Seconds by positions of a pass.
     private var seconds: [Double] = []
     private var passes = 0
+    /// Whether the rate is that much better than next-token prediction's.
+    private var isDrafting = true
     /// Tokens since the last refresh.
     private var tokens = 0
 
@@ -51,6 +53,7 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
     public func plan(_ draft: Draft, given: Int, limit: Int) -> DraftPlan {
         if passes % Self.interval == 0 { refresh() }
         passes += 1
+        guard isDrafting else { return DraftPlan(verified: 0, masks: 0) }
         var best = (value: -Double.infinity, plan: DraftPlan(verified: 0, masks: 0))
         var (reach, tokens) = (1.0, 1.0)
         for verified in 0...min(draft.count, limit - 1) {
@@ -132,6 +135,7 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
             improve(survival, accepted)
             if abs(rate - before) <= 1e-4 * rate { break }
         }
+        isDrafting = costs.isEmpty || costs.isWorth(rate)
     }
 
     /// One step of policy iteration.

@@ -31,6 +31,10 @@ public struct PassCosts: Sendable, Equatable {
         if rowSeconds > 0, rowSeconds.isFinite { self.rowSeconds = rowSeconds }
     }
 
+    /// Whether tokens at `rate` a second are worth leaving single ones for: predictions are off by some
+    /// percent, and always in favour of what looks best.
+    func isWorth(_ rate: Double) -> Bool { rate * seconds(1) > 1.08 }
+
     public var isEmpty: Bool { !measured.contains { $0 > 0 } }
 
     /// What was measured, ascending.
@@ -68,7 +72,7 @@ public struct PassCosts: Sendable, Equatable {
 
     /// Takes a pass of this generation into account. What it differs by moves all passes at once, since
     /// most of it is the machine's pace, and the points around it slowly. One outlier, a page read
-    /// from disk or a busy machine, moves a point by 2 % at most.
+    /// from disk or a busy machine, moves a point by 5 % at most.
     mutating func update(positions: Int, rows: Int, seconds: Double) {
         guard (1...Self.capacity).contains(positions), !isEmpty else { return }
         let ratio = seconds / self.seconds(positions, rows: rows)
@@ -77,7 +81,7 @@ public struct PassCosts: Sendable, Equatable {
         pace *= 1 + 0.2 * change
         let (below, above) = neighbours(positions)
         for point in Set([below, above]) where (1...Self.capacity).contains(point) {
-            measured[point] *= 1 + 0.02 * change
+            measured[point] *= 1 + 0.05 * change
         }
     }
 
@@ -123,43 +127,63 @@ public struct PassCosts: Sendable, Equatable {
         let times = typical(rounds)
         var rowSeconds = 0.0
         if times.count > counts.count, let all = counts.firstIndex(of: rowCount) {
-            rowSeconds = max(0, times[all] - times[counts.count]) / Double(rowCount - 1)
+            rowSeconds =
+                max(0, times[all].seconds - times[counts.count].seconds) / Double(rowCount - 1)
         }
-        let points = zip(counts, times).sorted { $0.0 < $1.0 }.map { count, seconds in
+        let points = zip(counts, times).sorted { $0.0 < $1.0 }.map { count, time in
             let missing = max(0, count - model.logitCapacity)
-            return (count, seconds + rowSeconds * Double(missing))
+            return (count, time.seconds + rowSeconds * Double(missing), time.error)
         }
         return PassCosts(ascending(points), rowSeconds: rowSeconds)
     }
 
     /// What each entry of a round takes: its median share of the round, so that a machine whose pace
-    /// changes between rounds slows all alike, of a round that is faster than most.
-    private static func typical(_ rounds: [[Double]]) -> [Double] {
+    /// changes between rounds slows all alike, of a round that is faster than most. And the standard
+    /// error of that, from the median deviation.
+    private static func typical(_ rounds: [[Double]]) -> [(seconds: Double, error: Double)] {
         let paces = rounds.map { round in
             exp(round.reduce(0) { $0 + log($1) } / Double(round.count))
         }
         let pace = paces.sorted()[(paces.count - 1) / 4]
         return rounds[0].indices.map { index in
             let shares = zip(rounds, paces).filter { index < $0.0.count }.map { $0[index] / $1 }
-            return pace * shares.sorted()[(shares.count - 1) / 2]
+            let share = median(shares)
+            let deviation = 1.4826 * median(shares.map { abs($0 - share) })
+            return (pace * share, pace * 1.2533 * deviation / Double(shares.count).squareRoot())
         }
     }
 
-    /// The nearest times that do not fall: neighbours that do are replaced by their mean.
+    private static func median(_ values: [Double]) -> Double {
+        values.sorted()[(values.count - 1) / 2]
+    }
+
+    /// The nearest times that do not fall: neighbours that do, or that rise by less than their
+    /// standard error, are replaced by their mean.
     static func ascending(
-        _ points: [(positions: Int, seconds: Double)]
+        _ points: [(positions: Int, seconds: Double, error: Double)]
     ) -> [(positions: Int, seconds: Double)] {
-        var runs: [(sum: Double, count: Int)] = []
+        struct Run {
+            var sum: Double
+            var count: Double
+            var variance: Double
+            var mean: Double { sum / count }
+            var error: Double { variance.squareRoot() / count }
+        }
+        var runs: [Run] = []
         for point in points {
-            runs.append((point.seconds, 1))
+            runs.append(Run(sum: point.seconds, count: 1, variance: point.error * point.error))
             while runs.count > 1 {
                 let (a, b) = (runs[runs.count - 2], runs[runs.count - 1])
-                guard a.sum / Double(a.count) > b.sum / Double(b.count) else { break }
+                let error = (a.error * a.error + b.error * b.error).squareRoot()
+                guard a.mean > b.mean - error else { break }
                 runs.removeLast(2)
-                runs.append((a.sum + b.sum, a.count + b.count))
+                runs.append(
+                    Run(
+                        sum: a.sum + b.sum, count: a.count + b.count,
+                        variance: a.variance + b.variance))
             }
         }
-        let seconds = runs.flatMap { Array(repeating: $0.sum / Double($0.count), count: $0.count) }
+        let seconds = runs.flatMap { Array(repeating: $0.mean, count: Int($0.count)) }
         return zip(points, seconds).map { ($0.positions, $1) }
     }
 

@@ -141,9 +141,25 @@ enum Machine: String, CaseIterable {
     }
 
     @Test func timesThatFallAreReplacedByTheirMean() {
-        let points = PassCosts.ascending([(1, 4), (2, 2), (4, 3), (8, 9), (16, 7), (32, 10)])
+        let points = PassCosts.ascending(
+            [(1, 4, 0), (2, 2, 0), (4, 3, 0), (8, 9, 0), (16, 7, 0), (32, 10, 0)])
         #expect(points.map(\.seconds) == [3, 3, 3, 8, 8, 10])
         #expect(points.map(\.positions) == [1, 2, 4, 8, 16, 32])
+    }
+
+    /// The second step is as high as the first, but no chance of these measurements.
+    @Test func timesThatRiseByChanceAreReplacedByTheirMean() {
+        let points = PassCosts.ascending([(1, 2, 1), (2, 3, 1), (4, 4, 0.1), (8, 4.5, 0.1)])
+        #expect(points.map(\.seconds) == [2.5, 2.5, 4, 4.5])
+    }
+
+    /// A window of 2 is expected to give 1.75 tokens in a pass over 4 positions.
+    @Test(arguments: [(1.7, 1), (1.5, 2)])
+    func singleTokensAreLeftOnlyForMore(seconds: Double, size: Int) {
+        let policy = AdaptiveBlockSize(
+            costs: PassCosts([(1, 1), (4, seconds)]), largest: 2, slides: true,
+            experience: .init(trained: 4, isVerified: false))
+        #expect(policy.nextBlockSize() == size)
     }
 
     @Test func measuringLeavesTheModelEmpty() throws {
