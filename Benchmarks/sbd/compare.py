@@ -5,7 +5,8 @@
 
 Without files it compares the models of Benchmarks/sbd/models. Names say what a model was trained for, and so how it is
 decoded: `ntp`, next tokens only: one token per pass; `matp`, masked tokens only: one token per pass, and blocks; others
-both. Names with a dash are the same model in other weights: fewer decodings. Standard library only; problems come from Tools/train/data_math.py (its held-out side).
+both. Names with a dash are the same model in other weights: fewer decodings. Standard library only; problems come from
+Tools/train/data_math.py (its held-out side).
 
 "p" is the probability, by McNemar's exact test, of answers that differ so unevenly from those of the first model of the
 same name in single tokens (`ntp` and `matp`: from `sbd`'s), if both were equally good.
@@ -82,7 +83,7 @@ def main() -> None:
     p.add_argument("--problems", metavar="FILE", help="`question | answer` lines instead, such as own_words.txt here")
     p.add_argument("--blocks", type=int, nargs="+", default=[4, 8, 16])
     p.add_argument("--gammas", type=float, nargs="+", default=[0.03, 0.1])
-    p.add_argument("--options", default="", help="further options of all runs, such as '--ram 19.6M --io direct', with which "
+    p.add_argument("--options", default="", help="further options of all runs, such as '--ram 19.3M --io direct', with which "
                    "most weights of these models are read from disk in every pass")
     args = p.parse_args()
     with tempfile.TemporaryDirectory() as folder:
