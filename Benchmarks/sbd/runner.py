@@ -1,8 +1,8 @@
 """Runs many questions through many decodings, in turn, and counts answers, passes and seconds.
 
 Every process answers a chunk of the questions (`tessera generate --batch`), as a user's program would: threads and
-caches are warm but for its first passes. Chunk by chunk all decodings take their turn, so that a change of the machine's
-pace hits all alike. What `auto` learns it keeps in a folder of its own, empty at first.
+caches are warm but for its first passes. Chunk by chunk all decodings take their turn, in changing order, so that a change
+of the machine's pace hits all alike. What `auto` learns it keeps in a folder of its own, empty at first.
 """
 import json
 import math
@@ -69,10 +69,11 @@ def run(tessera: str, path: str, questions: list[str], options: list[str], cache
 
 def run_all(tessera: str, cells: list[Cell], questions: list[str], chunk: int, options: list[str], limit: int = 160) -> None:
     """Fills the cells' answers, in the order of the questions."""
+    rng = random.Random(1)
     with tempfile.TemporaryDirectory() as cache:
         for begin in range(0, len(questions), chunk):
             part = questions[begin:begin + chunk]
-            for cell in cells:
+            for cell in rng.sample(cells, len(cells)):
                 cell.answers += run(tessera, cell.path, part, cell.options + options, cache, limit)
                 cell.chunks.append(len(part))
             if sys.stderr.isatty():
@@ -110,6 +111,13 @@ def ratios(cell: Cell, other: Cell, plain: Cell) -> list[float]:
 def pace(cell: Cell, plain: Cell) -> tuple[float, float]:
     """Tokens per second, and how many times as fast as `plain`: medians over the chunks."""
     return statistics.median(rates(cell, plain)), statistics.median(ratios(cell, plain, plain))
+
+
+def median_interval(values: list[float]) -> tuple[float, float]:
+    """95 % interval of the median, by drawing anew from the values."""
+    rng = random.Random(1)
+    medians = sorted(statistics.median(rng.choices(values, k=len(values))) for _ in range(1000))
+    return medians[25], medians[974]
 
 
 def per_pass(cell: Cell) -> float:

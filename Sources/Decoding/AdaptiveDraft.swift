@@ -8,13 +8,13 @@
 /// the draft it leaves is worth. r and the worth of a draft are found by policy iteration over the
 /// chances by offset (``OffsetCurve``); the pass at hand is then planned by the confidences of its
 /// own draft. Since doubtful tokens are cut from it, drafts turn out to be worth more than their mean
-/// chances say, by a factor for each size that is learned too. A pass without drafts and masks is
-/// next-token prediction, chosen where nothing beats it.
+/// chances say, by a factor for each size that is learned too. Whether all that is better than
+/// next-token prediction is tried (``Trial``).
 public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
     /// The time of passes, kept up to date.
     public private(set) var costs: PassCosts
-    /// What this run has shown.
-    public private(set) var run: Experience
+    /// What this run has shown, but for the trial's part.
+    private var seen: Experience
     /// That and what earlier runs have shown, fading.
     private var experience: Experience
     /// Numbers of masks to choose from, ascending, 0 first.
@@ -24,18 +24,17 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
     private var worth: [(tokens: Double, seconds: Double)]
     /// By index into `sizes`: what such drafts were worth, to that.
     private var surplus: [Double]
-    /// Tokens per second in the long run.
+    /// Tokens per second in the long run, with drafts.
     public private(set) var rate = 0.0
+    private var trial: Trial
     /// Seconds by positions of a pass.
     private var seconds: [Double] = []
-    private var passes = 0
-    /// Whether the rate is that much better than next-token prediction's.
-    private var isDrafting = true
-    /// Tokens since the last refresh.
-    private var tokens = 0
+    /// Passes with drafts, and their tokens, since the last refresh.
+    private var (passes, tokens) = (0, 0)
 
     /// Passes between two refreshes.
     private static let interval = 16
+
     /// Tokens that a draft leads to at most: where all is certain there would be no end.
     private static let most = 500.0
     /// Chance below which no further draft token is looked at.
@@ -44,17 +43,28 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
     public init(costs: PassCosts, largest: Int, experience: Experience) {
         self.costs = costs
         self.experience = experience.beginning()
-        run = experience.emptied
+        seen = experience.emptied
+        trial = Trial(experience.blockCost)
         sizes = [0, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64].filter { $0 <= largest }
         worth = Array(repeating: (0, 0), count: sizes.count)
         surplus = Array(repeating: 1, count: sizes.count)
     }
 
+    public var run: Experience {
+        var result = seen
+        result.blockCost = trial.run
+        return result
+    }
+
     public func plan(_ draft: Draft, given: Int, limit: Int) -> DraftPlan {
-        if passes % Self.interval == 0 { refresh() }
-        passes += 1
-        guard isDrafting else { return DraftPlan(verified: 0, masks: 0) }
-        var best = (value: -Double.infinity, plan: DraftPlan(verified: 0, masks: 0))
+        let plan = isDrafting() ? plan(behind: draft, given, limit) : .single
+        // Of a pass that reads a prompt, what it would take behind one token.
+        if given > 1 { trial.add(tokens: 1, seconds: time(1 + plan.masks)) }
+        return plan
+    }
+
+    private func plan(behind draft: Draft, _ given: Int, _ limit: Int) -> DraftPlan {
+        var best = (value: -Double.infinity, plan: DraftPlan.single)
         var (reach, tokens) = (1.0, 1.0)
         for verified in 0...min(draft.count, limit - 1) {
             if verified > 0 {
@@ -62,7 +72,8 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
                 tokens += reach
                 if reach < Self.leastReach { break }
             }
-            for (index, masks) in sizes.enumerated() where masks <= limit - verified {
+            for (index, masks) in sizes.enumerated()
+            where masks <= limit - verified && verified + masks > 0 {
                 let value =
                     tokens + reach * surplus[index] * worth(index)
                     - rate * time(given + verified + masks)
@@ -76,9 +87,14 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
             let index = sizes.firstIndex(of: draft.count + 1)
         {
             experience.surplus.add(best.value, expected: worth(index), masks: sizes[index])
-            run.surplus.add(best.value, expected: worth(index), masks: sizes[index])
+            seen.surplus.add(best.value, expected: worth(index), masks: sizes[index])
         }
         return best.plan
+    }
+
+    private func isDrafting() -> Bool {
+        if passes >= Self.interval || rate == 0 { refresh() }
+        return costs.isEmpty || trial.choosesBlocks { rate * costs.seconds(1) }
     }
 
     /// Tokens that a draft of the size at `index` is worth by the chances of its offsets.
@@ -90,7 +106,7 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
         for index in 0..<min(verified, accepted + 1) {
             let (confidence, isRight) = (draft.confidences[index], index < accepted)
             experience.confidences.add(confidence, isRight: isRight)
-            run.confidences.add(confidence, isRight: isRight)
+            seen.confidences.add(confidence, isRight: isRight)
             count(index, isRight ? 1 : 0)
         }
         // Tokens that were not verified, mostly doubtful ones, count by their chance: else only good
@@ -103,12 +119,16 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
 
     private func count(_ offset: Int, _ value: Double) {
         experience.offsets.add(offset, value)
-        run.offsets.add(offset, value)
+        seen.offsets.add(offset, value)
     }
 
     public func passMeasured(positions: Int, tokens: Int, seconds: Double) {
         costs.update(positions: positions, rows: positions, seconds: seconds)
-        self.tokens += tokens
+        if trial.isInBlocks != false {
+            passes += 1
+            self.tokens += tokens
+        }
+        trial.add(tokens: tokens, seconds: seconds)
     }
 
     private func time(_ positions: Int) -> Double {
@@ -118,9 +138,9 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
     /// Lets old observations fade, then finds the rate and the worth of drafts anew.
     private func refresh() {
         let share = max(0, 1 - Double(tokens) / AdaptiveBlockSize.memory)
-        tokens = 0
+        (passes, tokens) = (0, 0)
         experience.fade(to: share)
-        run.fade(to: share)
+        seen.fade(to: share)
         surplus = experience.surplus.factors(sizes)
         let largest = max(1, sizes.last ?? 1)
         seconds = (0...2 * largest).map { costs.seconds(max(1, $0)) }
@@ -135,7 +155,6 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
             improve(survival, accepted)
             if abs(rate - before) <= 1e-4 * rate { break }
         }
-        isDrafting = costs.isEmpty || costs.isWorth(rate)
     }
 
     /// One step of policy iteration.
@@ -144,7 +163,7 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
         var next = worth
         var size = 1
         for verified in survival.indices {
-            for (index, masks) in sizes.enumerated() {
+            for (index, masks) in sizes.enumerated() where verified + masks > 0 {
                 let reach = surplus[index] * survival[verified]
                 let tokens = 1 + accepted[verified] + reach * worth[index].tokens
                 let time = seconds[1 + verified + masks] + reach * worth[index].seconds
@@ -158,7 +177,7 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
             }
         }
         worth = next.map { (min($0.tokens, Self.most), $0.seconds * min(1, Self.most / $0.tokens)) }
-        rate = sizes.indices.reduce(0) { most, index in
+        rate = sizes.indices.dropFirst().reduce(0) { most, index in
             max(
                 most, (1 + worth[index].tokens) / (seconds[1 + sizes[index]] + worth[index].seconds)
             )

@@ -29,6 +29,9 @@ public struct DraftPlan: Sendable, Equatable {
     /// Masks behind them; one alone is as good as none.
     public var masks: Int
 
+    /// Next-token prediction.
+    static let single = DraftPlan(verified: 0, masks: 0)
+
     public init(verified: Int, masks: Int) { (self.verified, self.masks) = (verified, masks) }
 }
 

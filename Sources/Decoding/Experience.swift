@@ -9,6 +9,8 @@ public struct Experience: Sendable, Equatable {
     public var confidences = ConfidenceCurve()
     /// In lossless decoding, what drafts were worth, to what was expected of them.
     public var surplus = Surplus()
+    /// What a token in blocks costs, to a single one.
+    public var blockCost = BlockCost()
 
     /// Nothing seen yet.
     ///
@@ -23,6 +25,7 @@ public struct Experience: Sendable, Equatable {
     public var emptied: Experience {
         var result = self
         result.fade(to: 0)
+        result.blockCost = BlockCost()
         return result
     }
 
@@ -40,6 +43,9 @@ public struct Experience: Sendable, Equatable {
             result.surplus.add(point.worth, expected: point.expected, masks: point.masks)
         }
         result.surplus = result.surplus.capped(Self.memory)
+        result.blockCost.add(run.blockCost.mean, weight: min(run.blockCost.weight, 8 * Self.share))
+        result.blockCost = result.blockCost.capped(2 * Self.memory)
+        result.blockCost.since = run.blockCost.since
         return result
     }
 
@@ -155,12 +161,13 @@ public protocol ExperienceSource: AnyObject {
 
 extension Experience {
     /// What was seen, as text: kind, offset or range, weight and mean; of drafts their masks, worth and
-    /// what was expected.
+    /// what was expected; of blocks the tokens since they or single tokens were tried, weight and cost.
     public var lines: [String] {
         let curves = [("offset", offsets), ("confidence", confidences.table)]
         return curves.flatMap { name, curve in
             curve.points.map { "\(name) \($0.offset) \($0.weight) \($0.mean)" }
         } + surplus.points.map { "surplus \($0.masks) \($0.worth) \($0.expected)" }
+            + ["cost \(blockCost.since) \(blockCost.weight) \(blockCost.mean)"]
     }
 
     /// This experience and what `lines` tell; lines that tell nothing are passed over.
@@ -175,6 +182,9 @@ extension Experience {
             case "offset": result.offsets.add(offset, mean, weight: weight)
             case "confidence": result.confidences.table.add(offset, mean, weight: weight)
             case "surplus": result.surplus.add(weight, expected: mean, masks: offset)
+            case "cost":
+                result.blockCost.add(mean, weight: weight)
+                result.blockCost.since = max(0, offset)
             default: continue
             }
         }

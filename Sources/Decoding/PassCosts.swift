@@ -31,10 +31,6 @@ public struct PassCosts: Sendable, Equatable {
         if rowSeconds > 0, rowSeconds.isFinite { self.rowSeconds = rowSeconds }
     }
 
-    /// Whether tokens at `rate` a second are worth leaving single ones for: predictions are off by some
-    /// percent, and always in favour of what looks best.
-    func isWorth(_ rate: Double) -> Bool { rate * seconds(1) > 1.08 }
-
     public var isEmpty: Bool { !measured.contains { $0 > 0 } }
 
     /// What was measured, ascending.
@@ -80,9 +76,8 @@ public struct PassCosts: Sendable, Equatable {
         let change = min(max(ratio, 0.5), 2) - 1
         pace *= 1 + 0.2 * change
         let (below, above) = neighbours(positions)
-        for point in Set([below, above]) where (1...Self.capacity).contains(point) {
-            measured[point] *= 1 + 0.05 * change
-        }
+        if below > 0 { measured[below] *= 1 + 0.05 * change }
+        if above > below, above <= Self.capacity { measured[above] *= 1 + 0.05 * change }
     }
 
     /// Measures a model whose cache is empty: passes over open masks, with logits of all, each looked

@@ -14,7 +14,12 @@ enum Machine: String, CaseIterable {
         }
     }
 
-    var costs: PassCosts { PassCosts([1, 2, 4, 8, 16, 32, 64].map { ($0, seconds($0)) }) }
+    var costs: PassCosts { costs(several: 1) }
+
+    /// With the times of all passes but the shortest multiplied by a factor.
+    func costs(several factor: Double) -> PassCosts {
+        PassCosts([1, 2, 4, 8, 16, 32, 64].map { ($0, seconds($0) * ($0 > 1 ? factor : 1)) })
+    }
 }
 
 @Suite struct AdaptiveBlockSizeTests {
@@ -108,13 +113,27 @@ enum Machine: String, CaseIterable {
         }
     }
 
+    /// Passes over more than one position take other times than was measured.
+    @Test(arguments: [0.7, 1.4], [false, true])
+    func aWrongMeasurementCostsLittle(factor: Double, slides: Bool) {
+        let costs = Machine.arithmetic.costs(several: 1 / factor)
+        for (text, newPass) in Self.texts {
+            let best = bestFixed(tokens: 4000, .arithmetic, slides: slides, newPass)
+            let policy = AdaptiveBlockSize(
+                costs: costs, largest: 32, slides: slides,
+                experience: .init(trained: 32, isVerified: false))
+            let rate = simulate(policy, tokens: 4000, .arithmetic, slides: slides, newPass)
+            #expect(rate > 0.94 * best, "\(text): \(rate / best)")
+        }
+    }
+
     @Test(arguments: Machine.allCases, [false, true])
     func itFollowsATextThatChanges(machine: Machine, slides: Bool) {
         let policy = policy(machine, slides: slides)
         for (text, newPass) in [Self.texts[2], Self.texts[0], Self.texts[3]] {
             let best = bestFixed(tokens: 3000, machine, slides: slides, newPass)
             let rate = simulate(policy, tokens: 3000, machine, slides: slides, newPass)
-            #expect(rate > 0.8 * best, "\(machine), \(text): \(rate / best)")
+            #expect(rate > 0.75 * best, "\(machine), \(text): \(rate / best)")
         }
     }
 }
@@ -151,15 +170,6 @@ enum Machine: String, CaseIterable {
     @Test func timesThatRiseByChanceAreReplacedByTheirMean() {
         let points = PassCosts.ascending([(1, 2, 1), (2, 3, 1), (4, 4, 0.1), (8, 4.5, 0.1)])
         #expect(points.map(\.seconds) == [2.5, 2.5, 4, 4.5])
-    }
-
-    /// A window of 2 is expected to give 1.75 tokens in a pass over 4 positions.
-    @Test(arguments: [(1.7, 1), (1.5, 2)])
-    func singleTokensAreLeftOnlyForMore(seconds: Double, size: Int) {
-        let policy = AdaptiveBlockSize(
-            costs: PassCosts([(1, 1), (4, seconds)]), largest: 2, slides: true,
-            experience: .init(trained: 4, isVerified: false))
-        #expect(policy.nextBlockSize() == size)
     }
 
     @Test func measuringLeavesTheModelEmpty() throws {
