@@ -81,15 +81,14 @@ public struct PassCosts: Sendable, Equatable {
     }
 
     /// Measures a model whose cache is empty: passes over open masks, with logits of all, each looked
-    /// at by the sampler, in 4 rounds, and in more where passes are so short that other work disturbs
-    /// them. No pass is taken to be shorter than one over fewer positions. Where passes take seconds,
+    /// at by the sampler, in 4 rounds, and in more until their standard errors are below 3 %. No pass is taken to be shorter than one over fewer positions. Where passes take seconds,
     /// three points must do.
     ///
     /// - Parameters:
     ///   - largest: Largest block that will be asked for.
     ///   - patience: Seconds after which no further round begins.
     public static func measure(
-        _ model: any LanguageModel, sampler: Sampler, largest: Int, patience: Double = 1
+        _ model: any LanguageModel, sampler: Sampler, largest: Int, patience: Double = 2
     ) -> PassCosts {
         let begin = ContinuousClock.now
         func elapsed() -> Double { (ContinuousClock.now - begin).seconds }
@@ -117,7 +116,9 @@ public struct PassCosts: Sendable, Equatable {
             if !isEnough, rowCount > 1 { round.append(settled(rowCount, rows: 1)) }
             rounds.append(round)
             if isEnough || elapsed() > patience { break }
-            if rounds.count >= 4, elapsed() > 0.4 * patience { break }
+            if rounds.count >= 4, typical(rounds).allSatisfy({ $0.error < 0.03 * $0.seconds }) {
+                break
+            }
         }
         let times = typical(rounds)
         var rowSeconds = 0.0

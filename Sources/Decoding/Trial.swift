@@ -16,6 +16,8 @@ struct Trial: Sendable {
     /// The first pass after a change does not count: it opens a block, or finds other weights in the
     /// caches.
     private var skips = true
+    /// Whether a lap is over: a process begins with cold caches, and the first lap is not compared.
+    private var isWarm = false
     /// Seconds per token of the lap before.
     private var before: (isInBlocks: Bool, pace: Double)?
 
@@ -46,7 +48,7 @@ struct Trial: Sendable {
         }
         let cost = known.mean(1 / gain, weight: Self.doubt)
         // One lap in seven at first, then so seldom that it costs one percent.
-        let isDue = Double(seen.since) >= max(96, known.weight * (4 + 10 * abs(cost - 1)))
+        let isDue = isWarm && Double(seen.since) >= max(96, known.weight * (4 + 10 * abs(cost - 1)))
         if isDue { seen.since = 0 }
         let inBlocks = (cost < 1) != isDue
         skips = skips || inBlocks != isInBlocks
@@ -72,6 +74,7 @@ struct Trial: Sendable {
 
     /// Compares a lap with the one before, if that was of the other way.
     private mutating func note(_ isInBlocks: Bool, _ pace: Double) {
+        guard isWarm else { return isWarm = true }
         if let before, before.isInBlocks != isInBlocks {
             let cost = isInBlocks ? pace / before.pace : before.pace / pace
             known = known.capped(Self.memory - Double(Self.length))
