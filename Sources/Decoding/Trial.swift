@@ -16,7 +16,8 @@ struct Trial: Sendable {
     /// The first pass after a change does not count: it opens a block, or finds other weights in the
     /// caches.
     private var skips = true
-    /// Whether a lap is over: a process begins with cold caches, and the first lap is not compared.
+    /// Whether a lap is over: a process begins with cold caches, and the first lap, a short one, is not
+    /// compared.
     private var isWarm = false
     /// Seconds per token of the lap before.
     private var before: (isInBlocks: Bool, pace: Double)?
@@ -38,7 +39,7 @@ struct Trial: Sendable {
     /// - Parameter gain: Tokens per second in blocks, to those of single tokens, by prediction.
     mutating func choosesBlocks(gain: () -> Double) -> Bool {
         if let isInBlocks {
-            guard lap.tokens >= Self.length else { return isInBlocks }
+            guard lap.tokens >= (isWarm ? Self.length : Self.length / 2) else { return isInBlocks }
             note(isInBlocks, lap.seconds / Double(lap.tokens))
         }
         let gain = gain()
