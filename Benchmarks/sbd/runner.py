@@ -67,10 +67,14 @@ def run(tessera: str, path: str, questions: list[str], options: list[str], cache
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def run_all(tessera: str, cells: list[Cell], questions: list[str], chunk: int, options: list[str], limit: int = 160) -> None:
-    """Fills the cells' answers, in the order of the questions."""
+def run_all(tessera: str, cells: list[Cell], questions: list[str], chunk: int, options: list[str], limit: int = 160,
+            lessons: list[str] = []) -> None:
+    """Fills the cells' answers, in the order of the questions. `lessons` are what `auto` answers before."""
     rng = random.Random(1)
     with tempfile.TemporaryDirectory() as cache:
+        for cell in cells:
+            if lessons and "auto" in cell.options:
+                run(tessera, cell.path, lessons, cell.options + options, cache, limit)
         for begin in range(0, len(questions), chunk):
             part = questions[begin:begin + chunk]
             for cell in rng.sample(cells, len(cells)):

@@ -18,6 +18,7 @@ public final class SetBlockDecoder: TokenDecoder {
     public let commitBlockSize: Int
     private let rule: RevealRule
     private let policy: any BlockSizePolicy
+    private let single: NextTokenDecoder
     private let mask: Int32
     private let isShifted: Bool
     private let isBidirectional: Bool
@@ -44,6 +45,7 @@ public final class SetBlockDecoder: TokenDecoder {
         self.state = state
         self.rule = rule
         self.policy = policy
+        single = NextTokenDecoder(state)
         let traits = state.model.blockDecoding
         mask = Int32(traits?.maskToken ?? 0)
         isShifted = traits?.shiftedLogits ?? false
@@ -78,7 +80,9 @@ public final class SetBlockDecoder: TokenDecoder {
     public func step(limit: Int, into output: inout [FixedToken]) {
         precondition(limit > 0, "a limit of \(limit)")
         if block.isEmpty {
-            beginBlock(limit: limit)
+            let size = min(policy.nextBlockSize(), limit)
+            guard size > 1 || isBidirectional else { return stepSingly(limit: limit, into: &output) }
+            beginBlock(size, limit: limit)
         } else if slides {
             slide(limit: limit)
         }
@@ -110,8 +114,23 @@ public final class SetBlockDecoder: TokenDecoder {
         block.clear()
     }
 
-    private func beginBlock(limit: Int) {
-        var size = policy.nextBlockSize()
+    /// Next-token prediction, where the policy asks for no block.
+    private func stepSingly(limit: Int, into output: inout [FixedToken]) {
+        let positions = state.pending.count
+        let start = ContinuousClock.now
+        single.step(limit: limit, into: &output)
+        blockSize = 1
+        policy.passMeasured(
+            positions: positions, rows: 1, seconds: (ContinuousClock.now - start).seconds)
+        if slides {
+            policy.windowMoved(by: 1, of: 1)
+        } else {
+            policy.blockFinished(passes: [state.passCount])
+        }
+    }
+
+    private func beginBlock(_ wanted: Int, limit: Int) {
+        var size = wanted
         var given: ArraySlice<Int32> = []
         if isBidirectional {
             // Blocks begin at multiples of their size; what the prompt has of this one is given.
