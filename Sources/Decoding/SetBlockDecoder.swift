@@ -81,7 +81,7 @@ public final class SetBlockDecoder: TokenDecoder {
         precondition(limit > 0, "a limit of \(limit)")
         if block.isEmpty {
             let size = min(policy.nextBlockSize(), limit)
-            guard size > 1 || isBidirectional else { return stepSingly(limit: limit, into: &output) }
+            if size == 1, !isBidirectional { return stepSingly(limit: limit, into: &output) }
             beginBlock(size, limit: limit)
         } else if slides {
             slide(limit: limit)
