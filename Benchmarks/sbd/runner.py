@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -68,7 +69,7 @@ def run(tessera: str, path: str, questions: list[str], options: list[str], cache
 
 
 def run_all(tessera: str, cells: list[Cell], questions: list[str], chunk: int, options: list[str], limit: int = 160,
-            lessons: list[str] = []) -> None:
+            lessons: Sequence[str] = ()) -> None:
     """Fills the cells' answers, in the order of the questions. `lessons` are what `auto` answers before."""
     rng = random.Random(1)
     with tempfile.TemporaryDirectory() as cache:

@@ -34,7 +34,6 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
 
     /// Passes between two refreshes.
     private static let interval = 16
-
     /// Tokens that a draft leads to at most: where all is certain there would be no end.
     private static let most = 500.0
     /// Chance below which no further draft token is looked at.
