@@ -20,7 +20,7 @@ public final class AdaptiveBlockSize: BlockSizePolicy, ExperienceSource {
     private var seconds = 0.0
 
     /// Tokens after which what was seen counts for a third; and blocks.
-    static let memory = 200.0
+    private static let memory = 200.0
     private static let blockMemory = 40.0
 
     public init(costs: PassCosts, largest: Int, slides: Bool, experience: Experience) {
@@ -84,8 +84,8 @@ public final class AdaptiveBlockSize: BlockSizePolicy, ExperienceSource {
         tell(passes.count)
         guard passes.count > 1 else { return }
         let share = max(0, 1 - max(1 / Self.blockMemory, Double(passes.count) / Self.memory))
-        experience.fade(to: share)
-        seen.fade(to: share)
+        experience.offsets.fade(to: share)
+        seen.offsets.fade(to: share)
         for (offset, end) in passes.indices.dropFirst().enumerated() {
             add(offset, passes[..<end].contains(passes[end]))
         }
@@ -95,8 +95,8 @@ public final class AdaptiveBlockSize: BlockSizePolicy, ExperienceSource {
         tell(tokens)
         guard size > 1 else { return }
         let share = max(0, 1 - Double(tokens) / Self.memory)
-        experience.fade(to: share)
-        seen.fade(to: share)
+        experience.offsets.fade(to: share)
+        seen.offsets.fade(to: share)
         for offset in 0..<min(tokens, size - 1) { add(offset, offset < tokens - 1) }
     }
 

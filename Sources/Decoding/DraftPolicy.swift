@@ -3,6 +3,10 @@ public struct Draft: Sendable {
     public var tokens: [Int32] = []
     /// The model's probability of its likeliest token, where each was drawn.
     public var confidences: [Float] = []
+    /// A stop token ends it, not the number of masks or tokens that there may be.
+    public var isOver = false
+    /// Masks have just made it: it is not what was left of another.
+    public var isNew = false
 
     public init() {}
 
@@ -15,11 +19,15 @@ public struct Draft: Sendable {
 
     mutating func cut(to count: Int) {
         guard tokens.count > count else { return }
+        isOver = false
         tokens.removeLast(tokens.count - count)
         confidences.removeLast(confidences.count - count)
     }
 
-    mutating func clear() { cut(to: 0) }
+    mutating func clear() {
+        cut(to: 0)
+        (isOver, isNew) = (false, false)
+    }
 }
 
 /// What a pass of ``VerifiedDecoder`` computes behind the tokens that are given.

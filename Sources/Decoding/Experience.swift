@@ -1,33 +1,28 @@
 /// What earlier generations have shown of a model: how far its guesses through masks hold. Kept from
 /// one run of the program to the next.
 public struct Experience: Sendable, Equatable {
-    /// By offset in a block: in lossless decoding, the chance that a draft token is accepted where all
-    /// before it were; in a window that slides, that a pass leaves a position fixed where it leaves all
-    /// before it so; otherwise, that a position is decided in a pass that one before it needed too.
+    /// Of blocks that are not verified, by offset: in a window that slides, the chance that a pass leaves
+    /// a position fixed where it leaves all before it so; otherwise, that a position is decided in a
+    /// pass that one before it needed too.
     public var offsets: OffsetCurve
-    /// The chance that a draft token is accepted, by the model's confidence in it.
-    public var confidences = ConfidenceCurve()
-    /// In lossless decoding, what drafts were worth, to what was expected of them.
-    public var surplus = Surplus()
+    /// In lossless decoding, drafts and how they fared.
+    public var drafts: DraftMemory
     /// What a token in blocks costs, to a single one.
     public var blockCost = BlockCost()
 
     /// Nothing seen yet.
     ///
-    /// - Parameters:
-    ///   - trained: Positions of the blocks that the model was trained for.
-    ///   - isVerified: In lossless decoding.
-    public init(trained: Int, isVerified: Bool) {
-        offsets = OffsetCurve(start: isVerified ? 0.9 : 0.75, trained: trained)
+    /// - Parameter trained: Positions of the blocks that the model was trained for.
+    public init(trained: Int) {
+        offsets = OffsetCurve(start: 0.75, trained: trained)
+        drafts = DraftMemory(trained: trained)
+        self.trained = trained
     }
 
+    private let trained: Int
+
     /// Nothing seen yet, of the same model and decoding.
-    public var emptied: Experience {
-        var result = self
-        result.fade(to: 0)
-        result.blockCost = BlockCost()
-        return result
-    }
+    public var emptied: Experience { Experience(trained: trained) }
 
     /// Observations that are kept of everything seen so far, and of one run at most: an odd text does
     /// not spoil what many have shown.
@@ -38,11 +33,7 @@ public struct Experience: Sendable, Equatable {
         var result = self
         result.offsets.add(run.offsets, cap: Self.share)
         result.offsets = result.offsets.capped(Self.memory)
-        result.confidences = confidences.merged(run.confidences, Self.share, Self.memory)
-        for point in run.surplus.capped(Self.share).points {
-            result.surplus.add(point.worth, expected: point.expected, masks: point.masks)
-        }
-        result.surplus = result.surplus.capped(Self.memory)
+        result.drafts = drafts.merged(with: run.drafts)
         result.blockCost.add(run.blockCost.mean, weight: min(run.blockCost.weight, 8 * Self.share))
         result.blockCost = result.blockCost.capped(2 * Self.memory)
         result.blockCost.since = run.blockCost.since
@@ -53,102 +44,7 @@ public struct Experience: Sendable, Equatable {
     func beginning() -> Experience {
         var result = self
         result.offsets = offsets.capped(24)
-        result.confidences.table = confidences.table.capped(24)
-        result.surplus = surplus.capped(24)
-        return result
-    }
-
-    mutating func fade(to share: Double) {
-        offsets.fade(to: share)
-        confidences.table.fade(to: share)
-        surplus.scale(by: share)
-    }
-}
-
-/// How often a model's confidence is right, by ranges of it.
-public struct ConfidenceCurve: Sendable, Equatable {
-    /// One offset per range. Ranges know nothing of each other.
-    public var table = OffsetCurve(start: 0, trained: 0, count: limits.count + 1)
-
-    private static let limits: [Float] = [0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999]
-    /// Observations that the confidence itself counts for.
-    private static let doubt = 3.0
-
-    public init() {}
-
-    private func range(_ confidence: Float) -> Int {
-        Self.limits.firstIndex { confidence < $0 } ?? Self.limits.count
-    }
-
-    mutating func add(_ confidence: Float, isRight: Bool) {
-        table.add(range(confidence), isRight ? 1 : 0)
-    }
-
-    /// The chance that a token of this confidence is right.
-    func chance(_ confidence: Float) -> Double {
-        let (weight, sum) = table.seen(range(confidence))
-        return (sum + Self.doubt * Double(confidence)) / (weight + Self.doubt)
-    }
-
-    func merged(_ run: ConfidenceCurve, _ share: Double, _ memory: Double) -> ConfidenceCurve {
-        var result = self
-        result.table.add(run.table, cap: share)
-        result.table = result.table.capped(memory)
-        return result
-    }
-}
-
-/// How much more drafts were worth than expected, by the masks that made them, in sums of tokens.
-public struct Surplus: Sendable, Equatable {
-    private var worths = [Double](repeating: 0, count: 65)
-    private var expected = [Double](repeating: 0, count: 65)
-
-    public init() {}
-
-    /// Tokens that the expectation counts for before anything was seen.
-    private static let doubt = 5.0
-    /// Of a draft that was not tried yet, to the next shorter one: mean chances say least about long
-    /// drafts, of which the doubtful are cut.
-    private static let promise = 1.05
-
-    public mutating func add(_ worth: Double, expected: Double, masks: Int) {
-        guard worth >= 0, expected >= 0, worth.isFinite, expected.isFinite,
-            worths.indices.contains(masks)
-        else { return }
-        worths[masks] += worth
-        self.expected[masks] += expected
-    }
-
-    /// Worth to expectation for each of the ascending numbers of masks.
-    func factors(_ sizes: [Int]) -> [Double] {
-        var before = 1 / Self.promise
-        return sizes.map { masks in
-            let guess = before * Self.promise
-            before = (worths[masks] + Self.doubt * guess) / (expected[masks] + Self.doubt)
-            return min(max(before, 1), 4)
-        }
-    }
-
-    /// What was seen: masks, worth and expectation.
-    public var points: [(masks: Int, worth: Double, expected: Double)] {
-        expected.indices.filter { expected[$0] > 0 }.map { ($0, worths[$0], expected[$0]) }
-    }
-
-    mutating func scale(by share: Double) {
-        for masks in expected.indices { scale(masks, by: share) }
-    }
-
-    private mutating func scale(_ masks: Int, by share: Double) {
-        worths[masks] *= share
-        expected[masks] *= share
-    }
-
-    /// The same factors, each from at most so many tokens expected.
-    func capped(_ most: Double) -> Surplus {
-        var result = self
-        for masks in expected.indices where expected[masks] > most {
-            result.scale(masks, by: most / expected[masks])
-        }
+        result.drafts = drafts.beginning()
         return result
     }
 }
@@ -160,14 +56,17 @@ public protocol ExperienceSource: AnyObject {
 }
 
 extension Experience {
-    /// What was seen, as text: kind, offset or range, weight and mean; of drafts their masks, worth and
-    /// what was expected; of blocks the tokens since they or single tokens were tried, weight and cost.
+    /// What was seen, as text: kind, offset or range, weight and mean; of blocks the tokens since they or
+    /// single tokens were tried, weight and cost; of drafts whether a stop token ended them and the
+    /// range of each confidence, a digit.
     public var lines: [String] {
-        let curves = [("offset", offsets), ("confidence", confidences.table)]
+        let curves = [("offset", offsets), ("confidence", drafts.confidences.table)]
         return curves.flatMap { name, curve in
             curve.points.map { "\(name) \($0.offset) \($0.weight) \($0.mean)" }
-        } + surplus.points.map { "surplus \($0.masks) \($0.worth) \($0.expected)" }
-            + ["cost \(blockCost.since) \(blockCost.weight) \(blockCost.mean)"]
+        } + ["cost \(blockCost.since) \(blockCost.weight) \(blockCost.mean)"]
+            + drafts.drafts.map {
+                "\($0.isOver ? "ended" : "draft") \($0.levels.map(String.init).joined())"
+            }
     }
 
     /// This experience and what `lines` tell; lines that tell nothing are passed over.
@@ -175,13 +74,15 @@ extension Experience {
         var result = self
         for line in lines {
             let fields = line.split(separator: " ")
+            if fields.count == 2, fields[0] == "draft" || fields[0] == "ended" {
+                result.drafts.add(digits: fields[1], isOver: fields[0] == "ended")
+            }
             guard fields.count == 4, let offset = Int(fields[1]), let weight = Double(fields[2]),
                 weight.isFinite, let mean = Double(fields[3])
             else { continue }
             switch fields[0] {
             case "offset": result.offsets.add(offset, mean, weight: weight)
-            case "confidence": result.confidences.table.add(offset, mean, weight: weight)
-            case "surplus": result.surplus.add(weight, expected: mean, masks: offset)
+            case "confidence": result.drafts.confidences.table.add(offset, mean, weight: weight)
             case "cost":
                 result.blockCost.add(mean, weight: weight)
                 result.blockCost.since = max(0, offset)

@@ -135,6 +135,7 @@ public final class VerifiedDecoder: TokenDecoder {
             if !open.isEmpty {
                 // Their first position has just been decided.
                 drawDraft(from: plan.verified + 1)
+                next.isNew = true
             } else if accepted < draft.count, draft.tokens[accepted] == state.pending[0] {
                 for index in accepted + 1..<draft.count {
                     next.append(draft.tokens[index], draft.confidences[index])
@@ -156,7 +157,7 @@ public final class VerifiedDecoder: TokenDecoder {
                 model.logits, begin: begin, prediction: prediction, position: position)
             next.append(drawn.token, prediction.confidence)
             note(drawn.token, at: position, prediction, isKept: false)
-            if state.stopTokens.contains(drawn.token) { return }
+            if state.stopTokens.contains(drawn.token) { return next.isOver = true }
         }
     }
 

@@ -79,7 +79,7 @@ enum Machine: String, CaseIterable {
 
     private func policy(
         _ machine: Machine, slides: Bool,
-        _ experience: Experience = .init(trained: 32, isVerified: false)
+        _ experience: Experience = .init(trained: 32)
     ) -> AdaptiveBlockSize {
         AdaptiveBlockSize(
             costs: machine.costs, largest: 32, slides: slides, experience: experience)
@@ -98,7 +98,7 @@ enum Machine: String, CaseIterable {
     @Test(arguments: Machine.allCases, [false, true])
     func withExperienceShortAnswersAreAsFast(machine: Machine, slides: Bool) {
         for (text, newPass) in Self.texts {
-            var experience = Experience(trained: 32, isVerified: false)
+            var experience = Experience(trained: 32)
             var rates = 0.0
             for seed in 1...40 as ClosedRange<UInt64> {
                 let policy = policy(machine, slides: slides, experience)
@@ -121,7 +121,7 @@ enum Machine: String, CaseIterable {
             let best = bestFixed(tokens: 4000, .arithmetic, slides: slides, newPass)
             let policy = AdaptiveBlockSize(
                 costs: costs, largest: 32, slides: slides,
-                experience: .init(trained: 32, isVerified: false))
+                experience: .init(trained: 32))
             let rate = simulate(policy, tokens: 4000, .arithmetic, slides: slides, newPass)
             #expect(rate > 0.94 * best, "\(text): \(rate / best)")
         }
@@ -152,7 +152,7 @@ enum Machine: String, CaseIterable {
     @Test func aSlowMachineSlowsAllPassesAndAnOutlierNone() {
         let policy = AdaptiveBlockSize(
             costs: PassCosts([(1, 1), (8, 2)]), largest: 4, slides: false,
-            experience: .init(trained: 4, isVerified: false))
+            experience: .init(trained: 4))
         policy.passMeasured(positions: 1, rows: 1, seconds: 1000)
         #expect(policy.costs.seconds(8) / policy.costs.seconds(1) > 1.9)
         for _ in 0..<100 { policy.passMeasured(positions: 1, rows: 1, seconds: 3) }

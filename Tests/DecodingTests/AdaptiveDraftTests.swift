@@ -32,6 +32,7 @@ import Testing
             made += accepted + 1
             draft = Draft()
             guard accepted == plan.verified, plan.masks > 1 else { continue }
+            draft.isNew = true
             for offset in 0..<plan.masks - 1 {
                 // Mostly sure, sometimes not at all.
                 let mean = chance(offset)
@@ -43,14 +44,17 @@ import Testing
         return Double(made) / seconds
     }
 
-    private func bestFixed(_ machine: Machine, _ chance: (Int) -> Double) -> Double {
-        [1, 2, 4, 6, 8, 12, 16, 24, 32].map {
-            simulate(FixedDraft($0), tokens: 4000, machine, chance)
-        }.max() ?? 0
+    /// The number of masks that is best for another text of the same kind: the best of several for the
+    /// same text would be a matter of luck too.
+    private func bestMasks(_ machine: Machine, _ chance: (Int) -> Double) -> Int {
+        let rates = [1, 2, 4, 6, 8, 12, 16, 24, 32].map {
+            ($0, simulate(FixedDraft($0), tokens: 4000, machine, seed: 0, chance))
+        }
+        return rates.max { $0.1 < $1.1 }?.0 ?? 1
     }
 
     private func policy(
-        _ machine: Machine, _ experience: Experience = .init(trained: 16, isVerified: true)
+        _ machine: Machine, _ experience: Experience = .init(trained: 16)
     ) -> AdaptiveDraft {
         AdaptiveDraft(costs: machine.costs, largest: 32, experience: experience)
     }
@@ -58,16 +62,17 @@ import Testing
     @Test(arguments: Machine.allCases)
     func itIsAsFastAsTheBestFixedNumberOfMasks(machine: Machine) {
         for (text, chance) in Self.texts {
-            let best = bestFixed(machine, chance)
-            let rate = simulate(policy(machine), tokens: 2000, machine, chance)
-            #expect(rate > 0.88 * best, "\(machine), \(text): \(rate / best)")
+            let fixed = FixedDraft(bestMasks(machine, chance))
+            let best = simulate(fixed, tokens: 4000, machine, chance)
+            let rate = simulate(policy(machine), tokens: 4000, machine, chance)
+            #expect(rate > 0.94 * best, "\(machine), \(text): \(rate / best)")
         }
     }
 
     @Test(arguments: Machine.allCases)
     func withExperienceShortAnswersAreAsFast(machine: Machine) {
         for (text, chance) in Self.texts {
-            var experience = Experience(trained: 16, isVerified: true)
+            var experience = Experience(trained: 16)
             var rates = 0.0
             for seed in 1...40 as ClosedRange<UInt64> {
                 let policy = policy(machine, experience)
@@ -75,14 +80,11 @@ import Testing
                 if seed > 10 { rates += rate }
                 experience = experience.merged(with: policy.run)
             }
-            let best =
-                [1, 2, 4, 6, 8, 12, 16, 24, 32].map { masks in
-                    (11...40).reduce(0.0) { sum, seed in
-                        let policy = FixedDraft(masks)
-                        return sum
-                            + simulate(policy, tokens: 45, machine, seed: UInt64(seed), chance)
-                    }
-                }.max() ?? 0
+            let masks = bestMasks(machine, chance)
+            let best = (11...40).reduce(0.0) { sum, seed in
+                let seed = UInt64(seed)
+                return sum + simulate(FixedDraft(masks), tokens: 45, machine, seed: seed, chance)
+            }
             #expect(rates > 0.9 * best, "\(machine), \(text): \(rates / best)")
         }
     }
@@ -92,9 +94,10 @@ import Testing
     func aWrongMeasurementCostsLittle(factor: Double) {
         let costs = Machine.arithmetic.costs(several: 1 / factor)
         for (text, chance) in Self.texts {
-            let best = bestFixed(.arithmetic, chance)
+            let fixed = FixedDraft(bestMasks(.arithmetic, chance))
+            let best = simulate(fixed, tokens: 4000, .arithmetic, chance)
             let policy = AdaptiveDraft(
-                costs: costs, largest: 32, experience: .init(trained: 16, isVerified: true))
+                costs: costs, largest: 32, experience: .init(trained: 16))
             let rate = simulate(policy, tokens: 4000, .arithmetic, chance)
             #expect(rate > 0.94 * best, "\(text): \(rate / best)")
         }
@@ -103,7 +106,7 @@ import Testing
     @Test func wherePositionsCostAsMuchAsPassesItDecodesSingleTokens() {
         let costs = PassCosts([(1, 1), (64, 64)])
         let policy = AdaptiveDraft(
-            costs: costs, largest: 32, experience: .init(trained: 8, isVerified: true))
+            costs: costs, largest: 32, experience: .init(trained: 8))
         for _ in 0..<40 {
             #expect(policy.plan(Draft(), given: 1, limit: 99) == .init(verified: 0, masks: 0))
             policy.passMeasured(positions: 1, tokens: 1, seconds: 1)
@@ -124,7 +127,7 @@ import Testing
     }
 
     @Test func oneOddTextDoesNotSpoilWhatManyHaveShown() {
-        var known = Experience(trained: 8, isVerified: true)
+        var known = Experience(trained: 8)
         for _ in 0..<500 { known.offsets.add(0, 1) }
         var odd = known.emptied
         for _ in 0..<500 { odd.offsets.add(0, 0) }
@@ -135,12 +138,20 @@ import Testing
     }
 
     @Test func experienceIsReadAsItWasWritten() {
-        var experience = Experience(trained: 8, isVerified: true)
+        var experience = Experience(trained: 8)
         experience.offsets.add(3, 0.25, weight: 2)
-        experience.confidences.table.add(9, 1)
-        let empty = Experience(trained: 8, isVerified: true)
+        experience.drafts.confidences.table.add(9, 1)
+        var draft = Draft()
+        draft.confidences = [0.9995, 0.97, 0.1]
+        experience.drafts.add(draft)
+        draft.isOver = true
+        experience.drafts.add(draft)
+        let empty = Experience(trained: 8)
         #expect(empty.reading(experience.lines) == experience)
-        let odd = ["", "offset 1", "offset 1 nan 1", "offset -1 1 1", "offset 1 1 7", "what 1 1 1"]
+        let odd = [
+            "", "offset 1", "offset 1 nan 1", "offset -1 1 1", "offset 1 1 7", "what 1 1 1", "draft",
+            "draft 9x", "draft " + String(repeating: "9", count: 64),
+        ]
         #expect(empty.reading(odd) == empty)
     }
 

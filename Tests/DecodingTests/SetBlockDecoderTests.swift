@@ -239,7 +239,7 @@ import WeightFile
             let state = DecodingState(model, sampler: sampler, stopTokens: [])
             let policy = AdaptiveBlockSize(
                 costs: PassCosts([(1, 1), (64, 1.5)]), largest: 16, slides: true,
-                experience: Experience(trained: 8, isVerified: false))
+                experience: Experience(trained: 8))
             let decoder = try SetBlockDecoder(
                 state, rule: .firstAndBound(gamma: 1, .entropy), policy: policy, largest: 16)
             try state.append([1, 2, 3])
