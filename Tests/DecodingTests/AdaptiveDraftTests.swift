@@ -149,7 +149,8 @@ import Testing
         let empty = Experience(trained: 8)
         #expect(empty.reading(experience.lines) == experience)
         let odd = [
-            "", "offset 1", "offset 1 nan 1", "offset -1 1 1", "offset 1 1 7", "what 1 1 1", "draft",
+            "", "offset 1", "offset 1 nan 1", "offset -1 1 1", "offset 1 1 7", "what 1 1 1",
+            "draft",
             "draft 9x", "draft " + String(repeating: "9", count: 64),
         ]
         #expect(empty.reading(odd) == empty)
