@@ -1,6 +1,7 @@
 """Run: python -m unittest discover -s Tools/train/tests (PyTorch, tokenizers, safetensors)."""
 import os
 import random
+import shutil
 import sys
 import tempfile
 import unittest
@@ -103,6 +104,15 @@ class Objective(unittest.TestCase):
             hidden = batch.noised_targets[0] != IGNORE
             self.assertTrue(all(weights[p] > 0 for p in batch.noised_positions[0][hidden].tolist()))
             self.assertEqual(batch.weights[0, :19].tolist(), weights[1:])
+
+    @unittest.skipUnless(shutil.which("g++"), "FlexAttention is compiled")
+    def test_flex_attention_gives_the_losses_of_the_dense_mask(self):
+        model = tiny(head_dim=16)
+        for block_size in (2, 5, 16):
+            batch = random_batch(block_size, block_size)[1]
+            with torch.no_grad():  # on CPUs it has no backward pass
+                flex, dense = (torch.stack(losses(model, batch, use_flex)) for use_flex in (True, False))
+            torch.testing.assert_close(flex, dense)
 
     def test_losses_are_finite_and_reach_every_parameter(self):
         model = tiny().train()
