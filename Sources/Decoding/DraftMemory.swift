@@ -42,9 +42,9 @@ public struct DraftMemory: Sendable, Equatable {
 
     /// Remembers a draft that was written down as the digits of its ranges, if it can have been.
     mutating func add(digits: Substring, isOver: Bool) {
-        let levels = digits.compactMap(\.wholeNumberValue)
-        guard digits.count < 64, levels.count == digits.count, !levels.isEmpty else { return }
-        add(Levels(levels: levels.map(UInt8.init), isOver: isOver))
+        let levels = digits.utf8.map { $0 &- UInt8(ascii: "0") }
+        guard levels.count < 64, levels.allSatisfy({ $0 < ConfidenceCurve.levels }) else { return }
+        add(Levels(levels: levels, isOver: isOver))
     }
 
     private mutating func add(_ draft: Levels) {
@@ -97,7 +97,7 @@ public struct DraftMemory: Sendable, Equatable {
 /// How often a model's confidence is right, by ranges of it.
 public struct ConfidenceCurve: Sendable, Equatable {
     /// One offset per range. Ranges know nothing of each other.
-    public var table = OffsetCurve(start: 0, trained: 0, count: limits.count + 1)
+    public var table = OffsetCurve(start: 0, trained: 0, count: levels)
 
     private static let limits: [Float] = [0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999]
     /// A confidence within each range.
@@ -106,6 +106,8 @@ public struct ConfidenceCurve: Sendable, Equatable {
     private static let doubt = 3.0
 
     public init() {}
+
+    static let levels = limits.count + 1
 
     /// The range of a confidence.
     static func level(_ confidence: Float) -> UInt8 {

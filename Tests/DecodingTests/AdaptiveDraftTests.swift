@@ -151,7 +151,7 @@ import Testing
         let odd = [
             "", "offset 1", "offset 1 nan 1", "offset -1 1 1", "offset 1 1 7", "what 1 1 1",
             "draft",
-            "draft 9x", "draft " + String(repeating: "9", count: 64),
+            "draft 9x", "draft \u{4E07}", "draft " + String(repeating: "9", count: 64),
         ]
         #expect(empty.reading(odd) == empty)
     }
