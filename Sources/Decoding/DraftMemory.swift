@@ -9,7 +9,7 @@ public struct DraftMemory: Sendable, Equatable {
     /// The latest last.
     private(set) var drafts: [Levels] = []
     /// Masks of the blocks that the model was trained for.
-    private let trained: Int
+    let trained: Int
 
     /// A draft's confidences, in the ranges of ``ConfidenceCurve``.
     struct Levels: Sendable, Equatable {
@@ -23,12 +23,9 @@ public struct DraftMemory: Sendable, Equatable {
     private static let (count, share) = (64, 16)
     /// Drafts after which what was seen of confidences counts for a third.
     private static let span = 200.0
-    /// Observations of a confidence that are kept, of one run, and that a run begins with: enough to
-    /// choose well, little enough to be overruled by the text at hand.
-    private static let (memory, most, first) = (500.0, 30.0, 24.0)
-    /// Chance of a token that was never drafted, and its fall beyond the blocks that the model was trained
-    /// for: much is hoped for, so that long drafts get tried.
-    private static let (hope, falloff) = (0.95, 0.9)
+    /// Chance of a token that was never drafted, in blocks that the model was trained for: much is hoped
+    /// for, so that long drafts get tried.
+    private static let hope = 0.95
     /// What is hoped for counts as so many drafts, and behind the end of a real one so much.
     private static let (doubt, further) = (2.0, 1.0 / 32)
 
@@ -56,14 +53,14 @@ public struct DraftMemory: Sendable, Equatable {
     func merged(with run: DraftMemory) -> DraftMemory {
         var result = self
         for draft in run.drafts.suffix(Self.share) { result.add(draft) }
-        result.confidences.table.add(run.confidences.table, cap: Self.most)
-        result.confidences.table = result.confidences.table.capped(Self.memory)
+        result.confidences.table = confidences.table.merged(with: run.confidences.table)
         return result
     }
 
+    /// What a run begins with.
     func beginning() -> DraftMemory {
         var result = self
-        result.confidences.table = confidences.table.capped(Self.first)
+        result.confidences.table = confidences.table.beginning()
         return result
     }
 
@@ -84,7 +81,7 @@ public struct DraftMemory: Sendable, Equatable {
             let seen = draft.isOver ? count : result.count
             var chance = Self.hope
             while !draft.isOver, result.count < count {
-                if result.count >= trained - 1 { chance *= Self.falloff }
+                if result.count >= trained - 1 { chance *= OffsetCurve.falloff }
                 result.append(chance)
             }
             return Expected(chances: result, seen: seen, weights: weights)

@@ -16,34 +16,27 @@ public struct Experience: Sendable, Equatable {
     public init(trained: Int) {
         offsets = OffsetCurve(start: 0.75, trained: trained)
         drafts = DraftMemory(trained: trained)
-        self.trained = trained
     }
 
-    private let trained: Int
-
     /// Nothing seen yet, of the same model and decoding.
-    public var emptied: Experience { Experience(trained: trained) }
-
-    /// Observations that are kept of everything seen so far, and of one run at most: an odd text does
-    /// not spoil what many have shown.
-    private static let (memory, share) = (500.0, 30.0)
+    public var emptied: Experience { Experience(trained: drafts.trained) }
 
     /// This experience with that of one more run.
     public func merged(with run: Experience) -> Experience {
         var result = self
-        result.offsets.add(run.offsets, cap: Self.share)
-        result.offsets = result.offsets.capped(Self.memory)
+        result.offsets = offsets.merged(with: run.offsets)
         result.drafts = drafts.merged(with: run.drafts)
-        result.blockCost.add(run.blockCost.mean, weight: min(run.blockCost.weight, 8 * Self.share))
-        result.blockCost = result.blockCost.capped(2 * Self.memory)
+        result.blockCost.add(
+            run.blockCost.mean, weight: min(run.blockCost.weight, 8 * OffsetCurve.share))
+        result.blockCost = result.blockCost.capped(2 * OffsetCurve.memory)
         result.blockCost.since = run.blockCost.since
         return result
     }
 
-    /// What a run begins with: enough to choose well, little enough to be overruled by the text at hand.
+    /// What a run begins with.
     func beginning() -> Experience {
         var result = self
-        result.offsets = offsets.capped(24)
+        result.offsets = offsets.beginning()
         result.drafts = drafts.beginning()
         return result
     }

@@ -15,7 +15,13 @@ public struct OffsetCurve: Sendable, Equatable {
     /// Observations that the neighbour's chance counts for.
     private static let doubt = 2.0
     /// Of the chance before it, at an offset beyond the trained ones.
-    private static let falloff = 0.9
+    static let falloff = 0.9
+    /// Observations that are kept of everything seen so far, and of one run at most: an odd text does
+    /// not spoil what many have shown.
+    static let (memory, share) = (500.0, 30.0)
+    /// Observations that a run begins with: enough to choose well, little enough to be overruled by the
+    /// text at hand.
+    private static let first = 24.0
 
     public init(start: Double, trained: Int, count: Int = 64) {
         self.start = start
@@ -39,10 +45,17 @@ public struct OffsetCurve: Sendable, Equatable {
         sums[offset] += weight * value
     }
 
-    /// Adds another curve's observations, at most `cap` at each offset.
-    public mutating func add(_ other: OffsetCurve, cap: Double) {
-        for point in other.points { add(point.offset, point.mean, weight: min(point.weight, cap)) }
+    /// This curve with what one more run has shown.
+    func merged(with run: OffsetCurve) -> OffsetCurve {
+        var result = self
+        for point in run.points {
+            result.add(point.offset, point.mean, weight: min(point.weight, Self.share))
+        }
+        return result.capped(Self.memory)
     }
+
+    /// What a run begins with.
+    func beginning() -> OffsetCurve { capped(Self.first) }
 
     /// Keeps a share of the weight of all that was seen.
     mutating func fade(to share: Double) {
@@ -55,7 +68,7 @@ public struct OffsetCurve: Sendable, Equatable {
     }
 
     /// The same means with no weight above `most`.
-    func capped(_ most: Double) -> OffsetCurve {
+    private func capped(_ most: Double) -> OffsetCurve {
         var result = self
         for offset in weights.indices where weights[offset] > most {
             result.scale(offset, by: most / weights[offset])

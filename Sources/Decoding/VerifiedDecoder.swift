@@ -140,6 +140,7 @@ public final class VerifiedDecoder: TokenDecoder {
                 for index in accepted + 1..<draft.count {
                     next.append(draft.tokens[index], draft.confidences[index])
                 }
+                next.isOver = draft.isOver
             }
         }
         swap(&draft, &next)

@@ -35,6 +35,37 @@ import WeightFile
         }
     }
 
+    /// A policy learns from new drafts alone, and from where a stop token ended them.
+    @Test func aDraftSaysWhetherItIsNewAndWhatEndedIt() throws {
+        let (stop, masks) = (3 as Int32, 8)
+        var (ended, rest) = (0, 0)
+        for seed in 1...20 as ClosedRange<UInt64> {
+            let model = try ScriptedModel(seed: seed)
+            let sampler = Sampler(
+                sampling(temperature: 0.5, seed: seed), vocabularySize: 32, forbidden: [31],
+                compute: model.compute)
+            let state = DecodingState(model, sampler: sampler, stopTokens: [stop])
+            let policy = AlternatingDraft(masks: masks)
+            let decoder = try VerifiedDecoder(state, policy: policy, largest: masks)
+            try state.append([1, 2, 6])
+            var tokens: [FixedToken] = []
+            while tokens.count < 60, tokens.last?.id != stop {
+                decoder.step(limit: 200, into: &tokens)
+            }
+            for draft in policy.drafts where draft.count > 0 {
+                #expect(draft.isOver == (draft.tokens.last == stop))
+                if draft.isNew {
+                    #expect(draft.isOver || draft.count == masks - 1)
+                } else {
+                    #expect(draft.count < masks - 1)
+                    rest += 1
+                }
+                ended += draft.isOver ? 1 : 0
+            }
+        }
+        #expect(ended > 0 && rest > 0)
+    }
+
     @Test func agreeingDraftsGiveSeveralTokensPerPass() throws {
         let model = try ScriptedModel()
         model.noise = 0
@@ -111,4 +142,21 @@ import WeightFile
         }
         return third
     }
+}
+
+/// Verifies one token of a draft without new masks, then makes a new draft, and so on.
+private final class AlternatingDraft: DraftPolicy {
+    private let masks: Int
+    private(set) var drafts: [Draft] = []
+    init(masks: Int) { self.masks = masks }
+
+    func plan(_ draft: Draft, given: Int, limit: Int) -> DraftPlan {
+        drafts.append(draft)
+        return draft.isNew
+            ? DraftPlan(verified: min(1, draft.count), masks: 0)
+            : DraftPlan(verified: 0, masks: masks)
+    }
+
+    func draftVerified(_ draft: Draft, verified: Int, accepted: Int) {}
+    func passMeasured(positions: Int, tokens: Int, seconds: Double) {}
 }
