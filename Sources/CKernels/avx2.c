@@ -49,6 +49,9 @@ const tsr_kernels *tsr_kernels_avx2(void) {
   static const tsr_kernels table = {
       .name = "avx2",
       .panel = {tsr_avx2_int8, tsr_avx2_int4, tsr_avx2_int4_affine},
+      .pair = {tsr_avx2_int8_pair},
+      .pair_tokens = 1,
+      .pair_groups = 64,
       .mac_loop = tsr_avx2_mac_loop,
       .decode_symbols = tsr_rans_scalar,
       .decode_strand = tsr_trellis_avx2,

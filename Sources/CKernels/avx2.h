@@ -8,6 +8,8 @@ bool tsr_avx2_usable(void);
 
 void tsr_avx2_int8(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens,
                    float *out);
+void tsr_avx2_int8_pair(const uint8_t *bytes, const tsr_activations *x, size_t first, size_t tokens,
+                        float *out);
 void tsr_avx2_int4(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens,
                    float *out);
 void tsr_avx2_int4_affine(const uint8_t *panel, const tsr_activations *x, size_t first,

@@ -39,6 +39,48 @@ void tsr_avx2_int8(const uint8_t *panel, const tsr_activations *x, size_t first,
                    float *out) {
   panel_int8(panel, x, first, tokens, out);
 }
+// The lines that a panel's streams begin with.
+INLINE void fetch_beginning(const panel_planes *planes) {
+  for (size_t at = 0; at < 512; at += 64) {
+    if (at < 128) _mm_prefetch((const char *)planes->scales + at, _MM_HINT_T0);
+    _mm_prefetch((const char *)planes->codes + at, _MM_HINT_T0);
+  }
+}
+
+// Two panels and one token: two groups of one panel, then of the other. Where panels are long, memory is read faster in
+// two streams that the processor follows by itself, once they have begun, than in one that is fetched ahead; with 4-bit
+// codes it is not (Benchmarks/README.md).
+void tsr_avx2_int8_pair(const uint8_t *bytes, const tsr_activations *x, size_t first, size_t tokens,
+                        float *out) {
+  enum { TURN = 2 };
+  panel_planes both[2], next[2];
+  for (size_t p = 0; p < 4; p++) {
+    const panel_planes at = planes(bytes, x->groups, 1);
+    (p < 2 ? both : next)[p % 2] = at;
+    bytes = at.codes + x->groups * 512;
+  }
+  const tsr_residual *list = x->residual_list + first * x->residuals, *r = list;
+  const uint32_t *ends = x->group_ends + first / TSR_TOKEN_BLOCK * x->groups;
+  memset(out, 0, tokens * 2 * TSR_PANEL_ROWS * sizeof(float));
+  for (size_t from = 0, to; from < x->groups; from = to) {
+    to = x->groups - from < TSR_SPAN ? x->groups : from + TSR_SPAN;
+    for (size_t turn = from; turn < to; turn += TURN) {
+      for (size_t p = 0; p < 2; p++) {
+        const span_job job = {.x = x, .planes = both[p], .codes = both[p].codes + turn * 512,
+                              .first = turn, .last = to - turn < TURN ? to : turn + TURN};
+        multiply_tile(&job, INT8, PACKED, 1, first, out + p * TSR_PANEL_ROWS);
+      }
+    }
+    const tsr_residual *end = list + ends[to - 1];
+    for (size_t p = 0; p < 2; p++) {
+      if (to == x->groups) fetch_beginning(&next[p]);
+      const span_job job = {.x = x, .planes = both[p], .codes = both[p].codes + from * 512,
+                            .first = from, .last = to};
+      all_residuals(&job, INT8, PACKED, r, end, out + p * TSR_PANEL_ROWS);
+    }
+    r = end;
+  }
+}
 void tsr_avx2_int4(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens,
                    float *out) {
   panel_int4(panel, x, first, tokens, out);

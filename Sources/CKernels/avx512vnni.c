@@ -71,7 +71,8 @@ static size_t mac_loop(size_t rounds) {
 #define TABLE(DECODE_STRAND, MULTIPLY_STRANDS)                                                    \
   {                                                                                               \
     .name = "avx512vnni", .panel = {panel_int8, panel_int4, panel_int4_affine},                   \
-    .pair = {pair_int8, pair_int4, pair_int4_affine}, .mac_loop = mac_loop,                       \
+    .pair = {pair_int8, pair_int4, pair_int4_affine}, .pair_tokens = SIZE_MAX,                    \
+    .mac_loop = mac_loop,                                                                         \
     .decode_strand = DECODE_STRAND, .strands = MULTIPLY_STRANDS, OTHER_KERNELS                    \
   }
 

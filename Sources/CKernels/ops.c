@@ -268,9 +268,12 @@ static void multiply_panels(const multiply_job *job, const tsr_matrix *m, size_t
 static void multiply_run(const multiply_job *job, const tsr_matrix *m, size_t begin, size_t end,
                          panels_at source, size_t offset) {
   bool dense = m->encoding == TSR_F32 || m->encoding == TSR_F16;
+  const tsr_kernels *k = job->compute->kernels;
   // One token reads faster from one strand than from two.
   bool pairs = source.strands ? job->tokens > 1
-                              : !dense && job->compute->kernels->pair[m->encoding - TSR_INT8];
+                              : !dense && job->tokens <= k->pair_tokens &&
+                                    job->x->groups >= k->pair_groups &&
+                                    k->pair[m->encoding - TSR_INT8];
   for (size_t panel = begin; panel < end;) {
     size_t panels = pairs && end - panel > 1 ? 2 : 1;
     multiply_panels(job, m, panel, panels, source, panel - begin, offset);

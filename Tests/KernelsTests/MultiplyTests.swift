@@ -25,6 +25,37 @@ struct MultiplyTests {
         }
     }
 
+    /// What a token gets is the same to the last bit alone, where two panels may be multiplied at a time, and among others.
+    @Test(arguments: Compute.availableISAs, [Matrix.Encoding.int8, .int4, .int4Affine])
+    func aTokenIsMultipliedAloneAsAmongOthers(isa: String, encoding: Matrix.Encoding) throws {
+        let compute = try Compute(isa: isa, threads: 1)
+        var random = SeededGenerator(seed: 17)
+        let columns = 32 * 64 + 33
+        let reference = ReferenceMatrix(
+            rows: 3 * 16 + 5, columns: columns, encoding: encoding, using: &random)
+        let group = MatrixGroup([reference.matrix])
+        let together = Activations(tokenCapacity: 3, columns: columns)
+        let alone = Activations(tokenCapacity: 1, columns: columns)
+        for i in 0..<3 * together.paddedColumns where i % together.paddedColumns < columns {
+            together.values[i] = random.float(-1...1)
+        }
+        let all = Buffer<Float>(count: 3 * group.outputStride)
+        let one = Buffer<Float>(count: group.outputStride)
+        compute.quantize(together, tokens: 3)
+        compute.multiply(group, together, tokens: 3, into: all)
+        for token in 0..<3 {
+            for i in 0..<columns {
+                alone.values[i] = together.values[token * together.paddedColumns + i]
+            }
+            compute.quantize(alone, tokens: 1)
+            compute.multiply(group, alone, tokens: 1, into: one)
+            for row in 0..<reference.matrix.rows {
+                #expect(
+                    one[row] == all[token * group.outputStride + row], "token \(token), row \(row)")
+            }
+        }
+    }
+
     /// The largest codes on both sides: nothing may saturate.
     @Test(arguments: Compute.availableISAs, encodings)
     func extremeCodesDoNotSaturate(isa: String, encoding: Matrix.Encoding) throws {

@@ -141,8 +141,9 @@ typedef struct {
   void (*quantize)(const tsr_activations *a, const float *x, size_t term, size_t count);
   tsr_panel_kernel _Nonnull panel[3];  // int8, int4, int4 affine
   // The same for two panels that lie one behind the other, out[tokens][32]; the same bits. NULL where
-  // two are no faster than one after the other.
+  // two are no faster than one after the other; taken for at most `pair_tokens` and at least `pair_groups`.
   tsr_panel_kernel _Nullable pair[3];
+  size_t pair_tokens, pair_groups;
   float (*dot_f32)(const float *a, const float *b, size_t count);
   float (*dot_f16)(const uint16_t *a, const float *b, size_t count);
   float (*largest)(const float *x, size_t count);  // -infinity of nothing
