@@ -68,7 +68,7 @@ void tsr_avx2_int8_pair(const uint8_t *bytes, const tsr_activations *x, size_t f
       for (size_t p = 0; p < 2; p++) {
         const span_job job = {.x = x, .planes = both[p], .codes = both[p].codes + turn * 512,
                               .first = turn, .last = to - turn < TURN ? to : turn + TURN};
-        multiply_tile(&job, INT8, PACKED, 1, first, out + p * TSR_PANEL_ROWS);
+        multiply_tile(&job, INT8, PACKED, false, 1, first, out + p * TSR_PANEL_ROWS);
       }
     }
     const tsr_residual *end = list + ends[to - 1];
