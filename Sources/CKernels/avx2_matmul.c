@@ -39,6 +39,7 @@ void tsr_avx2_int8(const uint8_t *panel, const tsr_activations *x, size_t first,
                    float *out) {
   panel_int8(panel, x, first, tokens, out);
 }
+
 // The lines that a panel's streams begin with.
 INLINE void fetch_beginning(const panel_planes *planes) {
   for (size_t at = 0; at < 512; at += 64) {
@@ -81,6 +82,7 @@ void tsr_avx2_int8_pair(const uint8_t *bytes, const tsr_activations *x, size_t f
     r = end;
   }
 }
+
 void tsr_avx2_int4(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens,
                    float *out) {
   panel_int4(panel, x, first, tokens, out);
