@@ -62,7 +62,8 @@ void tsr_avx2_int8_pair(const uint8_t *bytes, const tsr_activations *x, size_t f
   }
   const tsr_residual *list = x->residual_list + first * x->residuals, *r = list;
   const uint32_t *ends = x->group_ends + first / TSR_TOKEN_BLOCK * x->groups;
-  memset(out, 0, tokens * 2 * TSR_PANEL_ROWS * sizeof(float));
+  (void)tokens;  // pair_tokens: one
+  memset(out, 0, 2 * TSR_PANEL_ROWS * sizeof(float));
   for (size_t from = 0, to; from < x->groups; from = to) {
     to = x->groups - from < TSR_SPAN ? x->groups : from + TSR_SPAN;
     for (size_t turn = from; turn < to; turn += TURN) {
