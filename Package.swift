@@ -80,11 +80,17 @@ let package = Package(
             path: "Benchmarks/KernelBench",
             swiftSettings: swiftSettings),
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
+        .target(
+            name: "TestSupport", path: "Tests/TestSupport", swiftSettings: testSettings),
         .testTarget(
             name: "KernelsTests", dependencies: ["Kernels", "CKernels", "CZstd"],
             swiftSettings: testSettings),
         .testTarget(
-            name: "WeightFileTests", dependencies: ["WeightFile"], swiftSettings: testSettings),
+            name: "WeightFileTests", dependencies: ["WeightFile", "TestSupport"],
+            swiftSettings: testSettings),
+        .testTarget(
+            name: "CommandTests", dependencies: ["TestSupport", "WeightFile"],
+            swiftSettings: testSettings),
         .testTarget(
             name: "ImportTests", dependencies: ["Import", "WeightFile"],
             exclude: ["Resources"], swiftSettings: testSettings),
@@ -111,7 +117,7 @@ let package = Package(
             name: "DecodingTests",
             dependencies: [
                 "Decoding", "Transformer", "Tokenization", "Quantization", "Import", "Kernels",
-                "WeightFile",
+                "WeightFile", "TestSupport",
             ],
             exclude: ["Resources"],
             swiftSettings: testSettings),

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// `tessera generate` as a user runs it, on the tiny published checkpoints and the default model.
@@ -6,20 +7,9 @@ import Testing
     private static let folder = FileManager.default.temporaryDirectory
         .appending(path: "tessera-commands-\(UUID().uuidString)")
 
-    private static func tessera(_ arguments: [String]) throws -> (status: Int32, output: String) {
-        let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: tests)
-            .deletingLastPathComponent().appendingPathComponent("tessera")
-        process.arguments = arguments
-        process.environment = ["TESSERA_CACHE": folder.appending(path: "cache").path]
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        let output = pipe.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return (process.terminationStatus, String(decoding: output, as: UTF8.self))
+    private static func tessera(_ arguments: [String]) throws -> Program.Outcome {
+        try Program.run(
+            arguments, environment: ["TESSERA_CACHE": folder.appending(path: "cache").path])
     }
 
     private static func objects(_ text: String) throws -> [[String: Any]] {

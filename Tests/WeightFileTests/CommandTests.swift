@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// `tessera inspect` and `tessera verify` as a user runs them.
@@ -55,25 +56,7 @@ struct CommandTests {
         SecondReader.formats.appendingPathComponent("golden/\(name).tsr").path
     }
 
-    /// Runs the program that was built beside the tests.
-    private func tessera(
-        _ arguments: String...
-    ) throws -> (status: Int32, output: String, errors: String) {
-        let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: tests)
-            .deletingLastPathComponent().appendingPathComponent("tessera")
-        process.arguments = arguments
-        let (output, errors) = (Pipe(), Pipe())
-        process.standardOutput = output
-        process.standardError = errors
-        try process.run()
-        let text = output.fileHandleForReading.readDataToEndOfFile()
-        let complaint = errors.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return (
-            process.terminationStatus, String(decoding: text, as: UTF8.self),
-            String(decoding: complaint, as: UTF8.self)
-        )
+    private func tessera(_ arguments: String...) throws -> Program.Outcome {
+        try Program.run(arguments)
     }
 }
