@@ -121,6 +121,7 @@ let package = Package(
             ],
             exclude: ["Resources"],
             swiftSettings: testSettings),
+        .testTarget(name: "ChatTests", swiftSettings: testSettings),
         .testTarget(
             name: "ProfilingTests",
             dependencies: [

@@ -118,7 +118,7 @@ enum CacheFile {
     }
 
     static func lines(_ path: String) -> [String]? {
-        guard let bytes = try? PromptOptions.read(path: path) else { return nil }
+        guard let bytes = try? Input.all(path: path) else { return nil }
         return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map { String($0) }
     }
 

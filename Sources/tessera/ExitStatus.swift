@@ -95,10 +95,12 @@ enum Interruption {
     nonisolated(unsafe) private static var signalNumber: sig_atomic_t = 0
 
     static func install() {
+        _ = Wakeup.descriptor  // made here, not in a handler
         for number in [SIGINT, SIGTERM] {
             signal(number) { number in
                 if unsafe Interruption.signalNumber != 0 { _exit(128 + number) }
                 unsafe Interruption.signalNumber = number
+                Wakeup.signal()
             }
         }
         signal(SIGPIPE, SIG_IGN)
@@ -112,7 +114,10 @@ enum Interruption {
     }
 
     /// Lets the program go on.
-    static func clear() { unsafe signalNumber = 0 }
+    static func clear() {
+        unsafe signalNumber = 0
+        Wakeup.clear()
+    }
 
     static var isRequested: Bool { unsafe signalNumber != 0 }
 

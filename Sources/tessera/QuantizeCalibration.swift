@@ -11,7 +11,7 @@ internal import WeightFile
 extension QuantizeCommand {
     /// Runs the text through an 8-bit copy of the model, which is made for that and removed.
     func calibration(_ source: any TensorSource, text: String) async throws -> Calibration {
-        let bytes = try PromptOptions.read(pathOrInput: text)
+        let bytes = try Input.all(pathOrInput: text)
         let tokenizer = try Tokenizer(source.tokenizer)
         let ids = tokenizer.encode(
             String(decoding: bytes, as: UTF8.self), specials: .parse,
