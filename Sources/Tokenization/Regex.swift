@@ -1,8 +1,9 @@
 /// Regular expressions of `Split` pre-tokenizers that have no scanner of their own: alternation,
 /// groups, classes with Unicode categories, quantifiers of all three kinds, lookahead, `(?i:)`.
 ///
-/// A backtracking machine over the scalars of a text. What a match may cost is bounded by the length
-/// of the text, so that a hostile pattern cannot hang; beyond the bound a scalar stands alone.
+/// A backtracking machine over the scalars of a text. What a text may cost is bounded by its length,
+/// in time and in memory, so that a hostile pattern cannot hang; beyond the bound every scalar
+/// stands alone. Honest patterns take a few steps per scalar.
 struct Regex: Sendable {
     enum Op: Sendable {
         case set(CharacterSet)
@@ -15,6 +16,8 @@ struct Regex: Sendable {
         case atomic(then: Int)
         case end
     }
+
+    private static let stepsPerScalar = 256
 
     private let program: [Op]
 
@@ -33,10 +36,10 @@ struct Regex: Sendable {
     /// Every match is a piece, and so is what lies between two.
     func split(_ text: TextScanner, _ emit: (Range<Int>) -> Void) {
         let count = text.scalars.count
+        var budget = 10_000 + Self.stepsPerScalar * count
         var gap = 0
         var at = 0
         while at < count {
-            var budget = 10_000 + 64 * (count - at)
             if let end = match(text, 0, at, &budget), end > at {
                 if gap < at { emit(gap..<at) }
                 emit(at..<end)
@@ -55,9 +58,10 @@ struct Regex: Sendable {
     ) -> Int? {
         var (pc, at) = (start, from)
         var alternatives: [(pc: Int, at: Int)] = []
+        let mostAlternatives = 10_000 + 4 * text.scalars.count
         while true {
             budget -= 1
-            guard budget > 0 else { return nil }
+            guard budget > 0, alternatives.count <= mostAlternatives else { return nil }
             var failed = false
             switch program[pc] {
             case .set(let set):

@@ -108,7 +108,7 @@ enum PreTokenization {
             var end = contraction(text, i, limit, ignoringCase: true)
             if end == i { end = word(classes, i, limit) }
             if end == i, classes[i] == .number {
-                end = min(run(classes, i, limit, of: .number), i + digits)
+                end = run(classes, i, min(limit, i + digits), of: .number)
             }
             if end == i {
                 let start = text.scalars[i] == " " && i + 1 < limit ? i + 1 : i

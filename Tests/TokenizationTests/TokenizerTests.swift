@@ -83,11 +83,27 @@ struct TokenizerTests {
         #expect(tokenizer.encode(text) == tokenizer.encode("a\u{fffd}\u{fffd}b"))
     }
 
-    @Test func aLongRunTakesReasonableTime() throws {
-        let tokenizer = try Self.tokenizer("llama3")
-        let text = String(repeating: "e", count: 200_000)
+    /// Each text is cut in time linear in its length.
+    @Test(
+        .timeLimit(.minutes(1)),
+        arguments: families, ["e", "7", " \n", "!", "\u{301}"])
+    func aLongRunEnds(family: String, unit: String) throws {
+        let tokenizer = try Self.tokenizer(family)
+        let text = String(repeating: unit, count: 100_000 / unit.unicodeScalars.count)
         let ids = tokenizer.encode(text)
         #expect(ids.reduce(0) { $0 + tokenizer.bytes(of: $1).count } == text.utf8.count)
+    }
+
+    /// Patterns that backtrack at every position, or loop without moving.
+    @Test(
+        .timeLimit(.minutes(1)),
+        arguments: ["(x+x+)+y", "x+y", "(?:x*)*y", "(?:|x)*y", "(?=(x+x+)+y)x", "(?>x*)(x*)*y"])
+    func hostilePatternsEnd(pattern: String) throws {
+        var tables = TokenizerTables(tokens: (0..<256).map { [UInt8($0)] })
+        tables.preTokenizer = .regex
+        tables.pattern = pattern
+        let text = String(repeating: "x", count: 20_000)
+        #expect(try Tokenizer(tables).encode(text).count == 20_000)
     }
 
     @Test(arguments: [
