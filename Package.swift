@@ -32,10 +32,13 @@ let package = Package(
                 // Debug builds run the same kernels at a usable speed.
                 .unsafeFlags(["-O3"]),
             ]),
-        .target(name: "Kernels", dependencies: ["CKernels"], swiftSettings: swiftSettings),
+        .target(name: "System", swiftSettings: swiftSettings),
+        .target(
+            name: "Kernels", dependencies: ["CKernels", "System"], swiftSettings: swiftSettings),
         .target(name: "Reporting", swiftSettings: swiftSettings),
         .target(
-            name: "WeightFile", dependencies: ["CKernels", "CZstd"], swiftSettings: swiftSettings),
+            name: "WeightFile", dependencies: ["CKernels", "CZstd", "System"],
+            swiftSettings: swiftSettings),
         .target(
             name: "Import", dependencies: ["Reporting", "WeightFile"],
             swiftSettings: swiftSettings),
@@ -44,14 +47,14 @@ let package = Package(
             swiftSettings: swiftSettings),
         .target(name: "Tokenization", dependencies: ["WeightFile"], swiftSettings: swiftSettings),
         .target(
-            name: "Residency", dependencies: ["Kernels", "WeightFile"],
+            name: "Residency", dependencies: ["Kernels", "System", "WeightFile"],
             swiftSettings: swiftSettings),
         .target(
             name: "Transformer", dependencies: ["Kernels", "Residency", "WeightFile"],
             swiftSettings: swiftSettings),
         .target(
             name: "Decoding",
-            dependencies: ["Kernels", "Tokenization", "Transformer", "WeightFile"],
+            dependencies: ["Kernels", "System", "Tokenization", "Transformer", "WeightFile"],
             swiftSettings: swiftSettings),
         .target(
             name: "Calibrating",
@@ -61,16 +64,15 @@ let package = Package(
         .target(
             name: "Profiling",
             dependencies: [
-                "CKernels", "Decoding", "Kernels", "Reporting", "Residency", "Transformer",
-                "WeightFile",
+                "CKernels", "Decoding", "Kernels", "Reporting", "Residency", "System",
+                "Transformer", "WeightFile",
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
             name: "tessera",
             dependencies: [
                 "Calibrating", "Decoding", "Import", "Kernels", "Profiling", "Quantization",
-                "Reporting",
-                "Residency", "Tokenization", "Transformer", "WeightFile",
+                "Reporting", "Residency", "System", "Tokenization", "Transformer", "WeightFile",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             exclude: ["Resources"],
@@ -82,6 +84,8 @@ let package = Package(
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         .target(
             name: "TestSupport", path: "Tests/TestSupport", swiftSettings: testSettings),
+        .testTarget(
+            name: "SystemTests", dependencies: ["System"], swiftSettings: testSettings),
         .testTarget(
             name: "KernelsTests", dependencies: ["Kernels", "CKernels", "CZstd"],
             swiftSettings: testSettings),
@@ -104,7 +108,7 @@ let package = Package(
             swiftSettings: testSettings),
         .testTarget(
             name: "ResidencyTests",
-            dependencies: ["Residency", "Transformer", "Kernels", "WeightFile"],
+            dependencies: ["Residency", "Transformer", "Kernels", "System", "WeightFile"],
             exclude: ["Resources"], swiftSettings: testSettings),
         .testTarget(
             name: "TransformerTests",

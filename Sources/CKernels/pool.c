@@ -12,7 +12,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -187,66 +186,4 @@ void tsr_pool_destroy(tsr_pool *pool) {
   for (size_t worker = 1; worker < pool->threads; worker++)
     pthread_join(pool->handles[worker - 1], NULL);
   release(pool);
-}
-
-// Processors that a control group's quota allows, or SIZE_MAX without one. `quota` holds the
-// allowed microseconds per `period`; "max" or a negative number means no limit.
-static size_t quota_threads(const char *quota, const char *period) {
-  char *end;
-  long long allowed = strtoll(quota, &end, 10);
-  long long each = strtoll(period, NULL, 10);
-  if (end == quota || allowed <= 0 || each <= 0) return SIZE_MAX;
-  size_t threads = (size_t)((allowed + each - 1) / each);
-  return threads == 0 ? 1 : threads;
-}
-
-static bool read_line(const char *path, char *line, int size) {
-  FILE *file = fopen(path, "r");
-  if (!file) return false;
-  bool ok = fgets(line, size, file) != NULL;
-  fclose(file);
-  return ok;
-}
-
-// The quota of this process's own control group (v2, then v1) and of the mounted roots.
-static size_t cgroup_threads(void) {
-  size_t best = SIZE_MAX;
-  char line[512], path[700], quota[64], period[64];
-  FILE *groups = fopen("/proc/self/cgroup", "r");
-  while (groups && fgets(line, sizeof line, groups)) {
-    line[strcspn(line, "\n")] = 0;
-    char *controllers = strchr(line, ':');
-    char *group = controllers ? strchr(controllers + 1, ':') : NULL;
-    if (!group) continue;
-    *group++ = 0;
-    controllers++;
-    if (*controllers == 0) {
-      snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
-      if (read_line(path, quota, sizeof quota)) {
-        char *space = strchr(quota, ' ');
-        size_t threads = quota_threads(quota, space ? space + 1 : "100000");
-        if (threads < best) best = threads;
-      }
-    } else if (strcmp(controllers, "cpu") == 0 || strncmp(controllers, "cpu,", 4) == 0) {
-      snprintf(path, sizeof path, "/sys/fs/cgroup/cpu%s/cpu.cfs_quota_us", group);
-      bool has_quota = read_line(path, quota, sizeof quota);
-      snprintf(path, sizeof path, "/sys/fs/cgroup/cpu%s/cpu.cfs_period_us", group);
-      if (has_quota && read_line(path, period, sizeof period)) {
-        size_t threads = quota_threads(quota, period);
-        if (threads < best) best = threads;
-      }
-    }
-  }
-  if (groups) fclose(groups);
-  return best;
-}
-
-size_t tsr_usable_threads(void) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  size_t threads = 1;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) threads = (size_t)CPU_COUNT(&set);
-  size_t quota = cgroup_threads();
-  if (quota < threads) threads = quota;
-  return threads == 0 ? 1 : threads;
 }

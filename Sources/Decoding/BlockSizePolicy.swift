@@ -35,9 +35,3 @@ extension LanguageModel {
         }
     }
 }
-
-extension Duration {
-    public var seconds: Double {
-        Double(components.seconds) + Double(components.attoseconds) * 1e-18
-    }
-}

@@ -1,3 +1,4 @@
+internal import System
 public import Tokenization
 
 /// Why a generation ended.

@@ -1,3 +1,4 @@
+internal import System
 public import WeightFile
 
 /// Set Block Decoding: a block of masks behind the text is filled in any order, several positions

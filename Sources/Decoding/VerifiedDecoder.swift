@@ -1,3 +1,4 @@
+internal import System
 internal import WeightFile
 
 /// Lossless block decoding: tokens drafted through masks are kept only as far as next-token

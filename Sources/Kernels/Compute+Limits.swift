@@ -1,4 +1,5 @@
 internal import CKernels
+internal import System
 
 /// What all threads together can do at most, measured now.
 public struct MachineLimits: Sendable, Equatable {
@@ -47,12 +48,8 @@ extension Compute {
 
     /// Units of `work` per second.
     private func rate(_ work: () -> Double) -> Double {
-        let clock = ContinuousClock()
-        let start = clock.now
+        let start = ContinuousClock.now
         let units = work()
-        let elapsed = start.duration(to: clock.now)
-        let seconds =
-            Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) * 1e-18
-        return units / max(seconds, 1e-9)
+        return units / max((ContinuousClock.now - start).seconds, 1e-9)
     }
 }

@@ -1,10 +1,6 @@
 internal import CKernels
-
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#endif
+internal import Glibc
+internal import System
 
 /// Why the kernels could not be set up.
 public enum KernelError: Error, Equatable, CustomStringConvertible {
@@ -63,7 +59,7 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
             else { throw .unknownISA(wanted, available: Self.availableISAs) }
             unsafe choice = found
         }
-        let count = threads ?? Self.usableThreads
+        let count = threads ?? Processors.usable
         guard count > 0, let pool = unsafe tsr_pool_create(count) else { throw .noThreads(count) }
         self.isa = unsafe Self.name(of: choice)
         let started = unsafe tsr_pool_threads(pool)
@@ -109,9 +105,6 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
         guard let decoders = unsafe raw.decoders else { return 0 }
         return unsafe Double(tsr_decoders_take_nanoseconds(decoders)) * 1e-9
     }
-
-    /// Processors this process may use: its affinity mask, cut to its control group's quota.
-    public static var usableThreads: Int { tsr_usable_threads() }
 
     /// Names of the tables this processor can run, fastest first.
     public static var availableISAs: [String] { unsafe tables().map { unsafe name(of: $0) } }

@@ -1,11 +1,7 @@
-internal import Residency
+internal import System
 internal import Synchronization
 
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#endif
+internal import Glibc
 
 /// How fast a file comes from its disk.
 public struct DiskRate: Sendable, Equatable {
@@ -31,15 +27,6 @@ public enum DiskProbe {
     /// requests.
     private static let threads = 4
 
-    /// O_DIRECT, which the C library shows only to GNU sources.
-    private static var directFlag: Int32 {
-        #if arch(arm64)
-            0o200000
-        #else
-            0o40000
-        #endif
-    }
-
     /// Reads from the start of the file, several pieces at a time.
     ///
     /// - Parameters:
@@ -47,17 +34,14 @@ public enum DiskProbe {
     ///   - patience: Seconds after which enough has been read.
     public static func read(_ path: String, patience: Double = 2) throws(ProfilingError) -> DiskRate
     {
-        var isDirect = true
-        var descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | directFlag)
-        if descriptor < 0 {
-            isDirect = false
-            descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        let file: ReadableFile
+        do {
+            file = try ReadableFile(path, direct: true)
+        } catch {
+            throw .unreadable(path, code: error.code)
         }
-        guard descriptor >= 0 else { throw .unreadable(path, code: errno) }
-        defer { close(descriptor) }
-        if !isDirect { posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED) }
+        if !file.isDirect { file.forget(0..<0) }  // 0 bytes: to the end
         let state = ReadState()
-        let file = descriptor
         let start = nanoseconds()
         let end = start + UInt64(patience * 1e9)
         let workers = (0..<threads).compactMap { _ in
@@ -70,7 +54,7 @@ public enum DiskProbe {
         guard code == 0 else { throw .unreadable(path, code: code) }
         let bytes = state.bytes.load(ordering: .relaxed)
         guard bytes > 0 else { throw .emptyFile(path) }
-        return DiskRate(bytes: bytes, seconds: elapsed, isDirect: isDirect)
+        return DiskRate(bytes: bytes, seconds: elapsed, isDirect: file.isDirect)
     }
 
     /// What the reading threads share.
@@ -84,18 +68,20 @@ public enum DiskProbe {
     }
 
     /// What one thread does: claims pieces and reads them until the end or its time has come.
-    private static func read(_ descriptor: Int32, until end: UInt64, _ state: ReadState) {
+    private static func read(_ file: ReadableFile, until end: UInt64, _ state: ReadState) {
         guard let buffer = unsafe aligned_alloc(4096, chunkBytes) else {
             return state.code.store(ENOMEM, ordering: .relaxed)
         }
         defer { unsafe free(buffer) }
         repeat {
             let at = state.next.wrappingAdd(chunkBytes, ordering: .relaxed).oldValue
-            var count = unsafe pread(descriptor, buffer, chunkBytes, off_t(at))
-            while count < 0 && errno == EINTR {
-                count = unsafe pread(descriptor, buffer, chunkBytes, off_t(at))
+            let piece = unsafe UnsafeMutableRawBufferPointer(start: buffer, count: chunkBytes)
+            var count = chunkBytes
+            switch unsafe file.read(into: piece, at: at) {
+            case .complete: break
+            case .ended(let end): count = max(0, end - at)
+            case .failed(let code): return state.code.store(code, ordering: .relaxed)
             }
-            guard count >= 0 else { return state.code.store(errno, ordering: .relaxed) }
             state.bytes.wrappingAdd(count, ordering: .relaxed)
             if count < chunkBytes { return }
         } while nanoseconds() < end

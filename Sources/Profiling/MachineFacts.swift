@@ -1,4 +1,4 @@
-internal import Residency
+internal import System
 
 /// What the kernel says of a machine; nothing here is measured.
 public struct MachineFacts: Sendable, Equatable {
@@ -14,7 +14,7 @@ public struct MachineFacts: Sendable, Equatable {
     public var availableBytes = 0
     public var swapBytes = 0
     /// Memory and processors that this process's control group may use; nil: no limit.
-    public var group = ControlGroup()
+    public var group = GroupLimits()
     /// `always`, `madvise` or `never`; empty where unknown.
     public var hugePages = ""
     /// Scaling governor of the first processor; empty where there is none.
@@ -61,7 +61,7 @@ public struct MachineFacts: Sendable, Equatable {
         facts.memoryBytes = SystemFile.field("MemTotal", in: memory) ?? 0
         facts.availableBytes = SystemFile.field("MemAvailable", in: memory) ?? 0
         facts.swapBytes = SystemFile.field("SwapTotal", in: memory) ?? 0
-        facts.group = ControlGroup.read(root: root)
+        facts.group = GroupLimits(ControlGroups(root: root))
         let huge = SystemFile.text(root + "/sys/kernel/mm/transparent_hugepage/enabled") ?? ""
         facts.hugePages =
             huge.split(separator: "[").dropFirst().first?.split(separator: "]").first
@@ -84,7 +84,7 @@ public struct MachineFacts: Sendable, Equatable {
 }
 
 /// Limits of the control groups that a process is in.
-public struct ControlGroup: Sendable, Equatable {
+public struct GroupLimits: Sendable, Equatable {
     /// Bytes.
     public var memoryLimit: Int?
     /// Bytes in use, where the kernel tells.
@@ -94,70 +94,9 @@ public struct ControlGroup: Sendable, Equatable {
 
     public init() {}
 
-    /// Follows /proc/self/cgroup, versions 1 and 2; the tightest limit of all enclosing groups.
-    ///
-    /// - Parameter root: Put in front of every path, for tests.
-    public static func read(root: String = "") -> ControlGroup {
-        var result = ControlGroup()
-        let lines = SystemFile.text(root + "/proc/self/cgroup") ?? ""
-        for line in lines.split(separator: "\n") {
-            let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-            guard fields.count == 3 else { continue }
-            let controllers = fields[1].split(separator: ",")
-            for group in enclosing(String(fields[2])) {
-                if fields[1].isEmpty {
-                    result.readUnified(root + "/sys/fs/cgroup" + group)
-                } else if controllers.contains("memory") {
-                    result.readMemory(root + "/sys/fs/cgroup/memory" + group)
-                } else if controllers.contains("cpu") {
-                    result.readProcessors(root + "/sys/fs/cgroup/\(fields[1])" + group)
-                }
-            }
-        }
-        return result
-    }
-
-    /// `/a/b` gives `/a/b`, `/a` and the empty path.
-    private static func enclosing(_ group: String) -> [String] {
-        var names = group.split(separator: "/")
-        var paths: [String] = []
-        while !names.isEmpty {
-            paths.append("/" + names.joined(separator: "/"))
-            names.removeLast()
-        }
-        return paths + [""]
-    }
-
-    private mutating func readUnified(_ path: String) {
-        limit(SystemFile.integer(path + "/memory.max"))
-        if memoryUsed == nil { memoryUsed = SystemFile.integer(path + "/memory.current") }
-        let words = (SystemFile.text(path + "/cpu.max") ?? "").split(whereSeparator: \.isWhitespace)
-        if words.count == 2, let quota = Double(words[0]), let period = Double(words[1]) {
-            limit(quota: quota, period: period)
-        }
-    }
-
-    private mutating func readMemory(_ path: String) {
-        limit(SystemFile.integer(path + "/memory.limit_in_bytes"))
-        if memoryUsed == nil { memoryUsed = SystemFile.integer(path + "/memory.usage_in_bytes") }
-    }
-
-    private mutating func readProcessors(_ path: String) {
-        if let quota = SystemFile.integer(path + "/cpu.cfs_quota_us"), quota > 0,
-            let period = SystemFile.integer(path + "/cpu.cfs_period_us")
-        {
-            limit(quota: Double(quota), period: Double(period))
-        }
-    }
-
-    /// Values near the largest integer stand for no limit.
-    private mutating func limit(_ bytes: Int?) {
-        guard let bytes, bytes < 1 << 60 else { return }
-        memoryLimit = min(bytes, memoryLimit ?? .max)
-    }
-
-    private mutating func limit(quota: Double, period: Double) {
-        guard quota > 0, period > 0 else { return }
-        processorQuota = min(quota / period, processorQuota ?? .infinity)
+    init(_ groups: ControlGroups) {
+        memoryLimit = groups.memoryLimit
+        memoryUsed = groups.memoryUsed
+        processorQuota = groups.processorQuota
     }
 }

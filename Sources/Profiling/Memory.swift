@@ -1,10 +1,6 @@
-internal import Residency
+internal import System
 
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#endif
+internal import Glibc
 
 /// What this process holds in memory.
 public enum ProcessMemory {

@@ -1,6 +1,6 @@
 internal import Kernels
 public import Reporting
-internal import Residency
+internal import System
 
 extension Prediction {
     /// Lines for people.

@@ -1,4 +1,4 @@
-internal import Residency
+internal import System
 
 /// What the kernel says of the processors.
 public enum Processor {

@@ -1,11 +1,7 @@
 internal import Reporting
-internal import Residency
+internal import System
 
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#endif
+internal import Glibc
 
 /// Counters of the machine and of this process at one moment.
 public struct SystemLoad: Sendable, Equatable {
@@ -74,11 +70,7 @@ public struct SystemLoad: Sendable, Equatable {
 
     private mutating func readUsage() {
         var usage = rusage()
-        #if canImport(Glibc)
-            unsafe getrusage(RUSAGE_SELF.rawValue, &usage)
-        #else
-            unsafe getrusage(RUSAGE_SELF, &usage)
-        #endif
+        unsafe getrusage(RUSAGE_SELF.rawValue, &usage)
         minorFaults = Int(usage.ru_minflt)
         majorFaults = Int(usage.ru_majflt)
         voluntarySwitches = Int(usage.ru_nvcsw)

@@ -1,10 +1,6 @@
-internal import Residency
+internal import System
 
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#endif
+internal import Glibc
 
 /// Processor time that one thread has used.
 public struct ThreadTime: Sendable, Equatable {

@@ -1,11 +1,7 @@
+internal import Glibc
 internal import Kernels
+internal import System
 internal import WeightFile
-
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#endif
 
 /// Coded tiles that have been decoded into memory of their own, so that no pass has to.
 @safe final class DecodedWeights {
@@ -70,8 +66,7 @@ internal import WeightFile
         for _ in 0..<3 {  // the first also touches fresh memory
             let start = ContinuousClock.now
             guard unsafe compute.decode(matrix, tiles: 0..<count, to: room) else { return nil }
-            let elapsed = (ContinuousClock.now - start).components
-            let seconds = Double(elapsed.seconds) + Double(elapsed.attoseconds) * 1e-18
+            let seconds = (ContinuousClock.now - start).seconds
             best = max(best, Double(storedBytes) / max(seconds, 1e-9))
         }
         return best

@@ -1,11 +1,6 @@
 internal import Kernels
+internal import System
 internal import WeightFile
-
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#endif
 
 /// Tiles that are used from the mapping in every pass, fetched before the first.
 ///

@@ -1,10 +1,5 @@
+internal import System
 internal import WeightFile
-
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#endif
 
 /// How streamed weights are read, and how fast that was when it was chosen.
 public struct ReadingPace: Sendable, Equatable {
@@ -97,20 +92,13 @@ struct InputChoice {
         let started = (1..<readers).compactMap { slot in WorkerThread { work(slot) } }
         work(0)
         for thread in started { thread.join() }
-        let elapsed = (ContinuousClock.now - start).components
-        return (total.bytes, Double(elapsed.seconds) + Double(elapsed.attoseconds) * 1e-18)
+        return (total.bytes, (ContinuousClock.now - start).seconds)
     }
 
     /// Drops these segments from the page cache, so that the disk is measured.
     private static func forget(_ segments: ArraySlice<Segment>, _ file: WeightFile) {
-        let descriptor = unsafe open(file.descriptorPath, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return }
-        defer { close(descriptor) }
-        for segment in segments {
-            posix_fadvise(
-                descriptor, off_t(segment.bytes.lowerBound), off_t(segment.bytes.count),
-                POSIX_FADV_DONTNEED)
-        }
+        guard let opened = try? ReadableFile(file.descriptorPath) else { return }
+        for segment in segments { opened.forget(segment.bytes) }
     }
 }
 

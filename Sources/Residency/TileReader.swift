@@ -1,10 +1,6 @@
+internal import Glibc
+internal import System
 internal import WeightFile
-
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#endif
 
 /// How streamed weights come from their disk.
 public enum InputMethod: String, Sendable, CaseIterable {
@@ -30,14 +26,11 @@ protocol TileReader: AnyObject, Sendable {
 
 /// Reads into slots of its own memory, past the page cache or through it.
 @safe final class CopyingReader: TileReader, @unchecked Sendable {
-    /// What O_DIRECT wants offsets, sizes and addresses to be multiples of.
-    static let alignment = 4096
-
     private let path: String
-    private let descriptor: Int32
-    let isDirect: Bool
+    private let file: ReadableFile
     private let slots: UnsafeMutableRawPointer
     private let slotBytes: Int
+    static let alignment = ReadableFile.alignment
 
     /// - Parameters:
     ///   - slotBytes: Longest range, its ends rounded to pages.
@@ -46,26 +39,16 @@ protocol TileReader: AnyObject, Sendable {
     ) throws(ResidencyError) {
         path = file.path
         self.slotBytes = Self.up(slotBytes)
-        let flags = O_RDONLY | O_CLOEXEC
-        var descriptor = direct ? unsafe open(file.descriptorPath, flags | directFlag) : -1
-        isDirect = descriptor >= 0
-        if descriptor < 0 { descriptor = unsafe open(file.descriptorPath, flags) }
-        guard descriptor >= 0 else {
-            throw .unreadable(path: path, reason: systemMessage(errno))
-        }
-        self.descriptor = descriptor
+        self.file = try file.reopened(direct: direct)
         guard let memory = unsafe aligned_alloc(Self.alignment, max(1, slots) * self.slotBytes)
-        else {
-            close(descriptor)
-            throw .noMemory(slots * self.slotBytes)
-        }
+        else { throw .noMemory(slots * self.slotBytes) }
         unsafe self.slots = memory
     }
 
-    deinit {
-        close(descriptor)
-        unsafe free(slots)
-    }
+    deinit { unsafe free(slots) }
+
+    /// Whether the page cache is left out, where that was asked for and the file system can.
+    var isDirect: Bool { file.isDirect }
 
     static func up(_ bytes: Int) -> Int { (bytes + alignment - 1) / alignment * alignment }
 
@@ -78,9 +61,7 @@ protocol TileReader: AnyObject, Sendable {
     }
 
     func release(_ range: Range<Int>, slot: Int) {
-        guard !isDirect else { return }
-        posix_fadvise(
-            descriptor, off_t(range.lowerBound), off_t(range.count), POSIX_FADV_DONTNEED)
+        if !isDirect { file.forget(range) }
     }
 
     /// Reads the pages that `range` touches.
@@ -92,47 +73,45 @@ protocol TileReader: AnyObject, Sendable {
         _ range: Range<Int>, into target: UnsafeMutableRawPointer, room: Int
     ) -> ResidencyError? {
         let start = range.lowerBound / Self.alignment * Self.alignment
-        let end = Self.up(range.upperBound)
-        precondition(end - start <= room, "\(range) in \(room) bytes")
-        var at = start
-        while at < range.upperBound {
-            let count = unsafe pread(descriptor, target + (at - start), end - at, off_t(at))
-            if count < 0 && errno == EINTR { continue }
-            if count < 0 { return .unreadable(path: path, reason: systemMessage(errno)) }
-            if count == 0 {
-                return .unreadable(path: path, reason: "it ends at byte \(at); it was cut short")
-            }
-            at += count
-            // Only the file's end makes a direct read stop within a page.
-            if at < range.upperBound && at % Self.alignment != 0 {
-                return .unreadable(path: path, reason: "it ends at byte \(at); it was cut short")
-            }
+        let count = Self.up(range.upperBound) - start
+        precondition(count <= room, "\(range) in \(room) bytes")
+        let pages = unsafe UnsafeMutableRawBufferPointer(start: target, count: count)
+        switch unsafe file.read(into: pages, at: start, needed: range.upperBound - start) {
+        case .complete: return nil
+        case .ended(let end):
+            return .unreadable(path: path, reason: "it ends at byte \(end); it was cut short")
+        case .failed(let code): return .unreadable(path: path, reason: systemMessage(code))
         }
-        return nil
+    }
+}
+
+extension WeightFile {
+    /// The same file opened once more, whatever has its name now.
+    func reopened(direct: Bool = false) throws(ResidencyError) -> ReadableFile {
+        do {
+            return try ReadableFile(descriptorPath, direct: direct)
+        } catch {
+            throw .unreadable(path: path, reason: error.description)
+        }
     }
 }
 
 /// Fetches pages of the mapping ahead and drops them behind.
 @safe final class MappedReader: TileReader, @unchecked Sendable {
     private let file: WeightFile
-    private let descriptor: Int32
+    private let opened: ReadableFile
     private let pageBytes = Int(sysconf(Int32(_SC_PAGESIZE)))
     /// The kernel fetches no more than its readahead for one MADV_WILLNEED: 128 KiB by default.
     private static let stepBytes = 128 << 10
 
     init(_ file: WeightFile) throws(ResidencyError) {
         self.file = file
-        descriptor = unsafe open(file.descriptorPath, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            throw .unreadable(path: file.path, reason: systemMessage(errno))
-        }
+        opened = try file.reopened()
         // Nothing beyond what is asked for: the pages behind a hot tile are not hot.
         unsafe madvise(
             UnsafeMutableRawPointer(mutating: file.unsafePointer(at: 0)), file.fileBytes,
             MADV_RANDOM)
     }
-
-    deinit { close(descriptor) }
 
     func read(_ range: Range<Int>, slot: Int) -> Result<UnsafeRawPointer, ResidencyError> {
         let (start, count) = pages(range)
@@ -156,7 +135,7 @@ protocol TileReader: AnyObject, Sendable {
         unsafe madvise(
             UnsafeMutableRawPointer(mutating: file.unsafePointer(at: start)), count,
             Int32(MADV_DONTNEED))
-        posix_fadvise(descriptor, off_t(start), off_t(count), POSIX_FADV_DONTNEED)
+        opened.forget(start..<start + count)
     }
 
     private func pages(_ range: Range<Int>) -> (start: Int, count: Int) {
@@ -164,19 +143,4 @@ protocol TileReader: AnyObject, Sendable {
         let end = min((range.upperBound + pageBytes - 1) / pageBytes * pageBytes, file.fileBytes)
         return (start, end - start)
     }
-}
-
-/// O_DIRECT, which the C library shows only to GNU sources.
-var directFlag: Int32 {
-    #if arch(arm64)
-        0o200000
-    #else
-        0o40000
-    #endif
-}
-
-/// What an `errno` value means, in the C library's words.
-func systemMessage(_ code: Int32) -> String {
-    guard let text = unsafe strerror(code) else { return "error \(code)" }
-    return unsafe String(cString: text)
 }

@@ -1,4 +1,5 @@
 internal import Kernels
+internal import System
 
 /// Tiles that are read together: some consecutive ones of one matrix.
 struct Segment {
@@ -138,9 +139,7 @@ struct Segment {
             if contents[number % slotCount] != number && failure == nil {
                 let start = ContinuousClock.now
                 while contents[number % slotCount] != number && failure == nil { monitor.wait() }
-                let elapsed = (ContinuousClock.now - start).components
-                counters.waitSeconds +=
-                    Double(elapsed.seconds) + Double(elapsed.attoseconds) * 1e-18
+                counters.waitSeconds += (ContinuousClock.now - start).seconds
             }
             if contents[number % slotCount] != number, let failure { return .failure(failure) }
             var count = 1

@@ -1,10 +1,6 @@
+internal import Glibc
+internal import System
 internal import WeightFile
-
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#endif
 
 /// Notices that a file in use is not what it was.
 struct Watch {

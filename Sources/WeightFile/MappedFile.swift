@@ -101,12 +101,3 @@
         }
     }
 }
-
-/// Words for `errno` values.
-enum SystemCall {
-    /// What `code` means, in the C library's words.
-    static func message(_ code: Int32) -> String {
-        guard let text = unsafe strerror(code) else { return "error \(code)" }
-        return unsafe String(cString: text)
-    }
-}

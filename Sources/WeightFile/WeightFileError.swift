@@ -1,8 +1,5 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+internal import Glibc
+internal import System
 
 /// Why a weight file could not be read or written.
 public enum WeightFileError: Error, Equatable, CustomStringConvertible {
@@ -61,7 +58,7 @@ public enum WeightFileError: Error, Equatable, CustomStringConvertible {
             "\(path): changed from \(from) to \(to) bytes while being opened; "
                 + "wait until it is completely written"
         case .system(let operation, let path, let code):
-            "\(path): cannot \(operation.rawValue): \(SystemCall.message(code))"
+            "\(path): cannot \(operation.rawValue): \(systemMessage(code))"
         case .unwritable(let path, let violation):
             "\(path): cannot be written: \(violation)"
         case .wrongLength(let path, let tensor, let expected, let appended):

@@ -4,6 +4,7 @@ internal import Import
 internal import Kernels
 internal import Quantization
 internal import Reporting
+internal import System
 internal import Tokenization
 internal import Transformer
 internal import WeightFile
@@ -45,7 +46,7 @@ extension QuantizeCommand {
         let plan = try EncodingPlan(
             for: source.tensors, tiedHead: source.config.tieWordEmbeddings, options: options)
         let quantizer = Quantizer(
-            source, plan: plan, threads: threads ?? Compute.usableThreads)
+            source, plan: plan, threads: threads ?? Processors.usable)
         try checkSpace(for: path, bytes: quantizer.plannedBytes)
         var progress = ProgressReport("8-bit copy")
         defer { progress.finish() }

@@ -5,6 +5,7 @@ internal import Kernels
 internal import Quantization
 internal import Reporting
 internal import Residency
+internal import System
 internal import Transformer
 internal import WeightFile
 
@@ -149,7 +150,7 @@ struct QuantizeCommand: AsyncParsableCommand {
             let source = try openModel(at: input)
             let plan = try await makePlan(source)
             let quantizer = Quantizer(
-                source, plan: plan, threads: threads ?? Compute.usableThreads)
+                source, plan: plan, threads: threads ?? Processors.usable)
             let size = quantizer.plannedBytes
             if dryRun { return report(plan, size) }
             guard let output else { return }
@@ -188,7 +189,7 @@ struct QuantizeCommand: AsyncParsableCommand {
             options.calibration = try await calibration(source, text: calibrate)
         }
         let planner = try RatePlanner(
-            source, options: options, threads: threads ?? Compute.usableThreads)
+            source, options: options, threads: threads ?? Processors.usable)
         var progress = ProgressReport("measuring")
         defer { progress.finish() }
         return try await planner.plan(

@@ -1,5 +1,5 @@
 internal import Glibc
-internal import Residency
+internal import System
 
 /// What this process has used.
 enum Resources {

@@ -72,10 +72,6 @@ struct PoolTests {
         }
     }
 
-    @Test func usableThreadsAreAtLeastOne() {
-        #expect(tsr_usable_threads() >= 1)
-    }
-
     @Test func unknownInstructionSetsAreRefused() {
         #expect(throws: KernelError.unknownISA("mmx", available: Compute.availableISAs)) {
             _ = try Compute(isa: "mmx")

@@ -46,38 +46,21 @@ struct MachineTests {
     @Test("An empty machine gives facts too")
     func nothing() {
         let facts = MachineFacts.read(root: "/nowhere")
-        #expect(facts.processors == 0 && facts.caches.isEmpty && facts.group == ControlGroup())
+        #expect(facts.processors == 0 && facts.caches.isEmpty && facts.group == GroupLimits())
     }
 
-    @Test("The tightest limit of the enclosing control groups counts, version 2")
-    func unifiedGroups() throws {
+    @Test("Limits of control groups are facts too")
+    func groups() throws {
         let root = try FakeRoot([
             "/proc/self/cgroup": "0::/outer/inner\n",
             "/sys/fs/cgroup/outer/memory.max": "3000\n",
             "/sys/fs/cgroup/outer/cpu.max": "150000 100000\n",
-            "/sys/fs/cgroup/outer/inner/memory.max": "max\n",
             "/sys/fs/cgroup/outer/inner/memory.current": "77\n",
-            "/sys/fs/cgroup/outer/inner/cpu.max": "max 100000\n",
         ])
         defer { root.remove() }
-        let group = ControlGroup.read(root: root.path)
+        let group = MachineFacts.read(root: root.path).group
         #expect(group.memoryLimit == 3000 && group.memoryUsed == 77)
         #expect(group.processorQuota == 1.5)
-    }
-
-    @Test("Limits of version 1 are read; huge ones stand for none")
-    func oldGroups() throws {
-        let root = try FakeRoot([
-            "/proc/self/cgroup": "4:memory:/a\n1:cpu,cpuacct:/a\n",
-            "/sys/fs/cgroup/memory/a/memory.limit_in_bytes": "5000\n",
-            "/sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
-            "/sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_quota_us": "50000\n",
-            "/sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_period_us": "100000\n",
-            "/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "-1\n",
-        ])
-        defer { root.remove() }
-        let group = ControlGroup.read(root: root.path)
-        #expect(group.memoryLimit == 5000 && group.processorQuota == 0.5)
     }
 
     @Test("Time that others took is what was busy and not ours")

@@ -108,44 +108,7 @@ import Testing
     }
 }
 
-@Suite struct ControlGroupTests {
-    /// A folder that looks like /sys/fs/cgroup.
-    private final class Groups {
-        let root = FileManager.default.temporaryDirectory.appending(path: "groups-\(UUID())")
-
-        func put(_ text: String, _ path: String) throws {
-            let url = root.appending(path: path)
-            try FileManager.default.createDirectory(
-                at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
-            try Data(text.utf8).write(to: url)
-        }
-
-        deinit { try? FileManager.default.removeItem(at: root) }
-    }
-
-    @Test func theTightestGroupOfVersionTwoCounts() throws {
-        let groups = Groups()
-        try groups.put("max\n", "a/memory.max")
-        try groups.put("3000\n", "a/memory.high")
-        try groups.put("1000\n", "a/memory.current")
-        try groups.put("anon 400\nactive_file 100\ninactive_file 500\n", "a/memory.stat")
-        try groups.put("5000\n", "a/b/memory.max")
-        try groups.put("900\n", "a/b/memory.current")
-        let free = ControlGroup.freeBytes(root: groups.root.path, of: "0::/a/b\n")
-        #expect(free == 3000 - (1000 - 600))
-    }
-
-    @Test func versionOneIsReadUnderItsController() throws {
-        let groups = Groups()
-        try groups.put("4096\n", "memory/x/memory.limit_in_bytes")
-        try groups.put("1096\n", "memory/x/memory.usage_in_bytes")
-        try groups.put("total_inactive_file 96\n", "memory/x/memory.stat")
-        try groups.put("9223372036854771712\n", "memory/memory.limit_in_bytes")
-        try groups.put("99999\n", "memory/memory.usage_in_bytes")
-        let lines = "5:cpu,cpuacct:/\n4:memory:/x\n0::/\n"
-        #expect(ControlGroup.freeBytes(root: groups.root.path, of: lines) == 3096)
-    }
-
+@Suite struct BudgetTests {
     @Test func whatIsAskedForIsCutToWhatTheGroupLeaves() {
         let gigabyte = 1 << 30
         #expect(
@@ -157,21 +120,6 @@ import Testing
         let cut = MemoryBudget.asked(gigabyte, groupLeaves: gigabyte)
         #expect(cut.source == .controlGroup && cut.bytes < gigabyte)
         #expect(MemoryBudget.asked(gigabyte, groupLeaves: 1 << 20).bytes == 0)
-    }
-
-    @Test func theLowestLimitCountsHoweverMuchIsInUse() throws {
-        let groups = Groups()
-        try groups.put("5000\n", "a/memory.max")
-        try groups.put("max\n", "a/b/memory.max")
-        try groups.put("4000\n", "a/b/memory.high")
-        #expect(ControlGroup.limit(root: groups.root.path, of: "0::/a/b\n") == 4000)
-        #expect(ControlGroup.limit(root: groups.root.path, of: "0::/a\n") == 5000)
-        #expect(ControlGroup.limit(root: groups.root.path, of: "0::/\n") == nil)
-    }
-
-    @Test func withoutLimitsThereIsNone() {
-        #expect(ControlGroup.freeBytes(root: "/nonexistent", of: "0::/a\n") == nil)
-        #expect(ControlGroup.freeBytes(root: "/nonexistent", of: "") == nil)
     }
 
     @Test func whatTheMachineHasIsAPositiveNumber() {

@@ -1,5 +1,6 @@
 import Foundation
 import Kernels
+import System
 import Testing
 import WeightFile
 

@@ -199,8 +199,6 @@ void tsr_pool_destroy(tsr_pool *pool);
 size_t tsr_pool_threads(const tsr_pool *pool);
 // Lets the caller do everything itself until told otherwise; between regions only.
 void tsr_pool_work_alone(tsr_pool *pool, bool alone);
-// Threads worth starting: processors of the affinity mask, cut to the control group's quota.
-size_t tsr_usable_threads(void);
 typedef void (*tsr_task)(void *context, size_t index, size_t worker);
 // Calls task(context, i, worker) for i in 0..<count on all threads, and returns when all are done.
 void tsr_pool_run(tsr_pool *pool, tsr_task task, void *context, size_t count);

@@ -1,15 +1,11 @@
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#endif
+internal import Glibc
 
 /// A lock with a condition on which its users wait.
-@safe final class Monitor: @unchecked Sendable {
+@safe package final class Monitor: @unchecked Sendable {
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let condition: UnsafeMutablePointer<pthread_cond_t>
 
-    init() {
+    package init() {
         unsafe mutex = .allocate(capacity: 1)
         unsafe condition = .allocate(capacity: 1)
         unsafe pthread_mutex_init(mutex, nil)
@@ -24,17 +20,17 @@
     }
 
     /// Runs `body` while no other thread runs one.
-    func locked<R>(_ body: () -> R) -> R {
+    package func locked<R>(_ body: () -> R) -> R {
         unsafe pthread_mutex_lock(mutex)
         defer { unsafe pthread_mutex_unlock(mutex) }
         return body()
     }
 
     /// Waits until another thread calls ``signal()``, or for no reason; only inside ``locked(_:)``.
-    func wait() { unsafe pthread_cond_wait(condition, mutex) }
+    package func wait() { unsafe pthread_cond_wait(condition, mutex) }
 
     /// Wakes all who wait.
-    func signal() { unsafe pthread_cond_broadcast(condition) }
+    package func signal() { unsafe pthread_cond_broadcast(condition) }
 }
 
 /// A thread of the system, joined by whoever started it.
