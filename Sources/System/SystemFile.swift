@@ -1,10 +1,10 @@
 internal import Glibc
 
-/// Small text files of the kernel: /proc and /sys.
+/// Small text files, such as the kernel's in /proc and /sys.
 package enum SystemFile {
-    /// All of a file, nil where it cannot be read.
+    /// All of a file, nil where it cannot be read. A pipe is empty: its writer is not waited for.
     package static func text(_ path: String) -> String? {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
         var bytes: [UInt8] = []

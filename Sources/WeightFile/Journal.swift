@@ -23,7 +23,8 @@ struct Journal {
     init(path target: String, key: UInt64, interval: Int) throws(WeightFileError) {
         self.interval = interval
         path = "\(target).journal"
-        let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        let descriptor = unsafe open(
+            path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o644)
         guard descriptor >= 0 else { throw .system(operation: .create, path: path, code: errno) }
         self.descriptor = JournalDescriptor(descriptor)
         var fields = FieldWriter()

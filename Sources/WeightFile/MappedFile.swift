@@ -18,7 +18,8 @@
 
     /// Maps the regular file at `path`.
     init(path: String) throws(WeightFileError) {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        // Non-blocking, so that a pipe is refused below and not waited for.
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             throw .system(operation: .open, path: path, code: errno)
         }

@@ -4,39 +4,78 @@
     import Musl
 #endif
 
-/// A file in the making: written beside `path` under another name and renamed when complete, so that
-/// `path` never names half a file.
-final class OutputFile {
-    let path: String
+/// A file in the making: written next to its place under another name and renamed when complete, so
+/// that the place never names half a file. Into a pipe or a device the bytes go at once.
+public final class OutputFile {
+    /// The name that the user gave.
+    public let path: String
+    private let place: OutputPlace
     private let temporaryPath: String
     private let descriptor: Int32
-    private let isKept: Bool
+    /// Whether the file stays when abandoned, to be taken up by a later run.
+    private var isKept: Bool
     private var isGone = false
 
     /// Creates the file and asks for `byteCount` bytes of disk at once, so that a full disk is
-    /// reported now. Bytes that are never written are zero. The file is removed when abandoned.
-    convenience init(path: String, byteCount: Int) throws(WeightFileError) {
-        try self.init(
-            path, temporary: "\(path).\(getpid()).partial", flags: O_TRUNC, byteCount: byteCount)
+    /// reported now. Bytes that are never written are zero. The file is removed when abandoned, and
+    /// by `TemporaryFiles.removeAll`.
+    public init(_ place: OutputPlace, byteCount: Int = 0) throws(WeightFileError) {
+        (self.place, path, isKept) = (place, place.path, false)
+        temporaryPath = place.temporaryPath
+        descriptor = try Self.descriptor(for: place, temporaryPath, O_TRUNC)
+        guard place.isReplaced else { return }
+        TemporaryFiles.add(temporaryPath)
+        try reserve(byteCount)
     }
 
-    /// The same, but the file is kept when abandoned, and one that was abandoned is taken up.
-    convenience init(continuing path: String, byteCount: Int) throws(WeightFileError) {
-        try self.init(path, temporary: "\(path).partial", flags: 0, byteCount: byteCount)
-    }
-
-    private init(
-        _ path: String, temporary: String, flags: Int32, byteCount: Int
-    ) throws(WeightFileError) {
-        self.path = path
-        isKept = flags == 0
-        temporaryPath = temporary
-        descriptor = unsafe open(temporary, O_RDWR | O_CREAT | O_CLOEXEC | flags, 0o644)
-        guard descriptor >= 0 else {
-            throw .system(operation: .create, path: path, code: errno)
-        }
+    /// The same, but one that was abandoned is taken up. The file is kept when abandoned where it was
+    /// there before or `keep` was called.
+    init(continuing place: OutputPlace, byteCount: Int) throws(WeightFileError) {
+        (self.place, path, isKept) = (place, place.path, true)
+        temporaryPath = "\(place.target).partial"
+        descriptor = try Self.descriptor(for: place, temporaryPath, 0)
         // All properties are set: whatever is thrown from here on, `deinit` closes the file.
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw .inUse(path: temporary) }
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw .badPlace(path: temporaryPath, reason: "is in the way; remove it")
+        }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw .inUse(path: temporaryPath) }
+        isKept = status.st_size > 0
+        try reserve(byteCount)
+    }
+
+    deinit {
+        close(descriptor)
+        if !isKept { discard() }
+    }
+
+    private static func descriptor(
+        for place: OutputPlace, _ temporary: String, _ flags: Int32
+    ) throws(WeightFileError) -> Int32 {
+        let descriptor: Int32
+        switch place.kind {
+        case .nothing, .file:
+            let always = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
+            descriptor = unsafe open(temporary, always | flags, 0o644)
+        case .stream:
+            // Not to wait for a pipe's reader.
+            descriptor = unsafe open(place.target, O_WRONLY | O_CLOEXEC | O_NONBLOCK)
+            if descriptor >= 0 { _ = fcntl(descriptor, F_SETFL, 0) }
+        case .descriptor(let number):
+            descriptor = fcntl(number, F_DUPFD_CLOEXEC, 0)
+        }
+        guard descriptor >= 0 else {
+            guard errno != ENXIO else {
+                throw .badPlace(
+                    path: place.path, reason: "nobody reads this pipe; start its reader first")
+            }
+            throw .system(operation: .create, path: place.path, code: errno)
+        }
+        return descriptor
+    }
+
+    private func reserve(_ byteCount: Int) throws(WeightFileError) {
+        guard byteCount > 0 else { return }
         let code = posix_fallocate(descriptor, 0, off_t(byteCount))
         // Not every file system can reserve; then only the size is set.
         guard
@@ -46,15 +85,15 @@ final class OutputFile {
         else { throw .system(operation: .create, path: path, code: code) }
     }
 
-    deinit {
-        close(descriptor)
-        if !isKept { discard() }
-    }
+    /// From now on the file stays when abandoned.
+    func keep() { isKept = true }
 
     /// Removes the file, unless it has its name already.
     func discard() {
-        if !isGone { unsafe unlink(temporaryPath) }
+        guard !isGone, place.isReplaced else { return }
         isGone = true
+        unsafe unlink(temporaryPath)
+        TemporaryFiles.remove(temporaryPath)
     }
 
     /// Reads `range` into the start of `buffer`; false where the file ends before.
@@ -76,14 +115,36 @@ final class OutputFile {
         return true
     }
 
+    /// Writes all of `bytes` after those that were appended before.
+    public func append(_ bytes: RawSpan) throws(WeightFileError) {
+        try unsafe writeAll(bytes) { source, _ in
+            unsafe writePart(descriptor, source)
+        }
+    }
+
+    public func append(_ bytes: [UInt8]) throws(WeightFileError) {
+        try append(bytes.rawSpan)
+    }
+
+    public func append(_ text: String) throws(WeightFileError) {
+        try append(Array(text.utf8))
+    }
+
     /// Writes all of `bytes` at `offset`.
     func write(_ bytes: RawSpan, at offset: Int) throws(WeightFileError) {
+        try unsafe writeAll(bytes) { source, done in
+            unsafe pwrite(descriptor, source.baseAddress, source.count, off_t(offset + done))
+        }
+    }
+
+    /// - Parameter part: Writes some of the bytes that are left, given how many are done.
+    private func writeAll(
+        _ bytes: RawSpan, _ part: (UnsafeRawBufferPointer, Int) -> Int
+    ) throws(WeightFileError) {
         var done = 0
         while done < bytes.byteCount {
-            let part = bytes.extracting(done..<bytes.byteCount)
-            let count = unsafe part.withUnsafeBytes { source in
-                unsafe pwrite(descriptor, source.baseAddress, source.count, off_t(offset + done))
-            }
+            let left = bytes.extracting(done..<bytes.byteCount)
+            let count = unsafe left.withUnsafeBytes { unsafe part($0, done) }
             if count < 0 && errno == EINTR { continue }
             guard count > 0 else { throw .system(operation: .write, path: path, code: errno) }
             done += count
@@ -97,25 +158,37 @@ final class OutputFile {
         }
     }
 
-    /// Cuts the file to `byteCount` bytes, brings it to disk and gives it its name.
+    /// Cuts the file to `byteCount` bytes and commits it.
     func commit(byteCount: Int) throws(WeightFileError) {
         guard ftruncate(descriptor, off_t(byteCount)) == 0 else {
             throw .system(operation: .write, path: path, code: errno)
         }
+        try commit()
+    }
+
+    /// Brings the file to disk and gives it its name. What was written to a pipe or a device is there
+    /// already.
+    public func commit() throws(WeightFileError) {
+        guard place.isReplaced else { return }
         try flush()
-        guard unsafe rename(temporaryPath, path) == 0 else {
+        guard unsafe rename(temporaryPath, place.target) == 0 else {
             throw .system(operation: .rename, path: path, code: errno)
         }
         isGone = true
+        TemporaryFiles.remove(temporaryPath)
         syncFolder()
     }
 
     /// Makes the new name last through a power cut, where the file system can.
     private func syncFolder() {
-        let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
-        let descriptor = unsafe open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        let descriptor = unsafe open(place.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { return }
         fsync(descriptor)
         close(descriptor)
     }
+}
+
+/// Writes some of `bytes` where the descriptor stands.
+private func writePart(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+    unsafe write(descriptor, bytes.baseAddress, bytes.count)
 }

@@ -3,10 +3,14 @@ internal import System
 
 /// Why a weight file could not be read or written.
 public enum WeightFileError: Error, Equatable, CustomStringConvertible {
+    /// Nothing can be written at `path`.
+    case badPlace(path: String, reason: String)
     /// The file's content breaks a rule of Formats/TSR.md §12.
     case invalid(path: String, Violation)
     /// Another process is writing the temporary file `path`.
     case inUse(path: String)
+    /// The file to write, `path`, is one that is read for it.
+    case isInput(path: String)
     /// `path` is a directory, pipe or device.
     case notAFile(path: String)
     /// Another process changed the size of the file while it was open.
@@ -26,8 +30,8 @@ public enum WeightFileError: Error, Equatable, CustomStringConvertible {
     /// The file that the error is about.
     public var path: String {
         switch self {
-        case .invalid(let path, _), .inUse(let path), .notAFile(let path),
-            .sizeChanged(let path, _, _),
+        case .badPlace(let path, _), .invalid(let path, _), .inUse(let path), .isInput(let path),
+            .notAFile(let path), .sizeChanged(let path, _, _),
             .system(_, let path, _), .unwritable(let path, _), .wrongLength(let path, _, _, _):
             path
         }
@@ -48,6 +52,10 @@ public enum WeightFileError: Error, Equatable, CustomStringConvertible {
 
     public var description: String {
         switch self {
+        case .badPlace(let path, let reason):
+            "\(path): \(reason)"
+        case .isInput(let path):
+            "\(path): is read by this command; choose another name to write to"
         case .invalid(let path, let violation):
             "\(path): \(violation). \(Self.advice(violation.rule))"
         case .inUse(let path):

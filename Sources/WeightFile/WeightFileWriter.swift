@@ -57,15 +57,17 @@ public final class WeightFileWriter {
         }
         offset = plan.tensors.first?.offset ?? plan.header.dataOffset
         let size = reserving ?? plan.header.fileBytes
+        let place = try OutputPlace(path, takesStreams: false)
         guard let continuing else {
-            output = try OutputFile(path: path, byteCount: size)
+            output = try OutputFile(place, byteCount: size)
             return
         }
-        output = try OutputFile(continuing: path, byteCount: size)
+        output = try OutputFile(continuing: place, byteCount: size)
         journal = try Journal(
-            path: path, key: XXH64.hash(bytes + Array(continuing.key.utf8)),
+            path: place.target, key: XXH64.hash(bytes + Array(continuing.key.utf8)),
             interval: continuing.interval)
         try recover()
+        output.keep()
     }
 
     /// Size of the file that these parts make.

@@ -2,6 +2,7 @@ internal import Decoding
 internal import Glibc
 internal import Kernels
 internal import Residency
+internal import System
 internal import Transformer
 internal import WeightFile
 
@@ -118,26 +119,26 @@ enum CacheFile {
     }
 
     static func lines(_ path: String) -> [String]? {
-        guard let bytes = try? Input.all(path: path) else { return nil }
-        return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map { String($0) }
+        SystemFile.text(path)?.split(separator: "\n").map { String($0) }
     }
 
-    /// Writes beside the file and renames. A cache that cannot be written is no error.
+    /// Writes the file. A cache that cannot be written is no error.
     static func write(_ text: String, to path: String) {
-        var at = path.startIndex
-        while let slash = path[at...].dropFirst().firstIndex(of: "/") {
-            unsafe mkdir(String(path[..<slash]), 0o755)
-            at = slash
-        }
-        let temporary = "\(path).\(getpid())"
-        let descriptor = unsafe open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else { return }
-        let bytes = Array(text.utf8)
-        let written = unsafe bytes.withUnsafeBytes {
-            unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
-        }
-        close(descriptor)
-        let isWhole = written == bytes.count
-        if unsafe !isWhole || rename(temporary, path) != 0 { unsafe unlink(temporary) }
+        makeFolder(of: path, depth: 3)
+        do {
+            let output = try OutputFile(OutputPlace(path, takesStreams: false))
+            try output.append(text)
+            try output.commit()
+        } catch {}
+    }
+
+    /// Makes the folders of a file: of a kind, of the program, and the one that holds all caches. What
+    /// would hold that, such as a home, must be there.
+    private static func makeFolder(of path: String, depth: Int) {
+        guard depth > 0, let slash = path.lastIndex(of: "/") else { return }
+        let folder = String(path[..<slash])
+        guard unsafe mkdir(folder, 0o755) != 0, errno == ENOENT else { return }
+        makeFolder(of: folder, depth: depth - 1)
+        unsafe mkdir(folder, 0o755)
     }
 }

@@ -1,11 +1,14 @@
 internal import Glibc
+internal import WeightFile
 
 /// The model that commands use where none is named.
 enum DefaultModel {
     /// The file named by `TESSERA_MODEL`, or the one that comes with the program.
     static func path() throws -> String {
         if let path = Terminal.environment("TESSERA_MODEL"), !path.isEmpty { return path }
-        guard let found = candidates().first(where: { unsafe access($0, R_OK) == 0 }) else {
+        guard let program = SymbolicLink.target(of: "/proc/self/exe"),
+            let found = installed(with: program), belongs(found, to: program)
+        else {
             throw CommandError(
                 .noInput,
                 "no model: name a .tsr file, or set TESSERA_MODEL; "
@@ -14,24 +17,27 @@ enum DefaultModel {
         return found
     }
 
-    /// Beside the program, in an installation's `share`, and in the folders above the program, where
-    /// a checkout has it.
-    private static func candidates() -> [String] {
-        let name = "default.tsr"
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        let count = unsafe buffer.withUnsafeMutableBytes {
-            guard let base = $0.baseAddress else { return 0 }
-            return unsafe readlink("/proc/self/exe", base, $0.count)
+    /// Where the model of a program is: `PREFIX/share/tessera` of `PREFIX/bin`, or the resources of the
+    /// checkout whose `.build` holds the program. Nowhere else, so that no stranger's file is taken.
+    private static func installed(with program: String) -> String? {
+        var folders = program.split(separator: "/").dropLast()
+        if folders.last == "bin" {
+            let prefix = folders.dropLast().map { "/\($0)" }.joined()
+            return "\(prefix)/share/tessera/default.tsr"
         }
-        guard count > 0 else { return [] }
-        var folder = String(decoding: buffer[..<count], as: UTF8.self)
-        var paths: [String] = []
-        while let slash = folder.lastIndex(of: "/"), paths.count < 16 {
-            folder = String(folder[..<slash])
-            paths.append("\(folder)/\(name)")
-            paths.append("\(folder)/share/tessera/\(name)")
-            paths.append("\(folder)/Sources/tessera/Resources/\(name)")
+        while let folder = folders.popLast() {
+            guard folder == ".build" else { continue }
+            return folders.map { "/\($0)" }.joined() + "/Sources/tessera/Resources/default.tsr"
         }
-        return paths
+        return nil
+    }
+
+    /// Whether whoever made the program, or root, made the file.
+    private static func belongs(_ file: String, to program: String) -> Bool {
+        var (mine, theirs) = (stat(), stat())
+        guard unsafe stat(program, &mine) == 0, unsafe stat(file, &theirs) == 0 else {
+            return false
+        }
+        return theirs.st_uid == mine.st_uid || theirs.st_uid == 0
     }
 }

@@ -20,8 +20,17 @@ enum ExitStatus: Int32 {
     case osError = 71
     case cannotCreate = 73
     case ioError = 74
+    case hungUp = 129
     case interrupted = 130
+    /// The reader of standard output went away.
+    case brokenPipe = 141
     case terminated = 143
+
+    /// Ends the program from any place and thread, with nothing left half written.
+    func end() -> Never {
+        TemporaryFiles.removeAll()
+        exit(rawValue)
+    }
 }
 
 /// An error of the command line itself.
@@ -44,7 +53,7 @@ func reportingErrors(_ body: () async throws -> Void) async throws {
     } catch let error as ValidationError {
         throw error
     } catch {
-        Terminal.note("tessera: \(error)")
+        Terminal.note("tessera: \(ForeignModel.advice(for: error) ?? "\(error)")")
         throw ExitCode(status(of: error).rawValue)
     }
 }
@@ -57,7 +66,8 @@ private func status(of error: any Error) -> ExitStatus {
         case .invalid, .sizeChanged: .badData
         case .notAFile: .noInput
         case .system(.open, _, _): .noInput
-        case .system(.create, _, _), .inUse: .cannotCreate
+        case .system(.create, _, _), .inUse, .badPlace: .cannotCreate
+        case .isInput: .usage
         case .system: .ioError
         case .unwritable, .wrongLength: .badData
         }
@@ -86,42 +96,5 @@ private func status(of error: any Error) -> ExitStatus {
     case is KernelError, is TransformerError, is DecodingError: .usage
     case is TokenizerError, is TemplateError: .badData
     default: .failure
-    }
-}
-
-/// First SIGINT or SIGTERM: asks the running command to stop at its next safe point. A second one
-/// ends the program at once.
-enum Interruption {
-    nonisolated(unsafe) private static var signalNumber: sig_atomic_t = 0
-
-    static func install() {
-        _ = Wakeup.descriptor  // made here, not in a handler
-        for number in [SIGINT, SIGTERM] {
-            signal(number) { number in
-                if unsafe Interruption.signalNumber != 0 { _exit(128 + number) }
-                unsafe Interruption.signalNumber = number
-                Wakeup.signal()
-            }
-        }
-        signal(SIGPIPE, SIG_IGN)
-        // Of all memory only mapped files can be lost: one was cut short, or its disk failed.
-        signal(SIGBUS) { _ in
-            let message: StaticString =
-                "tessera: a mapped weight file cannot be read any more; was it changed or its disk lost? Try 'tessera verify'\n"
-            unsafe _ = write(STDERR_FILENO, message.utf8Start, message.utf8CodeUnitCount)
-            _exit(ExitStatus.ioError.rawValue)
-        }
-    }
-
-    /// Lets the program go on.
-    static func clear() {
-        unsafe signalNumber = 0
-        Wakeup.clear()
-    }
-
-    static var isRequested: Bool { unsafe signalNumber != 0 }
-
-    static var status: ExitStatus {
-        unsafe signalNumber == SIGTERM ? .terminated : .interrupted
     }
 }

@@ -1,5 +1,7 @@
 internal import Glibc
 internal import Kernels
+internal import System
+internal import WeightFile
 
 // "TSRLOGIT", u32 version 1, u32 positions, u32 vocabulary, i32 ids[positions + 1],
 // f32 logits[positions][vocabulary]; little-endian. Row i belongs to ids[i], predicts ids[i + 1].
@@ -17,10 +19,14 @@ final class LogitReader {
 
     init(path: String) throws {
         self.path = path
-        descriptor = unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC)
+        // Non-blocking, so that a pipe is refused below and not waited for.
+        descriptor = unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
-            let reason = unsafe String(cString: strerror(errno))
-            throw CommandError(.noInput, "\(path): \(reason)")
+            throw CommandError(.noInput, "\(path): \(systemMessage(errno))")
+        }
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw CommandError(.noInput, "\(path): not a regular file; give a file of logits")
         }
         let header = try Self.bytes(headerBytes, descriptor, path)
         func field(_ offset: Int) -> Int {
@@ -33,11 +39,10 @@ final class LogitReader {
         vocabulary = field(16)
         rowsLeft = positions
         // Sizes are checked against the file before anything is allocated by them.
-        let needed = headerBytes + 4 * (positions + 1) + 4 * positions * vocabulary
-        var status = stat()
-        guard unsafe fstat(descriptor, &status) == 0, positions > 0, vocabulary > 0,
-            Int(status.st_size) == needed
-        else {
+        let (values, isHuge) = positions.multipliedReportingOverflow(by: 4 * vocabulary)
+        let needed =
+            isHuge || values > 1 << 60 ? Int.max : headerBytes + 4 * (positions + 1) + values
+        guard positions > 0, vocabulary > 0, Int(status.st_size) == needed else {
             throw CommandError(
                 .badData,
                 "\(path): \(Int(status.st_size)) bytes, but \(positions) positions of "
@@ -81,21 +86,21 @@ final class LogitReader {
     }
 }
 
-/// Writes a file of logits row by row: beside its place first, and renamed when it is whole.
+/// Writes a file of logits row by row.
 final class LogitWriter {
-    private let path: String
-    private let temporary: String
-    private let descriptor: Int32
-    private var isFinished = false
+    private let output: OutputFile
 
-    init(path: String, ids: [Int32], vocabulary: Int) throws {
-        self.path = path
-        temporary = "\(path).\(getpid()).tmp"
-        descriptor = unsafe Glibc.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else {
-            let reason = unsafe String(cString: strerror(errno))
-            throw CommandError(.cannotCreate, "\(path): \(reason)")
-        }
+    /// Bytes of a file with a row for each of `ids` but the last.
+    static func byteCount(ids: Int, vocabulary: Int) -> Int {
+        headerBytes + 4 * ids + (ids - 1) * rowBytes(vocabulary: vocabulary)
+    }
+
+    /// Bytes of one row.
+    static func rowBytes(vocabulary: Int) -> Int { 4 * vocabulary }
+
+    init(_ place: OutputPlace, ids: [Int32], vocabulary: Int) throws {
+        output = try OutputFile(
+            place, byteCount: Self.byteCount(ids: ids.count, vocabulary: vocabulary))
         var header = magic
         func append(_ value: UInt32) {
             for shift in [0, 8, 16, 24] { header.append(UInt8(truncatingIfNeeded: value >> shift)) }
@@ -104,39 +109,12 @@ final class LogitWriter {
         append(UInt32(ids.count - 1))
         append(UInt32(vocabulary))
         for id in ids { append(UInt32(bitPattern: id)) }
-        try unsafe header.withUnsafeBytes { try unsafe write($0) }
-    }
-
-    deinit {
-        close(descriptor)
-        if !isFinished { unsafe unlink(temporary) }
+        try output.append(header)
     }
 
     func append(_ logits: Buffer<Float>, _ range: Range<Int>) throws {
-        try logits.withSpan(range) { row in
-            try unsafe row.withUnsafeBytes { try unsafe write($0) }
-        }
+        try logits.withSpan(range) { row in try unsafe output.append(row.bytes) }
     }
 
-    func finish() throws {
-        guard fsync(descriptor) == 0, unsafe rename(temporary, path) == 0 else {
-            let reason = unsafe String(cString: strerror(errno))
-            throw CommandError(.ioError, "\(path): \(reason)")
-        }
-        isFinished = true
-    }
-
-    private func write(_ bytes: UnsafeRawBufferPointer) throws {
-        var at = 0
-        while at < bytes.count {
-            let count = unsafe Glibc.write(
-                descriptor, bytes.baseAddress.map { unsafe $0 + at }, bytes.count - at)
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else {
-                let reason = unsafe String(cString: strerror(errno))
-                throw CommandError(.ioError, "\(path): \(reason)")
-            }
-            at += count
-        }
-    }
+    func finish() throws { try output.commit() }
 }

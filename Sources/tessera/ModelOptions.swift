@@ -78,7 +78,7 @@ struct ModelOptions: ParsableArguments {
         options.inputMethod = io
         options.weightsLost = { reason in
             Terminal.note("tessera: \(reason)")
-            Glibc.exit(ExitStatus.ioError.rawValue)
+            ExitStatus.ioError.end()
         }
         options.contextLength =
             context ?? Transformer.Options.context(file.config, in: budget, kv.encoding)

@@ -12,7 +12,9 @@ struct PerplexityCommand: AsyncParsableCommand {
         abstract: "Measures how well a model predicts a text, and how close it is to another.",
         discussion: """
             The text is cut into windows of --ctx tokens; every token but the first is predicted
-            once. With a reference, its tokens are scored and FILE may be left out.
+            once. With a reference, its tokens are scored and FILE may be left out. A reference holds
+            all logits: 4 bytes for each token of the text and each of the vocabulary, 100 MB for 500
+            tokens of a vocabulary of 50,000.
 
             Examples:
               tessera perplexity model-f32.tsr notes.txt --write-reference notes.logits
@@ -52,18 +54,34 @@ struct PerplexityCommand: AsyncParsableCommand {
     func run() async throws {
         try await reportingErrors {
             Interruption.install()
+            let place = try writeReference.map {
+                let inputs = [model, file, reference].compactMap { $0 }
+                return try OutputPlace($0, takesStreams: true, inputs: inputs)
+            }
             let weights = try WeightFile(path: model)
             let transformer = try modelOptions.open(weights, logitCapacity: Self.rows)
             let known = try reference.map { try LogitReader(path: $0) }
             let ids = try tokens(weights, known)
-            let written = try writeReference.map {
-                try LogitWriter(path: $0, ids: ids, vocabulary: weights.config.vocabularySize)
+            let written = try place.map {
+                try logitWriter(for: $0, ids, vocabulary: weights.config.vocabularySize)
             }
             let start = Clock.now
             let score = try score(ids, transformer, known, written)
             try written?.finish()
             report(score, seconds: Clock.now - start)
         }
+    }
+
+    /// Opens the file for the logits and says how large it will be.
+    private func logitWriter(
+        for place: OutputPlace, _ ids: [Int32], vocabulary: Int
+    ) throws -> LogitWriter {
+        let bytes = LogitWriter.byteCount(ids: ids.count, vocabulary: vocabulary)
+        let row = LogitWriter.rowBytes(vocabulary: vocabulary)
+        Terminal.note(
+            "\(place.path): \(Format.bytes(bytes)), \(Format.bytes(row)) for each of "
+                + "\(ids.count - 1) tokens; --max-tokens takes fewer")
+        return try LogitWriter(place, ids: ids, vocabulary: vocabulary)
     }
 
     /// The ids to score: the reference's own, or the text's.

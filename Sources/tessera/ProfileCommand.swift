@@ -3,6 +3,7 @@ internal import Kernels
 internal import Profiling
 internal import Reporting
 internal import Transformer
+internal import WeightFile
 
 struct ProfileCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -133,11 +134,19 @@ struct ProfileCommand: AsyncParsableCommand {
             guard compare.isEmpty else { return try runComparison() }
             Interruption.install()
             try predicted.check()
-            for path in [html, plot, trace].compactMap({ $0 }) { try OutputFile.check(path) }
-            let report = try measure()
-            if let html { try OutputFile.write(report.html, to: html) }
-            if let plot { try OutputFile.write(report.plot, to: plot) }
-            if let trace { try OutputFile.write(report.trace.text + "\n", to: trace) }
+            let path = try model ?? DefaultModel.path()
+            // Opened before the work, so that it is not done in vain.
+            let pages = try [html, plot, trace].map { name in
+                try name.map {
+                    try OutputFile(OutputPlace($0, takesStreams: true, inputs: [path]))
+                }
+            }
+            let report = try measure(path)
+            let texts = [{ report.html }, { report.plot }, { report.trace.text + "\n" }]
+            for (page, text) in zip(pages, texts) {
+                try page?.append(text())
+                try page?.commit()
+            }
             try write(report)
             if Interruption.isRequested { throw ExitCode(Interruption.status.rawValue) }
         }
@@ -145,11 +154,10 @@ struct ProfileCommand: AsyncParsableCommand {
 }
 
 extension ProfileCommand {
-    private func measure() throws -> ProfileReport {
+    private func measure(_ path: String) throws -> ProfileReport {
         let options = options
         var opening = modelOptions
         opening.context = opening.context ?? options.contextLength
-        let path = try model ?? DefaultModel.path()
         let profile = ModelProfile(path: path, options: options, kvEncoding: opening.kv.encoding)
         var progress = ProgressReport("profiling")
         defer { progress.finish() }

@@ -10,7 +10,7 @@ internal import Transformer
 internal import WeightFile
 
 extension QuantizeCommand {
-    /// Runs the text through an 8-bit copy of the model, which is made for that and removed.
+    /// Runs the text through an 8-bit copy of the model.
     func calibration(_ source: any TensorSource, text: String) async throws -> Calibration {
         let bytes = try Input.all(pathOrInput: text)
         let tokenizer = try Tokenizer(source.tokenizer)
@@ -22,15 +22,13 @@ extension QuantizeCommand {
             throw CommandError(
                 .badData, "\(text): \(ids.count) tokens; \(Calibrator.batch) are needed at least")
         }
-        let copy = "\(output ?? "tessera").calibration.tsr"
-        defer { unsafe unlink(copy) }
-        try await writeCopy(source, to: copy)
+        let weights = try await copy(of: source)
         var options = Transformer.Options()
         options.threads = threads
         options.batchCapacity = Calibrator.batch
         options.logitCapacity = Calibrator.batch
         options.contextLength = Calibrator.window
-        let transformer = try Transformer(try WeightFile(path: copy), options: options)
+        let transformer = try Transformer(weights, options: options)
         let calibrator = Calibrator(transformer, source: source, ids: Array(ids))
         var progress = ProgressReport("calibrating")
         defer { progress.finish() }
@@ -40,7 +38,11 @@ extension QuantizeCommand {
             isCancelled: { Interruption.isRequested })
     }
 
-    private func writeCopy(_ source: any TensorSource, to path: String) async throws {
+    /// An 8-bit copy of the model. Its file has lost its name already, and goes when it is closed or the
+    /// program ends.
+    private func copy(of source: any TensorSource) async throws -> WeightFile {
+        let path = "\(output ?? "tessera").calibration.tsr"
+        defer { unsafe unlink(path) }
         var options = EncodingPlan.Options()
         options.bits = .eight
         let plan = try EncodingPlan(
@@ -53,5 +55,6 @@ extension QuantizeCommand {
         _ = try await quantizer.write(
             to: path, progress: { progress.update(done: $0, total: $1) },
             isCancelled: { Interruption.isRequested })
+        return try WeightFile(path: path)
     }
 }

@@ -218,16 +218,11 @@ struct QuantizeCommand: AsyncParsableCommand {
     }
 
     private func checkOutput(_ output: String) throws {
-        guard unsafe access(output, F_OK) == 0 else { return }
-        guard force else {
+        let inputs = [input, calibrate].compactMap { $0 }
+        let place = try OutputPlace(output, takesStreams: false, inputs: inputs)
+        guard place.kind == .nothing || force else {
             throw CommandError(
                 .cannotCreate, "\(output): already exists; give --force to replace it")
-        }
-        var (old, new) = (stat(), stat())
-        if unsafe stat(output, &old) == 0, unsafe stat(input, &new) == 0,
-            old.st_ino == new.st_ino, old.st_dev == new.st_dev
-        {
-            throw CommandError(.usage, "\(output): is the input itself; choose another name")
         }
     }
 

@@ -1,15 +1,20 @@
 internal import Glibc
 internal import Reporting
+internal import System
 
 /// What the program says beside its result: everything here goes to stderr.
 enum Terminal {
     static let errorIsTTY = isatty(STDERR_FILENO) == 1
     static let outputIsTTY = isatty(STDOUT_FILENO) == 1
 
-    /// Whether escape sequences may be written to a stream that is (or is not) a terminal.
+    /// Whether a stream that is (or is not) a terminal understands escape sequences.
+    static func usesEscapes(isTTY: Bool) -> Bool {
+        isTTY && !["", "dumb"].contains(environment("TERM") ?? "")
+    }
+
+    /// Whether colors may be written to a stream that is (or is not) a terminal.
     static func usesColor(isTTY: Bool) -> Bool {
-        guard isTTY, environment("TERM") != "dumb" else { return false }
-        return (environment("NO_COLOR") ?? "").isEmpty
+        usesEscapes(isTTY: isTTY) && (environment("NO_COLOR") ?? "").isEmpty
     }
 
     static func environment(_ name: String) -> String? {
@@ -20,20 +25,33 @@ enum Terminal {
     /// Writes a line to stderr.
     static func note(_ text: String) { write(text + "\n", to: STDERR_FILENO) }
 
-    /// Writes all of `text`; a reader that went away ends the program quietly.
+    /// Writes all of `text`. Where standard output cannot take it, the program ends: quietly when the
+    /// reader went away. What standard error cannot take is lost, and nothing else is.
     static func write(_ text: String, to descriptor: Int32 = STDOUT_FILENO) {
+        guard let code = failure(of: text, descriptor), descriptor == STDOUT_FILENO else { return }
+        guard code != EPIPE else { ExitStatus.brokenPipe.end() }
+        note("tessera: standard output: \(systemMessage(code))")
+        ExitStatus.ioError.end()
+    }
+
+    /// Writes all of `text`; what went wrong, as `errno`.
+    private static func failure(of text: String, _ descriptor: Int32) -> Int32? {
         var bytes = ArraySlice(text.utf8)
         while !bytes.isEmpty {
             let written = unsafe bytes.withUnsafeBytes {
                 unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
             }
-            if written < 0 {
-                if errno == EINTR { continue }
-                // The reader went away, or the disk is full: nothing more can be said here.
-                exit(errno == EPIPE ? 0 : ExitStatus.ioError.rawValue)
+            if written > 0 {
+                bytes = bytes.dropFirst(written)
+            } else if errno == EAGAIN {
+                // Another program has made the stream one that does not wait.
+                var ready = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                unsafe _ = poll(&ready, 1, -1)
+            } else if errno != EINTR {
+                return errno
             }
-            bytes = bytes.dropFirst(written)
         }
+        return nil
     }
 
     /// Columns of the terminal on stderr.
@@ -51,12 +69,12 @@ enum Terminal {
     }
 }
 
-/// A progress bar on a terminal, or a line every few seconds elsewhere.
+/// A progress bar on a terminal that can redraw a line, or a line every few seconds elsewhere.
 struct ProgressReport {
     private let title: String
     private let start = Clock.now
     private var last = Clock.now
-    private let isTTY = Terminal.errorIsTTY
+    private let isTTY = Terminal.usesEscapes(isTTY: Terminal.errorIsTTY)
 
     init(_ title: String) { self.title = title }
 
@@ -70,12 +88,18 @@ struct ProgressReport {
         let left = fraction > 0 ? elapsed / fraction - elapsed : 0
         let status = " \(Int(fraction * 100))% \(rate(elapsed)) \(Format.seconds(left)) left"
         guard isTTY else { return Terminal.note("\(title):\(status)") }
-        let room = max(0, min(40, Terminal.width - title.utf8.count - status.utf8.count - 4))
-        let filled = Int(Double(room) * fraction)
-        let bar =
-            String(repeating: "#", count: filled) + String(repeating: ".", count: room - filled)
-        Terminal.write("\r\u{1b}[K\(title) [\(bar)]\(status)", to: STDERR_FILENO)
+        Terminal.write("\r\u{1b}[K" + line(status, fraction), to: STDERR_FILENO)
         if done == total { finish() }
+    }
+
+    /// The bar's line, one column shorter than the terminal: a longer one could not be redrawn.
+    private func line(_ status: String, _ fraction: Double) -> String {
+        let width = Terminal.width - 1
+        let room = min(40, width - title.utf8.count - status.utf8.count - 3)
+        guard room > 0 else { return String((title + status).prefix(width)) }
+        let filled = Int(Double(room) * fraction)
+        let rest = String(repeating: ".", count: room - filled)
+        return "\(title) [\(String(repeating: "#", count: filled))\(rest)]\(status)"
     }
 
     /// Removes the bar.

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Glibc
 internal import Kernels
 
 @main
@@ -19,4 +20,35 @@ struct Tessera: AsyncParsableCommand {
             EstimateCommand.self,
             VerifyCommand.self,
         ])
+
+    static func main() async {
+        StandardStreams.prepare()
+        let arguments = CommandLine.arguments.dropFirst()
+        do {
+            let joined = CommandLineOptions.joiningValues(of: arguments)
+            var command = try await asyncParseAsRoot(joined)
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            end(with: error, CommandLineOptions(for: arguments), arguments)
+        }
+    }
+
+    /// Prints what was asked for, such as help, or one line that says what is wrong with the arguments.
+    private static func end(
+        with error: any Error, _ options: CommandLineOptions, _ arguments: ArraySlice<String>
+    ) -> Never {
+        let code = exitCode(for: error)
+        if code == .success {
+            Terminal.write(fullMessage(for: error) + "\n")
+        } else if !(error is ExitCode) {
+            let problem = options.unknown(in: arguments) ?? message(for: error)
+            let end = problem.hasSuffix("?") ? " See" : "; see"
+            Terminal.note("tessera: \(problem)\(end) '\(options.command) --help'")
+        }
+        Glibc.exit(code.rawValue)
+    }
 }

@@ -192,8 +192,8 @@ struct WriterTests {
     @Test func aFolderThatIsNotThereIsNamed() {
         let model = TinyModel()
         #expect(
-            throws: WeightFileError.system(
-                operation: .create, path: "/nonexistent/model.tsr", code: ENOENT)
+            throws: WeightFileError.badPlace(
+                path: "/nonexistent/model.tsr", reason: "no such folder: /nonexistent/")
         ) { try model.write(to: "/nonexistent/model.tsr") }
     }
 

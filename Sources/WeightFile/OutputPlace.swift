@@ -1,0 +1,138 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
+/// A place for a file that is to be written, looked at before any work is done for it.
+///
+/// Symbolic links are followed. A plain file is replaced when the new one is complete. Pipes and
+/// character devices are never replaced: they get the bytes as they come, or are refused. Folders,
+/// sockets and disks are refused.
+public struct OutputPlace: Sendable, Equatable {
+    /// What is there now.
+    public enum Kind: Sendable, Equatable {
+        case nothing, file, stream
+        /// An open file of this process, such as /dev/stdout.
+        case descriptor(Int32)
+    }
+
+    /// The name that the user gave.
+    public let path: String
+    public let kind: Kind
+    /// The same place without symbolic links in the last part of its name.
+    let target: String
+
+    /// - Parameters:
+    ///   - takesStreams: Whether a pipe or a device will do.
+    ///   - inputs: Files and folders that are read meanwhile, and so must stay.
+    public init(
+        _ path: String, takesStreams: Bool, inputs: [String] = []
+    ) throws(WeightFileError) {
+        guard !path.isEmpty else {
+            throw .badPlace(path: "''", reason: "the name of the file to write is empty")
+        }
+        self.path = path
+        target = try Self.following(path)
+        kind = try Self.kind(target, path)
+        if !takesStreams, !isReplaced {
+            throw .badPlace(
+                path: path,
+                reason: "is a pipe or a device, which cannot hold this file; name a file")
+        }
+        for input in inputs where isPart(of: input) { throw .isInput(path: path) }
+        if isReplaced { try checkFolder() }
+    }
+
+    /// Whether a new file takes the place; nothing or a plain file is there.
+    var isReplaced: Bool { kind == .nothing || kind == .file }
+
+    /// The name of the file while it is made, for this process alone.
+    var temporaryPath: String { "\(target).\(getpid()).partial" }
+
+    /// The folder that holds the file, with its last slash.
+    var folder: String { Self.folder(target) }
+
+    private static func folder(_ path: String) -> String {
+        path.lastIndex(of: "/").map { String(path[...$0]) } ?? "./"
+    }
+
+    private static func following(_ path: String) throws(WeightFileError) -> String {
+        var target = path
+        for _ in 0..<40 {
+            guard descriptor(target) == nil, let link = SymbolicLink.target(of: target) else {
+                return target
+            }
+            target = link.hasPrefix("/") ? link : folder(target) + link
+        }
+        throw .system(operation: .create, path: path, code: ELOOP)
+    }
+
+    /// The number of an open file that a path of the kernel names.
+    private static func descriptor(_ path: String) -> Int32? {
+        for folder in ["/proc/self/fd/", "/dev/fd/"] where path.hasPrefix(folder) {
+            return Int32(path.dropFirst(folder.count))
+        }
+        return nil
+    }
+
+    private static func kind(_ target: String, _ path: String) throws(WeightFileError) -> Kind {
+        var status = stat()
+        let isThere =
+            unsafe descriptor(target).map { unsafe fstat($0, &status) } ?? stat(target, &status)
+        if isThere != 0, errno == ENOENT { return .nothing }
+        guard isThere == 0 else { throw .system(operation: .create, path: path, code: errno) }
+        switch (status.st_mode & S_IFMT, descriptor(target)) {
+        case (S_IFDIR, _): throw .badPlace(path: path, reason: "is a folder; name a file in it")
+        case (S_IFSOCK, nil): throw .badPlace(path: path, reason: "is a socket; name a file")
+        case (S_IFBLK, _): throw .badPlace(path: path, reason: "is a disk; name a file")
+        case (_, let number?): return .descriptor(number)
+        case (S_IFREG, nil): return .file
+        default: return .stream
+        }
+    }
+
+    /// Whether writing here would change `input`: the same file, or a part of a model's folder.
+    private func isPart(of input: String) -> Bool {
+        guard kind == .file, let given = Identity(input), let mine = Identity(target) else {
+            return false
+        }
+        return mine == given || given == Identity(folder) && !target.hasSuffix(".tsr")
+    }
+
+    private struct Identity: Equatable {
+        let device: dev_t
+        let number: ino_t
+
+        init?(_ path: String) {
+            var status = stat()
+            guard unsafe stat(path, &status) == 0 else { return nil }
+            (device, number) = (status.st_dev, status.st_ino)
+        }
+    }
+
+    private func checkFolder() throws(WeightFileError) {
+        var status = stat()
+        guard unsafe stat(folder, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+            throw .badPlace(path: path, reason: "no such folder: \(folder)")
+        }
+        // Only a file that is made shows whether one can be.
+        let flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
+        let descriptor = unsafe open(temporaryPath, flags, 0o644)
+        guard descriptor >= 0 else {
+            throw .system(operation: .create, path: path, code: errno)
+        }
+        close(descriptor)
+        unsafe unlink(temporaryPath)
+    }
+}
+
+package enum SymbolicLink {
+    /// What the link at `path` names; nil where no link is.
+    package static func target(of path: String) -> String? {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = unsafe readlink(path, &buffer, buffer.count)
+        guard count >= 0 else { return nil }
+        return String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}
