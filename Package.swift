@@ -19,7 +19,7 @@ let package = Package(
     name: "Tessera",
     products: [.executable(name: "tessera", targets: ["tessera"])],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2")
     ],
     targets: [
         // One direction: each target depends only on targets above it in this list.
@@ -81,11 +81,24 @@ let package = Package(
             name: "kernel-bench", dependencies: ["Kernels", "WeightFile"],
             path: "Benchmarks/KernelBench",
             swiftSettings: swiftSettings),
+        // Fuzzing: what is fed with any bytes, and the program that libFuzzer drives.
+        .target(
+            name: "FuzzTargets",
+            dependencies: [
+                "CKernels", "Import", "Kernels", "Reporting", "Tokenization", "WeightFile",
+            ],
+            path: "Tools/fuzz/Targets", swiftSettings: testSettings),
+        .executableTarget(
+            name: "fuzz", dependencies: ["FuzzTargets"], path: "Tools/fuzz/Program",
+            swiftSettings: testSettings),
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         .target(
             name: "TestSupport", path: "Tests/TestSupport", swiftSettings: testSettings),
         .testTarget(
             name: "SystemTests", dependencies: ["System"], swiftSettings: testSettings),
+        .testTarget(
+            name: "FuzzTests", dependencies: ["FuzzTargets"], exclude: ["Findings"],
+            swiftSettings: testSettings),
         .testTarget(
             name: "KernelsTests", dependencies: ["Kernels", "CKernels", "CZstd"],
             swiftSettings: testSettings),

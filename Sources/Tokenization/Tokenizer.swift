@@ -117,7 +117,6 @@ public final class Tokenizer: Sendable {
         let text = tables.normalizesNFC ? Normalization.nfc(text) : text
         let scanner = TextScanner(text)
         let bytes = Array(text.utf8)
-        let all = 0..<scanner.scalars.count
         var merger = BytePairMerger()
         var symbols: [UInt32] = []
         func emit(_ piece: Range<Int>) {
@@ -129,13 +128,29 @@ public final class Tokenizer: Sendable {
             }
             merger.merge(symbols, merges, tables.merges, into: &ids)
         }
+        split(scanner, emit)
+    }
+
+    /// Calls `emit` with the pieces that are merged on their own.
+    private func split(_ text: TextScanner, _ emit: (Range<Int>) -> Void) {
+        let all = 0..<text.scalars.count
         switch tables.preTokenizer {
-        case .gpt2: PreTokenization.gpt2(scanner, all, emit)
-        case .digitsGPT2: PreTokenization.digitsGPT2(scanner, all, emit)
-        case .llama3: PreTokenization.llama3(scanner, all, digits: 3, emit)
-        case .qwen2: PreTokenization.llama3(scanner, all, digits: 1, emit)
-        case .regex: pattern?.split(scanner, emit)
+        case .gpt2: PreTokenization.gpt2(text, all, emit)
+        case .digitsGPT2: PreTokenization.digitsGPT2(text, all, emit)
+        case .llama3: PreTokenization.llama3(text, all, digits: 3, emit)
+        case .qwen2: PreTokenization.llama3(text, all, digits: 1, emit)
+        case .regex: pattern?.split(text, emit)
         }
+    }
+
+    /// The pieces of a text as it is, for tests.
+    package func pieces(of text: String) -> [String] {
+        let scanner = TextScanner(text)
+        var pieces: [String] = []
+        split(scanner) { range in
+            pieces.append(String(String.UnicodeScalarView(scanner.scalars[range])))
+        }
+        return pieces
     }
 }
 
