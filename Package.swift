@@ -57,6 +57,9 @@ let package = Package(
             dependencies: ["Kernels", "System", "Tokenization", "Transformer", "WeightFile"],
             swiftSettings: swiftSettings),
         .target(
+            name: "Chat", dependencies: ["Decoding", "Reporting", "Tokenization", "WeightFile"],
+            swiftSettings: swiftSettings),
+        .target(
             name: "Calibrating",
             dependencies: [
                 "Decoding", "Import", "Kernels", "Quantization", "Transformer", "WeightFile",
@@ -71,8 +74,9 @@ let package = Package(
         .executableTarget(
             name: "tessera",
             dependencies: [
-                "Calibrating", "Decoding", "Import", "Kernels", "Profiling", "Quantization",
-                "Reporting", "Residency", "System", "Tokenization", "Transformer", "WeightFile",
+                "Calibrating", "Chat", "Decoding", "Import", "Kernels", "Profiling",
+                "Quantization", "Reporting", "Residency", "System", "Tokenization", "Transformer",
+                "WeightFile",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             exclude: ["Resources"],
@@ -138,7 +142,12 @@ let package = Package(
             ],
             exclude: ["Resources"],
             swiftSettings: testSettings),
-        .testTarget(name: "ChatTests", swiftSettings: testSettings),
+        .testTarget(
+            name: "ChatTests",
+            dependencies: [
+                "Chat", "Decoding", "Kernels", "Reporting", "Tokenization", "Transformer",
+                "WeightFile",
+            ], swiftSettings: testSettings),
         .testTarget(
             name: "ProfilingTests",
             dependencies: [

@@ -12,6 +12,8 @@ public enum DecodingError: Error, Equatable, CustomStringConvertible {
     case badOption(String)
     /// Nothing to continue.
     case emptyPrompt
+    /// A prompt that leaves no position of the context for a token after it.
+    case promptTooLong(Int, context: Int)
     /// An id that the model has no embedding for.
     case badToken(Int32, vocabularySize: Int)
 
@@ -30,6 +32,8 @@ public enum DecodingError: Error, Equatable, CustomStringConvertible {
                 + "choose a smaller --block-size"
         case .badOption(let reason): reason
         case .emptyPrompt: "the prompt is empty; give at least one token"
+        case .promptTooLong(let tokens, let context):
+            "the prompt has \(tokens) tokens, and the context has \(context) positions"
         case .badToken(let id, let size):
             "token \(id) is outside the model's vocabulary of \(size)"
         }

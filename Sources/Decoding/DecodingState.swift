@@ -1,7 +1,8 @@
 /// What every decoder works on: a model, a sampler, and the tokens so far.
 public final class DecodingState {
     public let model: any LanguageModel
-    public let sampler: Sampler
+    /// May be replaced between generations.
+    public var sampler: Sampler
     /// Ids that end generation.
     public let stopTokens: Set<Int32>
     /// Every token given or decided, oldest first.
@@ -42,6 +43,34 @@ public final class DecodingState {
         if trace != nil { trace = Trace() }
     }
 
+    /// Positions of the context that no token has taken yet.
+    public var room: Int { max(0, model.contextLength - history.count) }
+
+    /// Keeps the oldest tokens, as far as the cache can go back to them.
+    ///
+    /// - Parameter blockSize: Of blocks whose finished tokens see each other; they are kept whole.
+    /// - Returns: How many tokens were kept: `count`, fewer where it cuts a block, none where the
+    ///   cache has evicted what the next token would see.
+    public func keep(first count: Int, blockSize: Int = 1) -> Int {
+        var kept = min(count, history.count)
+        if kept < model.position { kept -= kept % blockSize }
+        guard kept >= model.position || model.canTruncate(to: kept) else {
+            reset()
+            return 0
+        }
+        drop(last: history.count - kept)
+        return kept
+    }
+
+    /// Takes back the newest tokens, as far as the model can go back.
+    public func drop(last count: Int) {
+        precondition(count <= history.count, "\(count) of \(history.count) tokens")
+        history.removeLast(count)
+        let fromPending = min(count, pending.count)
+        pending.removeLast(fromPending)
+        if count > fromPending { model.truncate(to: model.position - (count - fromPending)) }
+    }
+
     /// Absolute position of the next token to decide.
     var nextPosition: Int { model.position + pending.count }
 
@@ -69,6 +98,12 @@ public struct FixedToken: Sendable, Equatable {
     public var logProbability: Float
     /// Pass that decided it, counted from 1 over the state's life.
     public var pass: Int
+
+    public init(id: Int32, logProbability: Float, pass: Int) {
+        self.id = id
+        self.logProbability = logProbability
+        self.pass = pass
+    }
 }
 
 /// A way to get tokens out of forward passes.

@@ -8,6 +8,8 @@ public enum StopReason: String, Sendable {
     case stopString = "stop_string"
     /// As many tokens as were asked for.
     case length
+    /// No position of the context was left.
+    case context
     case cancelled
 }
 
@@ -51,6 +53,8 @@ public struct Generation {
     /// Most tokens to decide.
     public var limit: Int
     public var stopStrings: [String]
+    /// Goes on where the context is full: its oldest tokens are then forgotten, except the first few.
+    public var slides = false
     /// Special tokens appear in the text as they are spelled.
     public var printsSpecials: Bool
     /// Asked between passes; true ends generation there.
@@ -78,10 +82,16 @@ public struct Generation {
         self.output = output
     }
 
-    /// Decodes behind `prompt` and whatever the decoder's state holds already.
+    /// Decodes after `prompt` and whatever the decoder's state holds already.
     ///
+    /// - Throws: Before anything is computed, if the context has no room for the prompt and a token.
     public func run(_ prompt: [Int32]) throws(DecodingError) -> GenerationSummary {
         let state = decoder.state
+        let needed = prompt.count + min(limit, 1)
+        guard slides || needed <= state.room else {
+            throw .promptTooLong(
+                state.history.count + prompt.count, context: state.model.contextLength)
+        }
         try state.append(prompt)
         guard !state.pending.isEmpty else { throw .emptyPrompt }
         let start = ContinuousClock.now
@@ -98,18 +108,23 @@ public struct Generation {
         var fixed: [FixedToken] = []
         fixed.reserveCapacity(64)
         summary.tokens.reserveCapacity(min(limit, 1 << 16))
+        let most = slides ? limit : min(limit, state.room)
         var reason: StopReason?
         while reason == nil {
-            reason = summary.tokens.count >= limit ? .length : isCancelled() ? .cancelled : nil
+            if summary.tokens.count >= most {
+                reason = most < limit ? .context : .length
+            } else if isCancelled() {
+                reason = .cancelled
+            }
             guard reason == nil else { break }
             fixed.removeAll(keepingCapacity: true)
-            decoder.step(limit: limit - summary.tokens.count, into: &fixed)
+            decoder.step(limit: most - summary.tokens.count, into: &fixed)
             summary.largestBlock = max(summary.largestBlock, decoder.blockSize)
             if first == nil, !fixed.isEmpty {
                 first = .now
                 summary.firstTokens = fixed.count
             }
-            reason = take(fixed, &stream, &summary)
+            reason = take(fixed, most, &stream, &summary)
         }
         if reason == .cancelled {
             let rest = stream.finish(after: "").text
@@ -136,13 +151,14 @@ public struct Generation {
 
     /// Turns tokens into text; tokens behind a stop string are taken back.
     private func take(
-        _ fixed: [FixedToken], _ stream: inout TextStream, _ summary: inout GenerationSummary
+        _ fixed: [FixedToken], _ most: Int, _ stream: inout TextStream,
+        _ summary: inout GenerationSummary
     ) -> StopReason? {
         for (index, token) in fixed.enumerated() {
             summary.tokens.append(token)
             let isStop = decoder.state.stopTokens.contains(token.id)
             var (text, isStopped) = stream.append(token.id)
-            let isLast = isStop || (index == fixed.count - 1 && summary.tokens.count == limit)
+            let isLast = isStop || (index == fixed.count - 1 && summary.tokens.count == most)
             if isLast && !isStopped { (text, isStopped) = stream.finish(after: text) }
             output(token, text)
             if isStopped && !isStop {
@@ -174,16 +190,5 @@ private struct TextStream {
     mutating func finish(after text: String) -> (text: String, isStopped: Bool) {
         let rest = stops.append(decoder.finish())
         return (text + rest.text + (rest.isStopped ? "" : stops.finish()), rest.isStopped)
-    }
-}
-
-extension DecodingState {
-    /// Takes back the newest tokens, at most one batch of them from the cache.
-    public func drop(last count: Int) {
-        precondition(count <= history.count, "\(count) of \(history.count) tokens")
-        history.removeLast(count)
-        let fromPending = min(count, pending.count)
-        pending.removeLast(fromPending)
-        if count > fromPending { model.truncate(to: model.position - (count - fromPending)) }
     }
 }

@@ -13,6 +13,8 @@ public protocol LanguageModel: AnyObject {
     var compute: Compute { get }
     /// Tokens committed so far.
     var position: Int { get }
+    /// Positions a token sees, itself included; what is older is evicted.
+    var contextLength: Int { get }
     /// Positions of one pass; longer inputs take several.
     var batchCapacity: Int { get }
     /// Rows of logits one pass can give.
@@ -27,7 +29,11 @@ public protocol LanguageModel: AnyObject {
     ///   - logitRows: Ascending indices into committed + open.
     ///   - blockSize: Where committed tokens see all of their own block of this size.
     func forward(committed: [Int32], open: [Int32], logitRows: [Int], blockSize: Int)
+    /// Whether all that the tokens from `position` on see is still held.
+    func canTruncate(to position: Int) -> Bool
     /// Drops the newest committed tokens.
+    ///
+    /// - Precondition: `canTruncate(to: position)`.
     func truncate(to position: Int)
     /// Forgets everything.
     func reset()
@@ -35,5 +41,6 @@ public protocol LanguageModel: AnyObject {
 
 extension Transformer: LanguageModel {
     public var vocabularySize: Int { config.vocabularySize }
+    public var contextLength: Int { cache.contextLength }
     public var blockDecoding: ModelConfig.BlockDecoding? { config.blockDecoding }
 }

@@ -14,6 +14,13 @@ public struct RandomSource: Sendable, Equatable {
 
     public init(seed: UInt64) { self.seed = seed }
 
+    /// The seed of one of several sequences, below 2^53 so that every JSON reader keeps it; of
+    /// sequence 0, `seed` itself.
+    static func seed(_ seed: UInt64, sequence index: Int) -> UInt64 {
+        guard index != 0 else { return seed }
+        return mix(seed &+ 0xA24B_AED4_963E_E407 &* UInt64(truncatingIfNeeded: index)) >> 11
+    }
+
     /// Start of the stream of one position of the sequence.
     func stream(position: Int) -> UInt64 {
         Self.mix(seed &+ 0x9E37_79B9_7F4A_7C15 &* (UInt64(truncatingIfNeeded: position) &+ 1))

@@ -50,6 +50,12 @@ public final class Sampler {
         filter = CandidateFilter(options, vocabularySize: vocabularySize)
     }
 
+    /// A sampler of the same tokens that draws in another way.
+    public func with(_ options: SamplingOptions) -> Sampler {
+        Sampler(
+            options, vocabularySize: vocabularySize, forbidden: forbidden, compute: compute)
+    }
+
     /// Makes the row at `begin` of `logits` the distribution to sample from: log-probabilities up
     /// to a constant, -infinity where nothing is drawn.
     ///

@@ -1,3 +1,5 @@
+public import WeightFile
+
 /// How a distribution is made from logits. Filters apply in this order: repeat penalty,
 /// temperature, top-k, top-p, min-p, as in Hugging Face transformers.
 public struct SamplingOptions: Sendable, Equatable {
@@ -16,6 +18,29 @@ public struct SamplingOptions: Sendable, Equatable {
     public var seed: UInt64 = 0
 
     public init() {}
+
+    /// What is used where nobody says how to draw: the model's own way, if it names one. Else models
+    /// that are to answer draw so that even small ones do not repeat themselves for ever; models that
+    /// fill blocks were published with greedy decoding, and a text is continued by what is likeliest.
+    ///
+    /// - Parameter chat: Whether the model is to answer a message.
+    public init(for config: ModelConfig, chat: Bool) {
+        if config.sampling != ModelConfig.SamplingDefaults() {
+            temperature = config.sampling.temperature
+            topK = config.sampling.topK
+            topP = config.sampling.topP
+        } else if chat, config.blockDecoding == nil {
+            (temperature, topK, topP, minP, repeatPenalty) = (0.8, 40, 0.95, 0.05, 1.1)
+        }
+    }
+
+    /// The same way of drawing with noise of its own for one of several sequences; sequence 0 keeps
+    /// the seed as it is.
+    public func forSequence(_ index: Int) -> SamplingOptions {
+        var options = self
+        options.seed = RandomSource.seed(seed, sequence: index)
+        return options
+    }
 
     public var isGreedy: Bool { temperature == 0 }
 

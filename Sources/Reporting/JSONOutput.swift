@@ -5,6 +5,7 @@ public enum JSONOutput: Sendable, ExpressibleByStringLiteral, ExpressibleByInteg
     case null
     case bool(Bool)
     case int(Int)
+    case unsigned(UInt64)
     case number(Double)
     case string(String)
     case array([JSONOutput])
@@ -27,6 +28,7 @@ public enum JSONOutput: Sendable, ExpressibleByStringLiteral, ExpressibleByInteg
         case .null: result += "null"
         case .bool(let value): result += value ? "true" : "false"
         case .int(let value): result += String(value)
+        case .unsigned(let value): result += String(value)
         case .number(let value): result += value.isFinite ? "\(value)" : "null"
         case .string(let value): Self.append(value, to: &result)
         case .array(let values):

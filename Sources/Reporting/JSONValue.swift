@@ -61,6 +61,22 @@ package enum JSONValue {
     }
 }
 
+extension JSONOutput {
+    /// The same value, to be printed again.
+    package init(_ value: JSONValue) {
+        switch value {
+        case .null: self = .null
+        case .bool(let value): self = .bool(value)
+        case .number(let number): self = value.int.map { .int($0) } ?? .number(number)
+        case .string(let bytes): self = .string(String(decoding: bytes, as: UTF8.self))
+        case .array(let values): self = .array(values.map { JSONOutput($0) })
+        case .object(let members):
+            self = .object(
+                members.map { (String(decoding: $0.name, as: UTF8.self), JSONOutput($0.value)) })
+        }
+    }
+}
+
 /// A strict JSON parser (RFC 8259) over bytes, with a limit on depth.
 package struct JSONParser {
     package struct Failure: Error {

@@ -78,6 +78,17 @@ public final class Tokenizer: Sendable {
         return ids
     }
 
+    /// Ids of a text that begins with one beginning-of-sequence token at most, whoever puts it there.
+    ///
+    /// - Returns: The ids, and whether the text spelled that token itself where one was to be added.
+    public func encodeOnceBegun(
+        _ text: String, specials: Specials = .parse, addBOS: Bool
+    ) -> (ids: [Int32], hasOwn: Bool) {
+        let ids = encode(text, specials: specials)
+        guard addBOS, let bos = tables.bosToken.map({ Int32($0) }) else { return (ids, false) }
+        return ids.first == bos ? (ids, true) : ([bos] + ids, false)
+    }
+
     /// Ids of a rendered conversation. Text on the two sides of a border is never merged.
     public func encode(_ segments: [Segment]) -> [Int32] {
         var ids: [Int32] = []

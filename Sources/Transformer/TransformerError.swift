@@ -4,6 +4,8 @@ public import Residency
 public enum TransformerError: Error, Equatable, CustomStringConvertible {
     /// A window that holds no position besides the attention sinks.
     case contextTooShort(Int, sinks: Int)
+    /// A context longer than the model knows positions.
+    case contextTooLong(Int, maximum: Int)
     /// Positions per pass that no pass can have.
     case badBatch(Int)
     /// Rows of logits per pass that no pass can have.
@@ -22,6 +24,9 @@ public enum TransformerError: Error, Equatable, CustomStringConvertible {
         case .contextTooShort(let length, let sinks):
             "a context of \(length) positions leaves no room beside \(sinks) attention sinks; "
                 + "ask for at least \(max(0, sinks) + 16)"
+        case .contextTooLong(let length, let maximum):
+            "a context of \(length) positions: the model knows \(maximum); "
+                + "ask for no more than these"
         case .badBatch(let capacity):
             "a pass of at most \(capacity) positions; choose 1 to 65536"
         case .badLogitRows(let rows):

@@ -66,6 +66,9 @@ extension Transformer.Options {
         guard needed <= memory, context <= 1 << 30 else {
             throw .notEnoughMemory(needed: needed, available: memory)
         }
+        guard context <= config.maxPositions else {
+            throw .contextTooLong(context, maximum: config.maxPositions)
+        }
         return context
     }
 

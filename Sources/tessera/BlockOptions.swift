@@ -90,6 +90,24 @@ struct BlockOptions: ParsableArguments {
         }
     }
 
+    /// Refuses what a model without a mask token cannot do, and says what has no effect.
+    func check(_ traits: ModelConfig.BlockDecoding?) throws {
+        let risks = [
+            ("--gamma", gamma != nil), ("--factor", factor != nil),
+            ("--threshold", threshold != nil), ("--paper-rule", paperRule),
+        ].filter(\.1).map(\.0)
+        guard !risks.isEmpty else { return }
+        guard traits != nil else {
+            throw CommandError(
+                .usage,
+                "\(risks.joined(separator: ", ")): only a model trained with a mask token decides "
+                    + "several tokens in a pass, and this one has none")
+        }
+        guard verify == true || largest(traits) == 1 else { return }
+        let cause = verify == true ? "--verify, which risks nothing" : "blocks of one token"
+        Terminal.note("tessera: \(risks.joined(separator: ", ")): no effect with \(cause)")
+    }
+
     /// Whether tokens are checked against next-token prediction. Unless the user names a risk, or the
     /// model was made for one, they are.
     func verifies(_ traits: ModelConfig.BlockDecoding?) -> Bool {

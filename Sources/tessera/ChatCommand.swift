@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Chat
 internal import Decoding
 internal import Glibc
 internal import Tokenization
@@ -43,11 +44,10 @@ struct ChatCommand: AsyncParsableCommand {
     func run() async throws {
         try await reportingErrors {
             Interruption.install()
-            let session = try Session(
-                path: try model ?? DefaultModel.path(), model: modelOptions, draw: draw,
-                blocks: blocks)
+            let session = try open()
             defer { session.learned?.save() }
-            var conversation = try Conversation(session, system: system)
+            var conversation = Conversation(
+                try session.source.chatFormat(), session.decoder, system: system)
             var lines = LineReader()
             let asks = isatty(STDIN_FILENO) == 1
             while true {
@@ -65,16 +65,34 @@ struct ChatCommand: AsyncParsableCommand {
         }
     }
 
+    private func open() throws -> Session {
+        let start = Clock.now
+        let source = try ModelSource(path: try model ?? DefaultModel.path())
+        let config = source.file.config
+        let sampling = draw.options(config, chat: true)
+        draw.noteIneffective(sampling)
+        try blocks.check(config.blockDecoding)
+        let options = modelOptions.options(
+            for: source.file, logitCapacity: blocks.logitRows(config.blockDecoding))
+        if modelOptions.ram != nil {
+            modelOptions.noteShortContext(
+                options.contextLength ?? 0, wanted: config.maxPositions, "that the model knows")
+        }
+        return try Session(
+            source, try modelOptions.open(source.file, options), sampling: sampling,
+            blocks: blocks, startedAt: start)
+    }
+
     private func answer(
         _ text: String, _ conversation: inout Conversation, _ session: Session
     ) throws {
-        let prompt = try conversation.ask(text)
+        let question = try conversation.ask(text, limit: maxTokens)
         var collected = ""
         let generation = session.generation(limit: maxTokens, stop: []) { _, piece in
             collected += piece
             Terminal.write(piece)
         }
-        let summary = try generation.run(prompt)
+        let summary = try generation.run(question.ids)
         Terminal.write("\n")
         conversation.answer(collected, summary.tokens)
         if timings { Terminal.note(summary.report(session)) }

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Chat
 internal import Decoding
 internal import Profiling
 internal import Reporting
@@ -15,6 +16,13 @@ struct GenerateCommand: AsyncParsableCommand {
             Standard output is the text and nothing else. Ctrl-C ends it at a token, a second one at
             once. Without MODEL, TESSERA_MODEL or the model that comes with the program is used.
 
+            \(DrawOptions.discussion)
+
+            A line of --batch is plain text, a JSON string, or an object: "prompt", and if wanted "id",
+            "system", "max_tokens", "temperature", "top_p", "top_k", "seed" and "stop". Each line is
+            drawn with random numbers of its own: the first with --seed, the others with seeds made
+            from it, which their answers name.
+
             Examples:
               tessera generate model.tsr -p "The three laws of robotics are" -n 100
               tessera generate model.tsr -f prompt.txt --temp 0.8 --top-p 0.95 --seed 1 > out.txt
@@ -29,7 +37,8 @@ struct GenerateCommand: AsyncParsableCommand {
 
     @OptionGroup var source: PromptOptions
 
-    @Option(name: [.customShort("n"), .long], help: "Most tokens to generate.")
+    @Option(
+        name: [.customShort("n"), .long], parsing: .unconditional, help: "Most tokens to generate.")
     var maxTokens = 256
 
     @Option(name: .customLong("stop"), help: "End before this string; repeatable.")
@@ -40,6 +49,13 @@ struct GenerateCommand: AsyncParsableCommand {
 
     @Option(help: "With --chat: the system message.")
     var system: String?
+
+    @Flag(
+        help: """
+            Where the text does not fit the context, drop its beginning instead of refusing it, and \
+            where the context is full, forget the oldest tokens instead of ending.
+            """)
+    var keepLast = false
 
     @OptionGroup(title: "Drawing") var draw: DrawOptions
     @OptionGroup(title: "Blocks") var blocks: BlockOptions
@@ -62,8 +78,8 @@ struct GenerateCommand: AsyncParsableCommand {
 
     @Option(
         help: """
-            Answer every line of this file, a JSON string or an object with a "prompt"; prints what \
-            --json does, a line each.
+            Answer every line of this file (- for standard input); prints what --json does, a line \
+            each, or an object with an "error".
             """)
     var batch: String?
 
@@ -89,47 +105,99 @@ struct GenerateCommand: AsyncParsableCommand {
     func run() async throws {
         try await reportingErrors {
             Interruption.install()
+            let start = Clock.now
             // A single "-" is the text, not the model.
             let readsInput = model == "-"
             let path = try readsInput ? DefaultModel.path() : model ?? DefaultModel.path()
-            let texts =
-                try batch.map(PromptOptions.batch)
-                ?? [source.text(standardInput: readsInput)]
-            let session = try Session(
-                path: path, model: modelOptions, draw: draw, blocks: blocks,
-                ignoresEnd: ignoreEnd, traced: trace)
-            defer { session.learned?.save() }
-            for text in texts {
-                session.state.reset()
-                let steps = timings ? StepTotals(session.transformer) : nil
-                let start = Clock.now
-                let summary = try generate(text, session)
-                let elapsed = Clock.now - start
-                if trace && !isJSON && !jsonl { TraceReport.write(session) }
-                if timings || summary.stopReason == .cancelled {
-                    Terminal.note(summary.report(session))
-                }
-                if let steps {
-                    Terminal.note(steps.text(of: elapsed, rest: "sampling and text"))
-                }
-                if summary.stopReason == .cancelled {
-                    throw ExitCode(Interruption.status.rawValue)
-                }
+            if let batch {
+                let lines = BatchRequest.lines(try Input.all(pathOrInput: batch))
+                try answer(lines, try Desk(self, path), startedAt: start)
+            } else {
+                let text = try source.text(standardInput: readsInput, dropsLineEnd: true)
+                try answer(text, try Desk(self, path), startedAt: start)
             }
         }
+    }
+
+    /// Continues one text.
+    private func answer(_ text: String, _ desk: Desk, startedAt start: Double) throws {
+        var job = try desk.job(BatchRequest(prompt: text))
+        let options = desk.transformerOptions(for: [job])
+        try desk.fit(&job, context: options.contextLength ?? 0)
+        let session = try desk.session(options, startedAt: start)
+        defer { session.learned?.save() }
+        _ = try run(job, session)
+    }
+
+    /// Continues a text for each line; a line that cannot be is reported in its place.
+    private func answer(
+        _ lines: [BatchRequest.Line], _ desk: Desk, startedAt start: Double
+    ) throws {
+        var jobs = lines.enumerated().map { index, line in
+            Result { try desk.job(try line.request.get(), index: index) }
+        }
+        let options = desk.transformerOptions(for: jobs.compactMap { try? $0.get() })
+        jobs = jobs.map { job in
+            Result {
+                var job = try job.get()
+                try desk.fit(&job, context: options.contextLength ?? 0)
+                return job
+            }
+        }
+        let session = try desk.session(options, startedAt: start)
+        defer { session.learned?.save() }
+        var failures = 0
+        for (index, (line, job)) in zip(lines, jobs).enumerated() {
+            let place = [("index", JSONOutput.int(index))] + (line.id.map { [("id", $0)] } ?? [])
+            do {
+                _ = try run(try job.get(), session, place)
+            } catch let code as ExitCode {
+                throw code
+            } catch {
+                failures += 1
+                let reason = JSONOutput.string("line \(line.number): \(error)")
+                Terminal.write(JSONOutput.object(place + [("error", reason)]).text + "\n")
+            }
+        }
+        guard failures == 0 else {
+            throw CommandError(
+                .badData, "\(failures) of \(lines.count) lines got an error instead of an answer")
+        }
+    }
+
+    /// Generates, prints and reports.
+    private func run(
+        _ job: Job, _ session: Session, _ place: [(String, JSONOutput)] = []
+    ) throws {
+        session.state.reset()
+        session.draw(job.sampling)
+        let steps = timings ? StepTotals(session.transformer) : nil
+        let start = Clock.now
+        let summary = try generate(job, session, place)
+        let elapsed = Clock.now - start
+        if trace && !isJSON && !jsonl { TraceReport.write(session) }
+        if timings || summary.stopReason == .cancelled { Terminal.note(summary.report(session)) }
+        if let steps { Terminal.note(steps.text(of: elapsed, rest: "sampling and text")) }
+        if summary.stopReason == .context, place.isEmpty {
+            Terminal.note(
+                "tessera: the context of \(session.transformer.contextLength) positions is full; "
+                    + "--keep-last goes on and forgets the oldest tokens")
+        }
+        if summary.stopReason == .cancelled { throw ExitCode(Interruption.status.rawValue) }
     }
 
     /// Whether a JSON object stands for a text.
     private var isJSON: Bool { json || batch != nil }
 
-    private func generate(_ text: String, _ session: Session) throws -> GenerationSummary {
-        let prompt = try promptTokens(text, session)
-        if echo && !isJSON && !jsonl { Terminal.write(text) }
+    private func generate(
+        _ job: Job, _ session: Session, _ place: [(String, JSONOutput)]
+    ) throws -> GenerationSummary {
+        if echo && !isJSON && !jsonl { Terminal.write(job.text) }
         var collected = ""
         var endsLine = true
         let events = jsonl ? TokenEvents() : nil
-        let generation = session.generation(
-            limit: maxTokens, stop: stop, printsSpecials: raw
+        var generation = session.generation(
+            limit: job.limit, stop: job.stop, printsSpecials: raw
         ) { token, piece in
             if isJSON { return collected += piece }
             if let events {
@@ -140,22 +208,14 @@ struct GenerateCommand: AsyncParsableCommand {
             endsLine = piece.utf8.last == UInt8(ascii: "\n")
             Terminal.write(piece)
         }
-        let summary = try generation.run(prompt)
-        if isJSON { Terminal.write(summary.json(session, text: collected).text + "\n") }
-        if jsonl { TokenEvents.writeEnd(summary.json(session, text: collected)) }
+        generation.slides = keepLast
+        let summary = try generation.run(job.prompt.ids)
+        let members = place + summary.members(session, text: collected, dropped: job.dropped)
+        if isJSON { Terminal.write(JSONOutput.object(members).text + "\n") }
+        if jsonl { TokenEvents.writeEnd(members) }
         // A file gets the text byte for byte; a terminal's next line begins at its left.
         if !isJSON && !jsonl && Terminal.outputIsTTY && !endsLine { Terminal.write("\n") }
         return summary
-    }
-
-    private func promptTokens(_ text: String, _ session: Session) throws -> [Int32] {
-        if chat {
-            var conversation = try Conversation(session, system: system)
-            return try conversation.ask(text)
-        }
-        let tables = session.tokenizer.tables
-        return session.tokenizer.encode(
-            text, specials: raw ? .parse : .asText, addBOS: tables.addsBOS)
     }
 }
 
@@ -178,8 +238,7 @@ struct TokenEvents {
     }
 
     /// The last line: what `--json` prints, as an event.
-    static func writeEnd(_ summary: JSONOutput) {
-        guard case .object(let members) = summary else { return }
+    static func writeEnd(_ members: [(String, JSONOutput)]) {
         Terminal.write(JSONOutput.object([("event", "end")] + members).text + "\n")
     }
 }

@@ -11,7 +11,10 @@ internal import WeightFile
 struct ModelOptions: ParsableArguments {
     @Option(
         name: .customLong("ctx"),
-        help: "Positions a token sees (default: the model's own, at most 4096).")
+        help: """
+            Positions of the context, up to the model's own maximum (default: as many as the prompt \
+            and -n need; for a conversation as many as memory has room for).
+            """)
     var context: Int?
 
     @Option(
@@ -61,9 +64,25 @@ struct ModelOptions: ParsableArguments {
         }
     }
 
+    /// What a command needs of the context.
+    enum ContextNeed {
+        /// As many positions.
+        case positions(Int)
+        /// As many as there is room for.
+        case conversation
+        /// As many as a measurement is made over, whatever the memory: it would say something else.
+        case window(Int)
+    }
+
     /// - Parameter logitCapacity: Rows of logits a pass may ask for.
-    func open(_ file: WeightFile, logitCapacity: Int) throws -> Transformer {
-        var options = options(for: file, logitCapacity: logitCapacity)
+    func open(
+        _ file: WeightFile, logitCapacity: Int, need: ContextNeed = .conversation
+    ) throws -> Transformer {
+        try open(file, options(for: file, logitCapacity: logitCapacity, need: need))
+    }
+
+    func open(_ file: WeightFile, _ options: Transformer.Options) throws -> Transformer {
+        var options = options
         let isLimited = ram != nil
         options.loading = { plan, pace in
             if isLimited || !plan.isResident { Terminal.note("tessera: " + plan.sentence(pace)) }
@@ -71,63 +90,61 @@ struct ModelOptions: ParsableArguments {
         return try Transformer(file, options: options)
     }
 
-    func options(for file: WeightFile, logitCapacity: Int) -> Transformer.Options {
+    func options(
+        for file: WeightFile, logitCapacity: Int, need: ContextNeed = .conversation
+    ) -> Transformer.Options {
         var options = Transformer.Options()
-        let budget = ram.map { MemoryBudget.asked($0.bytes) } ?? MemoryBudget.available()
-        options.memory = budget
+        options.memory = ram.map { MemoryBudget.asked($0.bytes) } ?? MemoryBudget.available()
         options.inputMethod = io
         options.weightsLost = { reason in
             Terminal.note("tessera: \(reason)")
             ExitStatus.ioError.end()
         }
-        options.contextLength =
-            context ?? Transformer.Options.context(file.config, in: budget, kv.encoding)
         options.threads = threads
         options.isa = isa
         options.logitCapacity = max(1, logitCapacity)
         options.kvEncoding = kv.encoding
+        options.contextLength = context ?? Self.context(file, options, need)
         return options
     }
-}
 
-/// How tokens are drawn; what is not named comes from the model.
-struct DrawOptions: ParsableArguments {
-    @Option(
-        name: [.customLong("temp"), .customLong("temperature")],
-        help: "Temperature; 0 takes the likeliest token.")
-    var temperature: Float?
-
-    @Option(help: "Draw from the K likeliest tokens; 0 is off.")
-    var topK: Int?
-
-    @Option(help: "Draw from the fewest tokens that together have this probability; 1 is off.")
-    var topP: Float?
-
-    @Option(help: "Leave out tokens less likely than this share of the likeliest; 0 is off.")
-    var minP: Float = 0
-
-    @Option(help: "Makes tokens of the last 64 less likely; 1 is off.")
-    var repeatPenalty: Float = 1
-
-    @Option(name: .shortAndLong, help: "Seed of the random numbers (default: another every time).")
-    var seed: UInt64?
-
-    func validate() throws {
-        do {
-            try options(ModelConfig.SamplingDefaults()).validate()
-        } catch {
-            throw ValidationError(error.description)
+    private static func context(
+        _ file: WeightFile, _ options: Transformer.Options, _ need: ContextNeed
+    ) -> Int {
+        let most = file.config.maxPositions
+        // Below this nothing is saved; what does not fit even so is refused later, with numbers.
+        let least = min(32, most)
+        switch need {
+        case .positions(let count):
+            let wanted = max(count, least)
+            return max(
+                least, Transformer.longestContext(file, upTo: wanted, options: options))
+        case .conversation: return Transformer.conversationContext(file, options: options)
+        case .window(let count): return max(least, min(count, most))
         }
     }
 
-    func options(_ defaults: ModelConfig.SamplingDefaults) -> SamplingOptions {
-        var options = SamplingOptions()
-        options.temperature = temperature ?? defaults.temperature
-        options.topK = topK ?? defaults.topK
-        options.topP = topP ?? defaults.topP
-        options.minP = minP
-        options.repeatPenalty = repeatPenalty
-        options.seed = seed ?? UInt64.random(in: 0...UInt64(UInt32.max))
-        return options
+    /// Says that memory leaves less room than there would be use for.
+    ///
+    /// - Parameter wanted: Positions that would be of use.
+    func noteShortContext(_ length: Int, wanted: Int, _ what: String) {
+        guard context == nil, length < wanted else { return }
+        let cause = ram == nil ? "memory" : "--ram"
+        Terminal.note(
+            "tessera: \(cause) leaves room for a context of \(length) of the \(wanted) positions "
+                + what)
+    }
+
+    /// Why a prompt does not fit, and what to do.
+    func tooLong(_ tokens: Int, context length: Int, maximum: Int) -> String {
+        let advice =
+            length >= maximum
+            ? "more than the model knows; shorten the text"
+            : context != nil
+                ? "give --ctx \(min(tokens + 256, maximum)) or more (this model takes \(maximum))"
+                : "more than memory has room for; give more with --ram, or shorten the text"
+        return
+            "the prompt has \(tokens) tokens, and the context has \(length) positions: \(advice), "
+            + "or let --keep-last drop its beginning"
     }
 }

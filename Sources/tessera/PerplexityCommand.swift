@@ -11,10 +11,10 @@ struct PerplexityCommand: AsyncParsableCommand {
         commandName: "perplexity",
         abstract: "Measures how well a model predicts a text, and how close it is to another.",
         discussion: """
-            The text is cut into windows of --ctx tokens; every token but the first is predicted
-            once. With a reference, its tokens are scored and FILE may be left out. A reference holds
-            all logits: 4 bytes for each token of the text and each of the vocabulary, 100 MB for 500
-            tokens of a vocabulary of 50,000.
+            The text is cut into windows of --ctx tokens (default: the model's own maximum, at most
+            4096); every token but the first is predicted once. With a reference, its tokens are
+            scored and FILE may be left out. A reference holds all logits: 4 bytes for each token of
+            the text and each of the vocabulary, 100 MB for 500 tokens of a vocabulary of 50,000.
 
             Examples:
               tessera perplexity model-f32.tsr notes.txt --write-reference notes.logits
@@ -41,6 +41,9 @@ struct PerplexityCommand: AsyncParsableCommand {
     @Flag(help: "Print a JSON object.")
     var json = false
 
+    /// Positions of a window where the user says nothing, for models that know as many.
+    private static let window = 4096
+
     /// Rows of logits per pass.
     private static let rows = 64
 
@@ -59,7 +62,8 @@ struct PerplexityCommand: AsyncParsableCommand {
                 return try OutputPlace($0, takesStreams: true, inputs: inputs)
             }
             let weights = try WeightFile(path: model)
-            let transformer = try modelOptions.open(weights, logitCapacity: Self.rows)
+            let transformer = try modelOptions.open(
+                weights, logitCapacity: Self.rows, need: .window(Self.window))
             let known = try reference.map { try LogitReader(path: $0) }
             let ids = try tokens(weights, known)
             let written = try place.map {
@@ -68,7 +72,7 @@ struct PerplexityCommand: AsyncParsableCommand {
             let start = Clock.now
             let score = try score(ids, transformer, known, written)
             try written?.finish()
-            report(score, seconds: Clock.now - start)
+            report(score, window: transformer.contextLength, seconds: Clock.now - start)
         }
     }
 
@@ -147,12 +151,13 @@ struct PerplexityCommand: AsyncParsableCommand {
         return score
     }
 
-    private func report(_ score: LogitScore, seconds: Double) {
+    private func report(_ score: LogitScore, window: Int, seconds: Double) {
         if json {
             var members: [(String, JSONOutput)] = [
                 ("schema_version", 1), ("tokens", .int(score.tokens)),
                 ("mean_nll", .number(score.meanNLL)), ("perplexity", .number(score.perplexity)),
-                ("seconds", .number(seconds)),
+                ("seconds", .number(seconds)), ("context_limit", .int(window)),
+                ("context_used", .int(min(window, score.tokens))),
             ]
             if score.compared > 0 {
                 members += [

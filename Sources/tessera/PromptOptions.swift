@@ -1,6 +1,5 @@
 internal import ArgumentParser
 internal import Glibc
-internal import Reporting
 
 /// Where a command's text comes from: exactly one of `-p`, `-f` and `-`.
 struct PromptOptions: ParsableArguments {
@@ -25,32 +24,28 @@ struct PromptOptions: ParsableArguments {
     /// Whether the user said where the text comes from.
     var isNamed: Bool { prompt != nil || file != nil || input != nil }
 
-    /// The texts of a file of JSON lines: strings, or objects with a `prompt`.
-    static func batch(path: String) throws -> [String] {
-        let lines = try Input.all(pathOrInput: path).split(separator: UInt8(ascii: "\n"))
-        return try lines.enumerated().map { index, line in
-            let value = try? JSONParser.parse(Array(line))
-            guard let text = value?.string ?? value?["prompt"]?.string else {
-                throw CommandError(
-                    .badData,
-                    "\(path): line \(index + 1) is neither a JSON string nor an object with a prompt"
-                )
-            }
-            return text
-        }
-    }
-
     /// The text; invalid UTF-8 becomes U+FFFD.
     ///
-    /// - Parameter standardInput: A `-` was given where this command's first argument stands.
-    func text(standardInput: Bool = false) throws -> String {
+    /// - Parameters:
+    ///   - standardInput: A `-` was given where this command's first argument stands.
+    ///   - dropsLineEnd: The end of the last line of a file or of standard input, which editors and
+    ///     shells add, is not part of the text.
+    func text(standardInput: Bool = false, dropsLineEnd: Bool = false) throws -> String {
         if let prompt { return prompt }
-        if let file { return String(decoding: try Input.all(path: file), as: UTF8.self) }
+        var bytes = try bytes(standardInput)
+        if dropsLineEnd, bytes.last == UInt8(ascii: "\n") {
+            bytes.removeLast()
+            if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    private func bytes(_ standardInput: Bool) throws -> [UInt8] {
+        if let file { return try Input.all(path: file) }
         // Without a source, a pipe is read; a terminal is never asked.
         guard standardInput || input == "-" || isatty(STDIN_FILENO) == 0 else {
             throw CommandError(.usage, "no text: give -p TEXT, -f FILE, or - for standard input")
         }
-        let bytes = try Input.all(STDIN_FILENO, name: "standard input")
-        return String(decoding: bytes, as: UTF8.self)
+        return try Input.all(STDIN_FILENO, name: "standard input")
     }
 }

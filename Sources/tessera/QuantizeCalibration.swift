@@ -27,7 +27,7 @@ extension QuantizeCommand {
         options.threads = threads
         options.batchCapacity = Calibrator.batch
         options.logitCapacity = Calibrator.batch
-        options.contextLength = Calibrator.window
+        options.contextLength = min(Calibrator.window, weights.config.maxPositions)
         let transformer = try Transformer(weights, options: options)
         let calibrator = Calibrator(transformer, source: source, ids: Array(ids))
         var progress = ProgressReport("calibrating")

@@ -1,3 +1,4 @@
+internal import Chat
 internal import Decoding
 internal import Kernels
 internal import Reporting
@@ -6,42 +7,66 @@ internal import Tokenization
 internal import Transformer
 internal import WeightFile
 
-/// A model that is ready to decode.
-struct Session {
+/// A model that can encode prompts: its file is open, its weights are not loaded.
+struct ModelSource {
     let path: String
     let file: WeightFile
     let tokenizer: Tokenizer
+
+    init(path: String) throws {
+        self.path = path
+        file = try WeightFile(path: path)
+        tokenizer = try Tokenizer(file.tokenizer)
+    }
+
+    func chatFormat() throws -> ChatFormat {
+        guard let template = file.chatTemplate else {
+            throw CommandError(
+                .badData,
+                "\(path): the model has no chat template; "
+                    + "use 'tessera generate' without --chat")
+        }
+        return try ChatFormat(template: template, tokenizer: tokenizer)
+    }
+}
+
+/// A model that is ready to decode.
+struct Session {
+    let source: ModelSource
     let transformer: Transformer
     let state: DecodingState
     let decoder: any TokenDecoder
     /// To be saved when all is decoded.
     let learned: Learned?
-    let sampling: SamplingOptions
     let blocks: BlockOptions
     /// From the call to a decoder that can start.
     let loadSeconds: Double
 
+    var file: WeightFile { source.file }
+
     init(
-        path: String, model: ModelOptions, draw: DrawOptions, blocks: BlockOptions,
-        ignoresEnd: Bool = false, traced: Bool = false
+        _ source: ModelSource, _ transformer: Transformer, sampling: SamplingOptions,
+        blocks: BlockOptions, startedAt start: Double, ignoresEnd: Bool = false,
+        traced: Bool = false
     ) throws {
-        let start = Clock.now
-        self.path = path
+        self.source = source
+        self.transformer = transformer
         self.blocks = blocks
-        file = try WeightFile(path: path)
-        let config = file.config
-        tokenizer = try Tokenizer(file.tokenizer)
-        transformer = try model.open(file, logitCapacity: blocks.logitRows(config.blockDecoding))
-        sampling = draw.options(config.sampling)
-        let ends = Set(tokenizer.tables.eosTokens.map { Int32($0) })
+        let ends = Set(source.tokenizer.tables.eosTokens.map { Int32($0) })
         let sampler = Sampler(
-            sampling, vocabularySize: config.vocabularySize,
-            forbidden: Self.forbidden(file) + (ignoresEnd ? Array(ends) : []),
+            sampling, vocabularySize: source.file.config.vocabularySize,
+            forbidden: Self.forbidden(source.file) + (ignoresEnd ? Array(ends) : []),
             compute: transformer.compute)
         state = DecodingState(
             transformer, sampler: sampler, stopTokens: ignoresEnd ? [] : ends, traced: traced)
         (decoder, learned) = try blocks.decoder(state, transformer)
         loadSeconds = Clock.now - start
+    }
+
+    /// Draws in another way from now on.
+    func draw(_ options: SamplingOptions) {
+        guard options != state.sampler.options else { return }
+        state.sampler = state.sampler.with(options)
     }
 
     /// Ids that stand for nothing: the mask, padding of the vocabulary.
@@ -64,7 +89,7 @@ struct Session {
         var progress = ProgressReport("prompt")
         let batch = transformer.batchCapacity
         return Generation(
-            decoder, tokenizer: tokenizer, limit: limit, stopStrings: stop,
+            decoder, tokenizer: source.tokenizer, limit: limit, stopStrings: stop,
             printsSpecials: printsSpecials, isCancelled: { Interruption.isRequested },
             promptProgress: { done, total in
                 guard total > 2 * batch else { return }
@@ -76,7 +101,14 @@ struct Session {
 
 extension GenerationSummary {
     /// What scripts read, for one generation.
-    func json(_ session: Session, text: String) -> JSONOutput {
+    ///
+    /// - Parameter dropped: Tokens of the prompt that were left out.
+    func members(
+        _ session: Session, text: String, dropped: Int
+    ) -> [(String, JSONOutput)] {
+        let sampling = session.state.sampler.options
+        let context = session.transformer.contextLength
+        let used = session.state.history.count
         let traits = session.transformer.config.blockDecoding
         let isVerified = session.blocks.verifies(traits)
         let isBounded = largestBlock > 1 && !isVerified
@@ -87,6 +119,9 @@ extension GenerationSummary {
             ("token_ids", .array(tokens.map { .int(Int($0.id)) })),
             ("prompt_tokens", .int(promptTokens)),
             ("generated_tokens", .int(tokens.count)),
+            ("context_used", .int(min(used, context))),
+            ("context_limit", .int(context)),
+            ("context_dropped", .int(dropped + max(0, used - context))),
             ("forward_passes", .int(forwardPasses)),
             ("tokens_per_pass", .number(tokensPerPass)),
             ("time_to_first_token_seconds", .number(timeToFirstTokenSeconds)),
@@ -103,14 +138,14 @@ extension GenerationSummary {
             ("model", .string(session.file.config.name)),
             ("isa", .string(session.transformer.compute.isa)),
             ("threads", .int(session.transformer.compute.threads)),
-            ("seed", .int(Int(clamping: session.sampling.seed))),
-            ("temperature", .number(Double(session.sampling.temperature))),
+            ("seed", .unsigned(sampling.seed)),
+            ("temperature", .number(Double(sampling.temperature))),
             ("block_size", .int(max(1, largestBlock))),
             ("block_size_option", .string(session.blocks.blockSize.description)),
             ("gamma", gamma.map { .number(Double($0)) } ?? .null),
             ("verified", .bool(isVerified)),
         ]
-        return .object(members + (session.state.trace.map { [("trace", $0.json)] } ?? []))
+        return members + (session.state.trace.map { [("trace", $0.json)] } ?? [])
     }
 
     /// Two lines for people.
@@ -123,7 +158,7 @@ extension GenerationSummary {
             \(forwardPasses) passes (\(perPass) per pass), \
             \(Format.fixed(tokensPerSecond, 1)) tokens/s; ended by \(stopReason.rawValue)
             \(session.transformer.compute.isa), \(threads) thread\(threads == 1 ? "" : "s"), \
-            block size \(max(1, largestBlock)), seed \(session.sampling.seed), \
+            block size \(max(1, largestBlock)), seed \(session.state.sampler.options.seed), \
             peak memory \(Format.bytes(Resources.peakRSS))
             """
     }

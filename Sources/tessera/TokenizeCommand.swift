@@ -39,9 +39,10 @@ struct TokenizeCommand: AsyncParsableCommand {
                 ? try WeightFile(path: model).tokenizer
                 : try VocabularySource(path: model).tokenizer
             let tokenizer = try Tokenizer(tables)
-            let ids = tokenizer.encode(
+            let (ids, hasOwn) = tokenizer.encodeOnceBegun(
                 try prompt.text(), specials: asText ? .asText : .parse,
                 addBOS: bos && tables.addsBOS)
+            if hasOwn { Terminal.note(Desk.bosNote) }
             let tokens = ids.map { String(decoding: tokenizer.bytes(of: $0), as: UTF8.self) }
             if json {
                 let object = JSONOutput.object([

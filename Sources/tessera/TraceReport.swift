@@ -35,7 +35,7 @@ enum TraceReport {
     private static func cell(
         _ reveal: Trace.Reveal, pass: Int, isColored: Bool, _ session: Session
     ) -> String {
-        let bytes = session.tokenizer.bytes(of: reveal.token)
+        let bytes = session.source.tokenizer.bytes(of: reveal.token)
         let text = JSONOutput.string(String(decoding: bytes, as: UTF8.self)).text
         if isColored {
             let color = reveal.isKept ? "30;\(colors[(pass - 1) % colors.count])" : "2"

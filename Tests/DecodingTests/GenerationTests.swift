@@ -140,4 +140,69 @@ import WeightFile
         #expect(model.passes.map(\.committed.count) == [128, 128, 44, 1])
         #expect(model.cache == prompt + summary.tokens.ids.dropLast())
     }
+
+    private static func generation(
+        _ model: ScriptedModel, limit: Int
+    ) throws -> Generation {
+        let sampler = Sampler(
+            SamplingOptions(), vocabularySize: 32, forbidden: [31], compute: model.compute)
+        let state = DecodingState(model, sampler: sampler, stopTokens: [])
+        return Generation(
+            try VerifiedDecoder(state, policy: FixedDraft(4), largest: 4),
+            tokenizer: try tokenizer(),
+            limit: limit)
+    }
+
+    @Test func aPromptThatDoesNotFitIsRefusedBeforeAnythingIsComputed() throws {
+        let model = try ScriptedModel()
+        model.contextLength = 10
+        let generation = try Self.generation(model, limit: 5)
+        #expect(throws: DecodingError.promptTooLong(10, context: 10)) {
+            try generation.run(Array(repeating: 1, count: 10))
+        }
+        #expect(model.passes.isEmpty)
+        #expect(try generation.run([1, 2, 3, 4]).tokens.count == 5)
+        #expect(throws: DecodingError.promptTooLong(11, context: 10)) {
+            try generation.run([5, 6])
+        }
+    }
+
+    @Test func aFullContextEndsTheText() throws {
+        let model = try ScriptedModel()
+        model.contextLength = 10
+        let summary = try Self.generation(model, limit: 20).run([1, 2, 3])
+        #expect(summary.stopReason == .context && summary.tokens.count == 7)
+        let exact = try ScriptedModel()
+        exact.contextLength = 10
+        #expect(try Self.generation(exact, limit: 7).run([1, 2, 3]).stopReason == .length)
+    }
+
+    @Test func aContextSlidesWhenAskedTo() throws {
+        let model = try ScriptedModel()
+        model.contextLength = 10
+        var generation = try Self.generation(model, limit: 20)
+        generation.slides = true
+        let summary = try generation.run([1, 2, 3])
+        #expect(summary.stopReason == .length && summary.tokens.count == 20)
+    }
+
+    @Test func theBeginningIsKeptAsFarAsTheCacheGoesBack() throws {
+        let model = try ScriptedModel()
+        let sampler = Sampler(
+            SamplingOptions(), vocabularySize: 32, forbidden: [31], compute: model.compute)
+        let state = DecodingState(model, sampler: sampler, stopTokens: [])
+        let tokens = (0..<300).map { Int32($0 % 30) }
+        let decoder = NextTokenDecoder(state)
+        let generation = Generation(decoder, tokenizer: try Self.tokenizer(), limit: 0)
+        _ = try generation.run(tokens)
+        #expect(model.position == 256 && state.history.count == 300)
+        #expect(state.keep(first: 400) == 300)
+        // The last tokens have not been committed: taking them back cuts no block.
+        #expect(state.keep(first: 291, blockSize: 8) == 291)
+        #expect(state.keep(first: 255, blockSize: 8) == 248 && model.position == 248)
+        #expect(state.history == Array(tokens[..<248]))
+        model.held = 100
+        #expect(state.keep(first: 200) == 200)
+        #expect(state.keep(first: 99) == 0 && state.history.isEmpty && model.position == 0)
+    }
 }

@@ -2,6 +2,7 @@ import Decoding
 import Foundation
 import Kernels
 import Testing
+import WeightFile
 
 extension Double {
     static func exponential(_ x: Double) -> Double { exp(x) }
@@ -131,6 +132,22 @@ extension Double {
             let p = expected[token]
             let bound = 4 * (p * (1 - p) / Double(count)).squareRoot()
             #expect(abs(Double(seen[token]) / Double(count) - p) <= bound)
+        }
+    }
+
+    @Test func modelsSayHowTheyAreDrawnFromOrAreGivenAWay() {
+        var config = ModelConfig()
+        #expect(SamplingOptions(for: config, chat: false) == SamplingOptions())
+        let chat = SamplingOptions(for: config, chat: true)
+        #expect(chat.temperature == 0.8 && chat.topK == 40 && chat.topP == 0.95)
+        #expect(chat.minP == 0.05 && chat.repeatPenalty == 1.1)
+        config.blockDecoding = .init(maskToken: 1, blockSize: 8)
+        #expect(SamplingOptions(for: config, chat: true) == SamplingOptions())
+        config.sampling.temperature = 0.6
+        config.sampling.topK = 20
+        for isChat in [true, false] {
+            let own = SamplingOptions(for: config, chat: isChat)
+            #expect(own.temperature == 0.6 && own.topK == 20 && own.repeatPenalty == 1)
         }
     }
 

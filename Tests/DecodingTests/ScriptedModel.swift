@@ -42,6 +42,13 @@ final class ScriptedModel: LanguageModel {
         logits = Buffer(count: logitCapacity * logitStride)
     }
 
+    var contextLength = Int.max / 2
+    /// Positions that are held; what is older is evicted, as in a ring.
+    var held = Int.max
+    func canTruncate(to position: Int) -> Bool {
+        position == 0 || position >= cache.count - held
+    }
+
     var position: Int { cache.count }
     func truncate(to position: Int) { cache.removeLast(cache.count - position) }
     func reset() { cache.removeAll() }

@@ -69,6 +69,7 @@ import WeightFile
         #expect(error { $0.contextLength = 4 } == .contextTooShort(4, sinks: 4))
         #expect(error { $0.batchCapacity = 0 } == .badBatch(0))
         #expect(error { $0.logitCapacity = -1 } == .badLogitRows(-1))
+        #expect(error { $0.contextLength = 257 } == .contextTooLong(257, maximum: 256))
         #expect(error { $0.contextLength = .max }?.description.contains("shorter context") == true)
         #expect(error { $0.contextLength = 1 << 50 }?.description.contains("shorter") == true)
         #expect(error { $0.isa = "mmx" }?.description.contains("scalar") == true)

@@ -1,0 +1,57 @@
+public import Tokenization
+internal import WeightFile
+
+/// One message of a conversation.
+public struct Turn: Equatable, Sendable {
+    public var message: Message
+    /// The tokens that the model gave for a message of its own; nil for others' messages.
+    public var tokens: [Int32]?
+
+    public init(_ message: Message, tokens: [Int32]? = nil) {
+        self.message = message
+        self.tokens = tokens
+    }
+}
+
+/// How conversations with a model become tokens: its chat template and its tokenizer.
+public struct ChatFormat: Sendable {
+    public let tokenizer: Tokenizer
+    private let template: ChatTemplate
+    private let bosToken: String
+    private let eosToken: String
+
+    public init(template source: String, tokenizer: Tokenizer) throws(TemplateError) {
+        self.tokenizer = tokenizer
+        template = try ChatTemplate(parsing: source)
+        func spelled(_ id: Int?) -> String {
+            id.map { String(decoding: tokenizer.bytes(of: Int32($0)), as: UTF8.self) } ?? ""
+        }
+        bosToken = spelled(tokenizer.tables.bosToken)
+        eosToken = spelled(tokenizer.tables.eosTokens.first)
+    }
+
+    /// The prompt that asks for the next answer; its words are those of the last message of a user.
+    public func prompt(_ turns: [Turn]) throws(TemplateError) -> Prompt {
+        let segments = try template.render(
+            turns.map(\.message), bosToken: bosToken, eosToken: eosToken)
+        var prompt = Prompt(ids: [], words: 0..<0)
+        var rest = turns[...]  // not reached by the segments so far
+        for segment in segments {
+            let begin = prompt.ids.count
+            let turn = segment.isUserText ? Self.take(segment.text, from: &rest) : nil
+            // The model's own words keep its own tokens; encoding them anew might cut otherwise.
+            prompt.ids += turn?.tokens ?? tokenizer.encode([segment])
+            if segment.isUserText { prompt.words = begin..<prompt.ids.count }
+        }
+        return prompt
+    }
+
+    /// The first turn that says `text`, if there is one; it and those before it leave `turns`.
+    private static func take(_ text: String, from turns: inout ArraySlice<Turn>) -> Turn? {
+        guard let index = turns.firstIndex(where: { $0.message.content == text }) else {
+            return nil
+        }
+        defer { turns = turns[(index + 1)...] }
+        return turns[index]
+    }
+}

@@ -1,0 +1,166 @@
+public import Decoding
+public import Tokenization
+
+/// Why a message cannot be answered. The conversation is then as it was before.
+public enum ConversationError: Error, CustomStringConvertible {
+    case template(TemplateError)
+    /// The message does not fit even without earlier ones.
+    case tooLong(tokens: Int, context: Int)
+
+    public var description: String {
+        switch self {
+        case .template(let error): error.description
+        case .tooLong(let tokens, let context):
+            "the message makes a prompt of \(tokens) tokens, and the context has \(context) "
+                + "positions; send a shorter message"
+        }
+    }
+}
+
+/// A conversation, and what of it the model's cache holds already.
+///
+/// The cache keeps what earlier questions and answers have in common with the next prompt; only what
+/// differs is computed. So answers equal those of a conversation that is computed anew.
+public struct Conversation {
+    private let format: ChatFormat
+    private let decoder: any TokenDecoder
+    /// Every message, the system message first where there is one.
+    public private(set) var turns: [Turn] = []
+    /// The oldest message that the model is still given, except the system message.
+    private var oldest = 0
+    /// How often the conversation has begun anew or an answer has been asked for again: each time
+    /// calls for other random numbers.
+    public private(set) var restarts = 0
+
+    public init(_ format: ChatFormat, _ decoder: any TokenDecoder, system: String? = nil) {
+        self.format = format
+        self.decoder = decoder
+        self.system = system
+    }
+
+    /// The system message. A new one holds from the next question on.
+    public var system: String? {
+        get { hasSystem ? turns[0].message.content : nil }
+        set {
+            let message = newValue.map { Turn(Message(role: "system", content: $0)) }
+            oldest += (message == nil ? 0 : 1) - (hasSystem ? 1 : 0)
+            turns.replaceSubrange(0..<(hasSystem ? 1 : 0), with: message.map { [$0] } ?? [])
+        }
+    }
+
+    private var hasSystem: Bool { turns.first?.message.role == "system" }
+
+    /// Forgets everything except the system message.
+    public mutating func reset() {
+        turns.removeSubrange((hasSystem ? 1 : 0)...)
+        oldest = turns.count
+        restarts += 1
+    }
+
+    /// Goes on with another conversation.
+    public mutating func replace(with turns: [Turn]) {
+        self.turns = turns
+        oldest = hasSystem ? 1 : 0
+    }
+
+    /// What the model is to be given now, and what had to be left out for it.
+    public struct Question: Equatable {
+        /// The tokens that the cache does not hold yet.
+        public var ids: [Int32]
+        /// Earlier questions that no longer fit, and are left out from now on.
+        public var leftOut: Int
+    }
+
+    /// Adds a user's message. Where the conversation no longer fits the context, its oldest questions
+    /// are left out, with their answers; the system message stays.
+    ///
+    /// - Parameter limit: Most tokens of the answer. Room for them is made, up to a quarter of the
+    ///   context.
+    public mutating func ask(
+        _ text: String, limit: Int
+    ) throws(ConversationError) -> Question {
+        let before = oldest
+        turns.append(Turn(Message(role: "user", content: text)))
+        do {
+            let (ids, leftOut) = try fit(limit: limit)
+            return Question(ids: keepCache(for: ids), leftOut: leftOut)
+        } catch {
+            turns.removeLast()
+            oldest = before
+            throw error
+        }
+    }
+
+    /// Adds the model's answer to the last question. A question without any answer is taken back.
+    public mutating func answer(_ text: String, _ tokens: [FixedToken]) {
+        guard !tokens.isEmpty else {
+            turns.removeLast()
+            return
+        }
+        var ids = tokens.map(\.id)
+        if let last = ids.last, decoder.state.stopTokens.contains(last) { ids.removeLast() }
+        turns.append(Turn(Message(role: "assistant", content: text), tokens: ids))
+    }
+
+    /// Takes back the last question and its answer.
+    ///
+    /// - Returns: The question; nil if there is none.
+    @discardableResult
+    public mutating func undo() -> String? {
+        guard let index = turns.lastIndex(where: { $0.message.role == "user" }) else { return nil }
+        defer {
+            turns.removeSubrange(index...)
+            oldest = min(oldest, turns.count)
+        }
+        return turns[index].message.content
+    }
+
+    /// Takes back the last question, to be asked again with other random numbers.
+    public mutating func retry() -> String? {
+        restarts += 1
+        return undo()
+    }
+
+    /// The prompt for what fits of the conversation, and how many questions no longer do.
+    private mutating func fit(
+        limit: Int
+    ) throws(ConversationError) -> (ids: [Int32], leftOut: Int) {
+        let context = decoder.state.model.contextLength
+        let room = min(limit, context / 4)
+        var ids = try render()
+        var leftOut = 0
+        guard ids.count + room > context else { return (ids, 0) }
+        // A quarter more is left out than has to be: all is computed anew now, and the next questions
+        // are to find room.
+        while ids.count + room + context / 4 > context, let next = nextQuestion {
+            oldest = next
+            leftOut += 1
+            ids = try render()
+        }
+        guard ids.count < context else { throw .tooLong(tokens: ids.count, context: context) }
+        return (ids, leftOut)
+    }
+
+    /// The second oldest question that the model is given.
+    private var nextQuestion: Int? {
+        turns.indices.dropFirst(oldest + 1).first { turns[$0].message.role == "user" }
+    }
+
+    private func render() throws(ConversationError) -> [Int32] {
+        do throws(TemplateError) {
+            return try format.prompt((hasSystem ? [turns[0]] : []) + turns[oldest...]).ids
+        } catch {
+            throw .template(error)
+        }
+    }
+
+    /// Drops what the decoder holds and `ids` have not.
+    ///
+    /// - Returns: The rest of `ids`, one token at least.
+    private func keepCache(for ids: [Int32]) -> [Int32] {
+        let state = decoder.state
+        let same = zip(state.history, ids.dropLast()).prefix { $0 == $1 }.count
+        let kept = state.keep(first: same, blockSize: decoder.commitBlockSize)
+        return Array(ids[kept...])
+    }
+}
