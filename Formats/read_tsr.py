@@ -242,18 +242,36 @@ def read_tokenizer(data, offset, size, vocabulary):
 
 # 8. Tensor directory and 9. Tiles
 
-ENCODINGS = {1: "f32", 2: "f16", 3: "int8", 4: "int4", 5: "int4Affine"}
+ENCODINGS = dict(enumerate("f32 f16 int8 int4 int4Affine int5 int5Affine int2Nested int3Nested int4Nested int5Nested "
+                           "int6Nested".split(), 1))
+
+
+def code_bits(encoding):
+    return int(encoding[3])
 
 
 def plane_bytes(columns):
     return up(up(columns, 32) // 32 * 32, 64)
 
 
+def factors(encoding):
+    """Numbers per row and super-group."""
+    if not encoding.endswith("Nested"):
+        return 0
+    return 1 if encoding in ("int3Nested", "int6Nested") else 2
+
+
+def planes_bytes(encoding, columns):
+    """Bytes in front of a panel's codes."""
+    if factors(encoding):
+        return plane_bytes(columns) + up(-(-columns // 256) * 32 * factors(encoding), 64)
+    return plane_bytes(columns) * (2 if encoding.endswith("Affine") else 1)
+
+
 def panel_bytes(encoding, columns):
     if encoding in ("f32", "f16"):
         return columns * (4 if encoding == "f32" else 2)
-    planes = 2 if encoding == "int4Affine" else 1
-    return planes * plane_bytes(columns) + up(columns, 32) * (16 if encoding == "int8" else 8)
+    return planes_bytes(encoding, columns) + up(columns, 32) * 2 * code_bits(encoding)
 
 
 def read_tensors(data, header):
@@ -272,7 +290,7 @@ def read_tensors(data, header):
         seen.add(name)
         need(1 <= rows <= 1 << 31 and 1 <= columns <= 1 << 31, "tensorShape", at + 8, name)
         need(code in ENCODINGS, "tensorEncoding", at + 24, name)
-        need(storage == 0 or storage <= 2 and code >= 3 or storage == 3 and code == 3, "tensorStorage", at + 28, name)
+        need(storage == 0 or storage <= 2 and 3 <= code <= 5 or storage == 3 and code == 3, "tensorStorage", at + 28, name)
         encoding = ENCODINGS[code]
         unit, panel = (1 if code <= 2 else 16), panel_bytes(encoding, columns)
         need(tile_rows > 0 and tile_rows % unit == 0 and panel <= (1 << 25 if storage else 1 << 30)
@@ -405,7 +423,7 @@ def plain(data, tensor):
     if tensor["storage"] == "plain":
         return np.frombuffer(data, np.uint8, tensor["byteCount"], tensor["offset"])
     panel = panel_bytes(tensor["encoding"], tensor["columns"])
-    planes = (2 if tensor["encoding"] == "int4Affine" else 1) * plane_bytes(tensor["columns"])
+    planes = planes_bytes(tensor["encoding"], tensor["columns"])
     parts = []
     for (at, stored, _), size in zip(tensor["checksums"], tensor["plainBytes"]):
         first, panels = int.from_bytes(data[at:at + 4], "little"), size // panel
@@ -457,25 +475,51 @@ def values(data, tensor):
     raw = plain(data, tensor)
     if encoding in ("f32", "f16"):
         return raw.view("<f4" if encoding == "f32" else "<f2").reshape(rows, columns).astype(np.float32)
-    groups, plane = up(columns, 32) // 32, plane_bytes(columns)
     panels = raw.reshape(-1, panel_bytes(encoding, columns))
-
-    def numbers(start):  # [panel, group, row] -> [panel, row, group, 1]
-        part = np.ascontiguousarray(panels[:, start:start + 32 * groups]).view("<f2")
-        return part.reshape(-1, groups, 16).transpose(0, 2, 1)[..., None].astype(np.float32)
-
-    codes = panels[:, (2 if encoding == "int4Affine" else 1) * plane:]
-    if encoding == "int8":  # [panel, group, line, row, i]: column 4 line + i
-        codes = codes.reshape(-1, groups, 8, 16, 4).transpose(0, 3, 1, 2, 4)
-    else:  # [panel, group, line, row, i, nibble]: column 8 line + 4 nibble + i
-        lines = codes.reshape(-1, groups, 4, 16, 4)
-        codes = np.stack([lines & 15, lines >> 4], axis=-1).transpose(0, 3, 1, 2, 5, 4)
-    codes = codes.reshape(len(panels), 16, groups, 32).astype(np.float32)
-    if encoding == "int4Affine":
-        result = numbers(0) * codes + numbers(plane)
+    codes = panel_codes(panels, encoding, columns)  # [panel, row, group, column]
+    scale, minimum = scaling(panels, encoding, columns)
+    if minimum is None:
+        result = scale * (codes - 2.0 ** (code_bits(encoding) - 1)).astype(np.float32)
     else:
-        result = numbers(0) * (codes - (128 if encoding == "int8" else 8))
-    return result.reshape(-1, groups * 32)[:rows, :columns]
+        result = scale * codes + minimum
+    return result.reshape(-1, up(columns, 32))[:rows, :columns]
+
+
+def panel_codes(panels, encoding, columns):
+    groups, bits, codes = up(columns, 32) // 32, code_bits(encoding), 0
+    lines = panels[:, planes_bytes(encoding, columns):].reshape(len(panels), groups, bits, 16, 4)
+    if bits == 8:  # [panel, group, line, row, i]: column 4 line + i
+        codes = lines
+    else:  # [panel, group, line, place, row, i]: column 4 (8 line / width + place) + i
+        taken = 0
+        for width in (width for width in (4, 2, 1) if bits & width):
+            places = [lines[:, :, taken:taken + width] >> shift & (1 << width) - 1 for shift in range(0, 8, width)]
+            codes = codes | np.stack(places, axis=3).reshape(len(panels), groups, 8, 16, 4) << taken
+            taken += width
+    return codes.transpose(0, 3, 1, 2, 4).reshape(len(panels), 16, groups, 32).astype(np.float32)
+
+
+def scaling(panels, encoding, columns):
+    """Scales and minimums (None: there are none), each [panel, row, group, 1 or 32]."""
+    groups, plane, supers = up(columns, 32) // 32, plane_bytes(columns), -(-columns // 256)
+
+    def halves(start, count, numbers=1):  # [panel, count, number, row] -> number: [panel, row, count]
+        part = np.ascontiguousarray(panels[:, start:start + 32 * numbers * count]).view("<f2")
+        return part.reshape(-1, count, numbers, 16).transpose(2, 0, 3, 1).astype(np.float32)
+
+    if not factors(encoding):
+        return halves(0, groups)[0][..., None], halves(plane, groups)[0][..., None] if encoding.endswith("Affine") else None
+    integers = panels[:, :32 * groups].reshape(-1, groups, 2, 16).transpose(2, 0, 3, 1)  # two: [panel, row, group]
+    factor = np.repeat(halves(plane, supers, factors(encoding)), 8, axis=3)[..., :groups]
+
+    def each(first, last):  # of the group's first 16 columns, and of the last
+        return np.repeat(np.stack([first, last], axis=-1), 16, axis=-1)
+
+    if factors(encoding) == 1:
+        return factor[0][..., None] * each(*integers.astype(np.int8)), None
+    if encoding == "int2Nested":
+        return factor[0][..., None] * each(*(integers & 15)), -factor[1][..., None] * each(*(integers >> 4))
+    return (factor[0] * integers[0])[..., None], (-factor[1] * integers[1])[..., None]
 
 
 def check_data(data, tensor):

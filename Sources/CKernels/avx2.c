@@ -45,10 +45,11 @@ bool tsr_avx2_usable(void) {
          __builtin_cpu_supports("f16c");
 }
 
+#define NAMED(NAME, ENCODING) tsr_avx2_##NAME,
 const tsr_kernels *tsr_kernels_avx2(void) {
   static const tsr_kernels table = {
       .name = "avx2",
-      .panel = {tsr_avx2_int8, tsr_avx2_int4, tsr_avx2_int4_affine},
+      .panel = {TSR_SIMPLE_ENCODINGS(NAMED) TSR_BIT_PLANE_ENCODINGS(NAMED)},
       .pair = {tsr_avx2_int8_pair},
       .pair_tokens = 1,
       .pair_groups = 64,

@@ -6,14 +6,13 @@
 // Whether the processor runs what stands below.
 bool tsr_avx2_usable(void);
 
-void tsr_avx2_int8(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens,
-                   float *out);
+#define TSR_AVX2_PANEL(NAME, ENCODING)                                                      \
+  void tsr_avx2_##NAME(const uint8_t *panel, const tsr_activations *x, size_t first,        \
+                       size_t tokens, float *out);
+TSR_SIMPLE_ENCODINGS(TSR_AVX2_PANEL)
+TSR_BIT_PLANE_ENCODINGS(TSR_AVX2_PANEL)
 void tsr_avx2_int8_pair(const uint8_t *bytes, const tsr_activations *x, size_t first, size_t tokens,
                         float *out);
-void tsr_avx2_int4(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens,
-                   float *out);
-void tsr_avx2_int4_affine(const uint8_t *panel, const tsr_activations *x, size_t first,
-                          size_t tokens, float *out);
 size_t tsr_avx2_mac_loop(size_t rounds);
 
 float tsr_avx2_dot_f16(const uint16_t *a, const float *b, size_t count);

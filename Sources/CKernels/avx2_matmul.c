@@ -21,6 +21,10 @@ INLINE fvec finish4(ivec sum) {
   return _mm256_cvtepi32_ps(_mm256_madd_epi16(sum, _mm256_set1_epi16(1)));
 }
 
+// Of codes of 5 and 6 bits a step adds 2 * 31 * 127 = 7874 and 2 * 63 * 127 = 16002: 4 and 2 of them stay below 32768.
+enum { STEPS_5 = 4, STEPS_6 = 2 };
+INLINE ivec sum32(ivec sum) { return _mm256_madd_epi16(sum, _mm256_set1_epi16(1)); }
+
 // Signed codes |w| <= 127: |w| times x with the sign of w, whose pairs reach 2 * 127 * 127 = 32258
 // and are widened at once. x is never -128, whose sign could not be turned.
 INLINE ivec add8(ivec sum, ivec codes, ivec x) {
@@ -35,10 +39,13 @@ INLINE fvec finish8(ivec sum, fvec factor, const float *offset) {
 
 #include "x86_panels.h"
 
-void tsr_avx2_int8(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens,
-                   float *out) {
-  panel_int8(panel, x, first, tokens, out);
-}
+#define KERNEL(NAME, ENCODING)                                                              \
+  void tsr_avx2_##NAME(const uint8_t *panel, const tsr_activations *x, size_t first,        \
+                       size_t tokens, float *out) {                                         \
+    panel_##NAME(panel, x, first, tokens, out);                                             \
+  }
+TSR_SIMPLE_ENCODINGS(KERNEL)
+TSR_BIT_PLANE_ENCODINGS(KERNEL)
 
 // The lines that a panel's streams begin with.
 INLINE void fetch_beginning(const panel_planes *planes) {
@@ -56,7 +63,7 @@ void tsr_avx2_int8_pair(const uint8_t *bytes, const tsr_activations *x, size_t f
   enum { TURN = 2 };
   panel_planes both[2], next[2];
   for (size_t p = 0; p < 4; p++) {
-    const panel_planes at = planes(bytes, x->groups, 1);
+    const panel_planes at = planes(bytes, x->groups, tsr_form(TSR_INT8));
     (p < 2 ? both : next)[p % 2] = at;
     bytes = at.codes + x->groups * 512;
   }
@@ -70,7 +77,7 @@ void tsr_avx2_int8_pair(const uint8_t *bytes, const tsr_activations *x, size_t f
       for (size_t p = 0; p < 2; p++) {
         const span_job job = {.x = x, .planes = both[p], .codes = both[p].codes + turn * 512,
                               .first = turn, .last = to - turn < TURN ? to : turn + TURN};
-        multiply_tile(&job, INT8, PACKED, false, 1, first, out + p * TSR_PANEL_ROWS);
+        multiply_tile(&job, TSR_INT8, PACKED, false, 1, first, out + p * TSR_PANEL_ROWS);
       }
     }
     const tsr_residual *end = list + ends[to - 1];
@@ -78,20 +85,12 @@ void tsr_avx2_int8_pair(const uint8_t *bytes, const tsr_activations *x, size_t f
       if (to == x->groups) fetch_beginning(&next[p]);
       const span_job job = {.x = x, .planes = both[p], .codes = both[p].codes + from * 512,
                             .first = from, .last = to};
-      all_residuals(&job, INT8, PACKED, r, end, out + p * TSR_PANEL_ROWS);
+      all_residuals(&job, TSR_INT8, PACKED, r, end, out + p * TSR_PANEL_ROWS);
     }
     r = end;
   }
 }
 
-void tsr_avx2_int4(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens,
-                   float *out) {
-  panel_int4(panel, x, first, tokens, out);
-}
-void tsr_avx2_int4_affine(const uint8_t *panel, const tsr_activations *x, size_t first,
-                          size_t tokens, float *out) {
-  panel_int4_affine(panel, x, first, tokens, out);
-}
 size_t tsr_avx2_mac_loop(size_t rounds) { return mac_loop(rounds); }
 #pragma clang attribute pop
 #endif

@@ -20,12 +20,11 @@
     const panel_source source = plain_panels(bytes, x->groups, FORM);                      \
     multiply_panels(&source, 0, PANELS, x, first, tokens, out, FORM);                      \
   }
-PANELS(panel_int8, 1, INT8)
-PANELS(panel_int4, 1, INT4)
-PANELS(panel_int4_affine, 1, INT4_AFFINE)
-PANELS(pair_int8, 2, INT8)
-PANELS(pair_int4, 2, INT4)
-PANELS(pair_int4_affine, 2, INT4_AFFINE)
+#define ONE_AND_TWO(NAME, FORM)  \
+  PANELS(panel_##NAME, 1, FORM) \
+  PANELS(pair_##NAME, 2, FORM)
+TSR_SIMPLE_ENCODINGS(ONE_AND_TWO)
+TSR_BIT_PLANE_ENCODINGS(ONE_AND_TWO)
 
 #ifdef TSR_EMULATED
 #define OPAQUE "+m"
@@ -68,10 +67,13 @@ static size_t mac_loop(size_t rounds) {
 #define OTHER_KERNELS \
   .decode_symbols = tsr_rans_avx512, TSR_AVX2_FLOAT_KERNELS, TSR_VECTOR_KERNELS(tsr_avx512_)
 #endif
+#define ONE(NAME, ENCODING) panel_##NAME,
+#define TWO(NAME, ENCODING) pair_##NAME,
 #define TABLE(DECODE_STRAND, MULTIPLY_STRANDS)                                                    \
   {                                                                                               \
-    .name = "avx512vnni", .panel = {panel_int8, panel_int4, panel_int4_affine},                   \
-    .pair = {pair_int8, pair_int4, pair_int4_affine}, .pair_tokens = SIZE_MAX,                    \
+    .name = "avx512vnni",                                                                         \
+    .panel = {TSR_SIMPLE_ENCODINGS(ONE) TSR_BIT_PLANE_ENCODINGS(ONE)},                            \
+    .pair = {TSR_SIMPLE_ENCODINGS(TWO) TSR_BIT_PLANE_ENCODINGS(TWO)}, .pair_tokens = SIZE_MAX,    \
     .mac_loop = mac_loop,                                                                         \
     .decode_strand = DECODE_STRAND, .strands = MULTIPLY_STRANDS, OTHER_KERNELS                    \
   }

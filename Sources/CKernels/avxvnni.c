@@ -15,6 +15,8 @@
 // 32-bit sums of unsigned codes times signed x, exact: at most 32 * 255 * 127.
 INLINE ivec add4(ivec sum, ivec w, ivec x) { return _mm256_dpbusd_avx_epi32(sum, w, x); }
 INLINE ivec add8(ivec sum, ivec w, ivec x) { return _mm256_dpbusd_avx_epi32(sum, w, x); }
+enum { STEPS_5 = 8, STEPS_6 = 8 };
+INLINE ivec sum32(ivec sum) { return sum; }
 INLINE fvec finish4(ivec sum) { return _mm256_cvtepi32_ps(sum); }
 INLINE fvec finish8(ivec sum, fvec factor, const float *offset) {
   return _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), factor, _mm256_set1_ps(16 * *offset));
@@ -25,10 +27,11 @@ INLINE fvec finish8(ivec sum, fvec factor, const float *offset) {
 #pragma clang attribute pop
 #endif
 
+#define NAMED(NAME, ENCODING) panel_##NAME,
 const tsr_kernels *tsr_kernels_avxvnni(void) {
   static const tsr_kernels table = {
       .name = "avxvnni",
-      .panel = {panel_int8, panel_int4, panel_int4_affine},
+      .panel = {TSR_SIMPLE_ENCODINGS(NAMED) TSR_BIT_PLANE_ENCODINGS(NAMED)},
       .mac_loop = mac_loop,
       .decode_symbols = tsr_rans_scalar,
       .decode_strand = tsr_trellis_avx2,

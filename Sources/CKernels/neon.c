@@ -153,10 +153,11 @@ static void swiglu(const float *gate, const float *up, float *out, size_t count)
   .normalize = tsr_scalar_normalize, .rotate = tsr_scalar_rotate,                           \
   .choose_largest = tsr_scalar_choose_largest, .summarize = tsr_scalar_summarize
 
+#define NEON(NAME, ENCODING) tsr_neon_##NAME,
 const tsr_kernels *tsr_kernels_neon(void) {
   static const tsr_kernels table = {
       .name = "neon",
-      .panel = {tsr_neon_int8, tsr_neon_int4, tsr_neon_int4_affine},
+      .panel = {TSR_SIMPLE_ENCODINGS(NEON) TSR_BIT_PLANE_ENCODINGS(NEON)},
       .mac_loop = tsr_neon_mac_loop,
       .decode_symbols = tsr_rans_scalar,
       .decode_strand = tsr_neon_trellis,
@@ -166,10 +167,11 @@ const tsr_kernels *tsr_kernels_neon(void) {
   return getauxval(AT_HWCAP) & HAS_DOT_PRODUCT ? &table : NULL;
 }
 
+#define I8MM(NAME, ENCODING) tsr_i8mm_##NAME,
 const tsr_kernels *tsr_kernels_i8mm(void) {
   static const tsr_kernels table = {
       .name = "i8mm",
-      .panel = {tsr_i8mm_int8, tsr_i8mm_int4, tsr_i8mm_int4_affine},
+      .panel = {TSR_SIMPLE_ENCODINGS(I8MM) TSR_BIT_PLANE_ENCODINGS(I8MM)},
       .mac_loop = tsr_i8mm_mac_loop,
       .decode_symbols = tsr_rans_scalar,
       .decode_strand = tsr_neon_trellis,

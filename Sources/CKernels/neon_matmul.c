@@ -128,6 +128,71 @@ INLINE void tile(panel_planes p, const uint8_t *codes, code_form form, bool resi
     for (int v = 0; v < VECTORS; v++) vst1q_f32(job.out + t * TSR_PANEL_ROWS + 4 * v, acc[t][v]);
 }
 
+// Groups whose codes lie in planes of bits, or whose scales are integers: part by part. Integer sums as above.
+INLINE void tile_of_planes(const uint8_t *panel, uint32_t encoding, bool residual, int count,
+                           tile_job job) {
+  const tsr_activations *x = job.x;
+  const tsr_panel_form form = tsr_form(encoding);
+  const uint8_t *codes = panel + tsr_planes_bytes(form, x->groups);
+  const unsigned steps = 8 / form.parts;
+  float32x4_t acc[TILE][VECTORS];
+  for (int t = 0; t < count; t++)
+    for (int v = 0; v < VECTORS; v++) acc[t][v] = vld1q_f32(job.out + t * TSR_PANEL_ROWS + 4 * v);
+  for (size_t i = job.first; i < job.last; i++) {
+    size_t g = residual ? x->residual_groups[job.token * x->residuals + i] : i;
+    size_t term = job.token * x->terms + (residual ? x->groups + i : i);
+    for (unsigned part = 0; part < form.parts; part++) {
+      int32x4_t s[TILE][VECTORS];
+      for (int t = 0; t < count; t++)
+        for (int v = 0; v < VECTORS; v++) s[t][v] = vdupq_n_s32(0);
+#pragma clang loop unroll(full)
+      for (unsigned at = 0; at < 8; at++) {
+        if (at / steps != part) continue;
+        int8x16_t w[VECTORS], xq[TILE];
+        for (int v = 0; v < VECTORS; v++)
+          w[v] = tsr_neon_code_step(codes + g * 64 * form.bits, form, at, v);
+        for (int t = 0; t < count; t++)
+          xq[t] = vld1q_s8(x->codes + (term + (size_t)t * x->terms) * TSR_GROUP + at / 4 * 16);
+        step(s, w, xq, (int)(at % 4), count);
+      }
+      for (int v = 0; v < VECTORS; v++) {
+        const tsr_neon_scaling w = tsr_neon_scaling_of(form, panel, x->groups, g, part, v);
+        for (int t = 0; t < count; t++) {
+          size_t index = term + (size_t)t * x->terms;
+          float total = form.parts == 1 ? x->sums[index] : x->half_sums[2 * index + part];
+          float32x4_t dot = vmulq_n_f32(vcvtq_f32_s32(s[t][v]), x->scales[index]);
+          acc[t][v] = vfmaq_f32(acc[t][v], w.scale, dot);
+          if (form.offset == 0) acc[t][v] = vfmaq_n_f32(acc[t][v], w.minimum, total);
+        }
+      }
+    }
+  }
+  for (int t = 0; t < count; t++)
+    for (int v = 0; v < VECTORS; v++) vst1q_f32(job.out + t * TSR_PANEL_ROWS + 4 * v, acc[t][v]);
+}
+
+INLINE void run_of_planes(const uint8_t *panel, const tsr_activations *x, size_t first,
+                          size_t tokens, float *out, uint32_t encoding) {
+  memset(out, 0, tokens * TSR_PANEL_ROWS * sizeof(float));
+  for (size_t t = 0; t < tokens; t += TILE) {
+    tile_job job = {x, first + t, 0, x->groups, out + t * TSR_PANEL_ROWS};
+    switch (tokens - t) {
+      case 1: tile_of_planes(panel, encoding, false, 1, job); break;
+      case 2: tile_of_planes(panel, encoding, false, 2, job); break;
+      case 3: tile_of_planes(panel, encoding, false, 3, job); break;
+      default: tile_of_planes(panel, encoding, false, TILE, job); break;
+    }
+  }
+}
+
+INLINE void residuals_of_planes(const uint8_t *panel, const tsr_activations *x, size_t first,
+                                size_t tokens, float *out, uint32_t encoding) {
+  for (size_t t = 0; t < tokens; t++) {
+    tile_job job = {x, first + t, 0, x->residuals, out + t * TSR_PANEL_ROWS};
+    tile_of_planes(panel, encoding, true, 1, job);
+  }
+}
+
 static void decode_span(const uint8_t *codes, size_t groups, uint8_t *bytes) {
   for (size_t line = 0; line < groups * 4; line++, bytes += 128) {
     for (size_t v = 0; v < VECTORS; v++) {
@@ -179,19 +244,21 @@ INLINE void residuals(const uint8_t *panel, const tsr_activations *x, size_t fir
   }
 }
 
-#define PANEL_KERNELS(NAME, FORM)                                                        \
+#define KERNELS(NAME, FORM, RUN, RESIDUALS)                                              \
   void tsr_neon_residuals_##NAME(const uint8_t *panel, const tsr_activations *x,         \
                                  size_t first, size_t tokens, float *out) {              \
-    residuals(panel, x, first, tokens, out, FORM);                                       \
+    RESIDUALS(panel, x, first, tokens, out, FORM);                                       \
   }                                                                                      \
   void tsr_neon_##NAME(const uint8_t *panel, const tsr_activations *x, size_t first,     \
                        size_t tokens, float *out) {                                      \
-    run(panel, x, first, tokens, out, FORM);                                             \
-    residuals(panel, x, first, tokens, out, FORM);                                       \
+    RUN(panel, x, first, tokens, out, FORM);                                             \
+    RESIDUALS(panel, x, first, tokens, out, FORM);                                       \
   }
-PANEL_KERNELS(int8, INT8)
-PANEL_KERNELS(int4, INT4)
-PANEL_KERNELS(int4_affine, INT4_AFFINE)
+KERNELS(int8, INT8, run, residuals)
+KERNELS(int4, INT4, run, residuals)
+KERNELS(int4_affine, INT4_AFFINE, run, residuals)
+#define PLANE_KERNELS(NAME, ENCODING) KERNELS(NAME, ENCODING, run_of_planes, residuals_of_planes)
+TSR_BIT_PLANE_ENCODINGS(PLANE_KERNELS)
 
 size_t tsr_neon_mac_loop(size_t rounds) {
   int8x16_t w = vdupq_n_s8(3), x = vdupq_n_s8(5);

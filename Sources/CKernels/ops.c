@@ -4,12 +4,6 @@
 
 #include "CKernels.h"
 
-static inline float half_at(const uint8_t *plane, size_t index) {
-  uint16_t bits;
-  memcpy(&bits, plane + 2 * index, sizeof bits);
-  return tsr_half_to_float(bits);
-}
-
 // Embedding ------------------------------------------------------------------------------------
 
 // The 16-row panel that `row` lies in; float matrices: the row itself.
@@ -22,33 +16,31 @@ static const uint8_t *stored_panel(const tsr_compute *compute, const tsr_matrix 
   return bytes ? bytes + panel % m->tile_panels * m->panel_bytes : NULL;
 }
 
+static inline __attribute__((always_inline)) void decode_integers(const tsr_matrix *m,
+                                                                  const uint8_t *panel, size_t r,
+                                                                  float *x, uint32_t encoding) {
+  const tsr_panel_form form = tsr_form(encoding);
+  const size_t groups = (m->columns + TSR_GROUP - 1) / TSR_GROUP;
+  const uint8_t *codes = panel + tsr_planes_bytes(form, groups);
+  tsr_scaling s = {0};
+  for (size_t c = 0; c < m->columns; c++) {
+    size_t group = c / TSR_GROUP, i = c % TSR_GROUP;
+    if (i % 16 == 0) s = tsr_scaling_of(form, panel, groups, group, r, i / 16 * (form.parts - 1));
+    int code = (int)tsr_code(form, codes + group * 64 * form.bits, r, i) - form.offset;
+    x[c] = s.scale * (float)code + s.minimum;
+  }
+}
+
 static void decode_row(const tsr_matrix *m, const uint8_t *panel, size_t r, float *x) {
-  if (m->encoding == TSR_F32) {
-    memcpy(x, panel, m->columns * sizeof(float));
-    return;
-  }
-  if (m->encoding == TSR_F16) {
-    for (size_t i = 0; i < m->columns; i++) x[i] = half_at(panel, i);
-    return;
-  }
-  size_t groups = (m->columns + TSR_GROUP - 1) / TSR_GROUP;
-  size_t plane = (groups * 32 + 63) / 64 * 64;
-  const bool affine = m->encoding == TSR_INT4_AFFINE;
-  const uint8_t *codes = panel + (affine ? 2 : 1) * plane;
-  for (size_t g = 0; g < groups; g++) {
-    float scale = half_at(panel, g * TSR_PANEL_ROWS + r);
-    float minimum = affine ? half_at(panel + plane, g * TSR_PANEL_ROWS + r) : 0;
-    size_t count = m->columns - g * TSR_GROUP;
-    for (size_t c = 0; c < TSR_GROUP && c < count; c++) {
-      float *value = &x[g * TSR_GROUP + c];
-      if (m->encoding == TSR_INT8) {
-        *value = scale * (float)(codes[g * 512 + c / 4 * 64 + r * 4 + c % 4] - 128);
-        continue;
-      }
-      uint8_t byte = codes[g * 256 + c / 8 * 64 + r * 4 + c % 4];
-      int code = c % 8 < 4 ? byte & 15 : byte >> 4;
-      *value = affine ? scale * (float)code + minimum : scale * (float)(code - 8);
-    }
+#define DECODE(NAME, ENCODING) \
+  case ENCODING: decode_integers(m, panel, r, x, ENCODING); break;
+  switch (m->encoding) {
+    TSR_SIMPLE_ENCODINGS(DECODE)
+    TSR_BIT_PLANE_ENCODINGS(DECODE)
+    case TSR_F16:
+      for (size_t i = 0; i < m->columns; i++) x[i] = tsr_half_at(panel, i);
+      break;
+    default: memcpy(x, panel, m->columns * sizeof(float));
   }
 }
 
@@ -73,6 +65,17 @@ typedef struct {
   const tsr_activations *out;
 } row_job;
 
+static void sum_halves(const tsr_activations *a, size_t first, size_t count) {
+  for (size_t term = first; term < first + count; term++) {
+    const int8_t *codes = a->codes + term * TSR_GROUP;
+    for (size_t half = 0; half < 2; half++, codes += TSR_GROUP / 2) {
+      int32_t sum = 0;
+      for (size_t i = 0; i < TSR_GROUP / 2; i++) sum += codes[i];
+      a->half_sums[2 * term + half] = a->scales[term] * (float)sum;
+    }
+  }
+}
+
 void tsr_quantize_token(const tsr_kernels *k, const tsr_activations *a, size_t token) {
   const float *x = a->values + token * a->columns;
   size_t first = token * a->terms;
@@ -88,6 +91,7 @@ void tsr_quantize_token(const tsr_kernels *k, const tsr_activations *a, size_t t
       left[c] = x[g * TSR_GROUP + c] - scale * (float)codes[c];
     k->quantize(a, left, first + a->groups + i, 1);
   }
+  sum_halves(a, first, a->terms);
 }
 
 // Entries of one block, placed by counting: `ends` holds each group's number, then its next place.
@@ -113,7 +117,8 @@ static tsr_entry entry(const tsr_activations *a, size_t term, size_t row) {
   tsr_entry e = {.scale = a->scales[term],
                  .offset4 = a->offsets[term],
                  .offset8 = 16 * a->offsets[term],
-                 .row = (uint32_t)row};
+                 .row = (uint32_t)row,
+                 .half_sums = {a->half_sums[2 * term], a->half_sums[2 * term + 1]}};
   memcpy(e.codes, a->codes + term * TSR_GROUP, TSR_GROUP);
   return e;
 }
@@ -258,7 +263,7 @@ static void multiply_panels(const multiply_job *job, const tsr_matrix *m, size_t
     else if (m->encoding == TSR_F32 || m->encoding == TSR_F16)
       multiply_dense(job, m, panel, first, tokens, out);
     else
-      (panels == 2 ? k->pair : k->panel)[m->encoding - TSR_INT8](
+      (panels == 2 ? k->pair : k->panel)[m->encoding - TSR_FIRST_PANEL](
           source.bytes + index * m->panel_bytes, job->x, first, tokens, out);
     store_panels(job, m, panel, panels, first, tokens, offset, out);
   }
@@ -273,7 +278,7 @@ static void multiply_run(const multiply_job *job, const tsr_matrix *m, size_t be
   bool pairs = source.strands ? job->tokens > 1
                               : !dense && job->tokens <= k->pair_tokens &&
                                     job->x->groups >= k->pair_groups &&
-                                    k->pair[m->encoding - TSR_INT8];
+                                    k->pair[m->encoding - TSR_FIRST_PANEL];
   for (size_t panel = begin; panel < end;) {
     size_t panels = pairs && end - panel > 1 ? 2 : 1;
     multiply_panels(job, m, panel, panels, source, panel - begin, offset);

@@ -39,77 +39,52 @@ static void quantize(const tsr_activations *a, const float *x, size_t term, size
   }
 }
 
-// Bytes of a plane of 16 half-precision values per group, padded to a cache line.
-static inline size_t plane_bytes(size_t groups) { return (groups * 32 + 63) / 64 * 64; }
-
-static inline float half_at(const uint8_t *plane, size_t index) {
-  uint16_t bits;
-  memcpy(&bits, plane + 2 * index, sizeof bits);
-  return tsr_half_to_float(bits);
-}
-
 // Group of columns that a token's term belongs to.
 static inline size_t group_of(const tsr_activations *x, size_t token, size_t term) {
   return term < x->groups ? term : x->residual_groups[token * x->residuals + term - x->groups];
 }
 
-static void panel_int8(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens,
-                       float *out) {
-  const uint8_t *codes = panel + plane_bytes(x->groups);
+// Adds one row's product with one term. The sums of integers are exact: at most 32 * 255 * 127.
+static inline __attribute__((always_inline)) float row_product(
+    tsr_panel_form form, const uint8_t *panel, const tsr_activations *x, size_t term, size_t group,
+    size_t row) {
+  const uint8_t *codes = panel + tsr_planes_bytes(form, x->groups) + group * 64 * form.bits;
+  size_t length = TSR_GROUP / form.parts;
+  float product = 0;
+  for (size_t part = 0; part < form.parts; part++) {
+    int32_t dot = 0;
+    for (size_t i = part * length; i < (part + 1) * length; i++)
+      dot += (int32_t)tsr_code(form, codes, row, i) * x->codes[term * TSR_GROUP + i];
+    float sum = form.parts == 1 ? x->sums[term] : x->half_sums[2 * term + part];
+    tsr_scaling s = tsr_scaling_of(form, panel, x->groups, group, row, part);
+    product += s.scale * (x->scales[term] * (float)dot - (float)form.offset * sum);
+    product += s.minimum * sum;
+  }
+  return product;
+}
+
+static inline __attribute__((always_inline)) void panel_any(const uint8_t *panel,
+                                                            const tsr_activations *x, size_t first,
+                                                            size_t tokens, float *out,
+                                                            uint32_t encoding) {
+  const tsr_panel_form form = tsr_form(encoding);
   memset(out, 0, tokens * TSR_PANEL_ROWS * sizeof(float));
   for (size_t t = 0; t < tokens; t++) {
-    for (size_t term = 0; term < x->terms; term++) {
-      size_t at = (first + t) * x->terms + term, g = group_of(x, first + t, term);
-      for (size_t row = 0; row < TSR_PANEL_ROWS; row++) {
-        int32_t dot = 0;  // exact: |dot| <= 32 * 255 * 127
-        for (size_t i = 0; i < TSR_GROUP; i++)
-          dot += codes[g * 512 + i / 4 * 64 + row * 4 + i % 4] * x->codes[at * TSR_GROUP + i];
-        float scaled = x->scales[at] * (float)dot - 128.0f * x->sums[at];
-        out[t * TSR_PANEL_ROWS + row] += half_at(panel, g * TSR_PANEL_ROWS + row) * scaled;
-      }
+    for (size_t i = 0; i < x->terms; i++) {
+      size_t term = (first + t) * x->terms + i, group = group_of(x, first + t, i);
+      for (size_t row = 0; row < TSR_PANEL_ROWS; row++)
+        out[t * TSR_PANEL_ROWS + row] += row_product(form, panel, x, term, group, row);
     }
   }
 }
 
-// Code of column i of a group, in a 256-byte block of 4-bit codes.
-static inline int32_t nibble(const uint8_t *block, size_t row, size_t i) {
-  uint8_t byte = block[i / 8 * 64 + row * 4 + i % 4];
-  return i % 8 < 4 ? byte & 15 : byte >> 4;
-}
-
-static void panel_int4_any(const uint8_t *panel, const tsr_activations *x, size_t first,
-                           size_t tokens, float *out, bool affine) {
-  size_t plane = plane_bytes(x->groups);
-  const uint8_t *codes = panel + (affine ? 2 * plane : plane);
-  memset(out, 0, tokens * TSR_PANEL_ROWS * sizeof(float));
-  for (size_t t = 0; t < tokens; t++) {
-    for (size_t term = 0; term < x->terms; term++) {
-      size_t at = (first + t) * x->terms + term, g = group_of(x, first + t, term);
-      for (size_t row = 0; row < TSR_PANEL_ROWS; row++) {
-        int32_t dot = 0;  // exact: |dot| <= 32 * 15 * 127
-        for (size_t i = 0; i < TSR_GROUP; i++)
-          dot += nibble(codes + g * 256, row, i) * x->codes[at * TSR_GROUP + i];
-        float scale = half_at(panel, g * TSR_PANEL_ROWS + row);
-        float scaled = x->scales[at] * (float)dot;
-        float *sum = &out[t * TSR_PANEL_ROWS + row];
-        if (affine)
-          *sum += scale * scaled + half_at(panel + plane, g * TSR_PANEL_ROWS + row) * x->sums[at];
-        else
-          *sum += scale * (scaled - 8.0f * x->sums[at]);
-      }
-    }
+#define PANEL(NAME, ENCODING)                                                              \
+  static void panel_##NAME(const uint8_t *panel, const tsr_activations *x, size_t first,   \
+                           size_t tokens, float *out) {                                    \
+    panel_any(panel, x, first, tokens, out, ENCODING);                                     \
   }
-}
-
-static void panel_int4(const uint8_t *panel, const tsr_activations *x, size_t first, size_t tokens,
-                       float *out) {
-  panel_int4_any(panel, x, first, tokens, out, false);
-}
-
-static void panel_int4_affine(const uint8_t *panel, const tsr_activations *x, size_t first,
-                              size_t tokens, float *out) {
-  panel_int4_any(panel, x, first, tokens, out, true);
-}
+TSR_SIMPLE_ENCODINGS(PANEL)
+TSR_BIT_PLANE_ENCODINGS(PANEL)
 
 float tsr_scalar_dot_f32(const float *a, const float *b, size_t count) {
   float sum = 0;
@@ -203,11 +178,12 @@ static size_t mac_loop(size_t rounds) {
   return sums[0] < 0 ? 0 : rounds * LANES;
 }
 
+#define NAMED(NAME, ENCODING) panel_##NAME,
 const tsr_kernels *tsr_kernels_scalar(void) {
   static const tsr_kernels table = {
       .name = "scalar",
       .quantize = quantize,
-      .panel = {panel_int8, panel_int4, panel_int4_affine},
+      .panel = {TSR_SIMPLE_ENCODINGS(NAMED) TSR_BIT_PLANE_ENCODINGS(NAMED)},
       .dot_f32 = tsr_scalar_dot_f32,
       .dot_f16 = dot_f16,
       .largest = tsr_scalar_largest,

@@ -90,7 +90,7 @@ static size_t panels_of(const tsr_matrix *m, size_t tile) {
 static bool decode_planes(const tsr_decoders *d, tile_decoder *each, const tsr_matrix *m,
                           tsr_tile stored, size_t panels) {
   size_t groups = (m->columns + TSR_GROUP - 1) / TSR_GROUP;
-  size_t codes = groups * (m->encoding == TSR_INT8 ? 512 : 256), planes = m->panel_bytes - codes;
+  size_t codes = groups * 64 * tsr_form(m->encoding).bits, planes = m->panel_bytes - codes;
   // A tile of one panel is decoded in place, others are put together from their planes.
   uint8_t *first = panels == 1 ? each->bytes : each->bytes + d->tile_bytes;
   uint8_t *second = first + panels * planes;

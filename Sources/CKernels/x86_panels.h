@@ -6,9 +6,14 @@
 //   nibbles_low, nibbles_high, mul, multiply_add
 //   zero, add4, add8             start and extend a group's sums for 4- and 8-bit codes
 //   finish4                      those sums as floats
+//   STEPS_5, STEPS_6, sum32      steps of 4 columns that add4 may take of 5- and 6-bit codes; those sums in 32 bits
+//   add32, floats32              and what becomes of these
+//   bits_of, integers            a plane's bits at their place in the code; 16 / VECTORS bytes as floats
 //   finish8                      as floats too, times a factor and less the stored offset of 128
-// and takes panel_int4, panel_int4_affine and panel_int8.
+// and takes panel_NAME for each encoding.
 #include <string.h>
+
+#include "panels.h"
 
 enum {
   DECODE_FROM = 12,  // tokens from which decoding a span once beats doing so in each tile
@@ -17,17 +22,17 @@ enum {
   LONG = 64,
 };
 
-// Planes of one panel.
+// Planes of one panel: of half-precision numbers, or of integers and then factors.
 typedef struct {
   const uint8_t *scales, *minimums, *codes;
 } panel_planes;
 
-INLINE panel_planes planes(const uint8_t *panel, size_t groups, int count) {
-  size_t bytes = (groups * 32 + 63) / 64 * 64;
-  return (panel_planes){panel, panel + bytes, panel + (size_t)count * bytes};
+INLINE panel_planes planes(const uint8_t *panel, size_t groups, tsr_panel_form form) {
+  return (panel_planes){panel, panel + tsr_plane_bytes(groups),
+                        panel + tsr_planes_bytes(form, groups)};
 }
 
-// PACKED as in the file, DECODED to one byte each: a group of 4-bit codes takes 256 or 512 bytes.
+// PACKED as in the file, DECODED to one byte each, in 512 bytes a group.
 typedef enum { PACKED, DECODED } code_form;
 
 // Groups first..<last, a span: their codes, and all planes of the panel. While they are multiplied, the
@@ -147,58 +152,153 @@ INLINE void group8(token_tile *tile, const span_job *job, int count, size_t grou
   }
 }
 
-// Bytes 0...15 of `groups` groups: 8 lines of 4 columns each.
-INLINE void decode_span(const uint8_t *codes, size_t groups, uint8_t *bytes) {
-  for (size_t line = 0; line < groups * 4; line++, bytes += 128) {
+// Codes of columns 4 step ... 4 step + 3 of a group: bits of each of its planes, moved to their place.
+INLINE ivec plane_step(const uint8_t *codes, unsigned width, unsigned taken, unsigned step) {
+  unsigned places = 8 / width;
+  ivec line = load(codes + 64 * (taken + step / places));
+  return bits_of(line, width, step % places * width, taken);
+}
+
+INLINE ivec code_step(const uint8_t *codes, code_form form, unsigned bits, unsigned step, int v) {
+  codes += 64 / VECTORS * v;
+  if (form == DECODED) return load(codes + 64 * step);
+  ivec code = zero();
+  if (bits & 4) code = plane_step(codes, 4, 0, step);
+  if (bits & 2) code = either(code, plane_step(codes, 2, bits & 4, step));
+  if (bits & 1) code = either(code, plane_step(codes, 1, bits & 6, step));
+  return code;
+}
+
+// Steps whose products add4 sums up without carrying over.
+INLINE unsigned steps_at_once(unsigned bits) { return bits < 5 ? 8 : bits == 5 ? STEPS_5 : STEPS_6; }
+
+// 4 columns of 16 rows for each step of from..<to, in runs of as many steps as add4 may take.
+INLINE void sum_steps(ivec totals[TILE][VECTORS], const uint8_t *codes, code_form form,
+                      unsigned bits, const tsr_activations *x, const token_tile *tile, int count,
+                      unsigned from, unsigned to) {
+  const unsigned length = steps_at_once(bits) < to - from ? steps_at_once(bits) : to - from;
+  ivec s[TILE][VECTORS];
+#pragma clang loop unroll(full)
+  for (unsigned step = 0; step < 8; step++) {
+    if (step < from || step >= to) continue;
+    ivec w[VECTORS];
+    for (int v = 0; v < VECTORS; v++) w[v] = code_step(codes, form, bits, step, v);
+    for (int t = 0; step % length == 0 && t < count; t++)
+      for (int v = 0; v < VECTORS; v++) s[t][v] = zero();
+    step4(s, w, x, tile, (int)(4 * step), count);
+    for (int t = 0; step % length == length - 1 && t < count; t++)
+      for (int v = 0; v < VECTORS; v++)
+        totals[t][v] = step - from < length ? sum32(s[t][v])
+                                            : add32(totals[t][v], sum32(s[t][v]));
+  }
+}
+
+typedef struct {
+  fvec scale, minimum;
+} scaling;
+
+// How the rows of vector v are scaled in one part of a group.
+INLINE scaling scaling_of(const span_job *job, tsr_panel_form form, size_t group, unsigned part,
+                          int v) {
+  const size_t rows = TSR_PANEL_ROWS / VECTORS * (size_t)v, at = group * 32;
+  if (!form.factors) {
+    fvec scale = halves(job->planes.scales + at + 2 * rows);
+    if (form.planes == 2) return (scaling){scale, halves(job->planes.minimums + at + 2 * rows)};
+    return (scaling){scale, mul(scale, all_floats((float)-form.offset))};
+  }
+  const uint8_t *integers = job->planes.scales + at + rows + 16 * part;
+  const uint8_t *factors =
+      job->planes.minimums + group / TSR_SUPER_GROUP * 32 * form.factors + 2 * rows;
+  fvec factor = halves(factors);
+  if (form.factors == 1) {
+    fvec scale = mul(factor, integers_of(integers, SIGNED));
+    return (scaling){scale, mul(scale, all_floats((float)-form.offset))};
+  }
+  fvec less = mul(halves(factors + 32), all_floats(-1));
+  if (form.parts == 2)
+    return (scaling){mul(factor, integers_of(integers, LOW_NIBBLES)),
+                     mul(less, integers_of(integers, HIGH_NIBBLES))};
+  return (scaling){mul(factor, integers_of(integers, UNSIGNED)),
+                   mul(less, integers_of(integers + 16, UNSIGNED))};
+}
+
+// A group of codes that lie in planes of bits, or whose scales are integers: part by part.
+INLINE void group_planes(token_tile *tile, const span_job *job, uint32_t encoding, code_form coded,
+                         int count, size_t group) {
+  const tsr_panel_form form = tsr_form(encoding);
+  const tsr_activations *x = job->x;
+  const uint8_t *codes = job->codes + (group - job->first) * (coded == PACKED ? 64 * form.bits : 512);
+  for (unsigned part = 0; part < form.parts; part++) {
+    ivec s[TILE][VECTORS];
+    unsigned steps = 8 / form.parts;
+    sum_steps(s, codes, coded, form.bits, x, tile, count, part * steps, (part + 1) * steps);
     for (int v = 0; v < VECTORS; v++) {
-      ivec packed = load(codes + 64 * line + 64 / VECTORS * v);
-      store(bytes + 64 / VECTORS * v, nibbles_low(packed));
-      store(bytes + 64 + 64 / VECTORS * v, nibbles_high(packed));
+      const scaling w = scaling_of(job, form, group, part, v);
+      for (int t = 0; t < count; t++) {
+        size_t at = term(tile, x, t);
+        const float *total = form.parts == 1 ? x->sums + at : x->half_sums + 2 * at + part;
+        fvec *sum = &tile->sums[t][v];
+        *sum = multiply_add(w.minimum, broadcast_float(total), *sum);
+        fvec product = mul(floats32(s[t][v]), broadcast_float(x->scales + at));
+        *sum = multiply_add(w.scale, product, *sum);
+      }
     }
   }
 }
 
-// What is multiplied, and how: all constants but the job.
-typedef enum { INT8, INT4, INT4_AFFINE } matrix_form;
+// Bytes of `groups` groups: 8 lines of 4 columns each.
+INLINE void decode_span(const uint8_t *codes, size_t groups, unsigned bits, uint8_t *bytes) {
+  for (size_t group = 0; group < groups; group++, codes += 64 * bits) {
+#pragma clang loop unroll(full)
+    for (unsigned step = 0; step < 8; step++, bytes += 64)
+      for (int v = 0; v < VECTORS; v++)
+        store(bytes + 64 / VECTORS * v, code_step(codes, PACKED, bits, step, v));
+  }
+}
 
-INLINE size_t group_lines(matrix_form matrix) { return matrix == INT8 ? 8 : 4; }
+// Lines of 64 bytes.
+INLINE size_t group_lines(uint32_t encoding) { return tsr_form(encoding).bits; }
 
-INLINE void fetch_lines(const span_job *job, matrix_form matrix, size_t group, size_t from,
+INLINE void fetch_lines(const span_job *job, uint32_t encoding, size_t group, size_t from,
                         size_t to) {
-  const uint8_t *codes = job->coming + (group - job->first) * group_lines(matrix) * 64;
+  const uint8_t *codes = job->coming + (group - job->first) * group_lines(encoding) * 64;
   for (size_t line = from; line < to; line++)
     _mm_prefetch((const char *)codes + line * 64, _MM_HINT_T0);
 }
 
-INLINE void group_any(token_tile *tile, const span_job *job, matrix_form matrix, code_form form,
+INLINE void group_any(token_tile *tile, const span_job *job, uint32_t encoding, code_form form,
                       int count, size_t group) {
-  if (matrix == INT8) group8(tile, job, count, group);
-  else group4(tile, job, form, matrix == INT4_AFFINE, count, group);
+  switch (encoding) {
+    case TSR_INT8: group8(tile, job, count, group); break;
+    case TSR_INT4: group4(tile, job, form, false, count, group); break;
+    case TSR_INT4_AFFINE: group4(tile, job, form, true, count, group); break;
+    default: group_planes(tile, job, encoding, form, count, group);
+  }
 }
 
 // A span times `count` tokens from `token` on. Where a tile fetches all lines, that can be a loop of constant length.
-INLINE void multiply_tile(const span_job *job, matrix_form matrix, code_form form, bool all_lines,
+INLINE void multiply_tile(const span_job *job, uint32_t encoding, code_form form, bool all_lines,
                           int count, size_t token, float *out) {
   token_tile tile = {.adjacent = true};
   for (int t = 0; t < count; t++) load_sums(&tile, t, out + t * TSR_PANEL_ROWS);
   for (size_t group = job->first; group < job->last; group++) {
     tile.terms[0] = token * job->x->terms + group;
-    if (all_lines) fetch_lines(job, matrix, group, 0, group_lines(matrix));
-    else fetch_lines(job, matrix, group, job->fetch_from, job->fetch_to);
-    group_any(&tile, job, matrix, form, count, group);
+    if (all_lines) fetch_lines(job, encoding, group, 0, group_lines(encoding));
+    else fetch_lines(job, encoding, group, job->fetch_from, job->fetch_to);
+    group_any(&tile, job, encoding, form, count, group);
   }
   for (int t = 0; t < count; t++) store_sums(&tile, t, out + t * TSR_PANEL_ROWS);
 }
 
 // Residuals of one group of `count` tokens.
-INLINE void multiply_residuals(const span_job *job, matrix_form matrix, code_form form, int count,
+INLINE void multiply_residuals(const span_job *job, uint32_t encoding, code_form form, int count,
                                const tsr_residual *r, float *out) {
   token_tile tile = {.adjacent = false};
   for (int t = 0; t < count; t++) {
     load_sums(&tile, t, out + r[t].row * TSR_PANEL_ROWS);
     tile.terms[t] = r[t].term;
   }
-  group_any(&tile, job, matrix, form, count, r->group);
+  group_any(&tile, job, encoding, form, count, r->group);
   for (int t = 0; t < count; t++) store_sums(&tile, t, out + r[t].row * TSR_PANEL_ROWS);
 }
 
@@ -212,41 +312,42 @@ INLINE void multiply_residuals(const span_job *job, matrix_form matrix, code_for
   }
 
 // Tokens are cut into tiles of nearly equal size: none falls back to a slower kernel.
-INLINE void all_tiles(span_job *job, matrix_form matrix, code_form form, size_t first,
+INLINE void all_tiles(span_job *job, uint32_t encoding, code_form form, size_t first,
                       size_t tokens, float *out) {
   if (form == PACKED && tokens <= TILE && job->x->groups < LONG) {
     size_t count = tokens;
-#define ONLY_TILE(N) multiply_tile(job, matrix, form, true, N, first, out)
+#define ONLY_TILE(N) multiply_tile(job, encoding, form, true, N, first, out)
     WITH_COUNT(ONLY_TILE)
     return;
   }
   size_t tiles = (tokens + TILE - 1) / TILE;
   for (size_t i = 0; i < tiles; i++) {
     size_t at = tokens * i / tiles, count = tokens * (i + 1) / tiles - at;
-    job->fetch_from = group_lines(matrix) * i / tiles;
-    job->fetch_to = group_lines(matrix) * (i + 1) / tiles;
-#define ONE_TILE(N) multiply_tile(job, matrix, form, false, N, first + at, out + at * TSR_PANEL_ROWS)
+    job->fetch_from = group_lines(encoding) * i / tiles;
+    job->fetch_to = group_lines(encoding) * (i + 1) / tiles;
+#define ONE_TILE(N) multiply_tile(job, encoding, form, false, N, first + at, out + at * TSR_PANEL_ROWS)
     WITH_COUNT(ONE_TILE)
   }
 }
 
 // Outlying columns are often the same in all tokens: those share the weights.
-INLINE void all_residuals(const span_job *job, matrix_form matrix, code_form form,
+INLINE void all_residuals(const span_job *job, uint32_t encoding, code_form form,
                           const tsr_residual *r, const tsr_residual *end, float *out) {
   while (r < end) {
     size_t count = 1;
     while (count < TILE && r + count < end && r[count].group == r->group) count++;
-#define ONE_RUN(N) multiply_residuals(job, matrix, form, N, r, out)
+#define ONE_RUN(N) multiply_residuals(job, encoding, form, N, r, out)
     WITH_COUNT(ONE_RUN)
     r += count;
   }
 }
 
 INLINE void panel(const uint8_t *bytes, const tsr_activations *x, size_t first, size_t tokens,
-                  float *out, matrix_form matrix) {
+                  float *out, uint32_t encoding) {
   _Alignas(64) uint8_t decoded[TSR_SPAN * 512];
-  size_t group_bytes = group_lines(matrix) * 64, plane_count = matrix == INT4_AFFINE ? 2 : 1;
-  span_job job = {.x = x, .planes = planes(bytes, x->groups, (int)plane_count)};
+  const tsr_panel_form panel_form = tsr_form(encoding);
+  size_t group_bytes = group_lines(encoding) * 64;
+  span_job job = {.x = x, .planes = planes(bytes, x->groups, panel_form)};
   const tsr_residual *list = x->residual_list + first * x->residuals, *next = list;
   const uint32_t *ends = x->group_ends + first / TSR_TOKEN_BLOCK * x->groups;
   memset(out, 0, tokens * TSR_PANEL_ROWS * sizeof(float));
@@ -261,33 +362,26 @@ INLINE void panel(const uint8_t *bytes, const tsr_activations *x, size_t first, 
       job.coming += plane_bytes;
     }
     const tsr_residual *end = list + ends[job.last - 1];
-    if (matrix != INT8 && tokens >= DECODE_FROM) {
-      decode_span(job.codes, job.last - job.first, decoded);
+    if (encoding != TSR_INT8 && tokens >= DECODE_FROM) {
+      decode_span(job.codes, job.last - job.first, panel_form.bits, decoded);
       job.codes = decoded;
-      all_tiles(&job, matrix, DECODED, first, tokens, out);
-      all_residuals(&job, matrix, DECODED, next, end, out);
+      all_tiles(&job, encoding, DECODED, first, tokens, out);
+      all_residuals(&job, encoding, DECODED, next, end, out);
     } else {
-      all_tiles(&job, matrix, PACKED, first, tokens, out);
-      all_residuals(&job, matrix, PACKED, next, end, out);
+      all_tiles(&job, encoding, PACKED, first, tokens, out);
+      all_residuals(&job, encoding, PACKED, next, end, out);
     }
     next = end;
   }
 }
 
-static void panel_int8(const uint8_t *bytes, const tsr_activations *x, size_t first, size_t tokens,
-                       float *out) {
-  panel(bytes, x, first, tokens, out, INT8);
-}
-
-static void panel_int4(const uint8_t *bytes, const tsr_activations *x, size_t first, size_t tokens,
-                       float *out) {
-  panel(bytes, x, first, tokens, out, INT4);
-}
-
-static void panel_int4_affine(const uint8_t *bytes, const tsr_activations *x, size_t first,
-                              size_t tokens, float *out) {
-  panel(bytes, x, first, tokens, out, INT4_AFFINE);
-}
+#define PANEL(NAME, ENCODING)                                                              \
+  static void panel_##NAME(const uint8_t *bytes, const tsr_activations *x, size_t first,   \
+                           size_t tokens, float *out) {                                    \
+    panel(bytes, x, first, tokens, out, ENCODING);                                         \
+  }
+TSR_SIMPLE_ENCODINGS(PANEL)
+TSR_BIT_PLANE_ENCODINGS(PANEL)
 
 #ifdef TSR_EMULATED
 #define OPAQUE "+m"

@@ -25,3 +25,22 @@ INLINE fvec halves(const uint8_t *p) {
 }
 INLINE fvec mul(fvec a, fvec b) { return _mm256_mul_ps(a, b); }
 INLINE fvec multiply_add(fvec a, fvec b, fvec c) { return _mm256_fmadd_ps(a, b, c); }
+INLINE fvec all_floats(float x) { return _mm256_set1_ps(x); }
+INLINE ivec either(ivec a, ivec b) { return _mm256_or_si256(a, b); }
+INLINE ivec add32(ivec a, ivec b) { return _mm256_add_epi32(a, b); }
+INLINE fvec floats32(ivec v) { return _mm256_cvtepi32_ps(v); }
+// `width` bits of each byte, from bit `at` on, moved to bit `to`.
+INLINE ivec bits_of(ivec v, unsigned width, unsigned at, unsigned to) {
+  ivec moved = at >= to ? _mm256_srli_epi16(v, (int)(at - to)) : _mm256_slli_epi16(v, (int)(to - at));
+  return _mm256_and_si256(moved, _mm256_set1_epi8((char)(((1u << width) - 1) << to)));
+}
+// 8 bytes, or nibbles of bytes, as floats.
+typedef enum { SIGNED, UNSIGNED, LOW_NIBBLES, HIGH_NIBBLES } byte_form;
+INLINE fvec integers_of(const uint8_t *p, byte_form form) {
+  const __m128i nibble = _mm_set1_epi8(15);
+  __m128i bytes = _mm_loadl_epi64((const __m128i *)p);
+  if (form == SIGNED) return floats32(_mm256_cvtepi8_epi32(bytes));
+  if (form == HIGH_NIBBLES) bytes = _mm_srli_epi16(bytes, 4);
+  if (form != UNSIGNED) bytes = _mm_and_si128(bytes, nibble);
+  return floats32(_mm256_cvtepu8_epi32(bytes));
+}

@@ -15,6 +15,7 @@ internal import CKernels
     let codes: Buffer<Int8>
     let scales: Buffer<Float>
     let sums: Buffer<Float>
+    let halfSums: Buffer<Float>
     let offsets: Buffer<Float>
     let residualGroups: Buffer<UInt32>
     let residualList: Buffer<tsr_residual>
@@ -35,6 +36,7 @@ internal import CKernels
         codes = Buffer(count: terms * 32)
         scales = Buffer(count: terms)
         sums = Buffer(count: terms)
+        halfSums = Buffer(count: 2 * terms)
         offsets = Buffer(count: terms)
         residualGroups = Buffer(count: tokenCapacity * residuals)
         residualList = Buffer(count: tokenCapacity * residuals)
@@ -48,7 +50,7 @@ internal import CKernels
         let groups = (columns + 31) / 32
         let residuals = (groups + 7) / 8
         let blocks = (tokenCapacity + Int(TSR_TOKEN_BLOCK) - 1) / Int(TSR_TOKEN_BLOCK)
-        let term = 44 + (readsEntries ? MemoryLayout<tsr_entry>.stride : 0)
+        let term = 52 + (readsEntries ? MemoryLayout<tsr_entry>.stride : 0)
         return tokenCapacity * (groups * 128 + (groups + residuals) * term + residuals * 16)
             + blocks * groups * 4
     }
@@ -58,7 +60,8 @@ internal import CKernels
     var raw: tsr_activations {
         unsafe tsr_activations(
             values: values.pointer, codes: codes.pointer, scales: scales.pointer,
-            sums: sums.pointer, offsets: offsets.pointer, residual_groups: residualGroups.pointer,
+            sums: sums.pointer, half_sums: halfSums.pointer, offsets: offsets.pointer,
+            residual_groups: residualGroups.pointer,
             residual_list: residualList.pointer, group_ends: groupEnds.pointer,
             entries: entries.count > 0 ? entries.pointer : nil, columns: paddedColumns,
             groups: paddedColumns / 32, residuals: residuals,

@@ -50,14 +50,21 @@ extension Compute {
 /// Does not own the bytes: whoever makes one keeps them alive for as long as it is used.
 @safe public struct Matrix: @unchecked Sendable {
     /// How the values are coded; raw values are those of the file format.
-    public enum Encoding: UInt32, Sendable {
+    public enum Encoding: UInt32, Sendable, CaseIterable {
         case f32 = 1
         case f16 = 2
         case int8 = 3
         case int4 = 4
         case int4Affine = 5
+        case int5 = 6
+        case int5Affine = 7
+        case int2Nested = 8
+        case int3Nested = 9
+        case int4Nested = 10
+        case int5Nested = 11
+        case int6Nested = 12
 
-        var isFloat: Bool { self == .f32 || self == .f16 }
+        public var isFloat: Bool { self == .f32 || self == .f16 }
     }
 
     /// How its tiles are stored; raw values are those of the file format.
@@ -139,14 +146,10 @@ extension Compute {
 
     /// Bytes of one 16-row panel, or of one row of a float matrix.
     public static func panelBytes(_ encoding: Encoding, columns: Int) -> Int {
-        let groups = (columns + 31) / 32
-        let plane = (groups * 32 + 63) / 64 * 64
         switch encoding {
-        case .f32: return columns * 4
-        case .f16: return columns * 2
-        case .int8: return plane + groups * 512
-        case .int4: return plane + groups * 256
-        case .int4Affine: return 2 * plane + groups * 256
+        case .f32: columns * 4
+        case .f16: columns * 2
+        default: tsr_panel_bytes(encoding.rawValue, (columns + 31) / 32)
         }
     }
 }

@@ -8,6 +8,11 @@ struct TensorPattern {
         case rate(Double)
     }
 
+    /// Those that values can be rounded to; the others hold a source's codes.
+    private static let encodings = TensorEncoding.allCases.filter {
+        $0.rowsPerPanel == 1 || $0.isCodable
+    }
+
     let text: String
     let request: Request
     private let pattern: [UInt8]
@@ -18,12 +23,12 @@ struct TensorPattern {
             throw .badOverride(text, reason: "write PATTERN=ENCODING or PATTERN=BITS")
         }
         let name = text[text.index(after: equals)...]
-        if let encoding = TensorEncoding.allCases.first(where: { $0.description == name }) {
+        if let encoding = Self.encodings.first(where: { $0.description == name }) {
             request = .encoding(encoding)
         } else if let bits = Double(name), EncodingPlan.rates.contains(bits) {
             request = .rate(bits)
         } else {
-            let known = TensorEncoding.allCases.map(\.description).joined(separator: ", ")
+            let known = Self.encodings.map(\.description).joined(separator: ", ")
             throw .badOverride(
                 text,
                 reason: "'\(name)' is none of \(known), and no number of bits from "

@@ -74,16 +74,3 @@ func checkTensorSet(
 private func isVector(_ name: String) -> Bool {
     name.hasSuffix("norm.weight") || name.hasSuffix(".bias")
 }
-
-extension TensorEncoding: CustomStringConvertible {
-    /// As in Formats/TSR.md: `f32`, `f16`, `int8`, `int4`, `int4Affine`.
-    public var description: String {
-        switch self {
-        case .f32: "f32"
-        case .f16: "f16"
-        case .int8: "int8"
-        case .int4: "int4"
-        case .int4Affine: "int4Affine"
-        }
-    }
-}

@@ -55,12 +55,12 @@ enum TensorDirectory {
         let code = try fields.u32()
         guard let encoding = TensorEncoding(rawValue: code) else {
             throw Violation(
-                .tensorEncoding, at: start + 24, tensor: name, found: code, expected: "1...5")
+                .tensorEncoding, at: start + 24, tensor: name, found: code, expected: "1...12")
         }
         let storageCode = try fields.u32()
         guard let storage = StorageClass(rawValue: storageCode),
             storage == .plain || encoding == .int8
-                || encoding.rowsPerPanel > 1 && storage != .trellis
+                || encoding.isCodable && storage != .trellis
         else {
             throw Violation(
                 .tensorStorage, at: start + 28, tensor: name, found: storageCode,

@@ -102,57 +102,6 @@ public struct TensorRecord: Sendable, Equatable {
 }
 
 extension TensorEncoding {
-    /// Rows of one panel: 16, or 1 for f32 and f16.
-    public var rowsPerPanel: Int {
-        switch self {
-        case .f32, .f16: 1
-        case .int8, .int4, .int4Affine: Self.panelRows
-        }
-    }
-
-    /// Bytes of one fp16 scale (or minimum) plane of a panel, padding included; 0 for f32 and f16.
-    func planeBytes(columns: Int) -> Int? {
-        switch self {
-        case .f32, .f16: return 0
-        case .int8, .int4, .int4Affine:
-            let groups = roundUp(columns, to: Self.groupColumns).map { $0 / Self.groupColumns }
-            return groups.flatMap { product($0, Self.panelRows * 2) }
-                .flatMap { roundUp($0, to: 64) }
-        }
-    }
-
-    /// Planes of fp16 values in front of the codes of a panel.
-    var planeCount: Int {
-        switch self {
-        case .f32, .f16: 0
-        case .int8, .int4: 1
-        case .int4Affine: 2
-        }
-    }
-
-    /// Bytes of one panel (f32, f16: of one row), nil past `Int.max`.
-    func panelBytes(columns: Int) -> Int? {
-        switch self {
-        case .f32: return product(columns, 4)
-        case .f16: return product(columns, 2)
-        case .int8, .int4, .int4Affine:
-            guard let padded = roundUp(columns, to: Self.groupColumns),
-                let plane = planeBytes(columns: columns),
-                let planes = product(plane, planeCount),
-                let codes = product(padded, self == .int8 ? 16 : 8)
-            else { return nil }
-            return sum(planes, codes)
-        }
-    }
-
-    /// Bytes of a plain tensor, nil past `Int.max`.
-    func byteCount(rows: Int, columns: Int) -> Int? {
-        guard let panels = roundUp(rows, to: rowsPerPanel).map({ $0 / rowsPerPanel }),
-            let bytes = panelBytes(columns: columns)
-        else { return nil }
-        return product(panels, bytes)
-    }
-
     /// Rows of a tile of at most `Limits.tileBytes`, at least one panel, at most the tensor. Of a trellis, whose stored
     /// tiles are half as large or less, twice as many, and two panels where they are allowed: kernels multiply two at a
     /// time.

@@ -14,14 +14,14 @@ internal import CZstd
     private let encoder: OpaquePointer
     private let decoder: OpaquePointer
 
-    /// - Precondition: `encoding` is one of integers, and a panel of `columns` fits an Int.
+    /// - Precondition: `encoding` is codable, and a panel of `columns` fits an Int.
     public init(encoding: TensorEncoding, storage: StorageClass, columns: Int) {
-        precondition(encoding.rowsPerPanel > 1, "tiles of floats are not coded")
+        precondition(encoding.isCodable, "tiles of \(encoding) are not coded")
         precondition(storage != .plain, "plain tiles are not coded")
         self.storage = storage
         hasNibbles = encoding != .int8
         panelBytes = TensorRecord.panelBytes(encoding: encoding, columns: columns)
-        planesBytes = encoding.planeCount * (encoding.planeBytes(columns: columns) ?? 0)
+        planesBytes = encoding.planesBytes(columns: columns) ?? 0
         guard let encoder = unsafe ZSTD_createCCtx(), let decoder = unsafe ZSTD_createDCtx()
         else { preconditionFailure("no memory for a zstd context") }
         unsafe self.encoder = encoder

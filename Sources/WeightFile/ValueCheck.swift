@@ -2,17 +2,18 @@
 struct ValueCheck {
     private let encoding: TensorEncoding
     private let panelBytes: Int
-    /// Bytes of one plane with its padding.
-    private let planeBytes: Int
-    /// Bytes of the numbers in a plane.
-    private let numberBytes: Int
+    /// Bytes in front of a panel's codes.
+    private let planesBytes: Int
+    /// Where a panel's half-precision numbers are.
+    private let numbers: [Range<Int>]
 
     /// - Precondition: `tensor` was validated.
     init(_ tensor: TensorRecord) {
         encoding = tensor.encoding
         panelBytes = TensorRecord.panelBytes(encoding: encoding, columns: tensor.columns)
-        planeBytes = encoding.planeBytes(columns: tensor.columns) ?? 0
-        numberBytes = (tensor.columns + 31) / 32 * 32
+        planesBytes = encoding.planesBytes(columns: tensor.columns) ?? 0
+        numbers =
+            encoding.rowsPerPanel > 1 ? encoding.numberRanges(columns: tensor.columns) : []
     }
 
     /// The byte in `tile` (whole panels) where the first bad value stands.
@@ -20,7 +21,7 @@ struct ValueCheck {
         switch encoding {
         case .f32: return Lanes.nonFinite32.first(in: tile, 0..<tile.byteCount)
         case .f16: return Lanes.nonFinite16.first(in: tile, 0..<tile.byteCount)
-        case .int8, .int4, .int4Affine:
+        default:
             for start in stride(from: 0, to: tile.byteCount, by: panelBytes) {
                 if let bad = firstBad(in: tile, panel: start) { return bad }
             }
@@ -29,13 +30,12 @@ struct ValueCheck {
     }
 
     private func firstBad(in tile: RawSpan, panel start: Int) -> Int? {
-        for plane in 0..<encoding.planeCount {
-            let place = start + plane * planeBytes
-            let numbers = place..<place + numberBytes
-            if let bad = Lanes.nonFinite16.first(in: tile, numbers) { return bad }
+        for range in numbers {
+            let place = start + range.lowerBound..<start + range.upperBound
+            if let bad = Lanes.nonFinite16.first(in: tile, place) { return bad }
         }
         guard encoding == .int8 else { return nil }
-        return Lanes.zeroByte.first(in: tile, start + planeBytes..<start + panelBytes)
+        return Lanes.zeroByte.first(in: tile, start + planesBytes..<start + panelBytes)
     }
 }
 

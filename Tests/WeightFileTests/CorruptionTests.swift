@@ -164,7 +164,8 @@ struct ValueTests {
         let file = FileBytes(try model.fileBytes())
         let last = file.tensorCount - 1
         let size = Int(file.u64(file.record(last) + 56))
-        let plane = (2 * 32 + 63) / 64 * 64
+        let layout = PanelLayout(encoding, columns: 45)
+        let plane = layout.plane
         let panel = TensorRecord.panelBytes(encoding: encoding, columns: 45)
         let scratch = try Scratch()
         var found = 0
@@ -183,9 +184,11 @@ struct ValueTests {
                 damaged.bytes[file.tensor(last) + offset] = 0
                 isNumber = true
             case .int8 where offset % 2 == 1: continue
-            case .int8, .int4, .int4Affine:
+            default:
                 damaged.set(file.tensor(last) + offset, bytes: [0x00, 0x7C])
-                isNumber = offset % panel < (encoding == .int4Affine ? 2 : 1) * plane
+                let isNested = layout.factorBytes > 0
+                let numbers = isNested ? plane..<plane + layout.factorBytes : 0..<layout.planesBytes
+                isNumber = numbers.contains(offset % panel)
             }
             damaged.sealTensor(last)
             let violation = try scratch.failure(of: damaged.bytes)?.violation

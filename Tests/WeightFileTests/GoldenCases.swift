@@ -8,7 +8,20 @@ enum GoldenModels {
         ("int4-coded", coded(.int4)), ("int8-coded", coded(.int8)),
         ("int4Affine-coded", tinyCoded), ("int8-rans", coded(.int8, .rans)),
         ("int4-rans", coded(.int4, .rans)), ("int8-trellis", coded(.int8, .trellis)),
+        ("planes", planes),
     ]
+
+    /// A tensor of each encoding whose codes lie in planes of bits or whose scales are integers, of two super-groups
+    /// with an odd number of groups.
+    static var planes: TinyModel {
+        var model = TinyModel(encoding: .int4Nested)
+        for code in UInt32(6)...12 {
+            guard let encoding = TensorEncoding(rawValue: code) else { continue }
+            model.tensors.append(
+                TensorSpec(name: "of \(encoding)", rows: 19, columns: 330, encoding: encoding))
+        }
+        return model
+    }
 
     static var tinyCoded: TinyModel { TinyModel(encoding: .int4Affine, storage: .zstd) }
     static var tinyTrellis: TinyModel { TinyModel(encoding: .int8, storage: .trellis) }
@@ -217,9 +230,13 @@ enum GoldenErrors {
         Case(rule: .tensorShape, label: "no-rows") { $0.set($0.record(0) + 8, u64: 0) },
         Case(rule: .tensorShape, label: "negative") { $0.set($0.record(0) + 16, u64: .max) },
         Case(rule: .tensorShape, label: "2-31") { $0.set($0.record(0) + 16, u64: 1 << 31 + 1) },
-        Case(rule: .tensorEncoding, label: "6") { $0.set($0.record(0) + 24, u32: 6) },
+        Case(rule: .tensorEncoding, label: "13") { $0.set($0.record(0) + 24, u32: 13) },
         Case(rule: .tensorEncoding, label: "0") { $0.set($0.record(0) + 24, u32: 0) },
         Case(rule: .tensorStorage, label: "3") { $0.set($0.record(0) + 28, u32: 3) },
+        Case(rule: .tensorStorage, label: "1-of-int5") {
+            $0.set($0.record(0) + 24, u32: 6)
+            $0.set($0.record(0) + 28, u32: 1)
+        },
         Case(rule: .tensorStorage, label: "4-of-int8", model: GoldenModels.tinyTrellis) {
             $0.set($0.record(0) + 28, u32: 4)
         },
@@ -286,6 +303,10 @@ enum GoldenErrors {
         },
         Case(rule: .values, label: "scale-infinite") {
             $0.set($0.tensor(0), bytes: [0x00, 0x7C])
+            $0.sealTensor(0)
+        },
+        Case(rule: .values, label: "factor-nan", model: GoldenModels.planes) {
+            $0.set($0.tensor(0) + 64, bytes: [0x01, 0x7C])
             $0.sealTensor(0)
         },
         Case(rule: .values, label: "norm-nan") {

@@ -57,18 +57,21 @@ struct TinyModel: Sendable {
         let count = TensorRecord.byteCount(
             encoding: spec.encoding, rows: spec.rows, columns: spec.columns)
         let groups = (spec.columns + 31) / 32
-        let plane = (groups * 32 + 63) / 64 * 64
+        let layout = PanelLayout(spec.encoding, columns: spec.columns)
+        let (plane, supers) = (layout.plane, (groups + 7) / 8)
         var bytes: [UInt8] = []
         while bytes.count < count {
             let place = bytes.count % panel
             switch spec.encoding {
             case .f32: bytes.append(contentsOf: little(Float(random.next() % 64) / 32 - 1))
             case .f16: bytes.append(contentsOf: little(Float16(Float(random.next() % 64) / 32 - 1)))
-            case .int8, .int4, .int4Affine:
-                let planes = spec.encoding == .int4Affine ? 2 * plane : plane
-                if place >= planes {
+            default:
+                let isNested = layout.factorBytes > 0
+                let inPlane = isNested && place >= plane ? place - plane : place % plane
+                let used = isNested && place >= plane ? supers * layout.factorBytes : groups * 32
+                if place >= layout.planesBytes || isNested && place < groups * 32 {
                     bytes.append(UInt8(random.next() % 255 + 1))
-                } else if place % plane < groups * 32 {
+                } else if inPlane < used {
                     bytes.append(contentsOf: little(Float16(Float(random.next() % 16) / 64)))
                 } else {
                     bytes.append(0)

@@ -57,6 +57,7 @@ static tsr_activations activations(size_t columns, size_t tokens) {
   a.codes = allocate(tokens * terms * 32);
   a.scales = allocate(tokens * terms * sizeof(float));
   a.sums = allocate(tokens * terms * sizeof(float));
+  a.half_sums = allocate(tokens * terms * 2 * sizeof(float));
   a.offsets = allocate(tokens * terms * sizeof(float));
   a.residual_groups = allocate(tokens * residuals * sizeof(uint32_t));
   a.residual_list = allocate(tokens * residuals * sizeof(tsr_residual));
@@ -67,6 +68,7 @@ static tsr_activations activations(size_t columns, size_t tokens) {
 
 static void release(tsr_activations *a) {
   free(a->values), free(a->codes), free(a->scales), free(a->sums), free(a->offsets);
+  free(a->half_sums);
   free(a->residual_groups), free(a->residual_list), free(a->group_ends), free(a->entries);
 }
 
@@ -89,26 +91,31 @@ static void check_quantize(const tsr_kernels *k, size_t columns, size_t tokens) 
     expect(a.offsets[i] == b.offsets[i], k->name, "offset", columns, tokens, b.offsets[i],
            a.offsets[i]);
   }
+  for (size_t i = 0; i < 2 * tokens * a.terms; i++)
+    expect(a.half_sums[i] == b.half_sums[i], k->name, "half sum", columns, tokens, b.half_sums[i],
+           a.half_sums[i]);
   release(&a), release(&b);
 }
 
-// Fills a panel with random codes, or the smallest and largest ones, and half-precision scales.
-static uint8_t *random_panel(int encoding, size_t groups, bool extreme) {
-  size_t plane = (groups * 32 + 63) / 64 * 64;
-  size_t codes = encoding == 0 ? 512 : 256, planes = encoding == 2 ? 2 : 1;
-  uint8_t *panel = allocate(planes * plane + groups * codes);
-  for (size_t i = 0; i < groups * 16; i++) {
-    for (size_t p = 0; p < planes; p++) {
-      uint16_t half = tsr_float_to_half(p == 0 ? random_float(0.001f, 0.02f) : random_float(-0.2f, 0));
-      memcpy(panel + p * plane + 2 * i, &half, 2);
-    }
+// Fills a panel with random codes, or the smallest and largest ones, and scales of at most 0.02 or, of integers, at
+// most 255 * 0.0001.
+static uint8_t *random_panel(uint32_t encoding, size_t groups, bool extreme) {
+  const tsr_panel_form form = tsr_form(encoding);
+  size_t planes = tsr_planes_bytes(form, groups), plane = tsr_plane_bytes(groups);
+  uint8_t *panel = allocate(tsr_panel_bytes(encoding, groups));
+  for (size_t at = 0; at < planes; at += 2) {
+    uint16_t half = tsr_float_to_half(at < plane ? random_float(0.001f, 0.02f) : random_float(-0.2f, 0));
+    if (form.factors) half = tsr_float_to_half(random_float(-0.0001f, 0.0001f));
+    if (form.factors && at < plane) half = (uint16_t)random_bits();
+    memcpy(panel + at, &half, 2);
   }
-  for (size_t i = 0; i < groups * codes; i++) {
+  for (size_t i = planes; i < tsr_panel_bytes(encoding, groups); i++) {
     uint8_t byte = (uint8_t)random_bits();
     if (extreme) byte = (uint8_t)((byte & 1 ? 0xf0 : 0) | (byte & 2 ? 0x0f : 0));
-    if (extreme && encoding == 0) byte = byte & 1 ? 255 : 1;
-    if (encoding == 0 && byte == 0) byte = 1;
-    panel[planes * plane + i] = byte;
+    if (extreme && encoding != TSR_INT8 && i % 512 < 256) byte = 255;
+    if (extreme && encoding == TSR_INT8) byte = byte & 1 ? 255 : 1;
+    if (encoding == TSR_INT8 && byte == 0) byte = 1;
+    panel[i] = byte;
   }
   return panel;
 }
@@ -127,9 +134,12 @@ static void check_strand(const tsr_kernels *k, size_t groups, unsigned bits) {
   free(strand), free(wanted), free(got);
 }
 
-static void check_panel(const tsr_kernels *k, int encoding, size_t columns, size_t tokens,
+#define NAMED(NAME, ENCODING) #NAME,
+
+static void check_panel(const tsr_kernels *k, uint32_t encoding, size_t columns, size_t tokens,
                         bool extreme) {
-  static const char *names[3] = {"int8", "int4", "int4 affine"};
+  static const char *names[] = {TSR_SIMPLE_ENCODINGS(NAMED) TSR_BIT_PLANE_ENCODINGS(NAMED)};
+  const size_t index = encoding - TSR_FIRST_PANEL;
   const size_t first = TSR_TOKEN_BLOCK;
   tsr_activations a = activations(columns, tokens + first);
   for (size_t t = 0; t < tokens + first; t++) {
@@ -144,25 +154,26 @@ static void check_panel(const tsr_kernels *k, int encoding, size_t columns, size
   uint8_t *panel = random_panel(encoding, a.groups, extreme);
   float *wanted = allocate(tokens * 16 * sizeof(float)), *got = allocate(tokens * 16 * sizeof(float));
   memset(got, 0xff, tokens * 16 * sizeof(float));
-  tsr_kernels_scalar()->panel[encoding](panel, &a, first, tokens, wanted);
-  k->panel[encoding](panel, &a, first, tokens, got);
-  // Every term adds up to four rounded terms, each at most 32 * 255 * 127 * scales.
+  tsr_kernels_scalar()->panel[index](panel, &a, first, tokens, wanted);
+  k->panel[index](panel, &a, first, tokens, got);
+  // Every term adds up to four rounded terms, each at most 32 * 127 times the largest code or minimum.
+  double largest = encoding == TSR_INT8 ? 255 * 0.02 : 31 * 0.02 + 0.2;
+  if (tsr_form(encoding).factors) largest = 63 * 255 * 0.0001 + 255 * 0.0001;
   for (size_t t = 0; t < tokens; t++) {
     double sizes = 0;
     for (size_t term = 0; term < a.terms; term++)
-      sizes += 32 * 127 * (encoding == 0 ? 255 * 0.02 : 15 * 0.02 + 0.2) *
-               (double)a.scales[(first + t) * a.terms + term];
+      sizes += 32 * 127 * largest * (double)a.scales[(first + t) * a.terms + term];
     double bound = (double)(4 * a.terms + 4) * FLT_EPSILON * sizes;
     for (size_t r = 0; r < 16; r++) {
       float x = got[t * 16 + r], y = wanted[t * 16 + r];
-      expect(fabs((double)x - y) <= bound, k->name, names[encoding], columns, tokens, x, y);
+      expect(fabs((double)x - y) <= bound, k->name, names[index], columns, tokens, x, y);
     }
   }
   free(panel), free(wanted), free(got), release(&a);
 }
 
 // A token's results are the same, bit for bit, whatever the other tokens.
-static void check_batching(const tsr_kernels *k, int encoding, size_t columns, size_t tokens) {
+static void check_batching(const tsr_kernels *k, uint32_t encoding, size_t columns, size_t tokens) {
   tsr_activations a = activations(columns, tokens);
   for (size_t i = 0; i < tokens * a.columns; i++)
     a.values[i] = random_float(-1, 1) * (random_bits() % 50 ? 1 : 30);
@@ -170,13 +181,13 @@ static void check_batching(const tsr_kernels *k, int encoding, size_t columns, s
   uint8_t *panel = random_panel(encoding, a.groups, false);
   float *all = allocate(tokens * 16 * sizeof(float)), one[16];
   tsr_list_terms(&a, tokens);
-  k->panel[encoding](panel, &a, 0, tokens, all);
+  k->panel[encoding - TSR_FIRST_PANEL](panel, &a, 0, tokens, all);
   for (size_t t = 0; t < tokens; t++) {
     tsr_activations b = a;
     b.codes += t * a.terms * 32, b.scales += t * a.terms, b.sums += t * a.terms;
-    b.offsets += t * a.terms, b.residual_groups += t * a.residuals;
+    b.offsets += t * a.terms, b.half_sums += 2 * t * a.terms, b.residual_groups += t * a.residuals;
     tsr_list_terms(&b, 1);
-    k->panel[encoding](panel, &b, 0, 1, one);
+    k->panel[encoding - TSR_FIRST_PANEL](panel, &b, 0, 1, one);
     for (size_t r = 0; r < 16; r++)
       expect(memcmp(&one[r], &all[t * 16 + r], sizeof(float)) == 0, k->name, "batching", columns,
              tokens, all[t * 16 + r], one[r]);
@@ -322,13 +333,13 @@ static void check(const tsr_kernels *k) {
   static const size_t tokens[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 16, 17, 64};
   for (size_t c = 0; c < sizeof columns / sizeof *columns; c++) {
     for (size_t t = 0; t < sizeof tokens / sizeof *tokens; t++)
-      for (int e = 0; e < 3; e++)
+      for (uint32_t e = TSR_FIRST_PANEL; e < TSR_FIRST_PANEL + TSR_PANEL_ENCODINGS; e++)
         for (int extreme = 0; extreme < 2; extreme++)
           check_panel(k, e, columns[c], tokens[t], extreme);
     check_quantize(k, columns[c], 7);
     for (unsigned bits = 1; bits <= TSR_TRELLIS_MAX_BITS; bits++)
       check_strand(k, (columns[c] + 31) / 32, bits);
-    for (int e = 0; e < 3; e++)
+    for (uint32_t e = TSR_FIRST_PANEL; e < TSR_FIRST_PANEL + TSR_PANEL_ENCODINGS; e++)
       for (size_t t = 2; t < 20; t += 5) check_batching(k, e, columns[c], t);
   }
   for (size_t n = 1; n < 70; n++) check_vectors(k, n);

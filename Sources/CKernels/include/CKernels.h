@@ -9,14 +9,13 @@
 #include <time.h>
 
 #include "encoders.h"
+#include "panels.h"
 #include "rans.h"
 #include "trellis.h"
 
 #pragma clang assume_nonnull begin
 
-// Values of TensorEncoding (Formats/TSR.md, "Tensor bytes").
-enum { TSR_F32 = 1, TSR_F16 = 2, TSR_INT8 = 3, TSR_INT4 = 4, TSR_INT4_AFFINE = 5 };
-enum { TSR_PANEL_ROWS = 16, TSR_GROUP = 32, TSR_VISIBLE_RANGES = 4, TSR_SLOT_TILE = 32 };
+enum { TSR_VISIBLE_RANGES = 4, TSR_SLOT_TILE = 32 };
 // Tiles of slots that attention sums up at a time, from nothing.
 enum { TSR_SECTION_TILES = 16, TSR_SECTION = TSR_SECTION_TILES * TSR_SLOT_TILE };
 enum { TSR_MAX_HEAD_DIM = 512 };
@@ -55,6 +54,7 @@ typedef struct {
   int8_t codes[TSR_GROUP];
   float scale, offset4, offset8;  // offsets: -8 and -128 times scale * sum of codes
   uint32_t row;  // its token, counted from the block's first
+  float half_sums[2];  // as those of tsr_activations
 } tsr_entry;
 
 // Activations [tokens, columns], columns padded to a multiple of 32 with zeros, in two forms: values,
@@ -66,6 +66,7 @@ typedef struct {
   int8_t *codes;  // [tokens, terms, 32]
   float *scales;  // [tokens, terms]
   float *sums;    // [tokens, terms]: scale * sum of codes
+  float *half_sums;  // [tokens, terms, 2]: the same for the first and the last 16 codes
   float *offsets;  // [tokens, terms]: -8 * sums: what a 4-bit matrix's stored offset adds too much
   uint32_t *residual_groups;  // [tokens, residuals], ascending
   tsr_residual *residual_list;  // [tokens, residuals]: those of each block, by group, then token
@@ -139,10 +140,10 @@ typedef struct {
   // Codes, scales, sums and offsets of `count` terms from `term` on (counted over all tokens), which
   // stand for x[count][32].
   void (*quantize)(const tsr_activations *a, const float *x, size_t term, size_t count);
-  tsr_panel_kernel _Nonnull panel[3];  // int8, int4, int4 affine
+  tsr_panel_kernel _Nonnull panel[TSR_PANEL_ENCODINGS];  // at encoding - TSR_FIRST_PANEL
   // The same for two panels that lie one behind the other, out[tokens][32]; the same bits. NULL where
   // two are no faster than one after the other; taken for at most `pair_tokens` and at least `pair_groups`.
-  tsr_panel_kernel _Nullable pair[3];
+  tsr_panel_kernel _Nullable pair[TSR_PANEL_ENCODINGS];
   size_t pair_tokens, pair_groups;
   float (*dot_f32)(const float *a, const float *b, size_t count);
   float (*dot_f16)(const uint16_t *a, const float *b, size_t count);
@@ -321,7 +322,6 @@ static inline uint64_t tsr_ticks(void) {
 #endif
 }
 
-float tsr_half_to_float(uint16_t half);
 uint16_t tsr_float_to_half(float value);
 
 #pragma clang assume_nonnull end
