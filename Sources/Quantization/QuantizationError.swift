@@ -8,6 +8,8 @@ public enum QuantizationError: Error, Equatable, CustomStringConvertible {
     case badOverride(String, reason: String)
     /// A file that the coarsest steps do not reach; sizes in bytes.
     case tooSmall(bytes: Int, least: Int)
+    /// A file became larger than it may be, and was not kept.
+    case tooLarge(bytes: Int, limit: Int)
     case cancelled
 
     public var description: String {
@@ -21,6 +23,8 @@ public enum QuantizationError: Error, Equatable, CustomStringConvertible {
         case .badOverride(let text, let reason): "--tensor '\(text)': \(reason)"
         case .tooSmall(let bytes, let least):
             "\(bytes) bytes are too few for this model: it takes at least \(least)"
+        case .tooLarge(let bytes, let limit):
+            "the file takes \(bytes) bytes, more than \(limit)"
         case .cancelled: "cancelled"
         }
     }

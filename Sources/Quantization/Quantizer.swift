@@ -26,14 +26,18 @@ public struct Quantizer: Sendable {
     private let source: any TensorSource
     private let plan: EncodingPlan
     private let threads: Int
-    private let interval: Int
+    private let interval: Int?
+
+    /// A sixteenth of the file, 1 to 64 MiB: a killed run of a small model is taken up as well.
+    static func interval(fileBytes: Int) -> Int { min(64 << 20, max(1 << 20, fileBytes / 16)) }
 
     /// Source values of one piece of work.
     private static let chunkValues = 1 << 18
 
-    /// - Parameter interval: Written bytes after which they are brought to disk and remembered.
+    /// - Parameter interval: Written bytes after which they are brought to disk and remembered; nil to
+    ///   choose by the size of the file.
     public init(
-        _ source: any TensorSource, plan: EncodingPlan, threads: Int, interval: Int = 64 << 20
+        _ source: any TensorSource, plan: EncodingPlan, threads: Int, interval: Int? = nil
     ) {
         self.interval = interval
         self.source = source
@@ -66,16 +70,20 @@ public struct Quantizer: Sendable {
     /// by the next with the same source and plan; one that is cancelled leaves nothing.
     ///
     /// - Parameters:
+    ///   - limit: Bytes that the file may have; a larger one is not kept.
     ///   - progress: Source weights done and in total, from time to time.
     ///   - isCancelled: Asked between pieces of work.
     public func write(
-        to path: String, progress: (Int, Int) -> Void, isCancelled: () -> Bool
+        to path: String, limit: Int? = nil, progress: (Int, Int) -> Void,
+        isCancelled: () -> Bool
     ) async throws -> Result {
         let writer = try WeightFileWriter(
             path: path, config: source.config, tokenizer: source.tokenizer,
             chatTemplate: source.chatTemplate, tensors: plan.specs, source: source.origin,
             reserving: plan.isCoded ? plannedBytes : nil,
-            continuing: .init(key: try key(), interval: interval))
+            continuing: .init(
+                key: try key(),
+                interval: interval ?? Self.interval(fileBytes: plannedBytes)))
         var summaries = summariesOfPlan
         var chunks = self.chunks
         let total = plan.entries.reduce(0) { $0 + $1.tensor.rows * $1.tensor.columns }
@@ -95,6 +103,9 @@ public struct Quantizer: Sendable {
                 summaries[chunk.entry].distance += encoded.distance
                 done += chunk.rows.count * entry.tensor.columns
                 progress(done, total)
+            }
+            if let limit, writer.end > limit {
+                throw QuantizationError.tooLarge(bytes: writer.end, limit: limit)
             }
         } catch {
             writer.discard()

@@ -32,7 +32,7 @@ public final class OutputFile {
     /// there before or `keep` was called.
     init(continuing place: OutputPlace, byteCount: Int) throws(WeightFileError) {
         (self.place, path, isKept) = (place, place.path, true)
-        temporaryPath = "\(place.target).partial"
+        temporaryPath = place.keptPath
         descriptor = try Self.descriptor(for: place, temporaryPath, 0)
         // All properties are set: whatever is thrown from here on, `deinit` closes the file.
         var status = stat()

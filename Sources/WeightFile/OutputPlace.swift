@@ -50,8 +50,21 @@ public struct OutputPlace: Sendable, Equatable {
     /// The name of the file while it is made, for this process alone.
     var temporaryPath: String { "\(target).\(getpid()).partial" }
 
+    /// Bytes that a file may take here, those of an unfinished one of an earlier run among them; nil
+    /// where that is not told.
+    public var availableBytes: Int? {
+        var volume = statvfs()
+        guard unsafe statvfs(folder, &volume) == 0 else { return nil }
+        var status = stat()
+        let held = unsafe stat(keptPath, &status) == 0 ? Int(status.st_blocks) * 512 : 0
+        return Int(volume.f_bavail) * Int(volume.f_frsize) + held
+    }
+
+    /// The name of an unfinished file that a later run may go on with.
+    var keptPath: String { "\(target).partial" }
+
     /// The folder that holds the file, with its last slash.
-    var folder: String { Self.folder(target) }
+    public var folder: String { Self.folder(target) }
 
     private static func folder(_ path: String) -> String {
         path.lastIndex(of: "/").map { String(path[...$0]) } ?? "./"

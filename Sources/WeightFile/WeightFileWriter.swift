@@ -117,6 +117,9 @@ public final class WeightFileWriter {
     /// The first tile that is still to be appended, where an earlier writer's file was taken up.
     public var position: (tensor: Int, tile: Int) { (tensor, tile) }
 
+    /// Where the next tile will begin; after the last, the size of the file.
+    public var end: Int { offset }
+
     /// Goes back to an earlier tile.
     ///
     /// - Precondition: The tile was appended, and no part of one is pending.

@@ -4,17 +4,28 @@ internal import ArgumentParser
 ///
 /// K, M, G, T and KiB, MiB... count in steps of 1024, KB, MB... in steps of 1000.
 struct ByteSize: ExpressibleByArgument {
-    var bytes: Int
+    let bytes: Int
+    /// As it was given.
+    let text: String
 
     init?(argument: String) {
-        let text = argument.uppercased()
-        let digits = text.prefix { $0.isNumber || $0 == "." }
+        let upper = argument.uppercased()
+        let digits = upper.prefix { $0.isNumber || $0 == "." }
         guard let number = Double(digits), number.isFinite else { return nil }
-        let unit = text.dropFirst(digits.count).drop { $0 == " " }
+        let unit = upper.dropFirst(digits.count).drop { $0 == " " }
         guard let factor = Self.factor(String(unit)) else { return nil }
         let bytes = number * factor
         guard bytes >= 1, bytes < 0x1p60 else { return nil }
         self.bytes = Int(bytes)
+        self.text = argument
+    }
+
+    /// Refuses what was surely meant in another unit, such as 3 for 3 GB.
+    func check(_ option: String) throws {
+        guard bytes < 1 << 12, text.allSatisfy({ $0.isNumber || $0 == "." }) else { return }
+        throw ValidationError(
+            "\(option) \(text) is \(bytes) bytes; write \(text)G for gigabytes or \(text)M for megabytes"
+        )
     }
 
     private static func factor(_ unit: String) -> Double? {

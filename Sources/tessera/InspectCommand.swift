@@ -42,27 +42,35 @@ struct FileSummary {
         config = file.config
     }
 
-    /// Tensors that share an encoding.
+    /// Tensors that share an encoding and the way it is stored.
     private struct Share {
         var encoding: TensorEncoding
+        var storage: StorageClass
         var tensors = 0
         var weights = 0
         var bytes = 0
         var bitsPerWeight: Double { Double(bytes) * 8 / Double(max(1, weights)) }
     }
 
-    /// One entry per encoding in use, and all of them together.
+    /// One entry per way of storing in use, and all of them together.
     private var shares: (parts: [Share], bytes: Int, weights: Int) {
-        var parts = TensorEncoding.allCases.map { Share(encoding: $0) }
+        var parts: [Share] = []
         for tensor in file.tensors {
-            guard let index = parts.firstIndex(where: { $0.encoding == tensor.encoding }) else {
-                continue
+            let known = parts.firstIndex {
+                ($0.encoding, $0.storage) == (tensor.encoding, tensor.storage)
+            }
+            let index = known ?? parts.endIndex
+            if known == nil {
+                parts.append(Share(encoding: tensor.encoding, storage: tensor.storage))
             }
             parts[index].tensors += 1
             parts[index].weights += tensor.rows * tensor.columns
             parts[index].bytes += tensor.byteCount
         }
-        parts.removeAll { $0.tensors == 0 }
+        parts.sort {
+            ($0.encoding.rawValue, $0.storage.rawValue)
+                < ($1.encoding.rawValue, $1.storage.rawValue)
+        }
         return (parts, parts.reduce(0) { $0 + $1.bytes }, parts.reduce(0) { $0 + $1.weights })
     }
 
@@ -99,7 +107,7 @@ struct FileSummary {
         }
         for part in parts {
             lines.append(
-                "  \(padded("\(part.encoding)", 10))  \(part.tensors) tensors, "
+                "  \(padded(encodingName(part.encoding, part.storage), 15))  \(part.tensors) tensors, "
                     + "\(Format.bytes(part.bytes)), \(Format.fixed(part.bitsPerWeight, 2)) bits")
         }
         if listed { lines += tensorLines }
@@ -130,7 +138,8 @@ struct FileSummary {
         let width = file.tensors.map(\.name.count).max() ?? 0
         return file.tensors.map {
             "  \(padded($0.name, width))  \(padded("\($0.rows) x \($0.columns)", 16))  "
-                + "\(padded("\($0.encoding)", 10))  \(Format.bytes($0.byteCount)) at \($0.offset)"
+                + "\(padded(encodingName($0.encoding, $0.storage), 15))  "
+                + "\(Format.bytes($0.byteCount)) at \($0.offset)"
         }
     }
 
@@ -157,7 +166,8 @@ struct FileSummary {
                 .array(
                     parts.map {
                         .object([
-                            ("encoding", .string("\($0.encoding)")), ("tensors", .int($0.tensors)),
+                            ("encoding", .string("\($0.encoding)")),
+                            ("storage", .string("\($0.storage)")), ("tensors", .int($0.tensors)),
                             ("weights", .int($0.weights)), ("bytes", .int($0.bytes)),
                             ("bits_per_weight", .number($0.bitsPerWeight)),
                         ])

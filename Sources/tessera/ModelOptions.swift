@@ -62,6 +62,7 @@ struct ModelOptions: ParsableArguments {
         guard threads.map({ (1...1024).contains($0) }) ?? true else {
             throw ValidationError("--threads takes 1 to 1024")
         }
+        try ram?.check("--ram")
     }
 
     /// What a command needs of the context.

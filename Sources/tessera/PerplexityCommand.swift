@@ -93,7 +93,7 @@ struct PerplexityCommand: AsyncParsableCommand {
         var ids: [Int32] = []
         if let file {
             let tokenizer = try Tokenizer(weights.tokenizer)
-            let text = String(decoding: try Input.all(pathOrInput: file), as: UTF8.self)
+            let text = try Input.text(pathOrInput: file)
             ids = tokenizer.encode(text, specials: .asText, addBOS: tokenizer.tables.addsBOS)
         }
         if let known {

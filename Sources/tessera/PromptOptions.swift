@@ -24,7 +24,7 @@ struct PromptOptions: ParsableArguments {
     /// Whether the user said where the text comes from.
     var isNamed: Bool { prompt != nil || file != nil || input != nil }
 
-    /// The text; invalid UTF-8 becomes U+FFFD.
+    /// The text.
     ///
     /// - Parameters:
     ///   - standardInput: A `-` was given where this command's first argument stands.
@@ -37,7 +37,7 @@ struct PromptOptions: ParsableArguments {
             bytes.removeLast()
             if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
         }
-        return String(decoding: bytes, as: UTF8.self)
+        return Input.text(bytes, name: file ?? "standard input")
     }
 
     private func bytes(_ standardInput: Bool) throws -> [UInt8] {

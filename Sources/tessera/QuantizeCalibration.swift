@@ -15,7 +15,7 @@ extension QuantizeCommand {
         let bytes = try Input.all(pathOrInput: text)
         let tokenizer = try Tokenizer(source.tokenizer)
         let ids = tokenizer.encode(
-            String(decoding: bytes, as: UTF8.self), specials: .parse,
+            Input.text(bytes, name: text), specials: .parse,
             addBOS: tokenizer.tables.addsBOS
         ).prefix(calibrationTokens)
         guard ids.count >= Calibrator.batch else {
@@ -47,9 +47,9 @@ extension QuantizeCommand {
         options.bits = .eight
         let plan = try EncodingPlan(
             for: source.tensors, tiedHead: source.config.tieWordEmbeddings, options: options)
-        let quantizer = Quantizer(
-            source, plan: plan, threads: threads ?? Processors.usable)
-        try checkSpace(for: path, bytes: quantizer.plannedBytes)
+        let quantizer = quantizer(source, plan)
+        let place = try OutputPlace(path, takesStreams: false)
+        try checkSpace(for: place, bytes: quantizer.plannedBytes)
         var progress = ProgressReport("8-bit copy")
         defer { progress.finish() }
         _ = try await quantizer.write(

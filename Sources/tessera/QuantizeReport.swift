@@ -5,8 +5,34 @@ internal import Reporting
 internal import WeightFile
 
 extension QuantizeCommand {
+    /// What was written.
+    ///
+    /// - Parameter seconds: From the start of the command.
+    func report(
+        _ source: any TensorSource, _ plan: EncodingPlan, _ result: Quantizer.Result,
+        seconds: Double
+    ) {
+        if json {
+            return Terminal.write(json(plan, result, seconds: seconds).text + "\n")
+        }
+        let weights = source.tensors.reduce(0) { $0 + $1.rows * $1.columns }
+        if result.continuedWeights > 0 {
+            let share = Double(result.continuedWeights) / Double(max(1, weights))
+            Terminal.note("  \(Int(100 * share))% taken over from an interrupted run")
+        }
+        for summary in result.summaries {
+            Terminal.note(
+                "  \(encodingName(summary.encoding, summary.storage)): "
+                    + "\(summary.tensors) tensors, \(Format.bytes(summary.bytes)), "
+                    + "relative error \(Format.fixed(summary.relativeError, 4))")
+        }
+        Terminal.note(
+            "wrote \(output ?? ""): \(Format.bytes(result.fileBytes)) in \(Format.seconds(seconds)), "
+                + "peak memory \(Format.bytes(Resources.peakRSS))")
+    }
+
     /// What was written, for programs.
-    func json(
+    private func json(
         _ plan: EncodingPlan, _ result: Quantizer.Result, seconds: Double
     ) -> JSONOutput {
         .object([
@@ -22,6 +48,7 @@ extension QuantizeCommand {
                         .object([
                             ("encoding", .string($0.encoding.description)),
                             ("coded", .bool($0.storage != .plain)),
+                            ("storage", .string("\($0.storage)")),
                             ("tensors", .int($0.tensors)), ("weights", .int($0.weights)),
                             ("bytes", .int($0.bytes)),
                             ("relative_error", .number($0.relativeError)),
@@ -42,6 +69,7 @@ extension QuantizeCommand {
                     ("encoding", .string(entry.encoding.description)),
                     ("bytes", .int(entry.byteCount)), ("exact", .bool(entry.exact)),
                     ("coded", .bool(entry.storage != .plain)),
+                    ("storage", .string("\(entry.storage)")),
                     ("step", entry.steps.map { .number(Double($0.step)) } ?? .null),
                     ("trellis_bits", entry.trellis.map { .int($0.bits) } ?? .null),
                     ("relative_error", entry.relativeError.map { .number($0) } ?? .null),
@@ -57,7 +85,7 @@ extension QuantizeCommand {
             let weights = Double(entry.tensor.rows * entry.tensor.columns)
             var line = "\(entry.tensor.name)  \(entry.tensor.rows) x \(entry.tensor.columns)  "
             line += "\(entry.tensor.type.rawValue) -> "
-            line += entry.storage == .plain ? "\(entry.encoding)" : "coded \(entry.encoding)"
+            line += encodingName(entry.encoding, entry.storage)
             if entry.exact { line += " (codes kept)" }
             line += "  \(Format.bytes(entry.byteCount))"
             if let error = entry.relativeError {
@@ -70,4 +98,9 @@ extension QuantizeCommand {
             "total \(plan.isCoded ? "about " : "")\(Format.bytes(size)), \(Format.fixed(plan.bitsPerWeight, 2)) bits per weight\n"
         )
     }
+}
+
+/// What tables call an encoding: `int8`, or `int8 trellis` where codes are stored in fewer bits.
+func encodingName(_ encoding: TensorEncoding, _ storage: StorageClass) -> String {
+    storage == .plain ? "\(encoding)" : "\(encoding) \(storage)"
 }

@@ -100,6 +100,9 @@ public final class RunningProgram {
     /// What the run has printed so far on standard error.
     public var errors: String { text("errors") }
 
+    /// What the run has printed so far on standard output.
+    public var output: String { text("output") }
+
     /// Waits until `condition` holds or the run ends.
     ///
     /// - Returns: Whether it holds.

@@ -1,0 +1,120 @@
+internal import Import
+internal import Quantization
+internal import Reporting
+internal import Residency
+internal import System
+internal import Transformer
+internal import WeightFile
+
+/// From the size that the user asks for to a plan.
+extension QuantizeCommand {
+    /// The bits where they are those of plain codes.
+    var plainBits: EncodingPlan.Options.Bits? {
+        guard size == nil, ram == nil, !coded else { return nil }
+        return Int(exactly: bits ?? 4).flatMap(EncodingPlan.Options.Bits.init(rawValue:))
+    }
+
+    func encodingOptions(_ source: any TensorSource) throws -> EncodingPlan.Options {
+        var options = EncodingPlan.Options()
+        options.affine = affine
+        options.overrides = overrides
+        options.candidates = search
+        options.storage = codec.storage
+        if let size {
+            options.target = .fileBytes(size.bytes)
+        } else if let ram {
+            options.target = .fileBytes(try fileBytes(for: source, memory: ram.bytes))
+        } else if let plainBits {
+            options.bits = plainBits
+        } else {
+            options.target = .bitsPerWeight(bits ?? 4)
+        }
+        return options
+    }
+
+    /// What a file of the size asked for takes, before it is planned; nil for plain codes, whose plan
+    /// takes no time.
+    func askedBytes(_ options: EncodingPlan.Options, _ source: any TensorSource) -> Int? {
+        switch options.target {
+        case .fileBytes(let bytes): bytes
+        case .bitsPerWeight(let bits): Int(bits / 8 * Double(weights(source)))
+        case nil: nil
+        }
+    }
+
+    func makePlan(
+        _ source: any TensorSource, _ options: EncodingPlan.Options
+    ) async throws -> EncodingPlan {
+        let planner = try RatePlanner(
+            source, options: options, threads: threads ?? Processors.usable)
+        var progress = ProgressReport("measuring")
+        defer { progress.finish() }
+        do {
+            return try await planner.plan(
+                progress: { progress.update(done: $0, total: $1) },
+                isCancelled: { Interruption.isRequested })
+        } catch QuantizationError.tooSmall(_, let least) {
+            throw CommandError(.usage, try tooSmall(source, least: least))
+        }
+    }
+
+    /// Says in the unit that was asked for what the coarsest codes take.
+    private func tooSmall(_ source: any TensorSource, least: Int) throws -> String {
+        // Rounded up, so that asking for it works.
+        let bytes = least + least / 100
+        if let size {
+            return "--size \(size.text): too small; the coarsest codes of this model take "
+                + Format.bytes(bytes)
+        }
+        if let ram {
+            let needs = ram.bytes - (try fileBytes(for: source, memory: ram.bytes))
+            return "--ram \(ram.text): too little; the coarsest codes of this model take "
+                + "\(Format.bytes(bytes)), cache and buffers \(Format.bytes(needs)): "
+                + "\(Format.bytes(bytes + needs)) together"
+        }
+        let rate = 8 * Double(bytes) / Double(weights(source))
+        return "--bits \(text(bits ?? 4)): too few; the coarsest codes of this model take "
+            + "\(Format.fixed(rate + 0.005, 2)) bits per weight"
+    }
+
+    /// Says so where a plan is smaller than it might be, and why.
+    func noteUnused(_ plan: EncodingPlan, _ bytes: Int) {
+        let reason =
+            codec == .trellis
+            ? "a trellis takes 1 to 6 whole bits per weight of each matrix"
+            : "finer codes than these would gain nothing"
+        if let bits, plan.isCoded, plan.bitsPerWeight < 0.97 * bits {
+            let used = Format.fixed(plan.bitsPerWeight, 2)
+            Terminal.note("note: \(used) of the \(text(bits)) bits per weight are used: \(reason)")
+        } else if let size, Double(bytes) < 0.95 * Double(size.bytes) {
+            Terminal.note("note: \(Format.bytes(bytes)) of \(size.text) are used: \(reason)")
+        }
+    }
+
+    /// A number of bits as one would write it.
+    func text(_ bits: Double) -> String { Int(exactly: bits).map { "\($0)" } ?? "\(bits)" }
+
+    private func weights(_ source: any TensorSource) -> Int {
+        max(1, source.tensors.reduce(0) { $0 + $1.rows * $1.columns })
+    }
+
+    /// What a run with all weights in memory leaves of `memory` for the file.
+    private func fileBytes(for source: any TensorSource, memory: Int) throws -> Int {
+        let metadata = WeightFileWriter.plannedBytes(
+            config: source.config, tokenizer: source.tokenizer,
+            chatTemplate: source.chatTemplate, tensors: [])
+        let budget = MemoryBudget(bytes: memory, source: .option)
+        let options = Transformer.Options()
+        let needs = Transformer.needs(
+            source.config, metadataBytes: metadata,
+            context: Transformer.Options.context(source.config, in: budget, options.kvEncoding),
+            options: options)
+        guard needs.total < memory else {
+            throw CommandError(
+                .usage,
+                "--ram \(ram?.text ?? ""): too little; cache and buffers alone take "
+                    + Format.bytes(needs.total))
+        }
+        return memory - needs.total
+    }
+}
