@@ -205,7 +205,7 @@ def tokenizer_tables(data, offset, size, vocabulary):
     count, merge_count, text_bytes, eos_count, pattern_bytes = fields.read("5I")
     need(count <= vocabulary, "tokenizerSize", offset, "more tokens than embeddings")
     pre, flags = fields.read("II")
-    need(1 <= pre <= 5 and flags < 8, "tokenizerReserved", offset + 20)
+    need(1 <= pre <= 5 and flags < 32, "tokenizerReserved", offset + 20)
     ids = fields.read("3I")
     need(all(i < count or i == NONE for i in ids), "tokenIDs", offset + 28)
     fields.zeros(8, "tokenizerReserved")
@@ -213,6 +213,7 @@ def tokenizer_tables(data, offset, size, vocabulary):
     merges = fields.array("<u4", 3 * merge_count).astype(np.int64).reshape(-1, 3)
     eos = fields.array("<u4", eos_count)
     kinds = fields.array("u1", count)
+    kinds, added_flags = kinds & 3, kinds & 252
     text = bytes(fields.take(text_bytes))
     pattern = fields.text(pattern_bytes, "tokenizerText")
     fields.finish()
@@ -222,17 +223,21 @@ def tokenizer_tables(data, offset, size, vocabulary):
     parts = lengths[merges] if merge_count else merges
     need((parts[:, 0] + parts[:, 1] == parts[:, 2]).all(), "merges", offset + 52 + 4 * count)
     need((eos < count).all(), "tokenIDs", offset + 52 + 4 * count + 12 * merge_count)
-    need((kinds <= 3).all(), "tokenKinds", offset + 52 + 4 * (count + eos_count) + 12 * merge_count)
+    added = (kinds == 1) | (kinds == 2)
+    need(((added_flags == 0) | added & (added_flags < 64)).all(), "tokenKinds", offset + 52 + 4 * (count + eos_count) + 12 * merge_count)
     bos, pad, unknown = (None if i == NONE else i for i in ids)
     tokens = [text[offsets[t]:offsets[t + 1]] for t in range(count)]
     return dict(tokens=tokens, merges=merges, kinds=kinds, preTokenizer=pre, pattern=pattern, flags=flags, bos=bos, pad=pad,
-                unknown=unknown, eos=eos.tolist())
+                unknown=unknown, eos=eos.tolist(), addedFlags={int(t): int(added_flags[t]) for t in np.flatnonzero(added_flags)})
 
 
 def read_tokenizer(data, offset, size, vocabulary):
     tables = tokenizer_tables(data, offset, size, vocabulary)
     tokens, merges, flags = tables["tokens"], tables["merges"], tables["flags"]
-    return dict(tokenCount=len(tokens), mergeCount=len(merges), preTokenizer=tables["preTokenizer"], pattern=tables["pattern"],
+    rare = {} if flags < 8 else dict(namesBOS=not flags & 8, namesEOS=not flags & 16)
+    if tables["addedFlags"]:
+        rare["addedFlags"] = {str(t): value for t, value in tables["addedFlags"].items()}
+    return dict(rare, tokenCount=len(tokens), mergeCount=len(merges), preTokenizer=tables["preTokenizer"], pattern=tables["pattern"],
                 ignoreMerges=bool(flags & 1), normalizesNFC=bool(flags & 2), addsBOS=bool(flags & 4), bosToken=tables["bos"],
                 padToken=tables["pad"], unknownToken=tables["unknown"], eosTokens=tables["eos"],
                 kindCounts=[int((tables["kinds"] == kind).sum()) for kind in range(4)],

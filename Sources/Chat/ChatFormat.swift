@@ -23,11 +23,12 @@ public struct ChatFormat: Sendable {
     public init(template source: String, tokenizer: Tokenizer) throws(TemplateError) {
         self.tokenizer = tokenizer
         template = try ChatTemplate(parsing: source)
+        let tables = tokenizer.tables
         func spelled(_ id: Int?) -> String {
             id.map { String(decoding: tokenizer.bytes(of: Int32($0)), as: UTF8.self) } ?? ""
         }
-        bosToken = spelled(tokenizer.tables.bosToken)
-        eosToken = spelled(tokenizer.tables.eosTokens.first)
+        bosToken = spelled(tables.namesBOS ? tables.bosToken : nil)
+        eosToken = spelled(tables.namesEOS ? tables.eosTokens.first : nil)
     }
 
     /// The prompt that asks for the next answer; its words are those of the last message of a user.

@@ -27,8 +27,9 @@ public final class Tokenizer: Sendable {
     private let vocabulary: VocabularyTable?
     /// Token of each byte; bytes without one are dropped, as Hugging Face does without `unk_token`.
     private let byteTokens: [UInt32?]
-    /// Ids of added and special tokens by their first byte, longest first.
-    private let addedTokens: [[Int]]
+    private let addedTokens: AddedTokens
+    /// Those that are matched after normalization.
+    private let normalizedTokens: AddedTokens
     private let pattern: Regex?
 
     public init(_ tables: TokenizerTables) throws(TokenizerError) {
@@ -36,20 +37,15 @@ public final class Tokenizer: Sendable {
         merges = MergeTable(tables.merges)
         vocabulary = tables.ignoreMerges ? VocabularyTable(tables) : nil
         var bytes = [UInt32?](repeating: nil, count: 256)
-        var added = [[Int]](repeating: [], count: 256)
-        for (id, token) in tables.tokens.enumerated() {
-            guard let first = token.first else { continue }
-            switch tables.kinds[id] {
-            case .normal where token.count == 1 && bytes[Int(first)] == nil:
-                bytes[Int(first)] = UInt32(id)
-            case .added, .special: added[Int(first)].append(id)
-            default: break
+        for (id, token) in tables.tokens.enumerated() where tables.kinds[id] == .normal {
+            guard token.count == 1, let byte = token.first, bytes[Int(byte)] == nil else {
+                continue
             }
+            bytes[Int(byte)] = UInt32(id)
         }
         byteTokens = bytes
-        addedTokens = added.map { ids in
-            ids.sorted { tables.tokens[$0].count > tables.tokens[$1].count }
-        }
+        addedTokens = AddedTokens(tables, normalized: false)
+        normalizedTokens = AddedTokens(tables, normalized: true)
         pattern = tables.preTokenizer == .regex ? try Regex(tables.pattern) : nil
     }
 
@@ -99,33 +95,47 @@ public final class Tokenizer: Sendable {
     }
 
     private func append(_ text: String, _ specials: Specials, to ids: inout [Int32]) {
-        var text = text
-        text.makeContiguousUTF8()
-        guard specials == .parse else { return appendPlain(text, to: &ids) }
-        let bytes = Array(text.utf8)
-        var begin = 0
-        var at = 0
-        while at < bytes.count {
-            guard let id = addedToken(in: bytes, at: at) else {
-                at += 1
-                continue
+        guard specials == .parse else { return appendPlain(normalized(text), to: &ids) }
+        for piece in pieces(of: text, addedTokens) {
+            switch piece {
+            case .token(let id): ids.append(id)
+            case .text(let text):
+                for piece in pieces(of: normalized(text), normalizedTokens) {
+                    switch piece {
+                    case .token(let id): ids.append(id)
+                    case .text(let text): appendPlain(text, to: &ids)
+                    }
+                }
             }
-            appendPlain(String(decoding: bytes[begin..<at], as: UTF8.self), to: &ids)
-            ids.append(Int32(id))
-            at += tables.tokens[id].count
-            begin = at
         }
-        appendPlain(begin == 0 ? text : String(decoding: bytes[begin...], as: UTF8.self), to: &ids)
     }
 
-    private func addedToken(in bytes: [UInt8], at: Int) -> Int? {
-        addedTokens[Int(bytes[at])].first { bytes[at...].starts(with: tables.tokens[$0]) }
+    private enum Piece {
+        case text(String)
+        case token(Int32)
     }
 
-    /// Ids of a text without added tokens.
+    /// Cuts a text at added tokens.
+    private func pieces(of text: String, _ tokens: AddedTokens) -> [Piece] {
+        guard !tokens.isEmpty else { return [.text(text)] }
+        let bytes = Array(text.utf8)
+        return tokens.pieces(of: bytes).map { piece in
+            switch piece {
+            case .token(let id): .token(Int32(id))
+            case .text(let range): .text(String(decoding: bytes[range], as: UTF8.self))
+            }
+        }
+    }
+
+    private func normalized(_ text: String) -> String {
+        tables.normalizesNFC ? Normalization.nfc(text) : text
+    }
+
+    /// Ids of a normalized text without added tokens.
     private func appendPlain(_ text: String, to ids: inout [Int32]) {
         guard !text.isEmpty else { return }
-        let text = tables.normalizesNFC ? Normalization.nfc(text) : text
+        var text = text
+        text.makeContiguousUTF8()
         let scanner = TextScanner(text)
         let bytes = Array(text.utf8)
         var merger = BytePairMerger()

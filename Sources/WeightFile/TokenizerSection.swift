@@ -7,7 +7,9 @@ enum TokenizerSection {
     private static let ignoreMerges: UInt32 = 1
     private static let normalizesNFC: UInt32 = 2
     private static let addsBOS: UInt32 = 4
-    private static let knownFlags: UInt32 = 7
+    private static let namelessBOS: UInt32 = 8
+    private static let namelessEOS: UInt32 = 16
+    private static let knownFlags: UInt32 = 31
 
     /// Reads and checks the section. Rules 16...22.
     ///
@@ -45,7 +47,7 @@ enum TokenizerSection {
                 .tokenIDs, at: eosOffset + 4 * index, found: tables.eosTokens[index],
                 expected: "below \(tokenCount)")
         }
-        tables.kinds = try readKinds(&fields, count: tokenCount)
+        try readKinds(&fields, count: tokenCount, into: &tables)
         let text = try fields.array(of: UInt8.self, count: textBytes)
         tables.tokens = TokenList(bytes: text, offsets: offsets)
         tables.pattern = try fields.text(byteCount: patternBytes, .tokenizerText)
@@ -72,6 +74,8 @@ enum TokenizerSection {
         tables.ignoreMerges = flags & ignoreMerges != 0
         tables.normalizesNFC = flags & normalizesNFC != 0
         tables.addsBOS = flags & addsBOS != 0
+        tables.namesBOS = flags & namelessBOS == 0
+        tables.namesEOS = flags & namelessEOS == 0
     }
 
     private static func tokenID(
@@ -132,21 +136,25 @@ enum TokenizerSection {
         }
     }
 
+    /// The lowest two bits are the kind, the next four say how added and special tokens are matched.
     private static func readKinds(
-        _ fields: inout FieldReader, count: Int
-    ) throws(Violation) -> [TokenizerTables.TokenKind] {
+        _ fields: inout FieldReader, count: Int, into tables: inout TokenizerTables
+    ) throws(Violation) {
         let base = fields.offset
         let bytes = try fields.array(of: UInt8.self, count: count)
-        var kinds: [TokenizerTables.TokenKind] = []
-        kinds.reserveCapacity(count)
-        for index in bytes.indices {
-            guard let kind = TokenizerTables.TokenKind(rawValue: bytes[index]) else {
+        tables.kinds.reserveCapacity(count)
+        for (id, byte) in bytes.enumerated() {
+            let kind = TokenizerTables.TokenKind(rawValue: byte & 3) ?? .normal
+            let flags = TokenizerTables.AddedTokenFlags(rawValue: byte & ~3)
+            let isAdded = kind == .added || kind == .special
+            guard byte < 64, flags.isEmpty || isAdded else {
                 throw Violation(
-                    .tokenKinds, at: base + index, found: bytes[index], expected: "0...3")
+                    .tokenKinds, at: base + id, found: byte,
+                    expected: "0...3, with flags up to 60 for the kinds 1 and 2")
             }
-            kinds.append(kind)
+            tables.kinds.append(kind)
+            if !flags.isEmpty { tables.addedFlags[id] = flags }
         }
-        return kinds
     }
 
     /// The section's bytes.
@@ -167,6 +175,8 @@ enum TokenizerSection {
         if tables.ignoreMerges { flags |= ignoreMerges }
         if tables.normalizesNFC { flags |= normalizesNFC }
         if tables.addsBOS { flags |= addsBOS }
+        if !tables.namesBOS { flags |= namelessBOS }
+        if !tables.namesEOS { flags |= namelessEOS }
         fields.u32(flags)
         for id in [tables.bosToken, tables.padToken, tables.unknownToken] {
             // An id that does not fit becomes one that no vocabulary has.
@@ -180,7 +190,10 @@ enum TokenizerSection {
             fields.u32(merge.result)
         }
         for id in tables.eosTokens { fields.int32(id) }
-        fields.append(tables.kinds.lazy.map(\.rawValue))
+        fields.append(
+            tables.kinds.indices.lazy.map {
+                tables.kinds[$0].rawValue | (tables.addedFlags[$0]?.rawValue ?? 0)
+            })
         fields.append(tables.tokens.bytes)
         fields.append(tables.pattern.utf8)
         return fields.bytes

@@ -25,6 +25,21 @@ public struct TokenizerTables: Equatable, Sendable {
         case unused = 3
     }
 
+    /// How an added or special token is matched in a text, as in Hugging Face's `tokenizers`. The numbers
+    /// are those of the file.
+    public struct AddedTokenFlags: OptionSet, Hashable, Sendable {
+        public var rawValue: UInt8
+        public init(rawValue: UInt8) { self.rawValue = rawValue }
+        /// Takes the white space in front of it with it (`lstrip`).
+        public static let stripsLeft = AddedTokenFlags(rawValue: 4)
+        /// Takes the white space after it with it (`rstrip`).
+        public static let stripsRight = AddedTokenFlags(rawValue: 8)
+        /// Matches only where no letter, digit or underscore touches it (`single_word`).
+        public static let singleWord = AddedTokenFlags(rawValue: 16)
+        /// Is matched in the normalized text, after the tokens without this flag (`normalized`).
+        public static let normalized = AddedTokenFlags(rawValue: 32)
+    }
+
     /// One merge: `left` followed by `right` becomes `result`. Rank is the position in `merges`.
     public struct Merge: Equatable, Sendable, BitwiseCopyable {
         public var left: UInt32
@@ -41,6 +56,8 @@ public struct TokenizerTables: Equatable, Sendable {
     public var tokens = TokenList()
     /// Kind of each token, parallel to `tokens`.
     public var kinds: [TokenKind] = []
+    /// By id, of those added and special tokens that are not matched simply as they are spelled.
+    public var addedFlags: [Int: AddedTokenFlags] = [:]
     /// Merges, lowest rank (first applied) first.
     public var merges: [Merge] = []
     public var preTokenizer = PreTokenizer.gpt2
@@ -53,10 +70,14 @@ public struct TokenizerTables: Equatable, Sendable {
     /// Put `bosToken` in front of a plain prompt.
     public var addsBOS = false
     public var bosToken: Int?
+    /// Whether `bosToken` is the `bos_token` of chat templates too.
+    public var namesBOS = true
     public var padToken: Int?
     public var unknownToken: Int?
     /// Any of these ends generation.
     public var eosTokens: [Int] = []
+    /// Whether the first of `eosTokens` is the `eos_token` of chat templates.
+    public var namesEOS = true
 
     public init() {}
 

@@ -8,7 +8,7 @@ enum GoldenModels {
         ("int4-coded", coded(.int4)), ("int8-coded", coded(.int8)),
         ("int4Affine-coded", tinyCoded), ("int8-rans", coded(.int8, .rans)),
         ("int4-rans", coded(.int4, .rans)), ("int8-trellis", coded(.int8, .trellis)),
-        ("planes", planes),
+        ("planes", planes), ("added-tokens", addedTokens),
     ]
 
     /// A tensor of each encoding whose codes lie in planes of bits or whose scales are integers, of two super-groups
@@ -63,6 +63,19 @@ enum GoldenModels {
         model.tokenizer.unknownToken = 0
         model.tokenizer.eosTokens = [4, 3]
         model.setTensors(encoding: .int8)
+        return model
+    }
+
+    /// Every way to match an added token, and end tokens without a name.
+    static var addedTokens: TinyModel {
+        var model = TinyModel()
+        model.tokenizer.kinds[3] = .added
+        model.tokenizer.kinds[4] = .special
+        model.tokenizer.addedFlags = [
+            3: [.stripsLeft, .normalized], 4: [.stripsRight, .singleWord],
+        ]
+        model.tokenizer.namesBOS = false
+        model.tokenizer.namesEOS = false
         return model
     }
 
@@ -199,12 +212,15 @@ enum GoldenErrors {
         Case(rule: .tokenizerReserved, label: "pre-tokenizer-9") {
             $0.set($0.tokenizer + 20, u32: 9)
         },
-        Case(rule: .tokenizerReserved, label: "flag-8") { $0.set($0.tokenizer + 24, u32: 8) },
+        Case(rule: .tokenizerReserved, label: "flag-32") { $0.set($0.tokenizer + 24, u32: 32) },
         Case(rule: .tokenizerReserved, label: "byte-44") { $0.bytes[$0.tokenizer + 44] = 1 },
         Case(rule: .tokenOffsets, label: "falling") { $0.set($0.tokenizer + 52, u32: 3) },
         Case(rule: .tokenOffsets, label: "not-from-0") { $0.set($0.tokenizer + 48, u32: 1) },
         Case(rule: .tokenOffsets, label: "end") { $0.set($0.tokenizer + 68, u32: 1000) },
         Case(rule: .tokenKinds, label: "4") { $0.bytes[$0.tokenizer + 100] = 4 },
+        Case(rule: .tokenKinds, label: "flag-64", model: GoldenModels.addedTokens) {
+            $0.bytes[$0.tokenizer + 104] |= 64
+        },
         Case(rule: .merges, label: "unknown-id") { $0.set($0.tokenizer + 72, u32: 5) },
         Case(rule: .merges, label: "result-too-long") { $0.set($0.tokenizer + 80, u32: 3) },
         Case(rule: .tokenOffsets, label: "4-billion") { $0.set($0.tokenizer + 68, u32: .max) },

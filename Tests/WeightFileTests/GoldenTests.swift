@@ -149,7 +149,7 @@ struct GoldenTests {
     }
 
     private func describe(_ tables: TokenizerTables) -> [String: Any] {
-        [
+        var fields: [String: Any] = [
             "tokenCount": tables.tokens.count, "mergeCount": tables.merges.count,
             "preTokenizer": Int(tables.preTokenizer.rawValue), "pattern": tables.pattern,
             "ignoreMerges": tables.ignoreMerges, "normalizesNFC": tables.normalizesNFC,
@@ -167,6 +167,15 @@ struct GoldenTests {
             },
             "textChecksum": padded(XXH64.hash(tables.tokens.bytes)),
         ]
+        // Only where they say something.
+        if !tables.namesBOS || !tables.namesEOS {
+            (fields["namesBOS"], fields["namesEOS"]) = (tables.namesBOS, tables.namesEOS)
+        }
+        if !tables.addedFlags.isEmpty {
+            fields["addedFlags"] = Dictionary(
+                uniqueKeysWithValues: tables.addedFlags.map { ("\($0)", Int($1.rawValue)) })
+        }
+        return fields
     }
 
     private func hex(_ value: UInt64) -> String { String(value, radix: 16) }
