@@ -1,14 +1,4 @@
-/// A value of GGUF's metadata.
-enum GGUFValue {
-    case unsigned(UInt64)
-    case signed(Int64)
-    case float(Double)
-    case bool(Bool)
-    case string([UInt8])
-    case integers([Int64])
-    case floats([Double])
-    case strings([[UInt8]])
-}
+internal import Reporting
 
 /// Header and directory of a GGUF file, versions 2 and 3, little-endian. Every count is held against
 /// what is left of the file before anything is allocated for it.
@@ -19,15 +9,17 @@ struct GGUFFile {
         /// Innermost first, as stored.
         var shape: [Int]
         var type: SourceType
+        let file: SourceFile
         /// From the start of the file.
         var offset: Int
         var byteCount: Int
     }
 
     let file: SourceFile
-    private(set) var metadata: [String: GGUFValue] = [:]
+    let metadata: Settings
     private(set) var tensors: [Tensor] = []
 
+    private static let arrayType: UInt32 = 9
     private static let tensorLimit = 65_535
     private static let metadataLimit = 65_535
     private static let nameLimit = 65_535
@@ -45,22 +37,63 @@ struct GGUFFile {
                 path: path, what: "a file that does not begin with 'GGUF'",
                 advice: "name a .gguf file or a Hugging Face folder")
         }
-        let version = try cursor.integer(UInt32.self)
-        guard version == 2 || version == 3 else {
-            throw .unsupported(
-                path: path, what: "GGUF version \(version)",
-                advice: "convert the model to version 3")
-        }
+        try Self.checkVersion(try cursor.integer(UInt32.self), path)
         let tensorCount = try cursor.count(limit: Self.tensorLimit)
         let metadataCount = try cursor.count(limit: Self.metadataLimit)
+        var values: [String: JSONValue] = [:]
         for _ in 0..<metadataCount {
             let name = try Self.name(&cursor)
-            let value = try Self.value(&cursor)
-            guard metadata.updateValue(value, forKey: name) == nil else {
+            let value = try Self.value(&cursor, named: name)
+            guard values.updateValue(value, forKey: name) == nil else {
                 throw cursor.malformed("metadata '\(name)' appears twice")
             }
         }
+        metadata = Settings(values, path: path)
         try readDirectory(&cursor, count: tensorCount)
+    }
+
+    private static func checkVersion(_ version: UInt32, _ path: String) throws(ImportError) {
+        guard version != 2, version != 3 else { return }
+        let isSwapped = version.byteSwapped == 2 || version.byteSwapped == 3
+        throw .unsupported(
+            path: path, what: isSwapped ? "a big-endian GGUF file" : "GGUF version \(version)",
+            advice: isSwapped ? "choose a little-endian one" : "convert the model to version 3")
+    }
+
+    /// All parts of one model, opened as one file. The metadata is that of the first.
+    ///
+    /// - Parameter paths: Of all parts in order.
+    init(parts paths: [String]) throws(ImportError) {
+        self = try Self.part(0, of: paths)
+        var names = Set(tensors.map(\.name))
+        for index in paths.indices.dropFirst() {
+            for tensor in try Self.part(index, of: paths).tensors {
+                guard names.insert(tensor.name).inserted else {
+                    throw .malformed(
+                        path: paths[index], offset: nil,
+                        reason: "tensor '\(tensor.name)' is in another part too")
+                }
+                tensors.append(tensor)
+            }
+        }
+    }
+
+    private static func part(_ index: Int, of paths: [String]) throws(ImportError) -> GGUFFile {
+        let path = paths[index]
+        guard fileKind(path) == .file else {
+            throw .notFound(
+                path: path,
+                wanted: "part \(index + 1) of \(paths.count) of the model, next to the others")
+        }
+        let file = try GGUFFile(path: path)
+        let count = try file.metadata.int("split.count") ?? 1
+        let number = try file.metadata.int("split.no") ?? 0
+        guard max(1, count) == paths.count, number == index else {
+            throw .unsupported(
+                path: path, what: "part \(number + 1) of \(count) under a name of another part",
+                advice: "give it back a name such as model-00001-of-00003.gguf")
+        }
+        return file
     }
 
     // MARK: Directory
@@ -104,7 +137,7 @@ struct GGUFFile {
     }
 
     private func alignment(_ cursor: FileCursor) throws(ImportError) -> Int {
-        guard let value = integer("general.alignment") else { return 32 }
+        guard let value = try metadata.int("general.alignment") else { return 32 }
         guard value >= 8, value <= 1 << 16, value & (value - 1) == 0 else {
             throw cursor.malformed("an alignment of \(value)")
         }
@@ -130,7 +163,7 @@ struct GGUFFile {
         let code = try cursor.integer(UInt32.self)
         guard let type = SourceType(ggml: code) else {
             throw .unsupported(
-                path: cursor.file.path, what: "tensor '\(name)' of GGML type \(code)",
+                path: cursor.file.path, what: "tensor '\(name)' of GGML type \(ggmlTypeName(code))",
                 advice: "use a file in F32, F16, BF16, Q4_0-Q8_0 or Q2_K-Q6_K")
         }
         guard shape[0] % type.blockElements == 0 else {
@@ -139,7 +172,7 @@ struct GGUFFile {
         }
         let offset = try cursor.count(limit: cursor.file.byteCount)
         return Tensor(
-            name: name, shape: shape, type: type, offset: offset,
+            name: name, shape: shape, type: type, file: cursor.file, offset: offset,
             byteCount: elements / type.blockElements * type.blockBytes)
     }
 
@@ -151,44 +184,25 @@ struct GGUFFile {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    private static func value(_ cursor: inout FileCursor) throws(ImportError) -> GGUFValue {
+    private static func value(
+        _ cursor: inout FileCursor, named name: String
+    ) throws(ImportError) -> JSONValue {
         let type = try cursor.integer(UInt32.self)
-        guard type == 9 else { return try scalar(type, &cursor) }
+        guard type == arrayType else { return try scalar(type, &cursor) }
         let element = try cursor.integer(UInt32.self)
+        guard element != arrayType else {
+            throw .unsupported(
+                path: cursor.file.path, what: "metadata '\(name)' of lists in a list",
+                advice: "leave it out when you convert the model")
+        }
         guard let size = elementBytes(element) else {
             throw cursor.malformed("an array of type \(element)")
         }
         let count = try cursor.count(limit: min(cursor.remaining / size, elementLimit))
-        switch element {
-        case 8:
-            var strings: [[UInt8]] = []
-            strings.reserveCapacity(count)
-            for _ in 0..<count {
-                let length = try cursor.count(limit: min(cursor.remaining, stringLimit))
-                strings.append(Array(try cursor.bytes(length)))
-            }
-            return .strings(strings)
-        case 6, 12:
-            var values: [Double] = []
-            values.reserveCapacity(count)
-            for _ in 0..<count {
-                guard case .float(let value) = try scalar(element, &cursor) else { continue }
-                values.append(value)
-            }
-            return .floats(values)
-        default:
-            var values: [Int64] = []
-            values.reserveCapacity(count)
-            for _ in 0..<count {
-                switch try scalar(element, &cursor) {
-                case .unsigned(let value): values.append(Int64(truncatingIfNeeded: value))
-                case .signed(let value): values.append(value)
-                case .bool(let value): values.append(value ? 1 : 0)
-                default: throw cursor.malformed("an array of type \(element)")
-                }
-            }
-            return .integers(values)
-        }
+        var values: [JSONValue] = []
+        values.reserveCapacity(count)
+        for _ in 0..<count { values.append(try scalar(element, &cursor)) }
+        return .array(values)
     }
 
     private static func elementBytes(_ type: UInt32) -> Int? {
@@ -203,52 +217,23 @@ struct GGUFFile {
 
     private static func scalar(
         _ type: UInt32, _ cursor: inout FileCursor
-    ) throws(ImportError) -> GGUFValue {
+    ) throws(ImportError) -> JSONValue {
         switch type {
-        case 0: return .unsigned(UInt64(try cursor.integer(UInt8.self)))
-        case 1: return .signed(Int64(try cursor.integer(Int8.self)))
-        case 2: return .unsigned(UInt64(try cursor.integer(UInt16.self)))
-        case 3: return .signed(Int64(try cursor.integer(Int16.self)))
-        case 4: return .unsigned(UInt64(try cursor.integer(UInt32.self)))
-        case 5: return .signed(Int64(try cursor.integer(Int32.self)))
-        case 6: return .float(Double(Float(bitPattern: try cursor.integer(UInt32.self))))
+        case 0: return .number(Double(try cursor.integer(UInt8.self)))
+        case 1: return .number(Double(try cursor.integer(Int8.self)))
+        case 2: return .number(Double(try cursor.integer(UInt16.self)))
+        case 3: return .number(Double(try cursor.integer(Int16.self)))
+        case 4: return .number(Double(try cursor.integer(UInt32.self)))
+        case 5: return .number(Double(try cursor.integer(Int32.self)))
+        case 6: return .number(Double(Float(bitPattern: try cursor.integer(UInt32.self))))
         case 7: return .bool(try cursor.integer(UInt8.self) != 0)
         case 8:
             let count = try cursor.count(limit: min(cursor.remaining, stringLimit))
             return .string(Array(try cursor.bytes(count)))
-        case 10: return .unsigned(try cursor.integer(UInt64.self))
-        case 11: return .signed(try cursor.integer(Int64.self))
-        case 12: return .float(Double(bitPattern: try cursor.integer(UInt64.self)))
+        case 10: return .number(Double(try cursor.integer(UInt64.self)))
+        case 11: return .number(Double(try cursor.integer(Int64.self)))
+        case 12: return .number(Double(bitPattern: try cursor.integer(UInt64.self)))
         default: throw cursor.malformed("a metadata value of type \(type)")
         }
-    }
-
-    // MARK: Lookup
-
-    func integer(_ key: String) -> Int? {
-        switch metadata[key] {
-        case .unsigned(let value): Int(exactly: value)
-        case .signed(let value): Int(exactly: value)
-        default: nil
-        }
-    }
-
-    func double(_ key: String) -> Double? {
-        switch metadata[key] {
-        case .float(let value): value
-        case .unsigned(let value): Double(value)
-        case .signed(let value): Double(value)
-        default: nil
-        }
-    }
-
-    func string(_ key: String) -> String? {
-        guard case .string(let bytes) = metadata[key] else { return nil }
-        return String(decoding: bytes, as: UTF8.self)
-    }
-
-    func bool(_ key: String) -> Bool? {
-        guard case .bool(let value) = metadata[key] else { return nil }
-        return value
     }
 }

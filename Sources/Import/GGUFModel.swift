@@ -8,15 +8,18 @@ final class GGUFModel: TensorSource {
     let origin: String
     let tensors: [SourceTensor]
     let sourceBytes: Int
-    private let file: SourceFile
+    let fingerprint: String
+    private let path: String
     private let stored: [String: GGUFFile.Tensor]
     /// The rows of q and k are stored in interleaved order: llama.cpp's llama graph rotates pairs
     /// (2j, 2j + 1) where Hugging Face rotates (j, j + headDim / 2).
     private let permuted: Bool
 
-    init(path: String) throws(ImportError) {
-        let gguf = try GGUFFile(path: path)
-        file = gguf.file
+    /// - Parameter parts: Paths of all files of the model, in order; one for a model in one file.
+    init(parts: [String]) throws(ImportError) {
+        let gguf = try GGUFFile(parts: parts)
+        let path = gguf.file.path
+        self.path = path
         let settings = try GGUFSettings(gguf)
         var config = try settings.modelConfig()
         permuted = settings.permuted
@@ -27,7 +30,7 @@ final class GGUFModel: TensorSource {
         }
         try config.checkNumbers(path: path)
         self.config = config
-        let title = gguf.string("general.name") ?? ""
+        let title = try gguf.metadata.string("general.name") ?? ""
         origin = "GGUF" + (title.isEmpty ? "" : ": \(title)")
 
         let byName = Dictionary(uniqueKeysWithValues: gguf.tensors.map { ($0.name, $0) })
@@ -44,8 +47,9 @@ final class GGUFModel: TensorSource {
         }
         self.stored = stored
         sourceBytes = stored.values.reduce(0) { $0 + $1.byteCount }
+        fingerprint = SourceFile.fingerprint(gguf.tensors.map(\.file))
         tokenizer = try gguf.tokenizerTables(vocabularySize: config.vocabularySize)
-        chatTemplate = gguf.string("tokenizer.chat_template")
+        chatTemplate = try gguf.metadata.string("tokenizer.chat_template")
     }
 
     /// The stored tensor for each one that the configuration demands, by our name.
@@ -126,13 +130,13 @@ final class GGUFModel: TensorSource {
         _ tensor: SourceTensor, _ rows: Range<Int>, _ body: ([UInt8], Int, Int) -> Void
     ) throws(ImportError) {
         guard let source = stored[tensor.name] else {
-            throw .missingTensor(path: file.path, name: tensor.name)
+            throw .missingTensor(path: path, name: tensor.name)
         }
         precondition(rows.lowerBound >= 0 && rows.upperBound <= tensor.rows, "\(rows)")
         let rowBytes = tensor.columns / tensor.type.blockElements * tensor.type.blockBytes
         var bytes: [UInt8] = []
         guard permuted, tensor.rows > 1, let heads = permutedHeads(tensor) else {
-            try file.read(
+            try source.file.read(
                 at: source.offset + rows.lowerBound * rowBytes, count: rows.count * rowBytes,
                 into: &bytes)
             for row in 0..<rows.count { body(bytes, row * rowBytes, row) }
@@ -140,7 +144,7 @@ final class GGUFModel: TensorSource {
         }
         for (index, row) in rows.enumerated() {
             let from = permutedRow(row, rows: tensor.rows, heads: heads)
-            try file.read(at: source.offset + from * rowBytes, count: rowBytes, into: &bytes)
+            try source.file.read(at: source.offset + from * rowBytes, count: rowBytes, into: &bytes)
             body(bytes, 0, index)
         }
     }
@@ -171,7 +175,7 @@ extension GGUFFile {
                 path: file.path, name: tensor.name, shape: tensor.shape, expected: [count])
         }
         var bytes: [UInt8] = []
-        try file.read(at: tensor.offset, count: tensor.byteCount, into: &bytes)
+        try tensor.file.read(at: tensor.offset, count: tensor.byteCount, into: &bytes)
         var values = [Float](repeating: 0, count: count)
         tensor.type.decode(bytes, from: 0, count: count, into: &values, at: 0)
         guard values.allSatisfy({ $0.isFinite && $0 > 0 }) else {

@@ -1,8 +1,11 @@
+internal import Reporting
 internal import WeightFile
 
 /// A GGUF file's metadata as a model configuration.
 struct GGUFSettings {
     private let gguf: GGUFFile
+    private let metadata: Settings
+    private let path: String
     private let architecture: String
 
     /// Architectures whose q and k rows llama.cpp's converter permutes.
@@ -11,18 +14,18 @@ struct GGUFSettings {
 
     init(_ gguf: GGUFFile) throws(ImportError) {
         self.gguf = gguf
-        guard let architecture = gguf.string("general.architecture") else {
-            throw .missingSetting(path: gguf.file.path, name: "general.architecture")
-        }
+        metadata = gguf.metadata
+        path = gguf.file.path
+        architecture = try metadata.required(
+            "general.architecture", try metadata.string("general.architecture"))
         guard Self.architectures.contains(architecture) else {
             throw .unsupported(
-                path: gguf.file.path, what: "architecture '\(architecture)'",
+                path: path, what: "architecture '\(architecture.printable)'",
                 advice: "choose a Llama, Qwen2, Qwen3 or Ministral 3 model")
         }
-        self.architecture = architecture
-        if let experts = gguf.integer(key("expert_count")), experts > 0 {
+        if let experts = try metadata.int(key("expert_count")), experts > 0 {
             throw .unsupported(
-                path: gguf.file.path, what: "a mixture of \(experts) experts",
+                path: path, what: "a mixture of \(experts) experts",
                 advice: "choose a dense model")
         }
     }
@@ -31,7 +34,7 @@ struct GGUFSettings {
 
     func modelConfig() throws(ImportError) -> ModelConfig {
         var config = ModelConfig()
-        config.name = (gguf.string("general.name") ?? "").prefixed(80)
+        config.name = (try metadata.string("general.name") ?? "").prefixed(80)
         config.modelType = architecture
         config.hiddenSize = try size("embedding_length")
         config.intermediateSize = try size("feed_forward_length")
@@ -41,46 +44,62 @@ struct GGUFSettings {
             try optionalSize("attention.head_count_kv") ?? config.headCount
         config.headDim =
             try optionalSize("attention.key_length") ?? config.hiddenSize / config.headCount
-        config.maxPositions = try size("context_length")
+        let trainedLength = try size("context_length")
+        // Full attention equals windowed attention up to the window.
+        config.maxPositions = min(
+            trainedLength, try optionalSize("attention.sliding_window") ?? trainedLength)
         let embedding = gguf.tensors.first { $0.name == "token_embd.weight" }
         guard let embedding, embedding.shape.count == 2 else {
-            throw .missingTensor(path: gguf.file.path, name: "token_embd.weight")
+            throw .missingTensor(path: path, name: "token_embd.weight")
         }
         config.vocabularySize = embedding.shape[1]
-        try config.checkShape(path: gguf.file.path)
-        if let window = try optionalSize("attention.sliding_window") {
-            // Full attention equals windowed attention up to the window.
-            config.maxPositions = min(config.maxPositions, window)
-        }
-        guard let eps = gguf.double(key("attention.layer_norm_rms_epsilon")) else {
-            throw missing("attention.layer_norm_rms_epsilon")
-        }
-        config.rmsNormEps = Float(eps)
+        try config.checkShape(path: path)
+        let eps = key("attention.layer_norm_rms_epsilon")
+        config.rmsNormEps = Float(try metadata.required(eps, try metadata.double(eps)))
         config.tieWordEmbeddings = !has("output.weight")
         config.attentionBias = has("blk.0.attn_q.bias")
         config.queryKeyNorm = has("blk.0.attn_q_norm.weight")
-        try setRope(&config)
+        try setRope(&config, trainedLength: trainedLength)
+        try finish(config)
         return config
+    }
+
+    /// Refuses settings of this architecture that nothing above reads, unless they are 0 or false, which
+    /// is off.
+    private func finish(_ config: ModelConfig) throws(ImportError) {
+        let width = key("attention.value_length")
+        if let value = try optionalSize("attention.value_length"), value != config.headDim {
+            throw metadata.wrong(width, "\(config.headDim), as the keys have")
+        }
+        for name in ["vocab_size", "tensor_data_layout", "rope.scaling.finetuned", "pooling_type"] {
+            metadata.ignore(key(name))
+        }
+        let prefix = key("")
+        try metadata.finish { name, value in
+            name.hasPrefix(prefix) && value.double != 0 && value.bool != false
+        }
     }
 
     // MARK: RoPE
 
-    private func setRope(_ config: inout ModelConfig) throws(ImportError) {
-        if let rotated = gguf.integer(key("rope.dimension_count")), rotated != config.headDim {
+    private func setRope(
+        _ config: inout ModelConfig, trainedLength: Int
+    ) throws(ImportError) {
+        if let rotated = try optionalSize("rope.dimension_count"), rotated != config.headDim {
             throw .unsupported(
-                path: gguf.file.path, what: "rotating \(rotated) of \(config.headDim) dimensions",
+                path: path, what: "rotating \(rotated) of \(config.headDim) dimensions",
                 advice: "choose another model")
         }
         let theta = try positive("rope.freq_base") ?? 10_000
         let oldFactor = try positive("rope.scale_linear")
         let factor = try positive("rope.scaling.factor") ?? oldFactor ?? 1
         let original =
-            try positive("rope.scaling.original_context_length") ?? Double(config.maxPositions)
-        guard theta > 1 else { throw missing("rope.freq_base") }
-        guard (1...0x1p30).contains(original) else {
-            throw missing("rope.scaling.original_context_length")
+            try optionalSize("rope.scaling.original_context_length") ?? trainedLength
+        guard theta > 1 else {
+            throw metadata.wrong(key("rope.freq_base"), "a number above 1")
         }
-        let kind = gguf.string(key("rope.scaling.type")) ?? (factor == 1 ? "none" : "linear")
+        let kind =
+            try metadata.string(key("rope.scaling.type")) ?? (factor == 1 ? "none" : "linear")
         var scaling = RopeScaling.none
         switch kind {
         case "none": break
@@ -89,18 +108,21 @@ struct GGUFSettings {
             scaling = .yarn(
                 factor: factor, betaFast: try positive("rope.scaling.yarn_beta_fast") ?? 32,
                 betaSlow: try positive("rope.scaling.yarn_beta_slow") ?? 1,
-                original: original, truncate: true)
+                original: Double(original), truncate: true)
             config.ropeAttentionFactor = Float(try attentionFactor(factor))
         default:
             throw .unsupported(
-                path: gguf.file.path, what: "RoPE scaling '\(kind)'",
+                path: path, what: "RoPE scaling '\(kind.printable)'",
                 advice: "choose a model with llama3, linear, YaRN or no scaling")
         }
         config.ropeInverseFrequencies = scaling.inverseFrequencies(
             theta: theta, headDim: config.headDim)
-        if let beta = gguf.double(key("attention.temperature_scale")), beta > 0 {
-            config.queryScaling = .init(
-                beta: Float(beta), originalMaxPositions: Int(original))
+        if let beta = try metadata.double(key("attention.temperature_scale")), beta > 0 {
+            config.queryScaling = .init(beta: Float(beta), originalMaxPositions: original)
+        }
+        let length = key("attention.temperature_length")
+        if let value = try metadata.int(length), value != original, value != 0 {
+            throw metadata.unsupported(length)
         }
     }
 
@@ -108,17 +130,14 @@ struct GGUFSettings {
     private func attentionFactor(_ factor: Double) throws(ImportError) -> Double {
         if let given = try positive("rope.scaling.yarn_attn_factor") { return given }
         let scale = RopeScaling.yarnScale(factor: factor)
-        guard let all = gguf.double(key("rope.scaling.yarn_log_multiplier")), all != 0 else {
-            return scale
-        }
-        return scale / RopeScaling.yarnScale(factor: factor, all)
+        let all = key("rope.scaling.yarn_log_multiplier")
+        guard let multiplier = try metadata.double(all), multiplier != 0 else { return scale }
+        return scale / RopeScaling.yarnScale(factor: factor, multiplier)
     }
 
     /// A finite number above 0, or nil where there is none.
     private func positive(_ name: String) throws(ImportError) -> Double? {
-        guard let value = gguf.double(key(name)) else { return nil }
-        guard value > 0, value.isFinite else { throw missing(name) }
-        return value
+        try metadata.positive(key(name))
     }
 
     // MARK: Lookup
@@ -127,18 +146,19 @@ struct GGUFSettings {
 
     private func has(_ tensor: String) -> Bool { gguf.tensors.contains { $0.name == tensor } }
 
-    private func missing(_ name: String) -> ImportError {
-        .missingSetting(path: gguf.file.path, name: key(name))
-    }
-
     private func size(_ name: String) throws(ImportError) -> Int {
-        guard let value = try optionalSize(name) else { throw missing(name) }
-        return value
+        try metadata.required(key(name), try optionalSize(name))
     }
 
+    /// One number, or a list with the same number for each layer.
     private func optionalSize(_ name: String) throws(ImportError) -> Int? {
-        guard let value = gguf.integer(key(name)) else { return nil }
-        guard value > 0, value <= 1 << 30 else { throw missing(name) }
-        return value
+        guard let list = metadata.value(key(name))?.array else {
+            return try metadata.size(key(name))
+        }
+        let sizes = Set(list.map(\.int))
+        guard sizes.count == 1, let size = sizes.first ?? nil, (1...1 << 30).contains(size) else {
+            throw metadata.wrong(key(name), "one number, or the same for each layer")
+        }
+        return size
     }
 }

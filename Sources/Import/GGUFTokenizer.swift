@@ -1,3 +1,4 @@
+internal import Reporting
 internal import WeightFile
 
 extension GGUFFile {
@@ -5,45 +6,48 @@ extension GGUFFile {
     ///
     /// - Parameter vocabularySize: Rows of the embedding; nil: as many as there are tokens.
     func tokenizerTables(vocabularySize: Int?) throws(ImportError) -> TokenizerTables {
-        let model = string("tokenizer.ggml.model") ?? ""
+        let model = try metadata.string("tokenizer.ggml.model") ?? ""
         guard model == "gpt2" else {
             throw .unsupported(
-                path: file.path, what: "tokenizer model '\(model)'",
+                path: file.path, what: "tokenizer model '\(model.printable)'",
                 advice: "choose a model with a byte-level BPE tokenizer ('gpt2')")
         }
-        guard case .strings(let spellings) = metadata["tokenizer.ggml.tokens"] else {
-            throw .missingSetting(path: file.path, name: "tokenizer.ggml.tokens")
-        }
-        guard case .strings(let merges) = metadata["tokenizer.ggml.merges"] else {
-            throw .missingSetting(path: file.path, name: "tokenizer.ggml.merges")
-        }
+        let spellings = try texts("tokenizer.ggml.tokens")
+        let merges = try texts("tokenizer.ggml.merges")
         let vocabularySize = vocabularySize ?? spellings.count
         guard spellings.count <= vocabularySize else {
             throw .malformed(
-                path: file.path, offset: 0,
+                path: file.path, offset: nil,
                 reason: "\(spellings.count) tokens for \(vocabularySize) rows of embedding")
         }
-        var types: [Int64] = []
-        if case .integers(let values) = metadata["tokenizer.ggml.token_type"] { types = values }
+        let types = (try metadata.array("tokenizer.ggml.token_type") ?? []).map { $0.int ?? 1 }
         var tables = tokens(spellings, types, vocabularySize)
         let builder = MergeBuilder(spellings: spellings)
-        for merge in merges {
+        for (index, merge) in merges.enumerated() {
             guard let space = merge.dropFirst().firstIndex(of: 0x20),
                 let ids = builder.merge(merge[..<space], merge[(space + 1)...])
             else {
+                let text = String(decoding: merge, as: UTF8.self).printable.prefixed(80)
                 throw .malformed(
-                    path: file.path, offset: 0,
-                    reason: "merge '\(String(decoding: merge, as: UTF8.self))' of no tokens")
+                    path: file.path, offset: nil,
+                    reason: "tokenizer.ggml.merges[\(index)] '\(text)' joins no tokens")
             }
             tables.merges.append(.init(left: ids.left, right: ids.right, result: ids.result))
         }
         try setPreTokenizer(&tables)
-        setSpecialTokens(&tables)
+        try setSpecialTokens(&tables)
         return tables
     }
 
+    private func texts(_ name: String) throws(ImportError) -> [[UInt8]] {
+        try metadata.required(name, try metadata.array(name)).map { value throws(ImportError) in
+            guard let text = value.bytes else { throw metadata.wrong(name, "a list of texts") }
+            return text
+        }
+    }
+
     private func tokens(
-        _ spellings: [[UInt8]], _ types: [Int64], _ vocabularySize: Int
+        _ spellings: [[UInt8]], _ types: [Int], _ vocabularySize: Int
     ) -> TokenizerTables {
         var bytes: [[UInt8]] = []
         var kinds: [TokenizerTables.TokenKind] = []
@@ -75,7 +79,7 @@ extension GGUFFile {
 
     private func setPreTokenizer(_ tables: inout TokenizerTables) throws(ImportError) {
         // The names that llama.cpp treats alike.
-        switch string("tokenizer.ggml.pre") ?? "" {
+        switch try metadata.string("tokenizer.ggml.pre") ?? "" {
         case "llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral", "midm-2.0", "lfm2":
             tables.preTokenizer = .llama3
             tables.ignoreMerges = true
@@ -94,43 +98,23 @@ extension GGUFFile {
             tables.addsBOS = true
         case let other:
             throw .unsupported(
-                path: file.path, what: "pre-tokenizer '\(other)'",
+                path: file.path, what: "pre-tokenizer '\(other.printable)'",
                 advice: "import the model's Hugging Face folder instead")
         }
-        if let adds = bool("tokenizer.ggml.add_bos_token") { tables.addsBOS = adds }
+        if let adds = try metadata.bool("tokenizer.ggml.add_bos_token") { tables.addsBOS = adds }
     }
 
-    private func setSpecialTokens(_ tables: inout TokenizerTables) {
-        func id(_ name: String) -> Int? {
-            integer("tokenizer.ggml.\(name)_token_id").flatMap {
+    private func setSpecialTokens(_ tables: inout TokenizerTables) throws(ImportError) {
+        func id(_ name: String) throws(ImportError) -> Int? {
+            try metadata.int("tokenizer.ggml.\(name)_token_id").flatMap {
                 tables.tokens.indices.contains($0) ? $0 : nil
             }
         }
-        tables.bosToken = id("bos")
-        tables.padToken = id("padding")
-        tables.unknownToken = id("unknown")
+        tables.bosToken = try id("bos")
+        tables.padToken = try id("padding")
+        tables.unknownToken = try id("unknown")
         if tables.bosToken == nil { tables.addsBOS = false }
-        let named = [id("eos"), id("eot"), id("eom")].compactMap { $0 }
-        tables.eosTokens = EndOfGeneration.ids(in: tables, named: named)
-    }
-}
-
-/// Tokens that end a turn whatever a model's metadata says.
-enum EndOfGeneration {
-    private static let texts: Set<[UInt8]> = Set(
-        [
-            "<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>",
-            "<|end_of_text|>", "<|eom_id|>",
-        ].map { Array($0.utf8) })
-
-    /// `named`, then every special token with one of those texts.
-    static func ids(in tables: TokenizerTables, named: [Int]) -> [Int] {
-        var ids: [Int] = []
-        for id in named where !ids.contains(id) { ids.append(id) }
-        for (id, kind) in tables.kinds.enumerated()
-        where kind == .special && texts.contains(Array(tables.tokens[id])) && !ids.contains(id) {
-            ids.append(id)
-        }
-        return ids
+        let end = try id("eos")
+        tables.setEndTokens(named: end, others: [try id("eot"), try id("eom")].compactMap { $0 })
     }
 }

@@ -3,123 +3,185 @@ internal import WeightFile
 
 /// config.json as a model configuration.
 struct HuggingFaceConfig {
-    let path: String
     /// The whole file.
-    let root: JSONValue
+    let root: Settings
     /// The decoder's settings: the root, or `text_config` of a multimodal model.
-    let json: JSONValue
+    let text: Settings
+    private let modelType: String
+    /// A key of `families`, or the model type itself.
+    private let family: String
 
-    init(path: String, json: JSONValue) {
-        self.path = path
-        root = json
-        self.json = json.present("text_config") ?? json
+    /// What distinguishes the blocks of the model types that run.
+    private struct Family {
+        /// q, k and v have biases whatever the settings say.
+        var bias = false
+        var queryKeyNorm = false
+        var window = Window.never
     }
 
-    /// Model types that run, and what their blocks have.
-    private static let modelTypes: [String: (bias: Bool, queryKeyNorm: Bool)] = [
-        "llama": (false, false), "mistral": (false, false), "ministral3": (false, false),
-        "smollm2": (false, false), "qwen2": (true, false), "qwen3": (false, true),
-        "nemotron_labs_diffusion": (false, false), "fast_dllm_v2": (true, false),
-        "sdar": (false, true), "stable_diffcoder": (false, false),
+    /// When `sliding_window` counts in transformers.
+    private enum Window { case never, always, ifUsed }
+
+    private static let families: [String: Family] = [
+        "llama": .init(), "smollm2": .init(), "stable_diffcoder": .init(),
+        "mistral": .init(window: .always), "ministral3": .init(window: .always),
+        "nemotron_labs_diffusion": .init(window: .always),
+        "qwen2": .init(bias: true, window: .ifUsed),
+        "fast_dllm_v2": .init(bias: true, window: .ifUsed),
+        "qwen3": .init(queryKeyNorm: true, window: .ifUsed),
+        "sdar": .init(queryKeyNorm: true, window: .ifUsed),
     ]
 
+    init(_ root: Settings) throws(ImportError) {
+        self.root = root
+        text = try root.object("text_config") ?? root
+        let (inner, outer) = (try text.string("model_type"), try root.string("model_type"))
+        modelType = inner ?? outer ?? ""
+        family = try Self.family(modelType, root)
+    }
+
     func modelConfig() throws(ImportError) -> ModelConfig {
-        let family = self.family
-        guard let traits = Self.modelTypes[family] else {
+        guard let traits = Self.families[family] else {
             throw .unsupported(
-                path: path, what: "model_type '\(modelType)'",
+                path: root.path, what: "model_type '\(modelType.printable)'",
                 advice: "choose a Llama, Mistral, Ministral 3, Qwen2, Qwen3 or SBD model")
         }
         try refuseOtherBlocks()
         var config = ModelConfig()
-        config.modelType = modelType.prefixed(31)
+        config.modelType = modelType.lowercased().prefixed(31)
         config.hiddenSize = try size("hidden_size")
         config.intermediateSize = try size("intermediate_size")
         config.layerCount = try size("num_hidden_layers")
         config.headCount = try size("num_attention_heads")
-        config.kvHeadCount = try optionalSize("num_key_value_heads") ?? config.headCount
-        config.headDim = try optionalSize("head_dim") ?? config.hiddenSize / config.headCount
+        config.kvHeadCount = try text.size("num_key_value_heads") ?? config.headCount
+        config.headDim = try text.size("head_dim") ?? config.hiddenSize / config.headCount
         config.vocabularySize = try size("vocab_size")
-        config.maxPositions = try size("max_position_embeddings")
-        try config.checkShape(path: path)
-        if let window = try slidingWindow() {
-            // Full attention equals windowed attention up to the window.
-            config.maxPositions = min(config.maxPositions, window)
-        }
-        config.rmsNormEps = Float(json["rms_norm_eps"]?.double ?? 1e-6)
-        config.attentionBias = traits.bias || json["attention_bias"]?.bool == true
+        let trainedLength = try size("max_position_embeddings")
+        let window = try slidingWindow(traits.window, layers: config.layerCount)
+        // Full attention equals windowed attention up to the window.
+        config.maxPositions = min(trainedLength, window ?? trainedLength)
+        try config.checkShape(path: root.path)
+        config.rmsNormEps = Float(
+            try text.double("rms_norm_eps") ?? (family == "ministral3" ? 1e-5 : 1e-6))
+        let biases = try text.bool("attention_bias") ?? false
+        config.attentionBias = traits.bias || biases
         config.queryKeyNorm = traits.queryKeyNorm
-        try HuggingFaceRope(self).set(in: &config)
-        config.blockDecoding = blockDecoding(family)
+        // transformers has a stretched table of its own for a Ministral 3 that names none.
+        if family == "ministral3",
+            ["rope_parameters", "rope_scaling", "rope_theta"].allSatisfy({ text.value($0) == nil })
+        {
+            throw .missingSetting(path: root.path, name: "rope_parameters")
+        }
+        try HuggingFaceRope(text, trainedLength: trainedLength).set(in: &config)
+        config.blockDecoding = try blockDecoding()
         return config
     }
 
+    /// Whether the decoder is all of the model: no `text_config` beside other parts, and no class of which
+    /// only the decoder is known.
+    var isWholeModel: Bool { text === root && family != "nemotron_labs_diffusion" }
+
     /// `tie_word_embeddings`, nil where the file does not say.
-    var tied: Bool? { json["tie_word_embeddings"]?.bool ?? root["tie_word_embeddings"]?.bool }
+    func tied() throws(ImportError) -> Bool? {
+        let (inner, outer) = (
+            try text.bool("tie_word_embeddings"), try root.bool("tie_word_embeddings")
+        )
+        return inner ?? outer
+    }
+
+    /// Ids of `eos_token_id`, of the decoder's settings and of the whole model's.
+    func endTokens() throws(ImportError) -> [Int] {
+        let ids = try text.tokenIDs("eos_token_id")
+        return text === root ? ids : ids + (try root.tokenIDs("eos_token_id"))
+    }
 
     // MARK: Family
 
-    private var modelType: String {
-        (json["model_type"]?.string ?? root["model_type"]?.string ?? "").lowercased()
-    }
-
-    /// A key of `modelTypes`, or the model type itself. Block-diffusion checkpoints go by several
-    /// names, and some only by the name of their class.
-    private var family: String {
-        let classes = (root["architectures"]?.array ?? []).compactMap { $0.string?.lowercased() }
+    /// Block-diffusion checkpoints go by several names, and some only by the name of their class.
+    private static func family(_ modelType: String, _ root: Settings) throws(ImportError) -> String
+    {
+        let classes = (try root.array("architectures") ?? []).compactMap {
+            $0.string?.lowercased()
+        }
         if classes.contains(where: { $0.hasPrefix("stablediffcoder") }) {
             return "stable_diffcoder"
         }
-        let type = String(modelType.map { $0 == "-" ? "_" : $0 })
+        let type = String(modelType.lowercased().map { $0 == "-" ? "_" : $0 })
         if type.hasPrefix("nemotron_labs_diffusion") { return "nemotron_labs_diffusion" }
         if type.hasPrefix("fast_dllm") { return "fast_dllm_v2" }
         if type.contains("diffcoder") { return "stable_diffcoder" }
         return type
     }
 
+    // MARK: Blocks
+
+    /// Settings of blocks that compute something else, each with the number that changes nothing.
+    private static let otherBlocks: [(name: String, neutral: Double?)] = [
+        ("attention_multiplier", nil), ("attn_logit_softcapping", nil), ("clip_qkv", nil),
+        ("embedding_multiplier", 1), ("final_logit_softcapping", nil), ("logit_scale", 1),
+        ("logits_scaling", 1), ("mlp_bias", nil), ("no_rope_layers", nil), ("num_experts", 0),
+        ("num_local_experts", 0), ("partial_rotary_factor", 1), ("qk_layernorm", nil),
+        ("query_pre_attn_scalar", nil), ("residual_multiplier", 1), ("rope_interleave", nil),
+        ("rope_interleaved", nil), ("use_qk_norm", nil),
+    ]
+
     /// Settings that change what a block computes.
     private func refuseOtherBlocks() throws(ImportError) {
-        if let act = json["hidden_act"]?.string, act != "silu" {
-            throw unsupported("hidden_act '\(act)'")
+        if let act = try text.string("hidden_act"), act != "silu", act != "swish" {
+            throw text.unsupported("hidden_act")
         }
-        if json["mlp_bias"]?.bool == true { throw unsupported("mlp_bias") }
-        let rope = json.present("rope_parameters")
-        let rotated = rope?["partial_rotary_factor"] ?? json["partial_rotary_factor"]
-        if let part = rotated?.double, part != 1 {
-            throw unsupported("rotating \(part) of each head (partial_rotary_factor)")
+        for (name, neutral) in Self.otherBlocks {
+            guard let value = text.value(name) else { continue }
+            let isNeutral =
+                value.bool == false || neutral.map { value.double == $0 } == true
+                || value.array?.isEmpty == true
+            guard isNeutral else { throw text.unsupported(name) }
         }
-        if let quantization = root.present("quantization_config")
-            ?? json.present(
-                "quantization_config")
-        {
-            let method = quantization["quant_method"]?.string ?? "unknown method"
+        for layer in try text.array("layer_types") ?? []
+        where !["full_attention", "sliding_attention"].contains(layer.string) {
+            throw text.wrong("layer_types", "'full_attention' or 'sliding_attention' in each place")
+        }
+        for place in [root, text] {
+            guard let quantization = try place.object("quantization_config") else { continue }
+            let method = try quantization.string("quant_method") ?? "unknown method"
             throw .unsupported(
-                path: path, what: "a checkpoint that is quantized already (\(method))",
+                path: root.path,
+                what: "a checkpoint that is quantized already (\(method.printable))",
                 advice: "choose the one in BF16, F16 or F32, or a GGUF file")
         }
     }
 
-    private func unsupported(_ what: String) -> ImportError {
-        .unsupported(path: path, what: what, advice: "choose another model")
-    }
-
     /// Positions that a layer sees back, where some layers see only so many.
-    private func slidingWindow() throws(ImportError) -> Int? {
-        guard json["use_sliding_window"]?.bool != false else { return nil }
-        return try optionalSize("sliding_window")
+    private func slidingWindow(_ rule: Window, layers: Int) throws(ImportError) -> Int? {
+        let window = try text.size("sliding_window")
+        switch rule {
+        case .never: return nil
+        // Mistral's window in transformers, where the file names none.
+        case .always:
+            return family == "mistral" && !text.has("sliding_window") ? 4096 : window
+        case .ifUsed:
+            guard try text.bool("use_sliding_window") == true else { return nil }
+            if let types = try text.array("layer_types") {
+                let slides = types.contains { $0.string == "sliding_attention" }
+                return slides ? window ?? 4096 : nil
+            }
+            let full = try text.int("max_window_layers") ?? 28
+            return full < layers ? window ?? (text.has("sliding_window") ? nil : 4096) : nil
+        }
     }
 
     // MARK: Block decoding
 
     /// From the trainer's own `sbd` object, from the checkpoint's settings, or from what its family
     /// is known to use.
-    private func blockDecoding(_ family: String) -> ModelConfig.BlockDecoding? {
-        if let sbd = root["sbd"], let mask = sbd["mask_token_id"]?.int {
-            return .init(maskToken: mask, blockSize: sbd["block_size"]?.int ?? 16)
+    private func blockDecoding() throws(ImportError) -> ModelConfig.BlockDecoding? {
+        if let sbd = try root.object("sbd") {
+            return .init(
+                maskToken: try sbd.required("mask_token_id", try sbd.int("mask_token_id")),
+                blockSize: try sbd.int("block_size") ?? 16)
         }
-        let mask = root["mask_token_id"]?.int ?? json["mask_token_id"]?.int
-        let block =
-            root["block_size"]?.int ?? root["bd_size"]?.int ?? json["block_size"]?.int
+        let mask = try Self.first(["mask_token_id"], of: [root, text])
+        let block = try Self.first(["block_size", "bd_size"], of: [root, text])
         switch family {
         case "nemotron_labs_diffusion":
             return .init(
@@ -141,38 +203,32 @@ struct HuggingFaceConfig {
         }
     }
 
-    // MARK: Sampling
-
-    /// generation_config.json: greedy unless it says do_sample.
-    func setSampling(_ config: inout ModelConfig, _ generation: JSONValue?) {
-        guard let generation, generation["do_sample"]?.bool == true else { return }
-        config.sampling.temperature = Float(generation["temperature"]?.double ?? 1)
-        config.sampling.topK = generation["top_k"]?.int ?? 0
-        config.sampling.topP = Float(generation["top_p"]?.double ?? 1)
+    /// The first of these numbers that is there.
+    private static func first(
+        _ names: [String], of places: [Settings]
+    ) throws(ImportError) -> Int? {
+        for place in places {
+            for name in names {
+                if let value = try place.int(name) { return value }
+            }
+        }
+        return nil
     }
-
-    // MARK: Lookup
 
     private func size(_ name: String) throws(ImportError) -> Int {
-        guard let value = try optionalSize(name) else {
-            throw .missingSetting(path: path, name: name)
-        }
-        return value
-    }
-
-    private func optionalSize(_ name: String) throws(ImportError) -> Int? {
-        guard let value = json.present(name) else { return nil }
-        guard let size = value.int, size > 0, size <= 1 << 30 else {
-            throw .missingSetting(path: path, name: name)
-        }
-        return size
+        try text.required(name, try text.size(name))
     }
 }
 
-extension JSONValue {
-    /// The member `name` of an object, unless it is null.
-    func present(_ name: String) -> JSONValue? {
-        guard let value = self[name], !value.isNull else { return nil }
-        return value
+extension Settings {
+    /// One id or a list of ids; none where the member is missing.
+    func tokenIDs(_ name: String) throws(ImportError) -> [Int] {
+        guard let value = value(name) else { return [] }
+        let ids = (value.array ?? [value]).map(\.int)
+        let whole = ids.compactMap { $0 }
+        guard whole.count == ids.count else {
+            throw wrong(name, "a whole number, or a list of such")
+        }
+        return whole
     }
 }

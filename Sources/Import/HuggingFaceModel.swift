@@ -11,6 +11,8 @@ final class HuggingFaceModel: TensorSource {
     let origin: String
     let tensors: [SourceTensor]
     let sourceBytes: Int
+    let notes: [String]
+    let fingerprint: String
     private let folder: String
     private let stored: [String: StoredTensor]
 
@@ -20,25 +22,28 @@ final class HuggingFaceModel: TensorSource {
     init(folder: String) throws(ImportError) {
         self.folder = folder
         let configPath = folder + "/config.json"
-        guard let json = try SourceFile.json(configPath) else {
+        guard let root = try Settings.file(configPath) else {
             throw .notFound(path: folder, wanted: "config.json in this folder")
         }
-        let settings = HuggingFaceConfig(path: configPath, json: json)
+        let settings = try HuggingFaceConfig(root)
         var config = try settings.modelConfig()
-        config.name = Self.name(of: folder, json)
-        let generation = try SourceFile.json(folder + "/generation_config.json")
-        settings.setSampling(&config, generation)
+        config.name = try Self.name(of: folder, root)
+        let generation = try HuggingFaceGeneration(folder: folder)
+        config.sampling = try generation.sampling()
         try config.checkNumbers(path: configPath)
 
         let found = try Self.openShards(folder)
-        let names = WeightNames(found.keys)
-        // A tied model may store its head all the same; one that says nothing is as it is stored.
-        config.tieWordEmbeddings = settings.tied ?? (found[names.head] == nil)
+        var names = WeightNames(found.keys)
+        var notes = try generation.notes()
+        config.tieWordEmbeddings = try Self.tie(
+            try settings.tied(), found, &names, configPath, &notes)
         guard config.layerCount <= found.count else {
             throw .missingTensor(path: folder, name: "layers \(found.count) and on")
         }
         let stored = try Self.assign(found, names, config, folder)
-        try names.refuseOthers(found.keys, layers: config.layerCount, used: stored.keys, folder)
+        try names.refuseOthers(
+            found.keys, layers: config.layerCount, used: stored.keys,
+            isWholeModel: settings.isWholeModel, folder)
         self.stored = stored
         tensors = config.requiredTensors.compactMap { name, rows, columns in
             stored[name]?.tensor.type.map {
@@ -46,13 +51,61 @@ final class HuggingFaceModel: TensorSource {
             }
         }
         sourceBytes = stored.values.reduce(0) { $0 + $1.tensor.byteCount }
+        fingerprint = SourceFile.fingerprint(stored.values.map(\.file))
 
         let text = try HuggingFaceTokenizer(folder: folder)
         tokenizer = try text.tables(
-            vocabularySize: config.vocabularySize, config: settings.json, generation: generation)
-        chatTemplate = text.chatTemplate
+            vocabularySize: config.vocabularySize,
+            endTokens: try generation.endTokens() + settings.endTokens())
+        chatTemplate = try text.chatTemplate()
         self.config = config
+        self.notes = try notes + text.notes()
         origin = "Hugging Face: \(config.name)"
+    }
+
+    /// Whether the embedding is the output head, as transformers decides it: a tied model that stores a
+    /// head with other values keeps it, and one that stores only a head has that for its embedding. A
+    /// model that says nothing is as it is stored.
+    private static func tie(
+        _ tied: Bool?, _ found: [String: StoredTensor], _ names: inout WeightNames,
+        _ path: String, _ notes: inout [String]
+    ) throws(ImportError) -> Bool {
+        let head = found[names.head]
+        guard let tied else { return head == nil }
+        guard tied, let head else { return tied }
+        guard let embedding = found[names.embedding] else {
+            names.embedding = names.head
+            return true
+        }
+        guard try !haveEqualValues(head, embedding) else { return true }
+        notes.append(
+            "\(path): tie_word_embeddings is true, but '\(names.head)' is not the embedding: the "
+                + "stored head is kept, as in transformers")
+        return false
+    }
+
+    private static func haveEqualValues(
+        _ one: StoredTensor, _ other: StoredTensor
+    ) throws(ImportError) -> Bool {
+        guard let type = one.tensor.type, let otherType = other.tensor.type,
+            one.tensor.shape == other.tensor.shape
+        else { return false }
+        let total = one.tensor.shape.reduce(1, *)
+        let step = 1 << 18
+        var (bytes, a, b): ([UInt8], [Float], [Float]) = ([], [], [])
+        for start in stride(from: 0, to: total, by: step) {
+            let count = min(step, total - start)
+            for (stored, type, isFirst) in [(one, type, true), (other, otherType, false)] {
+                let size = type.blockBytes
+                try stored.file.read(
+                    at: stored.tensor.offset + start * size, count: count * size, into: &bytes)
+                var values = [Float](repeating: 0, count: count)
+                type.decode(bytes, from: 0, count: count, into: &values, at: 0)
+                if isFirst { a = values } else { b = values }
+            }
+            guard a == b else { return false }
+        }
+        return true
     }
 
     func read(
@@ -77,8 +130,8 @@ final class HuggingFaceModel: TensorSource {
 
     // MARK: Opening
 
-    private static func name(of folder: String, _ config: JSONValue) -> String {
-        if let named = config["_name_or_path"]?.string, !named.isEmpty {
+    private static func name(of folder: String, _ config: Settings) throws(ImportError) -> String {
+        if let named = try config.string("_name_or_path"), !named.isEmpty {
             return String(named.split(separator: "/").last ?? "").prefixed(80)
         }
         return String(folder.split(separator: "/").last ?? "model").prefixed(80)
@@ -96,25 +149,42 @@ final class HuggingFaceModel: TensorSource {
             for (name, tensor) in opened.tensors {
                 guard found.updateValue((opened.file, tensor), forKey: name) == nil else {
                     throw .malformed(
-                        path: path, offset: 8, reason: "'\(name)' is in another shard too")
+                        path: path, offset: nil, reason: "'\(name)' is in another shard too")
                 }
             }
         }
         return found
     }
 
-    /// `model.safetensors`, or the files that the index names.
+    /// `model.safetensors`, or the files that the index names, or those that their names number.
     private static func shardNames(_ folder: String) throws(ImportError) -> [String] {
         let single = "model.safetensors"
-        let index = folder + "/model.safetensors.index.json"
-        guard fileKind(folder + "/" + single) != .file, let json = try SourceFile.json(index)
-        else { return [single] }
-        let shards = Set((json["weight_map"]?.members ?? []).compactMap { $0.value.string })
-        guard !shards.isEmpty else {
-            throw .malformed(path: index, offset: 0, reason: "no weight_map")
+        if fileKind(folder + "/" + single) == .file { return [single] }
+        if let index = try Settings.file(folder + "/model.safetensors.index.json") {
+            return try shardNames(index)
         }
-        for shard in shards where shard.contains("/") || shard.isEmpty {
-            throw .malformed(path: index, offset: 0, reason: "a shard named '\(shard)'")
+        let names = try fileNames(in: folder)
+        let shards = names.filter { $0.hasPrefix("model-") && $0.hasSuffix(".safetensors") }
+        if let shard = shards.lazy.compactMap(ShardName.init).first { return shard.all }
+        let endings = [".bin", ".pth", ".pt"]
+        if let other = names.first(where: { endings.contains(where: $0.hasSuffix) }) {
+            throw .unsupported(
+                path: folder + "/" + other, what: "a checkpoint of PyTorch",
+                advice: "choose or make one in safetensors")
+        }
+        return [single]
+    }
+
+    private static func shardNames(_ index: Settings) throws(ImportError) -> [String] {
+        guard let map = try index.object("weight_map"), !map.names.isEmpty else {
+            throw .missingSetting(path: index.path, name: "weight_map")
+        }
+        var shards: Set<String> = []
+        for name in map.names {
+            guard let shard = try map.string(name), !shard.contains("/"), !shard.isEmpty else {
+                throw map.wrong(name, "the name of a file in this folder")
+            }
+            shards.insert(shard)
         }
         return shards.sorted()
     }

@@ -3,212 +3,137 @@ internal import WeightFile
 
 /// tokenizer.json and its companions as tables.
 struct HuggingFaceTokenizer {
-    let chatTemplate: String?
-    private let path: String
-    private let json: JSONValue
-    private let settings: JSONValue?
+    let folder: String
+    /// tokenizer.json.
+    let json: Settings
+    /// tokenizer_config.json.
+    let settings: Settings?
 
     init(folder: String) throws(ImportError) {
-        path = folder + "/tokenizer.json"
-        guard let json = try SourceFile.json(path) else {
+        self.folder = folder
+        guard let json = try Settings.file(folder + "/tokenizer.json") else {
             throw .notFound(path: folder, wanted: "tokenizer.json in this folder")
         }
         self.json = json
-        settings = try SourceFile.json(folder + "/tokenizer_config.json")
-        let template = folder + "/chat_template.jinja"
-        if fileKind(template) == .file {
-            let bytes = try SourceFile(path: template).readAll(limit: 1 << 20)
-            chatTemplate = String(decoding: bytes, as: UTF8.self)
-        } else {
-            chatTemplate = Self.template(settings?["chat_template"])
-        }
+        settings = try Settings.file(folder + "/tokenizer_config.json")
     }
 
-    /// A string, or the one named `default` of a list of named templates.
-    private static func template(_ value: JSONValue?) -> String? {
-        if let text = value?.string { return text }
-        guard let named = value?.array else { return nil }
-        let chosen = named.first { $0["name"]?.string == "default" } ?? named.first
-        return chosen?["template"]?.string
+    func malformed(_ reason: String) -> ImportError {
+        .malformed(path: json.path, offset: nil, reason: reason.printable)
     }
 
-    private func malformed(_ reason: String) -> ImportError {
-        .malformed(path: path, offset: 0, reason: reason)
-    }
-
-    /// - Parameter vocabularySize: Rows of the embedding; nil: up to the highest id.
+    /// - Parameters:
+    ///   - vocabularySize: Rows of the embedding; nil: up to the highest id.
+    ///   - endTokens: Ids that end generation by the settings of the model.
     func tables(
-        vocabularySize: Int?, config: JSONValue, generation: JSONValue?
+        vocabularySize: Int?, endTokens: [Int]
     ) throws(ImportError) -> TokenizerTables {
-        guard let model = json["model"], model["type"]?.string ?? "BPE" == "BPE",
-            let vocabulary = model["vocab"]?.members
-        else {
+        guard let model = try json.object("model") else {
+            throw .missingSetting(path: json.path, name: "model")
+        }
+        let type = try model.string("type") ?? "BPE"
+        guard type == "BPE", let vocabulary = model.value("vocab")?.members else {
             throw .unsupported(
-                path: path, what: "a tokenizer that is not BPE", advice: "choose another model")
+                path: json.path, what: "a tokenizer that is not BPE", advice: "choose another model"
+            )
         }
-        let vocabularySize = vocabularySize ?? highestID(vocabulary) + 1
-        var spellings = [[UInt8]?](repeating: nil, count: vocabularySize)
-        var ids: [[UInt8]: UInt32] = [:]
-        ids.reserveCapacity(vocabulary.count)
-        for member in vocabulary {
-            guard let id = member.value.int, spellings.indices.contains(id) else {
-                throw malformed("a token id outside the embedding's \(vocabularySize) rows")
-            }
-            spellings[id] = member.name
-            ids[member.name] = UInt32(id)
-        }
-        var bytes: [[UInt8]] = []
-        var kinds: [TokenizerTables.TokenKind] = []
-        for (id, spelling) in spellings.enumerated() {
-            bytes.append(
-                spelling.map { ByteLevel.bytes(of: $0) ?? $0 } ?? Array("[unused\(id)]".utf8))
-            kinds.append(spelling == nil ? .unused : .normal)
-        }
-        try addTokens(&bytes, &kinds)
-        var tables = TokenizerTables(tokens: bytes, kinds: kinds)
-        tables.merges = try merges(model, ids)
-        tables.ignoreMerges = model["ignore_merges"]?.bool ?? false
+        let added = try addedTokens()
+        let highest = (vocabulary.compactMap(\.value.int) + added.map(\.id)).max() ?? 0
+        let size = vocabularySize ?? min(highest, 1 << 22) + 1
+        var tables = try tokens(vocabulary, count: size)
+        try refuseOtherSpelling(model, tables)
+        apply(added, to: &tables)
+        tables.merges = try merges(model, vocabulary)
+        tables.ignoreMerges = try model.bool("ignore_merges") ?? false
+        try model.finish()
         try setPipeline(&tables)
-        setSpecialTokens(&tables, config: config, generation: generation)
+        try setSpecialTokens(&tables, endTokens: endTokens)
+        json.ignore("version", "truncation", "padding")
+        try json.finish()
         return tables
     }
 
-    private func highestID(_ vocabulary: [JSONValue.Member]) -> Int {
-        let added = (json["added_tokens"]?.array ?? []).compactMap { $0["id"]?.int }
-        return min((vocabulary.compactMap(\.value.int) + added).max() ?? 0, 1 << 22)
+    private func tokens(
+        _ vocabulary: [JSONValue.Member], count: Int
+    ) throws(ImportError) -> TokenizerTables {
+        var spellings = [[UInt8]?](repeating: nil, count: count)
+        for member in vocabulary {
+            guard let id = member.value.int, spellings.indices.contains(id) else {
+                let name = String(decoding: member.name, as: UTF8.self).prefixed(60)
+                throw malformed(
+                    "model.vocab: '\(name)' has the id \(member.value.shown), expected one of the "
+                        + "embedding's \(count) rows")
+            }
+            spellings[id] = member.name
+        }
+        return TokenizerTables(
+            tokens: spellings.enumerated().map { id, spelling in
+                spelling.map { ByteLevel.bytes(of: $0) ?? $0 } ?? Array("[unused\(id)]".utf8)
+            }, kinds: spellings.map { $0 == nil ? .unused : .normal })
     }
 
-    /// `added_tokens` of tokenizer.json, then `added_tokens_decoder` of tokenizer_config.json, which
-    /// transformers lets win.
-    private func addTokens(
-        _ bytes: inout [[UInt8]], _ kinds: inout [TokenizerTables.TokenKind]
+    /// Settings of BPE that byte-level vocabularies have, but switched off.
+    private func refuseOtherSpelling(
+        _ model: Settings, _ tables: TokenizerTables
     ) throws(ImportError) {
-        var added = (json["added_tokens"]?.array ?? []).map { (id: $0["id"]?.int, token: $0) }
-        for member in settings?["added_tokens_decoder"]?.members ?? [] {
-            added.append((Int(String(decoding: member.name, as: UTF8.self)), member.value))
+        for name in ["continuing_subword_prefix", "end_of_word_suffix"] {
+            if let text = try model.string(name), !text.isEmpty { throw model.unsupported(name) }
         }
-        for (id, token) in added {
-            guard let id, let text = token["content"]?.bytes else {
-                throw malformed("an added token without id or content")
-            }
-            // Ids beyond the embedding cannot be fed to the model; some folders list such.
-            guard bytes.indices.contains(id) else { continue }
-            bytes[id] = text
-            kinds[id] = token["special"]?.bool == true ? .special : .added
+        if let dropout = try model.double("dropout"), dropout != 0 {
+            throw model.unsupported("dropout")
+        }
+        let unknown = try model.string("unk_token")
+        let fallback = try model.bool("byte_fallback") ?? false
+        model.ignore("fuse_unk")
+        guard unknown != nil || fallback else { return }
+        // Never used where every byte that UTF-8 has is a token.
+        let bytes = Set(
+            tables.tokens.indices.lazy
+                .filter { tables.kinds[$0] == .normal && tables.tokens[$0].count == 1 }
+                .compactMap { tables.tokens[$0].first })
+        let spells = (0...0xf4).allSatisfy { $0 == 0xc0 || $0 == 0xc1 || bytes.contains($0) }
+        guard spells else {
+            throw model.unsupported(unknown == nil ? "byte_fallback" : "unk_token")
         }
     }
 
+    // MARK: Merges
+
+    /// In order of rank. Of equal merges the last counts, and lines with a version are left out, as in
+    /// `tokenizers`.
     private func merges(
-        _ model: JSONValue, _ ids: [[UInt8]: UInt32]
+        _ model: Settings, _ vocabulary: [JSONValue.Member]
     ) throws(ImportError) -> [TokenizerTables.Merge] {
+        var ids: [[UInt8]: UInt32] = [:]
+        ids.reserveCapacity(vocabulary.count)
+        for member in vocabulary {
+            ids[member.name] = member.value.int.flatMap { UInt32(exactly: $0) }
+        }
         let builder = MergeBuilder(ids: ids)
-        var merges: [TokenizerTables.Merge] = []
-        for merge in model["merges"]?.array ?? [] {
-            var found: (left: UInt32, right: UInt32, result: UInt32)?
-            if let text = merge.bytes, let space = text.dropFirst().firstIndex(of: 0x20) {
-                found = builder.merge(text[..<space], text[(space + 1)...])
-            } else if let pair = merge.array, pair.count == 2, let left = pair[0].bytes,
-                let right = pair[1].bytes
-            {
-                found = builder.merge(left, right)
+        var merges: [TokenizerTables.Merge?] = []
+        var places: [UInt64: Int] = [:]
+        let lines = try model.array("merges") ?? []
+        for (index, line) in lines.enumerated() {
+            if line.bytes?.starts(with: Array("#version".utf8)) == true { continue }
+            guard let pair = Self.pair(line), let found = builder.merge(pair.0, pair.1) else {
+                throw malformed("model.merges[\(index)] joins no tokens of the vocabulary")
             }
-            guard let found else { throw malformed("merge \(merges.count) of no tokens") }
+            let key = UInt64(found.left) << 32 | UInt64(found.right)
+            if let place = places.updateValue(merges.count, forKey: key) { merges[place] = nil }
             merges.append(.init(left: found.left, right: found.right, result: found.result))
         }
-        return merges
+        return merges.compactMap { $0 }
     }
 
-    // MARK: Pipeline
-
-    private func setPipeline(_ tables: inout TokenizerTables) throws(ImportError) {
-        for normalizer in Self.sequence(json["normalizer"], "normalizers") {
-            guard normalizer["type"]?.string == "NFC" else {
-                throw .unsupported(
-                    path: path, what: "normalizer '\(normalizer["type"]?.string ?? "?")'",
-                    advice: "choose a model without one, or with NFC")
-            }
-            tables.normalizesNFC = true
+    /// The two sides of "a b" or ["a", "b"].
+    private static func pair(_ line: JSONValue) -> (ArraySlice<UInt8>, ArraySlice<UInt8>)? {
+        if let text = line.bytes {
+            guard let space = text.dropFirst().firstIndex(of: 0x20) else { return nil }
+            return (text[..<space], text[(space + 1)...])
         }
-        var digits = false
-        var pattern: String?
-        var usesOwnPattern = false
-        for step in Self.sequence(json["pre_tokenizer"], "pretokenizers") {
-            switch step["type"]?.string {
-            case "Digits" where step["individual_digits"]?.bool == true: digits = true
-            case "Split":
-                guard let text = step["pattern"]?["Regex"]?.string, pattern == nil,
-                    step["behavior"]?.string == "Isolated", step["invert"]?.bool != true
-                else { throw unsupportedStep(step) }
-                pattern = text
-            case "ByteLevel":
-                guard step["add_prefix_space"]?.bool != true else { throw unsupportedStep(step) }
-                usesOwnPattern = step["use_regex"]?.bool ?? true
-            default: throw unsupportedStep(step)
-            }
-        }
-        if let pattern {
-            tables.preTokenizer = PreTokenizerPatterns.kind(of: pattern)
-            if tables.preTokenizer == .regex { tables.pattern = pattern }
-            guard !digits, !usesOwnPattern else { throw malformed("two patterns") }
-        } else if usesOwnPattern {
-            tables.preTokenizer = digits ? .digitsGPT2 : .gpt2
-        } else {
-            throw .unsupported(
-                path: path, what: "a tokenizer without a pre-tokenizer", advice: "choose another")
-        }
-    }
-
-    private func unsupportedStep(_ step: JSONValue) -> ImportError {
-        .unsupported(
-            path: path, what: "pre-tokenizer '\(step["type"]?.string ?? "?")' as configured",
-            advice: "choose a model with a byte-level BPE tokenizer")
-    }
-
-    /// The members of a Sequence, or the step itself.
-    private static func sequence(_ value: JSONValue?, _ name: String) -> [JSONValue] {
-        guard let value, !value.isNull else { return [] }
-        return value["type"]?.string == "Sequence" ? value[name]?.array ?? [] : [value]
-    }
-
-    // MARK: Special tokens
-
-    private func setSpecialTokens(
-        _ tables: inout TokenizerTables, config: JSONValue, generation: JSONValue?
-    ) {
-        func id(named name: String) -> Int? {
-            let value = settings?[name]
-            guard let text = value?.bytes ?? value?["content"]?.bytes else { return nil }
-            return tables.tokens.firstIndex { $0.elementsEqual(text) }
-        }
-        func id(_ value: JSONValue?) -> Int? {
-            value?.int.flatMap { tables.tokens.indices.contains($0) ? $0 : nil }
-        }
-        tables.bosToken = id(named: "bos_token") ?? id(config["bos_token_id"])
-        tables.padToken = id(named: "pad_token") ?? id(config["pad_token_id"])
-        tables.unknownToken = id(named: "unk_token")
-        if tables.unknownToken == nil, let unknown = json["model"]?["unk_token"]?.bytes {
-            tables.unknownToken = tables.tokens.firstIndex { $0.elementsEqual(unknown) }
-        }
-        tables.addsBOS = addsBOS(tables)
-        var named: [Int] = []
-        for value in [generation?["eos_token_id"], config["eos_token_id"]] {
-            for entry in value?.array ?? value.map({ [$0] }) ?? [] {
-                if let token = id(entry) { named.append(token) }
-            }
-        }
-        if let token = id(named: "eos_token") { named.append(token) }
-        tables.eosTokens = EndOfGeneration.ids(in: tables, named: named)
-    }
-
-    /// Whether the post-processor's template for one sequence begins with BOS.
-    private func addsBOS(_ tables: TokenizerTables) -> Bool {
-        guard let bos = tables.bosToken else { return false }
-        for step in Self.sequence(json["post_processor"], "processors")
-        where step["type"]?.string == "TemplateProcessing" {
-            if let first = step["single"]?.array?.first?["SpecialToken"]?["id"]?.bytes {
-                return tables.tokens[bos].elementsEqual(first)
-            }
-        }
-        return false
+        guard let sides = line.array, sides.count == 2, let left = sides[0].bytes,
+            let right = sides[1].bytes
+        else { return nil }
+        return (left[...], right[...])
     }
 }

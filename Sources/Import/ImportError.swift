@@ -7,15 +7,15 @@ public enum ImportError: Error, Equatable, CustomStringConvertible {
     case unreadable(path: String, reason: String)
     /// The file ends before something that it promises.
     case truncated(path: String, offset: Int, wanted: Int)
-    /// A field's value is impossible.
-    case malformed(path: String, offset: Int, reason: String)
+    /// A field's value is impossible. `offset` is nil where the reason says the place.
+    case malformed(path: String, offset: Int?, reason: String)
     /// Valid, but nothing this program runs.
     case unsupported(path: String, what: String, advice: String)
     case missingTensor(path: String, name: String)
     case wrongShape(path: String, name: String, shape: [Int], expected: [Int])
-    /// A required setting of config.json or of GGUF's metadata is absent or of another type.
+    /// A required setting of config.json or of GGUF's metadata is absent.
     case missingSetting(path: String, name: String)
-    /// A setting's value is out of the range that any model has.
+    /// A setting's value is of another type, or out of the range that any model has.
     case impossibleSetting(path: String, name: String, value: String, expected: String)
     case unknownSynthetic(name: String, known: [String])
 
@@ -29,7 +29,8 @@ public enum ImportError: Error, Equatable, CustomStringConvertible {
             "\(path): ends early: \(wanted) more bytes expected at byte \(offset); "
                 + "download or copy it again"
         case .malformed(let path, let offset, let reason):
-            "\(path): damaged at byte \(offset): \(reason); download or copy it again"
+            "\(path): damaged\(offset.map { " at byte \($0)" } ?? ""): \(reason); "
+                + "download or copy it again"
         case .unsupported(let path, let what, let advice):
             "\(path): \(what) is not supported; \(advice)"
         case .missingTensor(let path, let name):
@@ -38,7 +39,7 @@ public enum ImportError: Error, Equatable, CustomStringConvertible {
             "\(path): tensor '\(name)' has shape \(shape), expected \(expected) from the "
                 + "model's configuration"
         case .missingSetting(let path, let name):
-            "\(path): setting '\(name)' is missing or of the wrong type"
+            "\(path): setting '\(name)' is missing; is the file of another model?"
         case .impossibleSetting(let path, let name, let value, let expected):
             "\(path): setting '\(name)' is \(value), expected \(expected); "
                 + "is the file damaged or of another model?"

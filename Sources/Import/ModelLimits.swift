@@ -1,7 +1,8 @@
 internal import WeightFile
 
 // The bounds of a weight file's configuration (Formats/TSR.md §5), applied before anything is sized
-// by a source's numbers, so that a damaged file is an error and not a demand for memory.
+// by a source's numbers, so that a damaged file is an error and not a demand for memory; and what the
+// kernels have room for, so that nothing is converted that cannot run.
 extension ModelConfig {
     /// Refuses widths, counts and numbers that no model has.
     ///
@@ -13,7 +14,8 @@ extension ModelConfig {
             ("num_hidden_layers", layerCount, 1...4096),
             ("num_attention_heads", headCount, 1...4096),
             ("num_key_value_heads", kvHeadCount, 1...max(1, headCount)),
-            ("head_dim", headDim, 2...1024), ("vocab_size", vocabularySize, 1...1 << 22),
+            ("head_dim", headDim, 2...Self.largestHeadDim),
+            ("vocab_size", vocabularySize, 1...1 << 22),
             ("max_position_embeddings", maxPositions, 1...1 << 30),
         ]
         for (name, value, range) in bounds where !range.contains(value) {
@@ -30,16 +32,19 @@ extension ModelConfig {
                 path: path, name: "num_key_value_heads", value: "\(kvHeadCount)",
                 expected: "a divisor of \(headCount) heads")
         }
+        guard hasRunnableHeads else {
+            throw .impossibleSetting(
+                path: path, name: "num_key_value_heads", value: "\(kvHeadCount)",
+                expected: "one for \(Self.largestHeadGroup) of the \(headCount) heads at least")
+        }
     }
 
-    /// Refuses factors, frequencies, block settings and sampling defaults out of range.
+    /// Refuses factors, frequencies and block settings out of range.
     func checkNumbers(path: String) throws(ImportError) {
         let tiny = Float.leastNormalMagnitude
         var bounds: [(name: String, value: Float, range: ClosedRange<Float>)] = [
             ("rms_norm_eps", rmsNormEps, tiny...1),
             ("rope attention_factor", ropeAttentionFactor, tiny...1000),
-            ("temperature", sampling.temperature, 0...100),
-            ("top_k", Float(sampling.topK), 0...0x1p22), ("top_p", sampling.topP, tiny...1),
         ]
         if let scaling = queryScaling {
             bounds.append(("llama_4_scaling_beta", scaling.beta, 0...1000))

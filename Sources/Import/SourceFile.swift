@@ -12,12 +12,33 @@ func fileKind(_ path: String) -> FileKind {
     return status.st_mode & S_IFMT == S_IFDIR ? .directory : .file
 }
 
+/// Names of what is in a folder, in alphabetical order.
+func fileNames(in folder: String) throws(ImportError) -> [String] {
+    guard let stream = unsafe opendir(folder) else {
+        throw .unreadable(path: folder, reason: unsafe String(cString: strerror(errno)))
+    }
+    defer { unsafe closedir(stream) }
+    var names: [String] = []
+    while let entry = unsafe readdir(stream) {
+        let name = unsafe withUnsafePointer(to: &entry.pointee.d_name.0) {
+            unsafe String(cString: $0)
+        }
+        if name != ".", name != ".." { names.append(name) }
+    }
+    return names.sorted()
+}
+
 /// A file read by position. Nothing is mapped, so that a file cut short under the reader is an error
 /// and not a signal.
 final class SourceFile: Sendable {
     let path: String
     let byteCount: Int
+    /// When it was written last: nanoseconds since 1970.
+    let modified: Int
     private let descriptor: Int32
+
+    /// What the file would begin with if Git had not fetched it.
+    private static let pointer = Array("version https://git-lfs.github.com/spec/".utf8)
 
     init(path: String) throws(ImportError) {
         // Non-blocking, so that a pipe is refused below and not waited for.
@@ -35,6 +56,14 @@ final class SourceFile: Sendable {
         self.path = path
         self.descriptor = descriptor
         byteCount = Int(status.st_size)
+        modified = Int(status.st_mtim.tv_sec) &* 1_000_000_000 &+ Int(status.st_mtim.tv_nsec)
+        if (Self.pointer.count..<1024).contains(byteCount),
+            try readAll(limit: 1024).starts(with: Self.pointer)
+        {
+            throw .unsupported(
+                path: path, what: "a pointer of git-lfs instead of the file itself",
+                advice: "run 'git lfs pull' in its folder")
+        }
     }
 
     deinit { close(descriptor) }
@@ -71,6 +100,16 @@ final class SourceFile: Sendable {
         var bytes = [UInt8](repeating: 0, count: byteCount)
         try read(at: 0, count: byteCount, into: &bytes)
         return bytes
+    }
+}
+
+extension SourceFile {
+    /// Names, sizes and times of files: a file that was replaced makes it another.
+    static func fingerprint(_ files: some Sequence<SourceFile>) -> String {
+        let lines = files.map {
+            "\($0.path.split(separator: "/").last ?? "") \($0.byteCount) \($0.modified)"
+        }
+        return Set(lines).sorted().joined(separator: "\n")
     }
 }
 

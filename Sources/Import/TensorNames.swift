@@ -35,8 +35,7 @@ struct TensorNames {
         return "blk.\(parts[2])." + pair.gguf
     }
 
-    /// Refuses weights in a layer that no block of ours has: left out, the model would compute
-    /// something else.
+    /// Refuses weights that no model of ours has: left out, the model would compute something else.
     ///
     /// - Parameters:
     ///   - names: Of all tensors in the file.
@@ -44,13 +43,16 @@ struct TensorNames {
     static func refuseOthers(
         _ names: some Sequence<String>, layers: Int, used: some Sequence<String>, _ path: String
     ) throws(ImportError) {
-        let known = Set(used.map(gguf))
-        for name in names.sorted() where name.hasPrefix("blk.") && !known.contains(name) {
-            // Layers behind the last one, such as multi-token prediction, have no part in decoding.
-            let layer = name.dropFirst("blk.".count).prefix { $0 != "." }
-            if let number = Int(layer), number >= layers { continue }
+        // RoPE frequencies are part of the configuration.
+        let known = Set(used.map(gguf)).union(["rope_freqs.weight"])
+        for name in names.sorted() where !known.contains(name) {
+            // Layers after the last one, such as multi-token prediction, have no part in decoding.
+            let parts = name.split(separator: ".")
+            if parts.count > 1, parts[0] == "blk", let number = Int(parts[1]), number >= layers {
+                continue
+            }
             throw .unsupported(
-                path: path, what: "tensor '\(name)', which has no place in a Llama or Qwen block,",
+                path: path, what: "tensor '\(name)', which has no place in a Llama or Qwen model,",
                 advice: "choose another model")
         }
     }

@@ -51,6 +51,10 @@ public protocol TensorSource: Sendable {
     var chatTemplate: String? { get }
     /// Where the model comes from, for people.
     var origin: String { get }
+    /// What a user should know of how the source was understood, one line each.
+    var notes: [String] { get }
+    /// Another one for a source whose files were changed or replaced.
+    var fingerprint: String { get }
     /// In execution order, a tied output head left out.
     var tensors: [SourceTensor] { get }
     /// Bytes of all tensors as the source stores them.
@@ -69,21 +73,19 @@ public protocol TensorSource: Sendable {
     ) throws(ImportError) -> SourceBlocks?
 }
 
+extension TensorSource {
+    public var notes: [String] { [] }
+    public var fingerprint: String { "" }
+}
+
 /// Opens a Hugging Face folder, a GGUF file, or a synthetic shape such as `synthetic:llama-3.1-8b`.
+/// Of a GGUF model in parts, any part or a folder that holds nothing else is its path.
 public func openModel(at path: String) throws(ImportError) -> any TensorSource {
     if path.hasPrefix("synthetic:") {
         return try SyntheticModel(named: String(path.dropFirst("synthetic:".count)))
     }
-    switch fileKind(path) {
-    case .directory: return try HuggingFaceModel(folder: path)
-    case .file:
-        if path.hasSuffix(".safetensors") || path.hasSuffix(".json") {
-            throw .unsupported(
-                path: path, what: "a single file of a Hugging Face model",
-                advice: "name the folder that holds config.json")
-        }
-        return try GGUFModel(path: path)
-    case .missing:
-        throw .notFound(path: path, wanted: "a .gguf file or a folder with config.json")
+    switch try ModelPlace(path) {
+    case .folder(let folder): return try HuggingFaceModel(folder: folder)
+    case .gguf(let parts): return try GGUFModel(parts: parts)
     }
 }

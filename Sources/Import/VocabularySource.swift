@@ -1,4 +1,3 @@
-internal import Reporting
 public import WeightFile
 
 /// A model's tokenizer alone, from files that need not hold weights.
@@ -6,22 +5,21 @@ public struct VocabularySource: Sendable {
     public let tokenizer: TokenizerTables
     public let chatTemplate: String?
 
-    /// Reads a GGUF file or a Hugging Face folder.
+    /// Reads a GGUF file, of one in parts the first, or a Hugging Face folder.
     public init(path: String) throws(ImportError) {
-        switch fileKind(path) {
-        case .file:
-            let gguf = try GGUFFile(path: path)
+        switch try ModelPlace(path) {
+        case .gguf(let parts):
+            let gguf = try GGUFFile(path: parts[0])
             tokenizer = try gguf.tokenizerTables(vocabularySize: nil)
-            chatTemplate = gguf.string("tokenizer.chat_template")
-        case .directory:
-            let text = try HuggingFaceTokenizer(folder: path)
-            let config = try SourceFile.json(path + "/config.json") ?? .object([])
-            let generation = try SourceFile.json(path + "/generation_config.json")
-            tokenizer = try text.tables(
-                vocabularySize: nil, config: config, generation: generation)
-            chatTemplate = text.chatTemplate
-        case .missing:
-            throw .notFound(path: path, wanted: "a .gguf file or a folder with tokenizer.json")
+            chatTemplate = try gguf.metadata.string("tokenizer.chat_template")
+        case .folder(let folder):
+            let text = try HuggingFaceTokenizer(folder: folder)
+            let config = try Settings.file(folder + "/config.json")
+            let generation = try HuggingFaceGeneration(folder: folder)
+            var stops = try generation.endTokens()
+            if let config { stops += try HuggingFaceConfig(config).endTokens() }
+            tokenizer = try text.tables(vocabularySize: nil, endTokens: stops)
+            chatTemplate = try text.chatTemplate()
         }
     }
 }

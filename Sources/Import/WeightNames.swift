@@ -3,6 +3,8 @@ struct WeightNames {
     private let prefix: String
     /// Stored name of the output head.
     let head: String
+    /// Stored name of the embedding.
+    var embedding: String
 
     /// Nemotron-Labs-Diffusion keeps its decoder under `encoder.` and calls the head another name;
     /// multimodal checkpoints keep theirs under `model.language_model.` or `language_model.model.`.
@@ -16,34 +18,50 @@ struct WeightNames {
     init(_ names: some Sequence<String>) {
         let all = Set(names)
         (prefix, head) =
-            Self.spellings.first { all.contains($0.0 + "embed_tokens.weight") }
-            ?? Self.spellings[0]
+            Self.spellings.first { all.contains($0.0 + "norm.weight") } ?? Self.spellings[0]
+        embedding = prefix + "embed_tokens.weight"
     }
 
     /// The checkpoint's name of one of the format's tensors.
     func stored(_ name: String) -> String {
-        name == "lm_head.weight" ? head : prefix + name.dropFirst("model.".count)
+        switch name {
+        case "lm_head.weight": head
+        case "model.embed_tokens.weight": embedding
+        default: prefix + name.dropFirst("model.".count)
+        }
     }
 
-    /// Refuses weights in the decoder's layers that no block of ours has: left out, the model would
-    /// compute something else.
+    /// Refuses weights of the decoder that have no place here: left out, the model would compute
+    /// something else.
     ///
     /// - Parameters:
     ///   - names: Of all tensors in the checkpoint.
     ///   - used: The format's names of those that have a place.
+    ///   - isWholeModel: Whether the decoder is all of the checkpoint; other parts, such as those for
+    ///     pictures, are left out.
     func refuseOthers(
-        _ names: some Sequence<String>, layers: Int, used: some Sequence<String>, _ path: String
+        _ names: some Sequence<String>, layers: Int, used: some Sequence<String>,
+        isWholeModel: Bool, _ path: String
     ) throws(ImportError) {
-        let known = Set(used.map(stored))
-        for name in names.sorted() where name.hasPrefix(prefix + "layers.") {
-            // Precomputed RoPE frequencies of old checkpoints say nothing new.
-            if known.contains(name) || name.hasSuffix("rotary_emb.inv_freq") { continue }
-            let layer = name.dropFirst(prefix.count + "layers.".count).prefix { $0 != "." }
-            // Layers behind the last one, such as multi-token prediction, have no part in decoding.
-            if let number = Int(layer), number >= layers { continue }
+        let known = Set(used.map(stored)).union([head, prefix + "embed_tokens.weight"])
+        let owned = [prefix, head.prefixed(head.utf8.count - "weight".utf8.count)]
+        for name in names.sorted() where !known.contains(name) {
+            let isOwned = isWholeModel || owned.contains(where: name.hasPrefix)
+            guard isOwned, !isSpare(name, layers: layers) else { continue }
             throw .unsupported(
-                path: path, what: "tensor '\(name)', which has no place in a Llama or Qwen block,",
+                path: path, what: "tensor '\(name)', which has no place in a Llama or Qwen model,",
                 advice: "choose another model")
         }
+    }
+
+    /// Whether a tensor says nothing new, or has no part in decoding.
+    private func isSpare(_ name: String, layers: Int) -> Bool {
+        // Precomputed RoPE frequencies of old checkpoints.
+        if name.hasSuffix("rotary_emb.inv_freq") { return true }
+        // Multi-token prediction: parts of their own, or layers after the last one.
+        if name.hasPrefix("mtp.") || name.hasPrefix(prefix + "mtp.") { return true }
+        guard name.hasPrefix(prefix + "layers.") else { return false }
+        let layer = name.dropFirst(prefix.count + "layers.".count).prefix { $0 != "." }
+        return Int(layer).map { $0 >= layers } ?? false
     }
 }

@@ -1,4 +1,5 @@
 public import Residency
+internal import WeightFile
 
 /// Why a model could not be set up for a run.
 public enum TransformerError: Error, Equatable, CustomStringConvertible {
@@ -33,7 +34,8 @@ public enum TransformerError: Error, Equatable, CustomStringConvertible {
             "\(rows) rows of logits per pass; choose 1 to 65536"
         case .unsupportedHeads(let headDim, let group):
             "heads of \(headDim) dimensions, \(group) queries to a key: this build takes up to "
-                + "512 and 64; choose another model"
+                + "\(ModelConfig.largestHeadDim) and \(ModelConfig.largestHeadGroup); "
+                + "choose another model"
         case .notEnoughMemory(let needed, let available):
             "the cache and the logits need \(needed / 1_048_576) MiB and this machine has "
                 + "\(available / 1_048_576) MiB; ask for a shorter context"

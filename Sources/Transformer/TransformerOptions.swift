@@ -57,9 +57,9 @@ extension Transformer.Options {
         guard sinks >= 0, context > sinks else { throw .contextTooShort(context, sinks: sinks) }
         guard (1...1 << 16).contains(batchCapacity) else { throw .badBatch(batchCapacity) }
         guard (1...1 << 16).contains(logitCapacity) else { throw .badLogitRows(logitCapacity) }
-        let group = config.headCount / config.kvHeadCount
-        guard config.headDim <= 512, group <= 64 else {
-            throw .unsupportedHeads(headDim: config.headDim, group: group)
+        guard config.hasRunnableHeads else {
+            throw .unsupportedHeads(
+                headDim: config.headDim, group: config.headCount / config.kvHeadCount)
         }
         let memory = Self.physicalMemory
         let needed = bytes(for: config, context: context) ?? Int.max

@@ -154,12 +154,3 @@ func values(of tensor: SourceTensor, in source: any TensorSource) throws -> [Flo
     try source.read(tensor, rows: 0..<tensor.rows, into: &values)
     return values
 }
-
-/// A copy of the smallest folder, in a place of its own whose name holds "mini".
-func withMiniFolder(_ body: (URL) throws -> Void) throws {
-    let folder = FileManager.default.temporaryDirectory
-        .appending(path: "tessera-mini-\(UUID().uuidString)")
-    try FileManager.default.copyItem(at: resources.appending(path: "mini"), to: folder)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    try body(folder)
-}

@@ -38,6 +38,66 @@ struct TokenizerTests {
         }
     }
 
+    /// Made with tokenizers and transformers by Tools/oracle/make_added_tokens.py.
+    private struct AddedTokens: Decodable {
+        struct Token: Codable {
+            var id: Int
+            var content: String
+            var special, lstrip, rstrip, normalized: Bool
+            // swift-format-ignore: AlwaysUseLowerCamelCase
+            var single_word: Bool
+        }
+
+        struct Step: Codable { var type: String }
+
+        var name: String
+        var normalizer: Step?
+        var tokens: [Token]
+        var decoder: [Token]?
+        var texts: [String]
+        var ids: [[Int32]]
+
+        /// Writes the vocabulary of GPT-2's tokenizer with these tokens.
+        func write(to folder: URL) throws {
+            func object(_ value: some Encodable) throws -> Any {
+                try JSONSerialization.jsonObject(with: JSONEncoder().encode(value))
+            }
+            let base = try JSONSerialization.jsonObject(
+                with: Data(contentsOf: resource("tokenizer-gpt2/tokenizer.json")))
+            var json = base as? [String: Any] ?? [:]
+            json["added_tokens"] = try object(tokens)
+            json["normalizer"] = try normalizer.map(object)
+            try JSONSerialization.data(withJSONObject: json)
+                .write(to: folder.appending(path: "tokenizer.json"))
+            guard let decoder else { return }
+            let members = try decoder.map { token in
+                var member = try object(token) as? [String: Any] ?? [:]
+                member["id"] = nil
+                return ("\(token.id)", member)
+            }
+            let settings = ["added_tokens_decoder": Dictionary(uniqueKeysWithValues: members)]
+            try JSONSerialization.data(withJSONObject: settings)
+                .write(to: folder.appending(path: "tokenizer_config.json"))
+        }
+    }
+
+    @Test func addedTokensMatchAsHuggingFacesDo() throws {
+        let cases = try JSONDecoder().decode(
+            [AddedTokens].self, from: Data(contentsOf: Self.resource("added-tokens.json")))
+        #expect(cases.count == 6)
+        for item in cases {
+            let folder = FileManager.default.temporaryDirectory.appending(path: "\(UUID())")
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            defer { try? FileManager.default.removeItem(at: folder) }
+            try item.write(to: folder)
+            let tokenizer = try Tokenizer(VocabularySource(path: folder.path).tokenizer)
+            #expect(item.texts.count == item.ids.count && item.ids.count > 150)
+            for (text, ids) in zip(item.texts, item.ids) {
+                #expect(tokenizer.encode(text) == ids, "\(item.name): \(text.debugDescription)")
+            }
+        }
+    }
+
     @Test(arguments: families)
     func decodingGivesTheTextBack(family: String) throws {
         let golden = try Self.golden()
