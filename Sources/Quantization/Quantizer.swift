@@ -64,6 +64,9 @@ public struct Quantizer: Sendable {
         public var fileBytes: Int
         /// Weights that an interrupted run had written already.
         public var continuedWeights: Int
+        /// Whether an interrupted run was of another source, or of the source before it changed, or had
+        /// another plan: its work was of no use.
+        public var startedAnew: Bool
     }
 
     /// Writes the file at `path`: complete and checked, or not at all. A run that was killed is taken up
@@ -113,7 +116,7 @@ public struct Quantizer: Sendable {
         }
         return Result(
             summaries: merged(summaries), fileBytes: try writer.finish(),
-            continuedWeights: total - left)
+            continuedWeights: total - left, startedAnew: writer.replacesOther)
     }
 
     /// Encodes on all threads and hands the pieces on in order.
@@ -224,29 +227,36 @@ extension Quantizer {
             tileBytes: tiles)
     }
 
-    /// Names the bytes that this plan makes of this source: the choices, and the first rows of each
-    /// tensor.
+    /// Names the bytes that this plan makes of this source: the choices, the files of the source, and rows
+    /// of each tensor from its beginning, middle and end.
     private func key() throws -> String {
         var hashes = ""
         for entry in plan.entries {
-            let rows = 0..<min(entry.tensor.rows, 16)
-            var values = [Float](repeating: 0, count: rows.count * entry.tensor.columns)
-            try source.read(entry.tensor, rows: rows, into: &values)
-            var bytes: [UInt8] = []
-            bytes.reserveCapacity(values.count * 4)
-            for value in values {
-                let bits = value.bitPattern
-                for shift in [0, 8, 16, 24] as [UInt32] {
-                    bytes.append(UInt8(truncatingIfNeeded: bits >> shift))
-                }
-            }
+            let bytes = try sampleBytes(of: entry.tensor)
             let steps = entry.steps.map { "\($0.step.bitPattern) \($0.deviation.bitPattern)" }
             let trellis = entry.trellis.map { "\($0.bits) \($0.unit.bitPattern) \($0.codes)" }
             hashes += "\(XXH64.hash(bytes)) \(entry.exact) \(steps ?? trellis ?? "plain")\n"
         }
         let calibration = plan.options.calibration?.key ?? ""
         return "\(source.origin) \(source.sourceBytes) \(plan.options.candidates)\n"
-            + "\(calibration)\n\(hashes)"
+            + "\(source.fingerprint)\n\(calibration)\n\(hashes)"
+    }
+
+    /// The first, the middle and the last eight rows, or all of a smaller tensor.
+    private func sampleBytes(of tensor: SourceTensor) throws -> [UInt8] {
+        let count = min(tensor.rows, 8)
+        var bytes: [UInt8] = []
+        var values = [Float](repeating: 0, count: count * tensor.columns)
+        for first in Set([0, (tensor.rows - count) / 2, tensor.rows - count]).sorted() {
+            try source.read(tensor, rows: first..<first + count, into: &values)
+            for value in values {
+                let bits = value.bitPattern
+                for shift in [0, 8, 16, 24] as [UInt32] {
+                    bytes.append(UInt8(truncatingIfNeeded: bits >> shift))
+                }
+            }
+        }
+        return bytes
     }
 
     private var summariesOfPlan: [EncodingSummary] {

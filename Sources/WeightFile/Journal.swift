@@ -11,6 +11,8 @@ struct Journal {
     private let descriptor: JournalDescriptor
     /// Those written so far, by this process or an earlier one.
     private(set) var tiles: [StoredTile] = []
+    /// Whether the journal was that of other bytes, and begins anew.
+    private(set) var replacesOther = false
     /// Of them, how many the journal's file names.
     private var savedCount = 0
     private var unsavedBytes = 0
@@ -30,6 +32,7 @@ struct Journal {
         var fields = FieldWriter()
         fields.u64(key)
         let saved = try load()
+        replacesOther = saved.count > 8 && !saved.prefix(8).elementsEqual(fields.bytes)
         if saved.prefix(8).elementsEqual(fields.bytes) {
             var at = 8
             while at + Self.entryBytes <= saved.count {

@@ -114,6 +114,9 @@ public final class WeightFileWriter {
             ? bytes == plain : (1...TileCoder.largestStored(plain)).contains(bytes)
     }
 
+    /// Whether an earlier writer left tiles here that these arguments do not make; they are written over.
+    public var replacesOther: Bool { journal?.replacesOther ?? false }
+
     /// The first tile that is still to be appended, where an earlier writer's file was taken up.
     public var position: (tensor: Int, tile: Int) { (tensor, tile) }
 

@@ -16,12 +16,13 @@ struct QuantizeCommand: AsyncParsableCommand {
         usage: "tessera quantize INPUT -o OUT.tsr [--bits BITS | --size SIZE | --ram SIZE]",
         discussion: """
             INPUT is a Hugging Face folder, a .gguf file, or a synthetic shape: random weights in
-            the size of a real model, to see whether such a model would run here.
+            the size of a real model, to see whether such a model would run here. A GGUF model in
+            parts is named by any of them, or by a folder that holds nothing else.
 
             With 4, 8, 16 or 32 bits, weights are stored as kernels read them. Any other number, a size
             or --coded makes them coded: smaller or closer, and decoded anew in every pass. The bytes
             are shared out so that the model as a whole loses least. A conversion that was killed goes
-            on where it was when the same command is given again.
+            on where it was when the same command is given again and the source is as it was.
 
             Examples:
               tessera quantize ./Llama-3.1-8B-Instruct -o llama.tsr
@@ -157,6 +158,7 @@ struct QuantizeCommand: AsyncParsableCommand {
             Interruption.install()
             let place = try output.flatMap { dryRun ? nil : try checkedPlace($0) }
             let source = try openModel(at: input)
+            for note in source.notes { Terminal.note("note: \(note)") }
             var options = try encodingOptions(source)
             if let place, let asked = askedBytes(options, source) {
                 try checkSpace(for: place, bytes: asked)

@@ -16,6 +16,11 @@ extension QuantizeCommand {
             return Terminal.write(json(plan, result, seconds: seconds).text + "\n")
         }
         let weights = source.tensors.reduce(0) { $0 + $1.rows * $1.columns }
+        if result.startedAnew {
+            Terminal.note(
+                "  started anew: what an interrupted run left was of other options, or of the source "
+                    + "before it changed")
+        }
         if result.continuedWeights > 0 {
             let share = Double(result.continuedWeights) / Double(max(1, weights))
             Terminal.note("  \(Int(100 * share))% taken over from an interrupted run")
@@ -39,6 +44,7 @@ extension QuantizeCommand {
             ("schema_version", 1), ("output", .string(output ?? "")),
             ("file_bytes", .int(result.fileBytes)),
             ("continued_weights", .int(result.continuedWeights)),
+            ("started_anew", .bool(result.startedAnew)),
             ("bits_per_weight", .number(plan.bitsPerWeight)), ("seconds", .number(seconds)),
             ("peak_rss_bytes", .int(Resources.peakRSS)),
             (

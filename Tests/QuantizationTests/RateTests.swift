@@ -150,6 +150,24 @@ import WeightFile
         #expect(try folder.names() == ["out.tsr"])
     }
 
+    /// The weights read alike: only the files of the source have changed.
+    @Test func aRunOfASourceThatChangedStartsAnew() async throws {
+        let plan = try EncodingPlan(
+            for: source.tensors, tiedHead: source.config.tieWordEmbeddings, options: .init())
+        let moment = "model.layers.1.mlp.up_proj.weight"
+        let watched = WatchedSource(base: source, folder: folder, moment: moment)
+        #expect(try await !write(plan, watched).startedAnew)
+        try FileManager.default.removeItem(atPath: folder.path("out.tsr"))
+        for part in ["partial", "journal"] {
+            try FileManager.default.moveItem(
+                atPath: folder.path("kept.\(part)"), toPath: folder.path("out.tsr.\(part)"))
+        }
+        let changed = WatchedSource(base: source, folder: folder, moment: "")
+        changed.fingerprint = "model.safetensors 1 2"
+        let second = try await write(plan, changed)
+        #expect(second.continuedWeights == 0 && second.startedAnew)
+    }
+
     /// Of all coded matrices, each of which errs as planned.
     private func sumOfErrors(_ plan: EncodingPlan, in file: WeightFile) throws -> Double {
         try plan.entries.filter { $0.storage != .plain }.reduce(0) { sum, entry in
@@ -211,6 +229,7 @@ private final class WatchedSource: TensorSource, @unchecked Sendable {
     var tokenizer: TokenizerTables { base.tokenizer }
     var chatTemplate: String? { base.chatTemplate }
     var origin: String { base.origin }
+    var fingerprint = ""
     var tensors: [SourceTensor] { base.tensors }
     var sourceBytes: Int { base.sourceBytes }
 
@@ -219,8 +238,8 @@ private final class WatchedSource: TensorSource, @unchecked Sendable {
     ) throws(ImportError) {
         if tensor.name == moment {
             reads += 1
-            // The first read makes the key of the run.
-            if reads == 2 {
+            // The first three reads make the key of the run.
+            if reads == 4 {
                 for part in ["partial", "journal"] {
                     try? FileManager.default.copyItem(
                         atPath: folder.path("out.tsr.\(part)"), toPath: folder.path("kept.\(part)"))
