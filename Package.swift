@@ -15,6 +15,9 @@ let swiftSettings: [SwiftSetting] = [
 /// Tests may use Foundation freely, so memory safety marks are left to Sources.
 let testSettings: [SwiftSetting] = [.swiftLanguageMode(.v6)]
 
+/// What `tessera --version` tells of the sources. Tools/release sets the variable; other builds tell nothing.
+let commit = Context.environment["TESSERA_COMMIT"] ?? ""
+
 let package = Package(
     name: "Tessera",
     products: [.executable(name: "tessera", targets: ["tessera"])],
@@ -25,6 +28,8 @@ let package = Package(
         // One direction: each target depends only on targets above it in this list.
         .systemLibrary(
             name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .target(
+            name: "CBuild", cSettings: [.define("TESSERA_COMMIT", to: "\"\(commit)\"")]),
         .target(
             name: "CKernels", dependencies: ["CZstd"],
             cSettings: [
@@ -74,7 +79,7 @@ let package = Package(
         .executableTarget(
             name: "tessera",
             dependencies: [
-                "Calibrating", "Chat", "Decoding", "Import", "Kernels", "Profiling",
+                "CBuild", "Calibrating", "Chat", "Decoding", "Import", "Kernels", "Profiling",
                 "Quantization", "Reporting", "Residency", "System", "Tokenization", "Transformer",
                 "WeightFile",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

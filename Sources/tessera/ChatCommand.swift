@@ -21,7 +21,7 @@ struct ChatCommand: AsyncParsableCommand {
               printf 'My name is Ada.\\nWhat is my name?\\n' | tessera chat model.tsr
             """)
 
-    @Argument(help: "A .tsr file.")
+    @Argument(help: "A .tsr file.", completion: .file(extensions: ["tsr"]))
     var model: String?
 
     @Option(help: "The system message.")

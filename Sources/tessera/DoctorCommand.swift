@@ -15,7 +15,9 @@ struct DoctorCommand: AsyncParsableCommand {
               tessera doctor --json > machine.json
             """)
 
-    @Option(help: "Also read this file past the page cache, for the speed of its disk.")
+    @Option(
+        help: "Also read this file past the page cache, for the speed of its disk.",
+        completion: .file())
     var disk: String?
 
     @Flag(help: "Print a JSON object.")

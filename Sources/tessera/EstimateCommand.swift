@@ -20,7 +20,7 @@ struct EstimateCommand: AsyncParsableCommand {
               tessera estimate model.tsr --ram 2G --json | jq .hit_rate
             """)
 
-    @Argument(help: "A .tsr file.")
+    @Argument(help: "A .tsr file.", completion: .file(extensions: ["tsr"]))
     var model: String
 
     @OptionGroup(title: "Model") var modelOptions: ModelOptions

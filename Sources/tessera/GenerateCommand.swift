@@ -32,7 +32,7 @@ struct GenerateCommand: AsyncParsableCommand {
               tessera generate model.tsr --chat --batch questions.jsonl > answers.jsonl
             """)
 
-    @Argument(help: "A .tsr file.")
+    @Argument(help: "A .tsr file.", completion: .file(extensions: ["tsr"]))
     var model: String?
 
     @OptionGroup var source: PromptOptions
@@ -80,7 +80,7 @@ struct GenerateCommand: AsyncParsableCommand {
         help: """
             Answer every line of this file (- for standard input); prints what --json does, a line \
             each, or an object with an "error".
-            """)
+            """, completion: .file())
     var batch: String?
 
     @Flag(help: "Say on standard error how long it took.")

@@ -14,7 +14,7 @@ struct InspectCommand: AsyncParsableCommand {
               tessera inspect model.tsr --json --tensors
             """)
 
-    @Argument(help: "The .tsr file.")
+    @Argument(help: "The .tsr file.", completion: .file(extensions: ["tsr"]))
     var file: String
 
     @Flag(help: "List every tensor.")

@@ -21,16 +21,16 @@ struct PerplexityCommand: AsyncParsableCommand {
               tessera perplexity model-int4.tsr notes.txt --reference notes.logits --json
             """)
 
-    @Argument(help: "A .tsr file.")
+    @Argument(help: "A .tsr file.", completion: .file(extensions: ["tsr"]))
     var model: String
 
-    @Argument(help: "The text, or - for standard input.")
+    @Argument(help: "The text, or - for standard input.", completion: .file())
     var file: String?
 
-    @Option(help: "Compare with the logits in this file.")
+    @Option(help: "Compare with the logits in this file.", completion: .file())
     var reference: String?
 
-    @Option(help: "Write the model's logits to this file.")
+    @Option(help: "Write the model's logits to this file.", completion: .file())
     var writeReference: String?
 
     @Option(name: [.customShort("n"), .long], help: "Score at most this many tokens.")

@@ -22,7 +22,7 @@ struct ProfileCommand: AsyncParsableCommand {
               tessera profile --compare before.json after.json
             """)
 
-    @Argument(help: "A .tsr file.")
+    @Argument(help: "A .tsr file.", completion: .file(extensions: ["tsr"]))
     var model: String?
 
     @Option(help: "Positions of each size of pass.")
@@ -61,13 +61,18 @@ struct ProfileCommand: AsyncParsableCommand {
     @Flag(help: "Print comma-separated values.")
     var csv = false
 
-    @Option(help: "Write a page with charts to this file; implies --operations.")
+    @Option(
+        help: "Write a page with charts to this file; implies --operations.", completion: .file())
     var html: String?
 
-    @Option(help: "Write a picture of pass times above the limits to this file (SVG).")
+    @Option(
+        help: "Write a picture of pass times above the limits to this file (SVG).",
+        completion: .file())
     var plot: String?
 
-    @Option(help: "Write a Chrome trace to this file, for Perfetto; implies --operations.")
+    @Option(
+        help: "Write a Chrome trace to this file, for Perfetto; implies --operations.",
+        completion: .file())
     var trace: String?
 
     enum Kind: String, ExpressibleByArgument, CaseIterable {
@@ -92,7 +97,7 @@ struct ProfileCommand: AsyncParsableCommand {
         parsing: .upToNextOption,
         help: ArgumentHelp(
             "Compare two profiles that --json printed; exit status 1 where the second is slower.",
-            valueName: "before after"))
+            valueName: "before after"), completion: .file())
     var compare: [String] = []
 
     @Option(help: "Percent that --compare lets pass.")

@@ -6,7 +6,7 @@ struct PromptOptions: ParsableArguments {
     @Option(name: .shortAndLong, help: "The text.")
     var prompt: String?
 
-    @Option(name: .shortAndLong, help: "Read the text from this file.")
+    @Option(name: .shortAndLong, help: "Read the text from this file.", completion: .file())
     var file: String?
 
     @Argument(help: "-: read the text from standard input.")

@@ -33,10 +33,10 @@ struct QuantizeCommand: AsyncParsableCommand {
               tessera quantize synthetic:llama-3.1-8b -o llama-8b.tsr
             """)
 
-    @Argument(help: "Hugging Face folder, .gguf file, or synthetic:NAME.")
+    @Argument(help: "Hugging Face folder, .gguf file, or synthetic:NAME.", completion: .file())
     var input: String
 
-    @Option(name: .shortAndLong, help: "The .tsr file to write.")
+    @Option(name: .shortAndLong, help: "The .tsr file to write.", completion: .file())
     var output: String?
 
     @Option(
@@ -85,7 +85,7 @@ struct QuantizeCommand: AsyncParsableCommand {
             matter and which can be made up for. Makes an 8-bit copy of the model, runs the text through \
             it, and takes the memory of that and up to 1.5 GB more: 370 MB and some minutes for 135 \
             million weights.
-            """, valueName: "file"))
+            """, valueName: "file"), completion: .file())
     var calibrate: String?
 
     @Option(help: "Tokens of that text to take at most.")

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import CBuild
 internal import Glibc
 internal import Kernels
 
@@ -7,7 +8,7 @@ struct Tessera: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tessera",
         abstract: "Runs 8B language models on Linux machines that are too small for them.",
-        version: "0.1.0, kernels for \(Compute.availableISAs.joined(separator: ", "))",
+        version: version,
         subcommands: [
             GenerateCommand.self,
             ChatCommand.self,
@@ -20,6 +21,13 @@ struct Tessera: AsyncParsableCommand {
             EstimateCommand.self,
             VerifyCommand.self,
         ])
+
+    /// Number and commit of the program, and the instruction sets that it can use here.
+    private static var version: String {
+        let commit = unsafe String(cString: tessera_commit())
+        return "0.1.0" + (commit.isEmpty ? "" : " (commit \(commit))")
+            + ", kernels for \(Compute.availableISAs.joined(separator: ", "))"
+    }
 
     static func main() async {
         StandardStreams.prepare()

@@ -18,7 +18,7 @@ struct TokenizeCommand: AsyncParsableCommand {
               echo -n "<|im_end|>" | tessera tokenize model.tsr - --as-text
             """)
 
-    @Argument(help: "The model.")
+    @Argument(help: "The model.", completion: .file())
     var model: String
 
     @OptionGroup var prompt: PromptOptions

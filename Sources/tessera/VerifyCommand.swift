@@ -14,7 +14,7 @@ struct VerifyCommand: AsyncParsableCommand {
               tessera verify model.tsr
             """)
 
-    @Argument(help: "The .tsr file.")
+    @Argument(help: "The .tsr file.", completion: .file(extensions: ["tsr"]))
     var file: String
 
     @Flag(help: "Print a JSON object.")

@@ -1,0 +1,3 @@
+#include "CBuild.h"
+
+const char *tessera_commit(void) { return TESSERA_COMMIT; }
