@@ -181,7 +181,8 @@ INLINE fit fit_int4_affine(const group *g, size_t candidates) {
   return best;
 }
 
-// Given scales; where a group's values are out of reach, the power of two times it that fits best.
+// Given scales; where a group's values are out of reach, the power of two times it that fits best; infinite
+// where none reaches them.
 INLINE fit fit_steps(const group *g, const lanes *steps, float low, float high) {
   fit best = {.scale = *steps};
   moments m;
@@ -194,7 +195,7 @@ INLINE fit fit_steps(const group *g, const lanes *steps, float low, float high) 
     }
   }
   fit f = best;
-  for (int doubling = 0; doubling < 12; doubling++) {
+  for (int doubling = 0; doubling < 40; doubling++) {  // from the least number of 16 bits to the largest
     bool out = false;
     EACH_LANE out |= largest.v[l] > (high + 0.5f) * f.scale.v[l];
     if (!out) break;
@@ -204,6 +205,10 @@ INLINE fit fit_steps(const group *g, const lanes *steps, float low, float high) 
     }
     judge(g, &f, low, high, &m);
     keep_better(&best, &f);
+  }
+  EACH_LANE {
+    bool out = largest.v[l] > (high + 0.5f) * f.scale.v[l];
+    best.scale.v[l] = out ? INFINITY : best.scale.v[l];
   }
   return best;
 }

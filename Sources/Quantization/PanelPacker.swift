@@ -26,6 +26,8 @@ public struct UniformSteps: Sendable, Equatable {
 struct PackedRows: Sendable {
     var bytes: [UInt8]
     var distance = PanelEncoder.Distance()
+    /// Groups of the source's codes that had to be rounded anew.
+    var recodedGroups = 0
 }
 
 /// Stored tiles of a tensor, and how far they are from the source.
@@ -128,6 +130,10 @@ struct PanelPacker: Sendable {
                 append(value.bitPattern, to: &packed.bytes)
             } else {
                 let half = Float16(value)
+                guard half.isFinite else {
+                    throw .outOfRange(
+                        tensor: tensor.name, row: rows.lowerBound + index / tensor.columns)
+                }
                 let error = Double(value - Float(half))
                 packed.distance.squaredError += error * error
                 append(half.bitPattern, to: &packed.bytes)
@@ -137,8 +143,21 @@ struct PanelPacker: Sendable {
         return packed
     }
 
-    /// Packs the source's own codes, bit for bit.
-    func pack(_ blocks: SourceBlocks, rows: Range<Int>) -> PackedRows {
+    /// Packs the source's own codes, bit for bit where the format has them.
+    func pack(
+        _ source: SourceBlocks, rows: Range<Int>
+    ) throws(QuantizationError) -> PackedRows {
+        for (index, scale) in source.scales.enumerated() {
+            let minimum = source.minimums.isEmpty ? 0 : source.minimums[index]
+            guard scale.isFinite && minimum.isFinite else {
+                throw .notFinite(
+                    tensor: tensor.name, row: rows.lowerBound + index / groups,
+                    column: index % groups * 32)
+            }
+        }
+        var blocks = source
+        let (recoded, distance) =
+            encoding == .int8 ? blocks.leaveOutLowestCode() : (0, PanelEncoder.Distance())
         let panels = (rows.count + 15) / 16
         // Rows that are not there have the codes of zero.
         let neutral: UInt8 = encoding == .int8 ? 128 : encoding == .int4 ? 0x88 : 0
@@ -152,7 +171,7 @@ struct PanelPacker: Sendable {
                 put(blocks, row: row, group: group, into: &bytes)
             }
         }
-        return PackedRows(bytes: bytes)
+        return PackedRows(bytes: bytes, distance: distance, recodedGroups: recoded)
     }
 
     private func put(_ blocks: SourceBlocks, row: Int, group: Int, into bytes: inout [UInt8]) {

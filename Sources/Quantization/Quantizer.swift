@@ -10,6 +10,8 @@ public struct EncodingSummary: Sendable {
     public var weights = 0
     /// Stored, the tile table left out.
     public var bytes = 0
+    /// Groups whose codes the format lacks, so that they were rounded anew.
+    public var recodedGroups = 0
     var distance = PanelEncoder.Distance()
 
     /// Root of the squared error over the squared values, of what this run encoded; 0 where codes were
@@ -56,6 +58,7 @@ public struct Quantizer: Sendable {
     private struct Encoded: Sendable {
         var tiles: [[UInt8]]
         var distance: PanelEncoder.Distance
+        var recodedGroups = 0
     }
 
     /// What was written.
@@ -104,6 +107,7 @@ public struct Quantizer: Sendable {
                 }
                 summaries[chunk.entry].bytes += encoded.tiles.reduce(0) { $0 + $1.count }
                 summaries[chunk.entry].distance += encoded.distance
+                summaries[chunk.entry].recodedGroups += encoded.recodedGroups
                 done += chunk.rows.count * entry.tensor.columns
                 progress(done, total)
             }
@@ -184,7 +188,7 @@ public struct Quantizer: Sendable {
             trellis: entry.trellis)
         let packed: PackedRows
         if entry.exact, let blocks = try source.readBlocks(entry.tensor, rows: chunk.rows) {
-            packed = packer.pack(blocks, rows: chunk.rows)
+            packed = try packer.pack(blocks, rows: chunk.rows)
         } else {
             var values = [Float](repeating: 0, count: chunk.rows.count * entry.tensor.columns)
             try source.read(entry.tensor, rows: chunk.rows, into: &values)
@@ -195,7 +199,9 @@ public struct Quantizer: Sendable {
             packed = try packer.pack(values, rows: chunk.rows)
         }
         guard entry.storage != .plain else {
-            return Encoded(tiles: [packed.bytes], distance: packed.distance)
+            return Encoded(
+                tiles: [packed.bytes], distance: packed.distance,
+                recodedGroups: packed.recodedGroups)
         }
         let coder = TileCoder(
             encoding: entry.encoding, storage: entry.storage, columns: entry.tensor.columns)
@@ -206,7 +212,7 @@ public struct Quantizer: Sendable {
         return Encoded(
             tiles: stride(from: 0, to: packed.bytes.count, by: bytes).map {
                 coder.encode(Array(packed.bytes[$0..<min($0 + bytes, packed.bytes.count)]))
-            }, distance: packed.distance)
+            }, distance: packed.distance, recodedGroups: packed.recodedGroups)
     }
 }
 
@@ -282,6 +288,7 @@ extension Quantizer {
             merged[place].weights += summary.weights
             merged[place].bytes += summary.bytes
             merged[place].distance += summary.distance
+            merged[place].recodedGroups += summary.recodedGroups
         }
         return merged.sorted {
             ($0.encoding.rawValue, $0.storage.rawValue)

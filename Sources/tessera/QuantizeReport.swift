@@ -25,12 +25,7 @@ extension QuantizeCommand {
             let share = Double(result.continuedWeights) / Double(max(1, weights))
             Terminal.note("  \(Int(100 * share))% taken over from an interrupted run")
         }
-        for summary in result.summaries {
-            Terminal.note(
-                "  \(encodingName(summary.encoding, summary.storage)): "
-                    + "\(summary.tensors) tensors, \(Format.bytes(summary.bytes)), "
-                    + "relative error \(Format.fixed(summary.relativeError, 4))")
-        }
+        result.summaries.forEach(note)
         Terminal.note(
             "wrote \(output ?? ""): \(Format.bytes(result.fileBytes)) in \(Format.seconds(seconds)), "
                 + "peak memory \(Format.bytes(Resources.peakRSS))")
@@ -58,10 +53,24 @@ extension QuantizeCommand {
                             ("tensors", .int($0.tensors)), ("weights", .int($0.weights)),
                             ("bytes", .int($0.bytes)),
                             ("relative_error", .number($0.relativeError)),
+                            ("recoded_groups", .int($0.recodedGroups)),
                         ])
                     })
             ),
         ])
+    }
+
+    /// What was written, for people.
+    private func note(_ summary: EncodingSummary) {
+        Terminal.note(
+            "  \(encodingName(summary.encoding, summary.storage)): "
+                + "\(summary.tensors) tensors, \(Format.bytes(summary.bytes)), "
+                + "relative error \(Format.fixed(summary.relativeError, 4))")
+        if summary.recodedGroups > 0 {
+            Terminal.note(
+                "  \(summary.recodedGroups) groups of the source have the code -128, which a .tsr file "
+                    + "cannot hold: they were rounded anew")
+        }
     }
 
     /// The plan, tensor by tensor.

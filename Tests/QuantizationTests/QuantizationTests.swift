@@ -118,14 +118,66 @@ struct QuantizationTests {
         }
     }
 
-    @Test(arguments: [Float.nan, .infinity, 1e38])
-    func valuesThatCannotBeStoredAreNamed(value: Float) async throws {
+    /// One rule for every way to store a tensor: what its numbers do not reach is refused, by name.
+    @Test(
+        arguments: [Float.nan, .infinity, 1e38, -65520],
+        [[], ["*=int4"], ["*=int4Affine"], ["*=int8"], ["*=f16"]])
+    func valuesThatCannotBeStoredAreNamed(value: Float, overrides: [String]) async throws {
         var source = try BlockSource(.f32)
         source.poison = value
+        let hasScales = overrides != ["*=f16"]
+        guard value != -65520 || !hasScales else { return }
         let error = await #expect(throws: QuantizationError.self) {
-            _ = try await quantize(source) { $0.bits = .eight }
+            _ = try await quantize(source) {
+                $0.bits = .eight
+                $0.overrides = overrides
+            }
         }
         #expect(error?.description.contains(source.poisoned) == true)
+    }
+
+    @Test func halvesReach65504() async throws {
+        var source = try BlockSource(.f32)
+        source.poison = 65519
+        let file = try await quantize(source) { $0.bits = .sixteen }
+        let tensor = try #require(source.tensors.first { $0.name == source.poisoned })
+        #expect(try stored(tensor, in: file).max() == 65504)
+    }
+
+    @Test(arguments: [SourceType.q4_0, .q4_1, .q8_0], [Float16.nan, .infinity, -.infinity])
+    func scalesThatAreNotFiniteAreRefused(type: SourceType, scale: Float16) async throws {
+        var source = try BlockSource(type)
+        source.scale = scale
+        let wanted = QuantizationError.notFinite(tensor: source.poisoned, row: 3, column: 32)
+        await #expect(throws: wanted) {
+            _ = try await quantize(source) { $0.bits = type == .q8_0 ? .eight : .four }
+        }
+    }
+
+    /// Such a code is allowed in GGUF, not in a weight file.
+    @Test(arguments: [true, false])
+    func groupsWithTheCode128BelowZeroStayCloseOrEqual(isEven: Bool) async throws {
+        var source = try BlockSource(.q8_0)
+        source.lowest = { isEven ? $0 / 2 * 2 : $0 }
+        let path = try await write(source, threads: 2) { $0.bits = .eight }
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let file = try WeightFile(path: path)
+        try file.verify(progress: { _, _ in })
+        let tensor = try #require(source.tensors.first { $0.name == source.poisoned })
+        let (exact, got) = (try values(of: tensor, in: source), try stored(tensor, in: file))
+        let changed = 3 * tensor.columns + 32..<3 * tensor.columns + 64
+        for index in exact.indices {
+            guard !isEven, changed.contains(index) else {
+                #expect(got[index] == exact[index])
+                continue
+            }
+            let step = (changed.map { abs(exact[$0]) }.max() ?? 0) / 127
+            #expect(abs(got[index] - exact[index]) <= 0.52 * step)
+        }
+        #expect(exact[changed.lowerBound] < 0 && got != Array(repeating: 0, count: got.count))
+        let again = try await result(of: source)
+        #expect(again.summaries.reduce(0) { $0 + $1.recodedGroups } == (isEven ? 0 : 1))
+        #expect(again.summaries.contains { $0.relativeError > 0 } == !isEven)
     }
 
     @Test func cancellingLeavesNothingBehind() async throws {
@@ -159,6 +211,19 @@ private func quantize(
     let file = try WeightFile(path: path)
     try file.verify(progress: { _, _ in })
     return file
+}
+
+/// What the writer says of a file of 8-bit codes.
+private func result(of source: any TensorSource) async throws -> Quantizer.Result {
+    var options = EncodingPlan.Options()
+    options.bits = .eight
+    let plan = try EncodingPlan(
+        for: source.tensors, tiedHead: source.config.tieWordEmbeddings, options: options)
+    let path = FileManager.default.temporaryDirectory
+        .appending(path: "tessera-\(UUID().uuidString).tsr").path
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    return try await Quantizer(source, plan: plan, threads: 1).write(
+        to: path, progress: { _, _ in }, isCancelled: { false })
 }
 
 private func bytes(_ source: any TensorSource, threads: Int) async throws -> Data {
@@ -219,6 +284,10 @@ private struct BlockSource: TensorSource {
     let tensors: [SourceTensor]
     /// A value put into the middle of one tensor.
     var poison: Float?
+    /// The scale of one group of it: row 3, columns 32..<64.
+    var scale: Float16?
+    /// Of that group, where the first code is -128: the others, from what they would be.
+    var lowest: (@Sendable (UInt8) -> UInt8)?
     let poisoned = "model.layers.1.mlp.up_proj.weight"
 
     init(_ type: SourceType) throws {
@@ -270,10 +339,19 @@ private struct BlockSource: TensorSource {
             z ^= z >> 15
             return z &* 0x85eb_ca6b >> 8
         }
-        let codes = (begin..<begin + count).map { index in
+        var codes = (begin..<begin + count).map { index in
             type == .q8_0 ? UInt8(1 + mixed(index) % 255) : UInt8(mixed(index) % 16)
         }
-        let scales = (begin / 32..<(begin + count) / 32).map { Float16(mixed($0) % 100) / 4096 }
+        var scales = (begin / 32..<(begin + count) / 32).map { Float16(mixed($0) % 100) / 4096 }
+        if tensor.name == poisoned, rows.contains(3) {
+            let group = ((3 - rows.lowerBound) * tensor.columns + 32) / 32
+            if let scale { scales[group] = scale }
+            if let lowest {
+                scales[group] = 0.03125
+                for index in group * 32..<group * 32 + 32 { codes[index] = lowest(codes[index]) }
+                codes[group * 32] = 0
+            }
+        }
         return SourceBlocks(
             codes: codes, scales: scales,
             minimums: type == .q4_1 ? scales.map { $0 * -7 } : [])
