@@ -34,7 +34,7 @@ size_t tsr_attention_scratch(size_t group_heads, size_t head_dim) {
 // Adds what a later section summed up for one row.
 static void join(float *output, float *state, const float *part, const float *part_state,
                  size_t width) {
-  if (!(part_state[0] > -INFINITY)) return;
+  if (part_state[1] == 0) return;  // nothing was seen
   float best = state[0] > part_state[0] ? state[0] : part_state[0];
   float old = expf(state[0] - best), new = expf(part_state[0] - best);  // old = 0 the first time
   for (size_t i = 0; i < width; i++) output[i] = output[i] * old + part[i] * new;
@@ -61,7 +61,7 @@ static attention_task start_task(const attention_job *job, size_t kv_head, size_
   task.sums = (int32_t *)(task.scales + rows);
   task.widened_scales = (float *)(task.sums + rows);
   task.widened = (uint8_t *)(task.widened_scales + 2 * TSR_SECTION);
-  tsr_load_queries(job, &task);
+  tsr_note_not_finite(job->compute, worker, tsr_load_queries(job, &task));
   return task;
 }
 
@@ -77,9 +77,14 @@ static void finish_row(const attention_job *job, size_t token, size_t head, cons
   const tsr_attention *a = job->attention;
   size_t dim = a->kv->head_dim;
   float *out = a->out->values + token * a->out->columns + head * dim;
-  float factor = state[1] > 0 ? 1 / state[1] : 0;
+  float factor = state[1] == 0 ? 0 : 1 / state[1];  // NaN stays NaN
   for (size_t i = 0; i < dim; i++) out[i] = output[i] * factor;
   if (tsr_kv_has_codes(a->kv)) job->compute->kernels->hadamard(out, dim);
+}
+
+static void code_token(const attention_job *job, size_t token, size_t worker) {
+  size_t bad = tsr_quantize_token(job->compute->kernels, job->attention->out, token);
+  tsr_note_not_finite(job->compute, worker, bad);
 }
 
 // All sections of one kv head and chunk of tokens.
@@ -112,7 +117,7 @@ static void chunk_task(void *context, size_t chunk, size_t worker) {
   for (size_t head = 0; head < a->kv->kv_heads; head++) attend_head(job, head, chunk, worker);
   size_t first = chunk * job->tokens_per_chunk;
   for (size_t token = first; token < smaller(first + job->tokens_per_chunk, a->tokens); token++)
-    tsr_quantize_token(job->compute->kernels, a->out, token);
+    code_token(job, token, worker);
 }
 
 // Index: section, then kv head, then chunk of tokens.
@@ -143,7 +148,7 @@ static void finish_token(void *context, size_t token, size_t worker) {
     }
     finish_row(job, token, head, output, state);
   }
-  tsr_quantize_token(job->compute->kernels, a->out, token);
+  code_token(job, token, worker);
 }
 
 static void cut_chunks(attention_job *job, size_t tokens) {

@@ -36,8 +36,9 @@ typedef struct {
   float *widened_scales;
 } attention_task;
 
-// Takes the queries of a task over, in the form that the cache is multiplied with.
-void tsr_load_queries(const attention_job *job, const attention_task *task);
+// Takes the queries of a task over, in the form that the cache is multiplied with. Returns how many hold a
+// value that is not finite.
+size_t tsr_load_queries(const attention_job *job, const attention_task *task);
 // Sums up one section into the task's part.
 void tsr_fold_section(const attention_job *job, const attention_task *task, size_t section);
 void tsr_clear_sums(row_sums sums, size_t rows, size_t width);

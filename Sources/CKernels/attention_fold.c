@@ -1,5 +1,6 @@
 // Sums over one section of the cache, for the rows of one task. An 8-bit cache is multiplied as it is
 // stored; floats are widened a tile at a time.
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -21,7 +22,8 @@ void tsr_clear_sums(row_sums sums, size_t rows, size_t width) {
   }
 }
 
-void tsr_load_queries(const attention_job *job, const attention_task *task) {
+size_t tsr_load_queries(const attention_job *job, const attention_task *task) {
+  size_t bad = 0;
   const tsr_attention *a = job->attention;
   const tsr_kernels *k = job->compute->kernels;
   size_t dim = a->kv->head_dim, group = job->group_heads;
@@ -36,9 +38,12 @@ void tsr_load_queries(const attention_job *job, const attention_task *task) {
     memcpy(turned, query, dim * sizeof(float));
     k->hadamard(turned, dim);
     int16_t *codes = (int16_t *)task->queries + row * job->width;
-    task->scales[row] =
-        a->scale * k->narrow_query(turned, dim, job->width, codes, &task->sums[row]);
+    float scale = k->narrow_query(turned, dim, job->width, codes, &task->sums[row]);
+    bool finite = scale <= FLT_MAX;
+    task->scales[row] = finite ? a->scale * scale : 0;
+    bad += !finite;
   }
+  return bad;  // queries of floats make results that are not finite
 }
 
 // A bit for each slot of a section that a token sees, by tile.
@@ -97,11 +102,11 @@ static void weigh_row(const tsr_kernels *k, const attention_task *task, size_t r
   float *output = task->part.outputs + row * dim;
   for (size_t s = 0; s < TSR_SLOT_TILE && visible != UINT32_MAX; s++)
     if (!(visible >> s & 1)) scores[s] = -INFINITY;
-  float best = k->largest(scores, TSR_SLOT_TILE);
-  if (!(best > -INFINITY)) {
+  if (visible == 0) {
     memset(scores, 0, TSR_SLOT_TILE * sizeof(float));
     return;
   }
+  float best = k->largest(scores, TSR_SLOT_TILE);
   if (best > state[0]) {
     float factor = expf(state[0] - best);  // 0 the first time
     for (size_t i = 0; i < dim; i++) output[i] *= factor;

@@ -3,11 +3,14 @@
 #include "x86_kernels.h"
 
 #if defined(__x86_64__)
+#ifdef TSR_EMULATED  // Tools/check-avx512 compiles this file against an emulation
+#include TSR_EMULATED
+#else
 #include <immintrin.h>
-
 #pragma clang attribute push(                                                   \
     __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,popcnt"))), \
     apply_to = function)
+#endif
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -92,5 +95,7 @@ void tsr_rans_avx512(const tsr_rans_table *table, tsr_rans_streams *streams, siz
   }
 }
 
+#ifndef TSR_EMULATED
 #pragma clang attribute pop
+#endif
 #endif

@@ -3,12 +3,15 @@
 #include "x86_kernels.h"
 
 #if defined(__x86_64__)
+#ifdef TSR_EMULATED  // Tools/check-avx512 compiles this file against an emulation
+#include TSR_EMULATED
+#else
 #include <immintrin.h>
-
 #pragma clang attribute push(                                                                 \
     __attribute__((target(                                                                    \
         "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,avx2,fma,f16c"))),          \
     apply_to = function)
+#endif
 
 #define TSR_STRANDS
 #include "avx512_strands.h"
@@ -32,5 +35,7 @@ void tsr_strands_vbmi(const tsr_trellis_tile *tile, size_t panel, size_t panels,
   else multiply_panels(&source, panel, 1, x, first, tokens, out, STRANDS);
 }
 
+#ifndef TSR_EMULATED
 #pragma clang attribute pop
+#endif
 #endif

@@ -3,13 +3,18 @@
 #include "scalar.h"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
+#ifdef TSR_EMULATED  // Tools/check-avx512 compiles this file against an emulation
+#include TSR_EMULATED
+#else
+#include <immintrin.h>
 #pragma clang attribute push(                                                             \
     __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c,popcnt"))), \
     apply_to = function)
+#endif
 
 #define INLINE static inline __attribute__((always_inline))
 #define NAME(FUNCTION) tsr_avx512_##FUNCTION
@@ -19,5 +24,7 @@
 #include "vector_attention.h"
 #include "x86_summary.h"
 
+#ifndef TSR_EMULATED
 #pragma clang attribute pop
+#endif
 #endif

@@ -61,12 +61,8 @@ static size_t mac_loop(size_t rounds) {
 #pragma clang attribute pop
 #endif
 
-#ifdef TSR_EMULATED
-#define OTHER_KERNELS .decode_symbols = tsr_rans_scalar, TSR_AVX2_VECTOR_KERNELS
-#else
 #define OTHER_KERNELS \
   .decode_symbols = tsr_rans_avx512, TSR_AVX2_FLOAT_KERNELS, TSR_VECTOR_KERNELS(tsr_avx512_)
-#endif
 #define ONE(NAME, ENCODING) panel_##NAME,
 #define TWO(NAME, ENCODING) pair_##NAME,
 #define TABLE(DECODE_STRAND, MULTIPLY_STRANDS)                                                    \
@@ -74,21 +70,17 @@ static size_t mac_loop(size_t rounds) {
     .name = "avx512vnni",                                                                         \
     .panel = {TSR_SIMPLE_ENCODINGS(ONE) TSR_BIT_PLANE_ENCODINGS(ONE)},                            \
     .pair = {TSR_SIMPLE_ENCODINGS(TWO) TSR_BIT_PLANE_ENCODINGS(TWO)}, .pair_tokens = SIZE_MAX,    \
-    .mac_loop = mac_loop,                                                                         \
+    .mac_loop = mac_loop, .reads_entries = true,                                                  \
     .decode_strand = DECODE_STRAND, .strands = MULTIPLY_STRANDS, OTHER_KERNELS                    \
   }
 
 const tsr_kernels *tsr_kernels_avx512vnni(void) {
   static const tsr_kernels table = TABLE(tsr_trellis_avx2, NULL);
-#ifndef TSR_EMULATED
   static const tsr_kernels vbmi = TABLE(tsr_trellis_vbmi, tsr_strands_vbmi);  // Ice Lake, Zen 4 and later
-#endif
   bool usable = tsr_avx2_usable() && __builtin_cpu_supports("avx512f") &&
                 __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
-#ifndef TSR_EMULATED
   if (usable && __builtin_cpu_supports("avx512vbmi")) return &vbmi;
-#endif
   return usable ? &table : NULL;
 }
 

@@ -4,17 +4,25 @@
 #include "scalar.h"
 
 #if defined(__aarch64__)
+#include <float.h>
 #include <math.h>
 #include <string.h>
 #include <sys/auxv.h>
 
-static void quantize(const tsr_activations *a, const float *x, size_t term, size_t count) {
+static size_t quantize(const tsr_activations *a, const float *x, size_t term, size_t count) {
   int8_t *codes = a->codes + term * TSR_GROUP;
+  size_t bad = 0;
   for (size_t at = term; at < term + count; at++, x += TSR_GROUP, codes += TSR_GROUP) {
     float32x4_t most = vdupq_n_f32(0);
     for (int i = 0; i < 8; i++) most = vmaxq_f32(most, vabsq_f32(vld1q_f32(x + 4 * i)));
-    float largest = vmaxvq_f32(most);
+    float largest = vmaxvq_f32(most);  // NaN where one value is
     float inverse = largest > 0 ? 127.0f / largest : 0;
+    if (!(largest <= FLT_MAX)) {
+      memset(codes, 0, TSR_GROUP);
+      a->scales[at] = a->sums[at] = a->offsets[at] = 0;
+      bad++;
+      continue;
+    }
     if (!(inverse <= 3.0e38f)) inverse = 0;
     int32x4_t total = vdupq_n_s32(0);
     for (int i = 0; i < 8; i += 2) {
@@ -28,6 +36,7 @@ static void quantize(const tsr_activations *a, const float *x, size_t term, size
     a->sums[at] = a->scales[at] * (float)vaddvq_s32(total);
     a->offsets[at] = -8 * a->sums[at];
   }
+  return bad;
 }
 
 static float dot_f32(const float *a, const float *b, size_t count) {
@@ -97,9 +106,11 @@ static void weigh(const float *weights, size_t rows, const float *values, size_t
 }
 
 static float narrow_int8(const float *x, size_t count, int8_t *codes) {
-  float most = 0;
-  for (size_t i = 0; i < count; i++) most = fmaxf(most, fabsf(x[i]));
-  float inverse = most > 1e-30f ? 127.0f / most : 0;
+  float most = tsr_largest_size(x, count), inverse = most > 1e-30f ? 127.0f / most : 0;
+  if (!(most <= FLT_MAX)) {
+    memset(codes, 0, count);
+    return NAN;
+  }
   for (size_t i = 0; i < count; i++) codes[i] = (int8_t)vcvtns_s32_f32(x[i] * inverse);
   return inverse > 0 ? most / 127.0f : 0;
 }

@@ -1,4 +1,5 @@
 // The operations of a pass, built on the inner kernels of one table and shared out over the pool.
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -65,6 +66,14 @@ typedef struct {
   const tsr_activations *out;
 } row_job;
 
+float tsr_norm_factor(const tsr_kernels *k, const float *x, size_t count, float eps) {
+  float square = k->dot_f32(x, x, count) / (float)count;
+  if (square <= FLT_MAX) return 1.0f / sqrtf(square + eps);
+  double sum = 0;
+  for (size_t i = 0; i < count; i++) sum += (double)x[i] * (double)x[i];
+  return sum <= DBL_MAX ? (float)(1 / sqrt(sum / (double)count + (double)eps)) : NAN;
+}
+
 static void sum_halves(const tsr_activations *a, size_t first, size_t count) {
   for (size_t term = first; term < first + count; term++) {
     const int8_t *codes = a->codes + term * TSR_GROUP;
@@ -76,10 +85,9 @@ static void sum_halves(const tsr_activations *a, size_t first, size_t count) {
   }
 }
 
-void tsr_quantize_token(const tsr_kernels *k, const tsr_activations *a, size_t token) {
+size_t tsr_quantize_token(const tsr_kernels *k, const tsr_activations *a, size_t token) {
   const float *x = a->values + token * a->columns;
-  size_t first = token * a->terms;
-  k->quantize(a, x, first, a->groups);
+  size_t first = token * a->terms, bad = k->quantize(a, x, first, a->groups);
   k->choose_largest(a->scales + first, a->groups, a->residuals,
                     a->residual_groups + token * a->residuals);
   for (size_t i = 0; i < a->residuals; i++) {
@@ -92,6 +100,7 @@ void tsr_quantize_token(const tsr_kernels *k, const tsr_activations *a, size_t t
     k->quantize(a, left, first + a->groups + i, 1);
   }
   sum_halves(a, first, a->terms);
+  return bad;
 }
 
 // Entries of one block, placed by counting: `ends` holds each group's number, then its next place.
@@ -143,15 +152,19 @@ void tsr_list_terms(const tsr_activations *a, size_t tokens) {
   }
 }
 
+static void code_row(const row_job *job, size_t token, size_t worker) {
+  size_t bad = tsr_quantize_token(job->compute->kernels, job->out, token);
+  tsr_note_not_finite(job->compute, worker, bad);
+}
+
 static void norm_row(void *context, size_t token, size_t worker) {
-  (void)worker;
   const row_job *job = context;
   const tsr_kernels *k = job->compute->kernels;
   const float *x = job->x + (job->rows ? (size_t)job->rows[token] : token) * job->columns;
   float *y = job->out->values + token * job->out->columns;
-  float square = k->dot_f32(x, x, job->columns) / (float)job->columns;
-  k->normalize(x, 1.0f / sqrtf(square + job->eps), job->weight, y, job->columns);
-  tsr_quantize_token(k, job->out, token);
+  float factor = tsr_norm_factor(k, x, job->columns, job->eps);
+  k->normalize(x, factor, job->weight, y, job->columns);
+  code_row(job, token, worker);
 }
 
 void tsr_rms_norm(const tsr_compute *compute, const float *x, const int32_t *rows, size_t tokens,
@@ -161,9 +174,7 @@ void tsr_rms_norm(const tsr_compute *compute, const float *x, const int32_t *row
 }
 
 static void quantize_row(void *context, size_t token, size_t worker) {
-  (void)worker;
-  const row_job *job = context;
-  tsr_quantize_token(job->compute->kernels, job->out, token);
+  code_row(context, token, worker);
 }
 
 void tsr_quantize(const tsr_compute *compute, const tsr_activations *a, size_t tokens) {
@@ -172,12 +183,11 @@ void tsr_quantize(const tsr_compute *compute, const tsr_activations *a, size_t t
 }
 
 static void swiglu_row(void *context, size_t token, size_t worker) {
-  (void)worker;
   const row_job *job = context;
   const tsr_activations *out = job->out;
   job->compute->kernels->swiglu(job->x + token * job->stride, job->up + token * job->stride,
                                 out->values + token * out->columns, job->columns);
-  tsr_quantize_token(job->compute->kernels, out, token);
+  code_row(job, token, worker);
 }
 
 void tsr_swiglu(const tsr_compute *compute, const float *gate, const float *up, size_t stride,
@@ -326,7 +336,6 @@ static void multiply_chunk(void *context, size_t chunk, size_t worker) {
 void tsr_multiply(const tsr_compute *compute, const tsr_matrix *matrices, const tsr_part *parts,
                   size_t matrix_count, const tsr_activations *x, size_t tokens, float *y,
                   size_t stride, bool adding) {
-  tsr_list_terms(x, tokens);
   size_t units = 0;
   for (size_t i = 0; i < matrix_count; i++) units += parts[i].end - parts[i].begin;
   if (units == 0) return;

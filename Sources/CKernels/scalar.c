@@ -1,6 +1,7 @@
 // The definition of every inner kernel: short, portable, never tuned. The files named after an
 // instruction set must give the same integers, and floats within rounding of these.
 #pragma STDC FP_CONTRACT OFF
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -20,16 +21,18 @@ uint16_t tsr_float_to_half(float value) {
   return bits;
 }
 
-static void quantize(const tsr_activations *a, const float *x, size_t term, size_t count) {
+static size_t quantize(const tsr_activations *a, const float *x, size_t term, size_t count) {
   int8_t *codes = a->codes + term * TSR_GROUP;
+  size_t bad = 0;
   for (size_t at = term; at < term + count; at++, x += TSR_GROUP, codes += TSR_GROUP) {
-    float largest = 0;
-    for (size_t i = 0; i < TSR_GROUP; i++) largest = fmaxf(largest, fabsf(x[i]));
-    float inverse = largest > 0 ? 127.0f / largest : 0;
-    if (!(inverse <= 3.0e38f)) inverse = 0;  // a denormal group is zero, an infinite one too
+    float largest = tsr_largest_size(x, TSR_GROUP);
+    float inverse = largest > 0 && largest <= FLT_MAX ? 127.0f / largest : 0;
+    if (!(inverse <= 3.0e38f)) inverse = 0;  // a denormal group is zero
+    bad += !(largest <= FLT_MAX);
     int32_t sum = 0;
     for (size_t i = 0; i < TSR_GROUP; i++) {
-      int32_t code = (int32_t)rintf(x[i] * inverse);  // |code| <= 127, to nearest even
+      // |code| <= 127, to nearest even
+      int32_t code = inverse > 0 ? (int32_t)rintf(x[i] * inverse) : 0;
       codes[i] = (int8_t)code;
       sum += code;
     }
@@ -37,6 +40,7 @@ static void quantize(const tsr_activations *a, const float *x, size_t term, size
     a->sums[at] = a->scales[at] * (float)sum;
     a->offsets[at] = -8 * a->sums[at];
   }
+  return bad;
 }
 
 // Group of columns that a token's term belongs to.
@@ -142,8 +146,9 @@ void tsr_scalar_choose_largest(const float *x, size_t count, size_t wanted, uint
 }
 
 void tsr_scalar_summarize(const float *row, size_t count, tsr_row_summary *summary) {
-  *summary = (tsr_row_summary){-INFINITY, 0, -INFINITY, 0, -INFINITY};
+  *summary = (tsr_row_summary){-INFINITY, 0, -INFINITY, 0, -INFINITY, 0};
   for (size_t i = 0; i < count; i++) {
+    summary->not_finite += !(fabsf(row[i]) <= FLT_MAX);
     if (row[i] > summary->max) {
       summary->second = summary->max;
       summary->max = row[i];

@@ -1,7 +1,23 @@
 // Kernels of the scalar table that other tables take over where they have nothing faster.
 #ifndef TSR_SCALAR_H
 #define TSR_SCALAR_H
+#include <string.h>
+
 #include "CKernels.h"
+
+// The largest |x|; a NaN counts as larger than every number.
+static inline float tsr_largest_size(const float *x, size_t count) {
+  uint32_t most = 0;
+  for (size_t i = 0; i < count; i++) {
+    uint32_t bits;
+    memcpy(&bits, x + i, sizeof bits);
+    bits &= 0x7fffffff;
+    most = bits > most ? bits : most;
+  }
+  float size;
+  memcpy(&size, &most, sizeof size);
+  return size;
+}
 
 float tsr_scalar_dot_f32(const float *a, const float *b, size_t count);
 float tsr_scalar_largest(const float *x, size_t count);

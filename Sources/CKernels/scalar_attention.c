@@ -1,5 +1,6 @@
 // The definition of what attention does: rotation, the cache's codes, and sums over the cache.
 #pragma STDC FP_CONTRACT OFF
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -28,9 +29,11 @@ void tsr_scalar_weigh(const float *weights, size_t rows, const float *values, si
 }
 
 float tsr_scalar_narrow_int8(const float *x, size_t count, int8_t *codes) {
-  float most = 0;
-  for (size_t i = 0; i < count; i++) most = fmaxf(most, fabsf(x[i]));
-  float inverse = most > 1e-30f ? 127.0f / most : 0;
+  float most = tsr_largest_size(x, count), inverse = most > 1e-30f ? 127.0f / most : 0;
+  if (!(most <= FLT_MAX)) {
+    memset(codes, 0, count);
+    return NAN;
+  }
   for (size_t i = 0; i < count; i++) codes[i] = (int8_t)rintf(x[i] * inverse);
   return inverse > 0 ? most / 127.0f : 0;
 }
@@ -68,11 +71,11 @@ static size_t place(size_t i) { return (i & ~(size_t)3) | (i & 1) << 1 | (i >> 1
 
 float tsr_scalar_narrow_query(const float *x, size_t count, size_t dim, int16_t *codes,
                               int32_t *sum) {
-  float most = 0;
-  for (size_t i = 0; i < count; i++) most = fmaxf(most, fabsf(x[i]));
+  float most = tsr_largest_size(x, count);
   float inverse = most > 1e-30f ? TSR_CODE_LIMIT / most : 0;
   memset(codes, 0, dim * sizeof *codes);
   *sum = 0;
+  if (!(most <= FLT_MAX)) return NAN;
   for (size_t i = 0; i < count; i++) {
     codes[place(i)] = (int16_t)rintf(x[i] * inverse);
     *sum += codes[place(i)];
@@ -89,11 +92,12 @@ static float score(const tsr_section *s, size_t row, size_t slot) {
   return (float)dot * (s->key_scales[slot] * s->query_scales[row]);
 }
 
-// Codes of a row's weights times the values' scales; returns the codes' scale. `weights` holds scores.
+// Codes of a row's weights times the values' scales; returns the codes' scale. `weights` holds scores. A
+// score that is no number makes the sum of weights none.
 static float narrow_weights(const tsr_section *s, size_t row, float *weights, int16_t *codes) {
   float best = tsr_scalar_largest(weights, TSR_SECTION), most = 0, sum = 0;
   for (size_t i = 0; i < TSR_SECTION; i++) {
-    float weight = best > -INFINITY ? expf(weights[i] - best) : 0;
+    float weight = weights[i] == -INFINITY ? 0 : expf(weights[i] - best);
     sum += weight;
     if (weight > 0)
       weight *= s->value_scales[s->tiles[i / TSR_SLOT_TILE] * TSR_SLOT_TILE + i % TSR_SLOT_TILE];
@@ -101,7 +105,8 @@ static float narrow_weights(const tsr_section *s, size_t row, float *weights, in
     weights[i] = weight;
   }
   float inverse = most > 1e-30f ? TSR_CODE_LIMIT / most : 0;
-  for (size_t i = 0; i < TSR_SECTION; i++) codes[i] = (int16_t)rintf(weights[i] * inverse);
+  for (size_t i = 0; i < TSR_SECTION; i++)
+    codes[i] = weights[i] > 0 ? (int16_t)rintf(weights[i] * inverse) : 0;
   s->states[2 * row] = best;
   s->states[2 * row + 1] = sum;
   return inverse > 0 ? most / TSR_CODE_LIMIT : 0;

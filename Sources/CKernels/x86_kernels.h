@@ -6,7 +6,8 @@
 
 #define TSR_DECLARE_VECTOR_KERNELS(PREFIX)                                                     \
   void PREFIX##fold_section(const tsr_section *section);                                       \
-  void PREFIX##quantize(const tsr_activations *a, const float *x, size_t term, size_t count);  \
+  size_t PREFIX##quantize(const tsr_activations *a, const float *x, size_t term,               \
+                          size_t count);                                                       \
   float PREFIX##dot_f32(const float *a, const float *b, size_t count);                         \
   float PREFIX##largest(const float *x, size_t count);                                         \
   void PREFIX##hadamard(float *x, size_t count);                                               \

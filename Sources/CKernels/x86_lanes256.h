@@ -42,6 +42,16 @@ INLINE fvec multiply_add(fvec a, fvec b, fvec c) { return _mm256_fmadd_ps(a, b, 
 INLINE fvec larger(fvec a, fvec b) { return _mm256_max_ps(a, b); }
 INLINE fvec smaller(fvec a, fvec b) { return _mm256_min_ps(a, b); }
 INLINE fvec size_of(fvec v) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v); }
+// Of values without a sign, by their bits: a NaN is the largest.
+INLINE fvec larger_bits(fvec a, fvec b) {
+  return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+}
+INLINE float most_bits(fvec v) {
+  __m128i m = _mm_castps_si128(_mm256_castps256_ps128(v));
+  m = _mm_max_epi32(m, _mm_castps_si128(_mm256_extractf128_ps(v, 1)));
+  m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4e));
+  return _mm_cvtss_f32(_mm_castsi128_ps(_mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1))));
+}
 INLINE float most(fvec v) {
   __m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
   m = _mm_max_ps(m, _mm_movehl_ps(m, m));
@@ -91,10 +101,11 @@ INLINE ivec narrow16(int16_t *p, fvec v) {
 }
 
 // e^x for x <= 88, to about 2 ulp: x = n ln 2 + r, |r| <= ln 2 / 2, and a polynomial of degree 6
-// (Taylor's terms; the remainder is below r^7 / 5040 = 1.2e-7). Below -87 the result is 0.
+// (Taylor's terms; the remainder is below r^7 / 5040 = 1.2e-7). Below -87 the result is 0; of NaN, NaN:
+// minimum and maximum give their second operand then.
 INLINE fvec exponential(fvec x) {
   fvec tiny = _mm256_cmp_ps(x, _mm256_set1_ps(-87.0f), _CMP_LT_OQ);
-  x = _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(-87.0f)), _mm256_set1_ps(88.0f));
+  x = _mm256_min_ps(_mm256_set1_ps(88.0f), _mm256_max_ps(_mm256_set1_ps(-87.0f), x));
   fvec n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504f)),
                            _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   fvec r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693145752f), x);  // ln 2 in two parts

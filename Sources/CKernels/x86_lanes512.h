@@ -33,6 +33,16 @@ INLINE fvec multiply_add(fvec a, fvec b, fvec c) { return _mm512_fmadd_ps(a, b, 
 INLINE fvec larger(fvec a, fvec b) { return _mm512_max_ps(a, b); }
 INLINE fvec smaller(fvec a, fvec b) { return _mm512_min_ps(a, b); }
 INLINE fvec size_of(fvec v) { return _mm512_abs_ps(v); }
+// Of values without a sign, by their bits: a NaN is the largest.
+INLINE fvec larger_bits(fvec a, fvec b) {
+  return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+}
+INLINE float most_bits(fvec v) {
+  int32_t bits = _mm512_reduce_max_epi32(_mm512_castps_si512(v));
+  float most;
+  memcpy(&most, &bits, sizeof most);
+  return most;
+}
 INLINE float most(fvec v) { return _mm512_reduce_max_ps(v); }
 INLINE float total_floats(fvec v) { return _mm512_reduce_add_ps(v); }
 INLINE fvec only(fvec v, uint32_t bits) {
@@ -63,10 +73,11 @@ INLINE ivec narrow16(int16_t *p, fvec v) {
 }
 
 // e^x for x <= 88, to about 2 ulp: x = n ln 2 + r, |r| <= ln 2 / 2, and a polynomial of degree 6
-// (Taylor's terms; the remainder is below r^7 / 5040 = 1.2e-7). Below -87 the result is 0.
+// (Taylor's terms; the remainder is below r^7 / 5040 = 1.2e-7). Below -87 the result is 0; of NaN, NaN:
+// the minimum gives its second operand then.
 INLINE fvec exponential(fvec x) {
-  __mmask16 some = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-87.0f), _CMP_GE_OQ);
-  x = _mm512_min_ps(x, _mm512_set1_ps(88.0f));
+  __mmask16 some = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-87.0f), _CMP_NLT_UQ);
+  x = _mm512_min_ps(_mm512_set1_ps(88.0f), x);
   fvec n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), 0);
   fvec r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693145752f), x);  // ln 2 in two parts
   r = _mm512_fnmadd_ps(n, _mm512_set1_ps(1.42860677e-6f), r);

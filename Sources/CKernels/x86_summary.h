@@ -8,12 +8,16 @@ typedef struct {
   ivec where, index;  // of `best`, and of the vector at hand
   double sum, weighted;  // of e^(x - max), and of that times (x - max)
   float max;
+  uint32_t not_finite;
 } summary_state;
 
 INLINE void rank_block(summary_state *s, const float *row, size_t count) {
 #define STEP(i, n)                                                \
   do {                                                            \
-    fvec x = only(get(row + (i), n), (1u << (n)) - 1);            \
+    fvec x = get(row + (i), n), limit = all(FLT_MAX);             \
+    uint32_t finite = reaching(limit, size_of(x));                \
+    s->not_finite += LANES - (uint32_t)__builtin_popcount(finite); \
+    x = only(x, (1u << (n)) - 1);                                 \
     s->second = larger(s->second, smaller(s->best, x));           \
     s->where = index_above(x, s->best, s->index, s->where);       \
     s->best = larger(s->best, x);                                 \
@@ -68,7 +72,7 @@ INLINE void finish_ranks(const summary_state *s, tsr_row_summary *summary) {
 }
 
 void NAME(summarize)(const float *row, size_t count, tsr_row_summary *summary) {
-  *summary = (tsr_row_summary){-INFINITY, 0, -INFINITY, 0, -INFINITY};
+  *summary = (tsr_row_summary){-INFINITY, 0, -INFINITY, 0, -INFINITY, 0};
   summary_state s = {.best = all(-INFINITY), .second = all(-INFINITY), .max = -INFINITY};
   s.where = broadcast_int(INT32_MAX), s.index = lane_numbers();
   for (size_t begin = 0; begin < count; begin += SUMMARY_BLOCK) {
@@ -77,8 +81,11 @@ void NAME(summarize)(const float *row, size_t count, tsr_row_summary *summary) {
     raise_max(&s, most(s.best));
     if (s.max > -INFINITY) sum_block(&s, row + begin, size);
   }
-  if (!(s.max > -INFINITY)) return;
+  summary->not_finite = s.not_finite;
+  // A NaN leaves a lane without an index.
+  if (!(s.max > -INFINITY && s.max <= FLT_MAX)) return;
   finish_ranks(&s, summary);
+  if (summary->argmax == INT32_MAX) summary->argmax = 0;
   summary->log_sum_exp = s.max + (float)log(s.sum);
   summary->entropy = (float)fmax(0, log(s.sum) - s.weighted / s.sum);
 }

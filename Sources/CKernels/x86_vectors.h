@@ -105,16 +105,21 @@ void NAME(hadamard)(float *x, size_t count) {
   }
 }
 
+// A NaN counts as larger than every number.
 INLINE float largest_size(const float *x, size_t count) {
   fvec best = all(0);
-#define TAKE(i, n) best = larger(best, size_of(get(x + (i), n)))
+#define TAKE(i, n) best = larger_bits(best, size_of(get(x + (i), n)))
   FOR_EACH_VECTOR(TAKE);
 #undef TAKE
-  return most(best);
+  return most_bits(best);
 }
 
 float NAME(narrow_int8)(const float *x, size_t count, int8_t *codes) {
   float largest = largest_size(x, count), inverse = largest > 1e-30f ? 127.0f / largest : 0;
+  if (!(largest <= FLT_MAX)) {
+    memset(codes, 0, count);
+    return NAN;
+  }
   fvec factor = all(inverse);
 #define STEP(i, n) store_codes8(codes + (i), to_int(mul(get(x + (i), n), factor)), n)
   FOR_EACH_VECTOR(STEP);
@@ -125,6 +130,11 @@ float NAME(narrow_int8)(const float *x, size_t count, int8_t *codes) {
 float NAME(narrow_query)(const float *x, size_t count, size_t dim, int16_t *codes, int32_t *sum) {
   float largest = largest_size(x, count);
   float inverse = largest > 1e-30f ? TSR_CODE_LIMIT / largest : 0;
+  if (!(largest <= FLT_MAX)) {
+    memset(codes, 0, dim * sizeof *codes);
+    *sum = 0;
+    return NAN;
+  }
   fvec factor = all(inverse);
   ivec sums = broadcast_int(0);
 #define STEP(i, n) sums = add(sums, narrow16(codes + (i), mul(get(x + (i), n), factor)))
@@ -135,20 +145,27 @@ float NAME(narrow_query)(const float *x, size_t count, size_t dim, int16_t *code
   return inverse > 0 ? largest / TSR_CODE_LIMIT : 0;
 }
 
+// A group that holds a value which is not finite. Its scale and its sum are zero already.
+static __attribute__((noinline)) void clear_group(const tsr_activations *a, size_t term) {
+  memset(a->codes + term * TSR_GROUP, 0, TSR_GROUP);
+  a->sums[term] = a->offsets[term] = 0;
+}
+
 // Up to LANES groups: their scales are divided, and sums multiplied, together.
-INLINE void quantize_groups(const tsr_activations *a, const float *x, size_t term, size_t count) {
+INLINE size_t quantize_groups(const tsr_activations *a, const float *x, size_t term, size_t count) {
   enum { PARTS = TSR_GROUP / LANES };
   float most_of[LANES] = {0}, inverses[LANES];
   int32_t totals[LANES] = {0};
   for (size_t g = 0; g < count; g++) {
     fvec largest = size_of(load_floats(x + g * TSR_GROUP));
     for (size_t p = 1; p < PARTS; p++)
-      largest = larger(largest, size_of(load_floats(x + g * TSR_GROUP + p * LANES)));
-    most_of[g] = most(largest);
+      largest = larger_bits(largest, size_of(load_floats(x + g * TSR_GROUP + p * LANES)));
+    most_of[g] = most_bits(largest);
   }
   fvec sizes = load_floats(most_of), inverse = divide(all(127), sizes);
-  // A denormal group is zero, an infinite one too.
-  uint32_t usable = above(sizes, all(0)) & reaching(all(3.0e38f), inverse) & above(inverse, all(0));
+  uint32_t finite = reaching(all(FLT_MAX), sizes), bad = ~finite & ((1u << count) - 1);
+  // A denormal group is zero.
+  uint32_t usable = above(sizes, all(0)) & reaching(all(3.0e38f), inverse) & finite;
   store_floats(inverses, keep(inverse, usable));
   for (size_t g = 0; g < count; g++) {
     fvec factor = broadcast_float(inverses + g);
@@ -165,12 +182,16 @@ INLINE void quantize_groups(const tsr_activations *a, const float *x, size_t ter
   put(a->scales + term, scale, count);
   put(a->sums + term, sum, count);
   put(a->offsets + term, mul(all(-8), sum), count);
+  for (uint32_t left = bad; left; left &= left - 1)
+    clear_group(a, term + (size_t)__builtin_ctz(left));
+  return (size_t)__builtin_popcount(bad);
 }
 
-void NAME(quantize)(const tsr_activations *a, const float *x, size_t term, size_t count) {
+size_t NAME(quantize)(const tsr_activations *a, const float *x, size_t term, size_t count) {
+  size_t bad = 0;
   for (; count > LANES; count -= LANES, term += LANES, x += LANES * TSR_GROUP)
-    quantize_groups(a, x, term, LANES);
-  quantize_groups(a, x, term, count);
+    bad += quantize_groups(a, x, term, LANES);
+  return bad + quantize_groups(a, x, term, count);
 }
 
 void NAME(choose_largest)(const float *x, size_t count, size_t wanted, uint32_t *chosen) {

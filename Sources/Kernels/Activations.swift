@@ -23,6 +23,8 @@ internal import CKernels
     /// The codes once more, in the order in which AVX-512 reads them; empty without AVX-512.
     let entries: Buffer<tsr_entry>
     private let residuals: Int
+    /// Tokens whose terms are listed as panel kernels need them; 0: none, the values are new.
+    var listed = 0
 
     public init(tokenCapacity: Int, columns: Int) {
         precondition(tokenCapacity > 0 && columns > 0, "\(tokenCapacity) x \(columns)")

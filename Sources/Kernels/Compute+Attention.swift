@@ -172,6 +172,7 @@ extension Compute {
         precondition(queries.heads % layer.kvHeads == 0, "\(queries.heads) heads")
         precondition(a.columns == queries.heads * queries.headDim, "\(a.columns) columns")
         checkScratch(groupHeads: queries.heads / layer.kvHeads, headDim: layer.headDim)
+        a.listed = 0
         unsafe withRaw { compute in
             unsafe withUnsafePointer(to: layer.raw) { kv in
                 unsafe withUnsafePointer(to: a.raw) { out in
@@ -195,6 +196,9 @@ extension Compute {
         public var entropy: Float
         /// Largest value but one.
         public var second: Float
+        /// Values that are infinite or no number, -infinity among them. With NaN or +infinity in the row the
+        /// other members say nothing.
+        public var notFinite: Int
     }
 
     /// Summary of `row[range]`; entries of -infinity count as absent.
@@ -207,6 +211,6 @@ extension Compute {
         }
         return RowSummary(
             max: raw.max, argmax: Int(raw.argmax), logSumExp: raw.log_sum_exp,
-            entropy: raw.entropy, second: raw.second)
+            entropy: raw.entropy, second: raw.second, notFinite: Int(raw.not_finite))
     }
 }

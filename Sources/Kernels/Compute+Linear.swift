@@ -45,6 +45,7 @@ extension Compute {
         } else {
             precondition(tokens * columns <= x.count, "\(tokens) rows of \(columns)")
         }
+        a.listed = 0
         unsafe withRaw { compute in
             unsafe withUnsafePointer(to: a.raw) { out in
                 unsafe tsr_rms_norm(
@@ -56,6 +57,7 @@ extension Compute {
     /// Makes the 8-bit form of what stands in `a.values`.
     public func quantize(_ a: Activations, tokens: Int) {
         a.check(tokens: tokens)
+        a.listed = 0
         unsafe withRaw { compute in
             unsafe withUnsafePointer(to: a.raw) { unsafe tsr_quantize(compute, $0, tokens) }
         }
@@ -98,6 +100,7 @@ extension Compute {
             start >= 0 && last <= stride && start + tokens * stride <= y.count,
             "\(tokens) x \(stride) from \(start) of \(y.count)")
         checkDecoders(group.codedTileBytes)
+        if group.hasCodes { listTerms(a, tokens: tokens) }
         unsafe withRaw { compute in
             unsafe withUnsafePointer(to: a.raw) { x in
                 unsafe tsr_multiply(
@@ -105,6 +108,15 @@ extension Compute {
                     tokens, y.pointer + start, stride, adding)
             }
         }
+    }
+
+    /// Once for all products of the same values; matrices of floats do not read it.
+    private func listTerms(_ a: Activations, tokens: Int) {
+        guard a.listed != tokens else { return }
+        a.listed = tokens
+        var x = unsafe a.raw
+        if unsafe !raw.kernels.pointee.reads_entries { unsafe x.entries = nil }
+        unsafe tsr_list_terms(&x, tokens)
     }
 
     private func checkDecoders(_ bytes: Int) {
@@ -131,6 +143,7 @@ extension Compute {
         a.check(tokens: tokens)
         precondition(
             upOffset + a.columns <= stride && tokens * stride <= y.count, "\(tokens) x \(stride)")
+        a.listed = 0
         unsafe withRaw { compute in
             unsafe withUnsafePointer(to: a.raw) { out in
                 unsafe tsr_swiglu(

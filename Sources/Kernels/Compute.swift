@@ -29,6 +29,7 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
     public var threads: Int { unsafe tsr_pool_threads(raw.pool) }
     private let scratch: Buffer<Float>
     private let partials: Buffer<Float>
+    private let notFinite: Buffer<UInt64>
     let raw: tsr_compute
 
     private let scratchFloats: Int
@@ -67,6 +68,7 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
             Self.leastScratchFloats, (tsr_attention_scratch(groupHeads, headDim) + 15) / 16 * 16)
         scratch = Buffer(count: started * scratchFloats)
         partials = Buffer(count: started > 1 ? started * Self.partialFloats : 0)
+        notFinite = Buffer(count: started)
         decodedTileBytes = tileBytes
         let decoders =
             tileBytes > 0 ? unsafe tsr_decoders_create(choice, started, tileBytes) : nil
@@ -77,7 +79,7 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
         unsafe raw = tsr_compute(
             kernels: choice, pool: pool, decoders: decoders, scratch: scratch.pointer,
             scratch_floats: scratchFloats, partials: partials.pointer,
-            partial_floats: partials.count)
+            partial_floats: partials.count, not_finite: notFinite.pointer)
     }
 
     deinit {
@@ -92,6 +94,18 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
     public var hasSeenDamage: Bool {
         guard let decoders = unsafe raw.decoders else { return false }
         return unsafe tsr_decoders_failed(decoders)
+    }
+
+    /// How many groups of activations, queries and rows of the cache held a value that is not finite, or
+    /// that the cache's numbers do not reach, since the last call. They were taken for zeros: results
+    /// since then are not to be used.
+    public func takeNotFinite() -> Int {
+        var total: UInt64 = 0
+        for index in 0..<notFinite.count where notFinite[index] > 0 {
+            total += notFinite[index]
+            notFinite[index] = 0
+        }
+        return Int(clamping: total)
     }
 
     /// Whether there is room to decode coded tiles, which only models with some ask for.

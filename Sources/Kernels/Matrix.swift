@@ -164,6 +164,8 @@ extension Compute {
     public let matrices: [Matrix]
     /// Bytes of the largest decoded tile; 0 where none is.
     let codedTileBytes: Int
+    /// Whether any matrix multiplies the activations' codes.
+    let hasCodes: Bool
     let raw: Buffer<tsr_matrix>
     let parts: Buffer<tsr_part>
 
@@ -175,6 +177,7 @@ extension Compute {
         parts = Buffer(count: matrices.count)
         self.matrices = matrices
         codedTileBytes = matrices.reduce(0) { max($0, $1.codedTileBytes) }
+        hasCodes = matrices.contains { !$0.encoding.isFloat }
         var stride = 0
         var starts: [Int] = []
         for (index, matrix) in matrices.enumerated() {

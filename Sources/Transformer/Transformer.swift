@@ -29,6 +29,9 @@ public final class Transformer {
     /// Is told of every step of each pass; nil, the usual case, costs a test per step.
     public var observer: (any PassObserver)?
 
+    /// Whether a pass since the last reset met values that are not finite: the cache holds wrong rows then.
+    private var isNotFinite = false
+
     let file: WeightFile
     let layers: [DecoderLayer]
     let embedding: Matrix
@@ -137,6 +140,7 @@ public final class Transformer {
             canTruncate(to: position), "cannot go back from \(self.position) to \(position)")
         self.position = position
         cache.truncate(to: position)
+        if position == 0 { isNotFinite = false }
     }
 
     /// One pass, or as many as a long input needs.
@@ -147,6 +151,9 @@ public final class Transformer {
     ///   - logitRows: Ascending indices into committed + open; `logits` gets their rows in order.
     ///   - blockSize: Where committed tokens see all of their own block of this size (positions
     ///     counted from 0) instead of only what is before them; at most `batchCapacity`.
+    /// Where activations, or keys and values, are not finite or too large for the cache's numbers, all
+    /// logits are NaN until the next reset.
+    ///
     /// - Precondition: Every id is below the vocabulary's size; at most `logitCapacity` rows.
     public func forward(
         committed: [Int32], open: [Int32] = [], logitRows: [Int], blockSize: Int = 1
@@ -243,7 +250,10 @@ public final class Transformer {
         position += batch.committed.count
         cache.advance(to: position)
         passCount += 1
-        defer { checkWeights() }
+        defer {
+            checkWeights()
+            checkValues(rows)
+        }
         guard !rows.isEmpty else { return }
         compute.rmsNorm(
             s.hidden, rows: s.logitRows, tokens: rows.count, weight: finalNorm,
@@ -259,6 +269,16 @@ public final class Transformer {
 }
 
 extension Transformer {
+    /// Gives no logits rather than wrong ones: all are NaN from the first value on that is not finite.
+    private func checkValues(_ rows: Range<Int>) {
+        if compute.takeNotFinite() > 0 { isNotFinite = true }
+        guard isNotFinite else { return }
+        for row in rows {
+            let begin = row * logitStride
+            for index in begin..<begin + config.vocabularySize { logits[index] = .nan }
+        }
+    }
+
     /// Ends the run where a coded tile could not be decoded.
     private func checkWeights() {
         guard compute.hasSeenDamage else { return }

@@ -127,6 +127,7 @@ typedef struct {
   float log_sum_exp;      // of the whole row
   float entropy;          // nats, of softmax(row)
   float second;           // largest value but one
+  uint32_t not_finite;    // values that are infinite or no number, -infinity among them
 } tsr_row_summary;
 
 // out[tokens][16] = panel * x, for one 16-row panel and tokens first..<first + tokens: a block, so
@@ -138,8 +139,9 @@ typedef void (*tsr_panel_kernel)(const uint8_t *panel, const tsr_activations *x,
 typedef struct {
   const char *name;
   // Codes, scales, sums and offsets of `count` terms from `term` on (counted over all tokens), which
-  // stand for x[count][32].
-  void (*quantize)(const tsr_activations *a, const float *x, size_t term, size_t count);
+  // stand for x[count][32]. Returns how many terms hold a value that is not finite: they get zeros.
+  size_t (*quantize)(const tsr_activations *a, const float *x, size_t term, size_t count);
+  bool reads_entries;                       // of activations, which panels then need
   tsr_panel_kernel _Nonnull panel[TSR_PANEL_ENCODINGS];  // at encoding - TSR_FIRST_PANEL
   // The same for two panels that lie one behind the other, out[tokens][32]; the same bits. NULL where
   // two are no faster than one after the other; taken for at most `pair_tokens` and at least `pair_groups`.
@@ -157,7 +159,8 @@ typedef struct {
   // Turns x by the orthogonal Hadamard matrix, which is its own inverse, in blocks of the largest
   // power of two that divides `count`. Products of two rows so turned stay what they are.
   void (*hadamard)(float *x, size_t count);
-  // Codes of `count` values with one scale, which is returned: value ~ scale * code.
+  // Codes of `count` values with one scale, which is returned: value ~ scale * code. Where a value is
+  // not finite the codes are zeros and the scale is NaN; so for the next.
   float (*narrow_int8)(const float *x, size_t count, int8_t *codes);
   // Codes of a query, in tsr_section's order, padded to `dim` with zeros; returns their scale.
   float (*narrow_query)(const float *x, size_t count, size_t dim, int16_t *codes, int32_t *sum);
@@ -173,7 +176,8 @@ typedef struct {
   // Indices of the `wanted` largest of `count` values that are not negative, ascending; of equal
   // ones the first.
   void (*choose_largest)(const float *x, size_t count, size_t wanted, uint32_t *chosen);
-  // Entries of -infinity count as absent.
+  // Entries of -infinity count as absent. With a NaN or +infinity in the row only `not_finite` says
+  // anything.
   void (*summarize)(const float *row, size_t count, tsr_row_summary *summary);
   // Multiplies 4-bit codes by activations in registers only; returns the products added up.
   size_t (*mac_loop)(size_t rounds);
@@ -233,7 +237,12 @@ typedef struct {
   size_t scratch_floats;  // per thread
   float *partials;        // [partial_floats], of attention whose slots are shared out
   size_t partial_floats;
+  uint64_t *not_finite;   // [threads]: terms and cache rows that held a value which is not finite
 } tsr_compute;
+
+static inline void tsr_note_not_finite(const tsr_compute *compute, size_t worker, size_t count) {
+  if (count > 0) compute->not_finite[worker] += count;
+}
 
 // Decodes tiles first..<first + count of a coded matrix, all threads together, to `out`, each to its own
 // tile_panels * panel_bytes. False where one is damaged.
@@ -245,10 +254,14 @@ void tsr_embed(const tsr_compute *compute, const tsr_matrix *matrix, const int32
 void tsr_rms_norm(const tsr_compute *compute, const float *x, const int32_t *_Nullable rows,
                   size_t tokens, size_t columns, const float *weight, float eps,
                   const tsr_activations *out);
-// Codes of the values of one token, residuals included, and of `tokens`.
-void tsr_quantize_token(const tsr_kernels *kernels, const tsr_activations *a, size_t token);
+// 1 / sqrt(mean square of x + eps), in double precision where squares are too large for floats; NaN
+// where a value is not finite.
+float tsr_norm_factor(const tsr_kernels *kernels, const float *x, size_t count, float eps);
+// Codes of the values of one token, residuals included, and of `tokens`. Returns the terms with a value
+// that is not finite.
+size_t tsr_quantize_token(const tsr_kernels *kernels, const tsr_activations *a, size_t token);
 // Lists the residuals of the first `tokens`, and all terms if there are entries, as panel kernels
-// need them.
+// need them before tsr_multiply.
 void tsr_list_terms(const tsr_activations *a, size_t tokens);
 void tsr_quantize(const tsr_compute *compute, const tsr_activations *a, size_t tokens);
 // Units begin..<end of a matrix, whose first row's product goes to column `offset` of the output.
