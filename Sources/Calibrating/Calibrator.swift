@@ -40,6 +40,7 @@ public final class Calibrator {
     }
 
     /// - Parameter progress: Passes done and in total.
+    /// - Throws: `DecodingError.notFinite` where a logit is, `QuantizationError.cancelled`.
     public func calibrate(
         key: String, progress: (Int, Int) -> Void, isCancelled: () -> Bool
     ) throws -> Calibration {
@@ -64,7 +65,7 @@ public final class Calibrator {
             var score = LogitScore()
             for (index, window) in trialWindows.enumerated() {
                 tap.noise = noise(for: tensor, deviation: deviation)
-                compare(window, exact[index], &score)
+                try compare(window, exact[index], &score)
                 try step()
             }
             tap.noise = []
@@ -123,11 +124,13 @@ public final class Calibrator {
         }
     }
 
-    private func compare(_ window: Range<Int>, _ exact: [[Float]], _ score: inout LogitScore) {
+    private func compare(
+        _ window: Range<Int>, _ exact: [[Float]], _ score: inout LogitScore
+    ) throws(DecodingError) {
         run(window)
         for row in 0..<window.count {
             let begin = row * transformer.logitStride
-            score.add(
+            try score.add(
                 transformer.logits, begin..<begin + source.config.vocabularySize, next: 0,
                 reference: exact[row], compute: transformer.compute)
         }

@@ -37,8 +37,9 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
     /// Chance below which no further draft token is looked at.
     private static let leastReach = 0.02
 
+    /// - Parameter costs: Empty where nothing was measured: all passes are taken to last equally long then.
     public init(costs: PassCosts, largest: Int, experience: Experience) {
-        self.costs = costs
+        self.costs = costs.isEmpty ? PassCosts([(1, 1), (PassCosts.capacity, 1)]) : costs
         self.experience = experience.beginning()
         seen = experience.emptied
         trial = Trial(experience.blockCost)
@@ -86,7 +87,7 @@ public final class AdaptiveDraft: DraftPolicy, ExperienceSource {
 
     private func isDrafting() -> Bool {
         if passes >= interval || rate == 0 { refresh() }
-        return costs.isEmpty || trial.choosesBlocks { rate * costs.seconds(1) }
+        return trial.choosesBlocks { rate * costs.seconds(1) }
     }
 
     /// Tokens that a draft of the size at `index` is worth.

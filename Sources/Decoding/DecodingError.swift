@@ -8,6 +8,8 @@ public enum DecodingError: Error, Equatable, CustomStringConvertible {
     case notVerifiable
     /// A pass or its logits do not fit the buffers that the model was set up with.
     case capacity(needed: Int, available: Int)
+    /// Logits that are infinite or no number: how many of a row, and for which position.
+    case notFinite(count: Int, of: Int, position: Int)
     /// An option outside its range.
     case badOption(String)
     /// Nothing to continue.
@@ -30,6 +32,9 @@ public enum DecodingError: Error, Equatable, CustomStringConvertible {
         case .capacity(let needed, let available):
             "a pass needs \(needed) rows and the model was set up for \(available); "
                 + "choose a smaller --block-size"
+        case .notFinite(let count, let size, let position):
+            "\(count) of \(size) logits at position \(position) are not finite: weights are damaged, or "
+                + "too large to compute with; run 'tessera verify FILE' on the model"
         case .badOption(let reason): reason
         case .emptyPrompt: "the prompt is empty; give at least one token"
         case .promptTooLong(let tokens, let context):

@@ -116,8 +116,9 @@ public protocol TokenDecoder: AnyObject {
     /// One forward pass. Appends the tokens whose prefix it completed to `output`: at most `limit`,
     /// and none behind a stop token. May append none.
     ///
+    /// - Throws: `notFinite` where a logit is; nothing was appended, and decoding cannot go on.
     /// - Precondition: `limit` is positive and does not fall by more than was appended.
-    func step(limit: Int, into output: inout [FixedToken])
+    func step(limit: Int, into output: inout [FixedToken]) throws(DecodingError)
     /// Ends decoding here: what is not fixed is forgotten. The state can be continued.
     func finish()
 }

@@ -118,7 +118,7 @@ public struct Generation {
             }
             guard reason == nil else { break }
             fixed.removeAll(keepingCapacity: true)
-            decoder.step(limit: most - summary.tokens.count, into: &fixed)
+            try decoder.step(limit: most - summary.tokens.count, into: &fixed)
             summary.largestBlock = max(summary.largestBlock, decoder.blockSize)
             if first == nil, !fixed.isEmpty {
                 first = .now

@@ -34,11 +34,14 @@ public struct LogitScore: Sendable, Equatable {
     ///   - range: The row of `logits`, one value per token.
     ///   - next: The token that follows.
     ///   - reference: The other model's row for the same position, as long.
+    /// - Throws: `notFinite` where a logit is, of either model.
     public mutating func add(
         _ logits: Buffer<Float>, _ range: Range<Int>, next: Int32, reference: [Float]?,
         compute: Compute
-    ) {
+    ) throws(DecodingError) {
         let summary = compute.summarize(logits, range)
+        let bad = max(summary.notFinite, reference?.count { !$0.isFinite } ?? 0)
+        guard bad == 0 else { throw .notFinite(count: bad, of: range.count, position: tokens) }
         negativeLogLikelihood += Double(
             summary.logSumExp - logits[range.lowerBound + Int(next)])
         tokens += 1
@@ -52,7 +55,7 @@ public struct LogitScore: Sendable, Equatable {
         logits.withSpan(range) { row in
             for index in row.indices {
                 let error = abs(row[index] - reference[index])
-                if !(error <= largestError) { largestError = error }  // NaN too
+                largestError = max(largestError, error)
                 let weight = Double(exp(reference[index] - top))
                 guard weight > 0 else { continue }
                 sum += weight

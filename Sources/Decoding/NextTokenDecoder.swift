@@ -6,7 +6,7 @@ public final class NextTokenDecoder: TokenDecoder {
 
     public init(_ state: DecodingState) { self.state = state }
 
-    public func step(limit: Int, into output: inout [FixedToken]) {
+    public func step(limit: Int, into output: inout [FixedToken]) throws(DecodingError) {
         precondition(!state.pending.isEmpty && limit > 0, "nothing to continue")
         let model = state.model
         let committed = state.pending.count
@@ -15,7 +15,8 @@ public final class NextTokenDecoder: TokenDecoder {
             committed: state.pending, open: [], logitRows: [committed - 1], blockSize: 1)
         state.passCount += 1
         state.pending.removeAll(keepingCapacity: true)
-        let prediction = state.sampler.prepare(model.logits, begin: 0, history: state.history)
+        let prediction = try state.sampler.prepare(
+            model.logits, begin: 0, history: state.history)
         let drawn = state.sampler.draw(
             model.logits, begin: 0, prediction: prediction, position: model.position)
         let reveal = Trace.Reveal(

@@ -88,16 +88,17 @@ public struct PassCosts: Sendable, Equatable {
     /// - Parameters:
     ///   - largest: Largest block that will be asked for.
     ///   - patience: Seconds after which no further round begins.
+    /// - Throws: `notFinite` where a logit is.
     public static func measure(
         _ model: any LanguageModel, sampler: Sampler, largest: Int, patience: Double = 2
-    ) -> PassCosts {
+    ) throws(DecodingError) -> PassCosts {
         let begin = ContinuousClock.now
         func elapsed() -> Double { (ContinuousClock.now - begin).seconds }
         /// Short passes are repeated: what the last one left in the caches makes the next faster.
-        func settled(_ positions: Int, rows: Int) -> Double {
-            var time = pass(model, sampler, positions: positions, rows: rows)
+        func settled(_ positions: Int, rows: Int) throws(DecodingError) -> Double {
+            var time = try pass(model, sampler, positions: positions, rows: rows)
             for _ in 0..<3 where time < 0.005 {
-                time = pass(model, sampler, positions: positions, rows: rows)
+                time = try pass(model, sampler, positions: positions, rows: rows)
             }
             return time
         }
@@ -105,16 +106,16 @@ public struct PassCosts: Sendable, Equatable {
         var counts = [1, most] + [8, 16, 32, 4, 2, 64].filter { $0 < most }
         counts = counts[0] == counts[1] ? [1] : counts
         let rowCount = min(16, most, model.logitCapacity)
-        _ = pass(model, sampler, positions: 1, rows: 1)  // the weights' first touch
+        _ = try pass(model, sampler, positions: 1, rows: 1)  // the weights' first touch
         var rounds: [[Double]] = []
         while rounds.count < 64 {
             var round: [Double] = []
             for count in counts {
                 if rounds.isEmpty, round.count >= 3, elapsed() > 10 * patience { break }
-                round.append(settled(count, rows: min(count, model.logitCapacity)))
+                round.append(try settled(count, rows: min(count, model.logitCapacity)))
             }
             let isEnough = elapsed() > 10 * patience
-            if !isEnough, rowCount > 1 { round.append(settled(rowCount, rows: 1)) }
+            if !isEnough, rowCount > 1 { round.append(try settled(rowCount, rows: 1)) }
             rounds.append(round)
             if isEnough || elapsed() > patience { break }
             if rounds.count >= 4, typical(rounds).allSatisfy({ $0.error < 0.03 * $0.seconds }) {
@@ -187,7 +188,7 @@ public struct PassCosts: Sendable, Equatable {
     /// Seconds of one pass over masks.
     private static func pass(
         _ model: any LanguageModel, _ sampler: Sampler, positions: Int, rows: Int
-    ) -> Double {
+    ) throws(DecodingError) -> Double {
         let mask = Int32(model.blockDecoding?.maskToken ?? 0)
         let start = ContinuousClock.now
         model.forward(
@@ -195,7 +196,7 @@ public struct PassCosts: Sendable, Equatable {
             logitRows: Array(0..<rows), blockSize: 1)
         for row in 0..<rows {
             let begin = row * model.logitStride
-            let prediction = sampler.prepare(model.logits, begin: begin, history: [])
+            let prediction = try sampler.prepare(model.logits, begin: begin, history: [])
             _ = sampler.draw(model.logits, begin: begin, prediction: prediction, position: row)
         }
         return (ContinuousClock.now - start).seconds

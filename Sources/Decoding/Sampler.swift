@@ -44,7 +44,7 @@ public final class Sampler {
         self.options = options
         self.vocabularySize = vocabularySize
         self.compute = compute
-        self.forbidden = forbidden.filter { $0 >= 0 && Int($0) < vocabularySize }
+        self.forbidden = Set(forbidden).filter { $0 >= 0 && Int($0) < vocabularySize }.sorted()
         random = RandomSource(seed: options.seed)
         stamps = Buffer(count: options.repeatPenalty == 1 ? 0 : vocabularySize)
         filter = CandidateFilter(options, vocabularySize: vocabularySize)
@@ -62,19 +62,23 @@ public final class Sampler {
     /// - Parameters:
     ///   - history: Tokens before the position, oldest first.
     ///   - block: Tokens behind `history` that are decided too.
+    /// - Throws: `notFinite` where a logit is.
     public func prepare(
         _ logits: Buffer<Float>, begin: Int, history: [Int32], block: ArraySlice<Int32> = []
-    ) -> Prediction {
+    ) throws(DecodingError) -> Prediction {
         let range = begin..<begin + vocabularySize
         for id in forbidden { logits[begin + Int(id)] = -.infinity }
         if options.repeatPenalty != 1 { penalize(logits, begin, history, block) }
-        if !options.isGreedy, options.temperature != 1 {
-            let factor = 1 / options.temperature
-            logits.withMutableSpan(range) { row in
-                for index in row.indices { row[index] *= factor }
-            }
+        var summary = compute.summarize(logits, range)
+        let bad = summary.notFinite - forbidden.count
+        guard bad == 0 else {
+            throw .notFinite(
+                count: bad, of: vocabularySize, position: history.count + block.count)
         }
-        let summary = compute.summarize(logits, range)
+        if !options.isGreedy, options.temperature != 1 {
+            heat(logits, range, below: summary.max)
+            summary = compute.summarize(logits, range)
+        }
         if !options.isGreedy, filter.isActive {
             return filter.apply(to: logits, range, summary)
         }
@@ -112,6 +116,15 @@ public final class Sampler {
         }
         return Drawn(
             token: Int32(winner), logProbability: topLog + logits[begin + winner] - top)
+    }
+
+    /// Divides by the temperature. The largest logit becomes 0 first, so that no temperature above zero is too
+    /// small: what leaves the range of numbers has a chance of zero.
+    private func heat(_ logits: Buffer<Float>, _ range: Range<Int>, below most: Float) {
+        let temperature = options.temperature
+        logits.withMutableSpan(range) { row in
+            for index in row.indices { row[index] = (row[index] - most) / temperature }
+        }
     }
 
     private func penalize(

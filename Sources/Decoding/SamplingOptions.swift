@@ -56,8 +56,10 @@ public struct SamplingOptions: Sendable, Equatable {
         guard minP >= 0, minP <= 1 else {
             throw .badOption("min-p \(minP) is out of range; choose 0 to 1")
         }
-        guard repeatPenalty > 0, repeatPenalty.isFinite else {
-            throw .badOption("a repeat penalty of \(repeatPenalty) is out of range; 1 is off")
+        guard repeatPenalty >= 0.01, repeatPenalty <= 100 else {
+            throw .badOption(
+                "a repeat penalty of \(repeatPenalty) is out of range; choose 0.01 to 100, 1 is off"
+            )
         }
         guard repeatWindow >= 0 else {
             throw .badOption("a repeat window of \(repeatWindow) is out of range; 0 is off")

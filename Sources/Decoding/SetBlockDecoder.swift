@@ -78,11 +78,13 @@ public final class SetBlockDecoder: TokenDecoder {
 
     public private(set) var blockSize = 1
 
-    public func step(limit: Int, into output: inout [FixedToken]) {
+    public func step(limit: Int, into output: inout [FixedToken]) throws(DecodingError) {
         precondition(limit > 0, "a limit of \(limit)")
         if block.isEmpty {
             let size = min(policy.nextBlockSize(), limit)
-            if size == 1, !isBidirectional { return stepSingly(limit: limit, into: &output) }
+            if size == 1, !isBidirectional {
+                return try stepSingly(limit: limit, into: &output)
+            }
             beginBlock(size, limit: limit)
         } else if slides {
             slide(limit: limit)
@@ -97,7 +99,7 @@ public final class SetBlockDecoder: TokenDecoder {
             committed: state.pending, open: computed, logitRows: rows, blockSize: commitBlockSize)
         state.passCount += 1
         state.pending.removeAll(keepingCapacity: true)
-        predict()
+        try predict()
         let decided = decide()
         policy.passMeasured(
             positions: committed + computed.count, rows: rows.count,
@@ -116,10 +118,12 @@ public final class SetBlockDecoder: TokenDecoder {
     }
 
     /// Next-token prediction, where the policy asks for no block.
-    private func stepSingly(limit: Int, into output: inout [FixedToken]) {
+    private func stepSingly(
+        limit: Int, into output: inout [FixedToken]
+    ) throws(DecodingError) {
         let positions = state.pending.count
         let start = ContinuousClock.now
-        single.step(limit: limit, into: &output)
+        try single.step(limit: limit, into: &output)
         blockSize = 1
         policy.passMeasured(
             positions: positions, rows: 1, seconds: (ContinuousClock.now - start).seconds)
@@ -177,10 +181,10 @@ public final class SetBlockDecoder: TokenDecoder {
         }
     }
 
-    private func predict() {
+    private func predict() throws(DecodingError) {
         let model = state.model
         for (row, position) in open.enumerated() {
-            predictions[position] = state.sampler.prepare(
+            predictions[position] = try state.sampler.prepare(
                 model.logits, begin: row * model.logitStride, history: state.history,
                 block: block.tokens[block.fixed..<position])
             block.row[position] = row

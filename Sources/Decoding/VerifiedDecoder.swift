@@ -48,7 +48,7 @@ public final class VerifiedDecoder: TokenDecoder {
         rows.reserveCapacity(2 * largest)
     }
 
-    public func step(limit: Int, into output: inout [FixedToken]) {
+    public func step(limit: Int, into output: inout [FixedToken]) throws(DecodingError) {
         precondition(!state.pending.isEmpty && limit > 0, "nothing to continue")
         draft.cut(to: min(limit, largest) - 1)
         let given = state.pending.count
@@ -65,12 +65,12 @@ public final class VerifiedDecoder: TokenDecoder {
         run(plan)
         reveals.removeAll(keepingCapacity: true)
         let before = output.count
-        let verified = verify(plan.verified, into: &output)
+        let verified = try verify(plan.verified, into: &output)
         policy.draftVerified(draft, verified: plan.verified, accepted: verified.accepted)
         if verified.isOver {
             draft.clear()
         } else {
-            makeDraft(plan, accepted: verified.accepted)
+            try makeDraft(plan, accepted: verified.accepted)
         }
         if given == 1 {
             policy.passMeasured(
@@ -102,7 +102,7 @@ public final class VerifiedDecoder: TokenDecoder {
     /// Draws behind the last given token and behind each draft token as long as the draft agrees.
     private func verify(
         _ count: Int, into output: inout [FixedToken]
-    ) -> (accepted: Int, isOver: Bool) {
+    ) throws(DecodingError) -> (accepted: Int, isOver: Bool) {
         let model = state.model
         let end = model.position  // of all that was committed
         let start = end - count
@@ -110,7 +110,7 @@ public final class VerifiedDecoder: TokenDecoder {
         var accepted = 0
         while true {
             let begin = accepted * model.logitStride
-            let prediction = state.sampler.prepare(
+            let prediction = try state.sampler.prepare(
                 model.logits, begin: begin, history: state.history)
             let drawn = state.sampler.draw(
                 model.logits, begin: begin, prediction: prediction, position: start + accepted)
@@ -130,12 +130,12 @@ public final class VerifiedDecoder: TokenDecoder {
 
     /// Guesses what follows what was verified: by the masks, or by what was left of the draft if that
     /// has been right so far.
-    private func makeDraft(_ plan: DraftPlan, accepted: Int) {
+    private func makeDraft(_ plan: DraftPlan, accepted: Int) throws(DecodingError) {
         next.clear()
         if accepted == plan.verified {
             if !open.isEmpty {
                 // Their first position has just been decided.
-                drawDraft(from: plan.verified + 1)
+                try drawDraft(from: plan.verified + 1)
                 next.isNew = true
             } else if accepted < draft.count, draft.tokens[accepted] == state.pending[0] {
                 for index in accepted + 1..<draft.count {
@@ -148,12 +148,12 @@ public final class VerifiedDecoder: TokenDecoder {
     }
 
     /// Draws from the rows of the last pass, beginning with `row`, up to a stop token.
-    private func drawDraft(from row: Int) {
+    private func drawDraft(from row: Int) throws(DecodingError) {
         let model = state.model
         for row in row..<rows.count {
             let begin = row * model.logitStride
             let position = state.nextPosition + next.count
-            let prediction = state.sampler.prepare(
+            let prediction = try state.sampler.prepare(
                 model.logits, begin: begin, history: state.history, block: next.tokens[...])
             let drawn = state.sampler.draw(
                 model.logits, begin: begin, prediction: prediction, position: position)

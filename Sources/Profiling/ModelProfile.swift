@@ -51,7 +51,7 @@ public struct ModelProfile {
         // The memory that was read to find the limit is no part of what the model needs.
         ProcessMemory.forgetPeak()
         let loadBefore = SystemLoad.now()
-        let result = profiler.run(progress: progress, isCancelled: isCancelled)
+        let result = try profiler.run(progress: progress, isCancelled: isCancelled)
         setup.load = LoadChange(from: loadBefore, to: SystemLoad.now())
         setup.peakRSS = ProcessMemory.peak
         setup.memory = MemorySplit.now(modelPath: path)

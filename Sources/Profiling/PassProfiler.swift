@@ -1,4 +1,4 @@
-internal import Decoding
+public import Decoding
 internal import Kernels
 public import Transformer
 internal import WeightFile
@@ -101,9 +101,10 @@ public final class PassProfiler {
     /// - Parameters:
     ///   - progress: Done so far and in total, in parts of the whole.
     ///   - isCancelled: Asked between passes; what was measured by then is returned.
+    /// - Throws: `notFinite` where a logit is.
     public func run(
         progress: (Int, Int) -> Void = { _, _ in }, isCancelled: () -> Bool = { false }
-    ) -> ProfileRun {
+    ) throws(DecodingError) -> ProfileRun {
         model.reset()
         var result = ProfileRun()
         let timeline = TimelineRecorder()
@@ -119,7 +120,7 @@ public final class PassProfiler {
                 progress(index * 1000 + Int(done * 1000), contexts.count * 1000)
                 if done >= 1 { break }
                 for size in sizes where options.duration != nil || size.isWanting {
-                    measure(size)
+                    try measure(size)
                     timeline.look()
                 }
             }
@@ -139,33 +140,33 @@ public final class PassProfiler {
 
     /// One timed pass, and one whose steps are recorded; each is the first of them every other time, as
     /// what ran before a pass left more or less of it in the caches.
-    private func measure(_ size: SizeRun) {
+    private func measure(_ size: SizeRun) throws(DecodingError) {
         let recordsFirst = options.recordsOperations && size.seconds.count % 2 == 1
-        if recordsFirst { record(size) }
+        if recordsFirst { try record(size) }
         size.starts.append(nanoseconds())
         size.seconds.append(pass(size.positions))
-        if options.recordsOperations && !recordsFirst { record(size) }
+        if options.recordsOperations && !recordsFirst { try record(size) }
     }
 
-    private func record(_ size: SizeRun) {
+    private func record(_ size: SizeRun) throws(DecodingError) {
         recorder.clear()
         model.noteStreamReads(true)
         model.observer = recorder
         size.recordedSeconds.append(pass(size.positions))
         model.observer = nil
         model.noteStreamReads(false)
-        sample(options.logitRows(positions: size.positions), at: size.positions)
+        try sample(options.logitRows(positions: size.positions), at: size.positions)
         size.operations.append(recorder.steps)
         size.streamedBytes.append(Double(recorder.streamedBytes))
         (size.steps, size.reads) = (recorder.steps, recorder.reads)
     }
 
     /// Draws a token from each row of logits of the last pass, as the model's file asks for.
-    private func sample(_ rows: Int, at position: Int) {
+    private func sample(_ rows: Int, at position: Int) throws(DecodingError) {
         for row in 0..<rows {
             let begin = row * model.logitStride
-            recorder.record(.sample) {
-                let prediction = sampler.prepare(model.logits, begin: begin, history: [])
+            try recorder.record(.sample) { () throws(DecodingError) in
+                let prediction = try sampler.prepare(model.logits, begin: begin, history: [])
                 _ = sampler.draw(
                     model.logits, begin: begin, prediction: prediction, position: position + row)
             }

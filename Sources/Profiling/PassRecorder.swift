@@ -62,9 +62,9 @@ final class PassRecorder: PassObserver {
     }
 
     /// Drawing a token, which the transformer does not tell of.
-    func record(_ operation: PassOperation, _ body: () -> Void) {
+    func record<E>(_ operation: PassOperation, _ body: () throws(E) -> Void) throws(E) {
         passBegins(tokens: 0)
-        body()
+        try body()
         finished(operation, layer: 0)
     }
 

@@ -168,7 +168,7 @@ struct BlockOptions: ParsableArguments {
             transformer, state.sampler.options, decoding: decoding)
         let known = Learned.read(
             path, Experience(trained: traits.blockSize))
-        let costs = DecodingCache.costs(of: transformer, state.sampler, largest: largest)
+        let costs = try DecodingCache.costs(of: transformer, state.sampler, largest: largest)
         func learned(_ source: any ExperienceSource) -> Learned? {
             path.map { Learned(source: source, path: $0) }
         }

@@ -13,7 +13,7 @@ enum DecodingCache {
     /// another machine or another way to draw measures anew.
     static func costs(
         of transformer: Transformer, _ sampler: Sampler, largest: Int
-    ) -> PassCosts {
+    ) throws(DecodingError) -> PassCosts {
         let options = sampler.options
         // What is read from disk in each pass, in steps of a sixteenth of the weights.
         let plan = transformer.residency
@@ -27,7 +27,7 @@ enum DecodingCache {
             ])
         if let known = path.flatMap(readCosts), !known.isEmpty { return known }
         if Terminal.errorIsTTY { Terminal.note("measuring the time of passes (once)...") }
-        let costs = PassCosts.measure(transformer, sampler: sampler, largest: largest)
+        let costs = try PassCosts.measure(transformer, sampler: sampler, largest: largest)
         if let path {
             CacheFile.write(
                 costs.points.map { "\($0.positions) \($0.seconds)\n" }.joined()

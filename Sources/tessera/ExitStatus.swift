@@ -93,6 +93,7 @@ private func status(of error: any Error) -> ExitStatus {
         }
     case TransformerError.residency(.unreadable): .ioError
     case TransformerError.residency(.noMemory), TransformerError.residency(.noThreads): .osError
+    case DecodingError.notFinite: .badData
     case is KernelError, is TransformerError, is DecodingError: .usage
     case is TokenizerError, is TemplateError: .badData
     default: .failure

@@ -138,11 +138,11 @@ struct PerplexityCommand: AsyncParsableCommand {
             for index in 0..<count {
                 let begin = index * transformer.logitStride
                 let range = begin..<begin + size
-                if let written { try written.append(transformer.logits, range) }
                 if let known { try known.read(into: &row) }
-                score.add(
+                try score.add(
                     transformer.logits, range, next: ids[at + index + 1],
                     reference: known == nil ? nil : row, compute: transformer.compute)
+                if let written { try written.append(transformer.logits, range) }
             }
             at += count
             progress.update(done: at, total: ids.count - 1)

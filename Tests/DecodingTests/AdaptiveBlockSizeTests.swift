@@ -176,7 +176,7 @@ enum Machine: String, CaseIterable {
         let model = try ScriptedModel()
         let sampler = Sampler(
             SamplingOptions(), vocabularySize: 32, forbidden: [31], compute: model.compute)
-        let costs = PassCosts.measure(model, sampler: sampler, largest: 8, patience: 0)
+        let costs = try PassCosts.measure(model, sampler: sampler, largest: 8, patience: 0)
         #expect(Set(costs.points.map(\.positions)).isSuperset(of: [1, 8, 16]))
         #expect(costs.points.allSatisfy { $0.seconds > 0 } && costs.rowSeconds >= 0)
         #expect(model.position == 0)

@@ -53,6 +53,17 @@ import Testing
         return rates.max { $0.1 < $1.1 }?.0 ?? 1
     }
 
+    @Test func passesOfUnknownCostAreTakenToLastEquallyLong() {
+        let policy = AdaptiveDraft(
+            costs: PassCosts(), largest: 32, experience: Experience(trained: 16))
+        let plan = policy.plan(Draft(), given: 1, limit: 100)
+        #expect(plan.masks > 1, "more masks cost nothing")
+        #expect(policy.rate > 1 && policy.rate.isFinite)
+        let machine = Machine.allCases[0]
+        let drafted = simulate(policy, tokens: 2000, machine) { _ in 0.9 }
+        #expect(drafted > 1 / machine.seconds(1))
+    }
+
     private func policy(
         _ machine: Machine, _ experience: Experience = .init(trained: 16)
     ) -> AdaptiveDraft {
@@ -171,7 +182,9 @@ import Testing
                     state, policy: RandomDraft(seed: seed), largest: 16)
                 try state.append([1, 2, 3])
                 var tokens: [FixedToken] = []
-                while tokens.count < 120 { decoder.step(limit: 120 - tokens.count, into: &tokens) }
+                while tokens.count < 120 {
+                    try decoder.step(limit: 120 - tokens.count, into: &tokens)
+                }
                 decoder.finish()
                 #expect(tokens.ids == plain.ids, "seed \(seed)")
                 #expect(model.cache + state.pending == [1, 2, 3] + plain.ids)

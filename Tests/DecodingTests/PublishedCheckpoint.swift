@@ -122,13 +122,13 @@ struct PublishedDecoding {
         let size = traits.blockSize
         let decoder = try SetBlockDecoder(
             state, rule: rule, policy: FixedBlockSize(size), largest: size)
-        return (run(decoder, limit: limit), state)
+        return (try run(decoder, limit: limit), state)
     }
 
-    func run(_ decoder: any TokenDecoder, limit: Int) -> [Int32] {
+    func run(_ decoder: any TokenDecoder, limit: Int) throws -> [Int32] {
         var tokens: [FixedToken] = []
         while tokens.count < limit {
-            decoder.step(limit: limit - tokens.count, into: &tokens)
+            try decoder.step(limit: limit - tokens.count, into: &tokens)
         }
         decoder.finish()
         return tokens.ids

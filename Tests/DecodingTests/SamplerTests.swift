@@ -23,11 +23,11 @@ extension Double {
     private func prepared(
         _ values: [Float], _ options: SamplingOptions, forbidden: [Int32] = [],
         history: [Int32] = []
-    ) -> (probabilities: [Double], Prediction) {
+    ) throws -> (probabilities: [Double], Prediction) {
         let logits = row(values)
         let sampler = Sampler(
             options, vocabularySize: values.count, forbidden: forbidden, compute: compute)
-        let prediction = sampler.prepare(logits, begin: 0, history: history)
+        let prediction = try sampler.prepare(logits, begin: 0, history: history)
         let weights = values.indices.map { exp(Double(logits[$0])) }
         let sum = weights.reduce(0, +)
         return (weights.map { $0 / sum }, prediction)
@@ -58,7 +58,7 @@ extension Double {
         return weights.map { $0 / whole }
     }
 
-    @Test func filtersEqualTheirDefinition() {
+    @Test func filtersEqualTheirDefinition() throws {
         for seed in 0..<12 {
             for (topK, topP, minP) in [
                 (0, 1, 0), (1, 1, 0), (7, 1, 0), (0, 0.5, 0), (0, 0.97, 0), (20, 0.8, 0),
@@ -68,7 +68,7 @@ extension Double {
                 options.temperature = [0.3, 0.7, 1, 1.8][seed % 4]
                 (options.topK, options.topP, options.minP) = (topK, topP, minP)
                 let values = values(1000, seed: seed)
-                let (actual, prediction) = prepared(values, options)
+                let (actual, prediction) = try prepared(values, options)
                 let expected = reference(values, options)
                 for index in values.indices {
                     #expect(abs(actual[index] - expected[index]) < 1e-5)
@@ -83,42 +83,85 @@ extension Double {
         }
     }
 
-    @Test func greedyTakesTheLikeliestAndItsEntropyIsThatOfTheLogits() {
+    @Test func greedyTakesTheLikeliestAndItsEntropyIsThatOfTheLogits() throws {
         let values = values(500, seed: 3)
-        let (_, prediction) = prepared(values, SamplingOptions())
+        let (_, prediction) = try prepared(values, SamplingOptions())
         let expected = reference(values, sampling(temperature: 1))
         let entropy = -expected.reduce(0) { $0 + $1 * log($1) }
         #expect(prediction.token == Int32(values.firstIndex(of: values.max() ?? 0) ?? -1))
         #expect(abs(Double(prediction.entropy) - entropy) < 1e-4)
     }
 
-    @Test func forbiddenTokensHaveNoProbability() {
+    @Test func forbiddenTokensHaveNoProbability() throws {
         var values = values(100, seed: 5)
         values[17] = 90
-        let (probabilities, prediction) = prepared(
+        let (probabilities, prediction) = try prepared(
             values, sampling(), forbidden: [17, 18, -1, 100])
         #expect(probabilities[17] == 0 && probabilities[18] == 0)
         #expect(prediction.token != 17)
     }
 
-    @Test func repeatedTokensAreMadeLessLikelyOnce() {
+    /// Division by such numbers overflows, for the likeliest token too where nothing is subtracted first.
+    @Test(arguments: [1e-45, 1e-38, 1e-30, 1e-10, 1e-6] as [Float])
+    func theColdestTextIsTheLikeliest(temperature: Float) throws {
+        var cold = sampling(temperature: temperature)
+        for shift in [-90, 0, 90] as [Float] {
+            let logits = values(300, seed: 4).map { $0 + shift }
+            let best = Int32(logits.firstIndex(of: logits.max() ?? 0) ?? -1)
+            for topK in [0, 5] {
+                cold.topK = topK
+                let sampler = Sampler(
+                    cold, vocabularySize: 300, forbidden: [299], compute: compute)
+                let row = row(logits)
+                let prediction = try sampler.prepare(row, begin: 0, history: [])
+                #expect(prediction.token == best && prediction.confidence == 1)
+                #expect(prediction.entropy == 0)
+                for position in 0..<20 {
+                    let drawn = sampler.draw(
+                        row, begin: 0, prediction: prediction, position: position)
+                    #expect(drawn.token == best && drawn.logProbability == 0)
+                }
+            }
+        }
+    }
+
+    @Test(arguments: [Float.nan, .infinity, -.infinity], [0, 1, 0.7] as [Float])
+    func logitsThatAreNotFiniteAreCountedAndRefused(bad: Float, temperature: Float) throws {
+        var logits = values(100, seed: 6)
+        for index in [3, 50, 99] { logits[index] = bad }
+        let sampler = Sampler(
+            sampling(temperature: temperature), vocabularySize: 100, forbidden: [7, 7, 8],
+            compute: compute)
+        #expect(throws: DecodingError.notFinite(count: 3, of: 100, position: 3)) {
+            _ = try sampler.prepare(row(logits), begin: 0, history: [1, 2], block: [3])
+        }
+    }
+
+    @Test(arguments: [0, 0.005, 101, -1, .infinity, .nan] as [Float])
+    func repeatPenaltiesThatLeaveTheRangeOfNumbersAreRefused(penalty: Float) {
+        var options = sampling()
+        options.repeatPenalty = penalty
+        #expect(throws: DecodingError.self) { try options.validate() }
+    }
+
+    @Test func repeatedTokensAreMadeLessLikelyOnce() throws {
         var options = sampling()
         options.repeatPenalty = 2
         options.repeatWindow = 3
         let logits = row([1, -1, 2, 0.5, 3])
         let sampler = Sampler(options, vocabularySize: 5, forbidden: [], compute: compute)
-        _ = sampler.prepare(logits, begin: 0, history: [4, 0, 1, 1])
+        _ = try sampler.prepare(logits, begin: 0, history: [4, 0, 1, 1])
         // 4 lies outside the window; 1 counts once.
         #expect((0..<5).map { logits[$0] } == [0.5, -2, 2, 0.5, 3])
     }
 
-    @Test func drawsFollowTheDistribution() {
+    @Test func drawsFollowTheDistribution() throws {
         var options = sampling()
         options.topK = 6
         let values = values(40, seed: 2)
         let logits = row(values)
         let sampler = Sampler(options, vocabularySize: 40, forbidden: [], compute: compute)
-        let prediction = sampler.prepare(logits, begin: 0, history: [])
+        let prediction = try sampler.prepare(logits, begin: 0, history: [])
         let expected = reference(values, options)
         var seen = [Int](repeating: 0, count: 40)
         let count = 20_000
@@ -151,31 +194,33 @@ extension Double {
         }
     }
 
-    @Test func drawsAreAFunctionOfSeedAndPosition() {
+    @Test func drawsAreAFunctionOfSeedAndPosition() throws {
         let values = values(1000, seed: 9)
-        func draws(_ seed: UInt64, _ positions: [Int]) -> [Int32] {
+        func draws(_ seed: UInt64, _ positions: [Int]) throws -> [Int32] {
             let logits = row(values)
             let sampler = Sampler(
                 sampling(seed: seed), vocabularySize: 1000, forbidden: [], compute: compute)
-            let prediction = sampler.prepare(logits, begin: 0, history: [])
+            let prediction = try sampler.prepare(logits, begin: 0, history: [])
             return positions.map {
                 sampler.draw(logits, begin: 0, prediction: prediction, position: $0).token
             }
         }
         let order = Array(0..<50)
-        #expect(draws(1, order) == draws(1, order.reversed()).reversed())
-        #expect(draws(1, order) != draws(2, order))
-        #expect(Set(draws(1, order)).count > 5)
+        let drawn = try draws(1, order)
+        let (backwards, other) = (try draws(1, order.reversed()), try draws(2, order))
+        #expect(drawn == backwards.reversed())
+        #expect(drawn != other)
+        #expect(Set(drawn).count > 5)
     }
 
-    @Test func theQuickBoundNeverChangesADraw() {
+    @Test func theQuickBoundNeverChangesADraw() throws {
         // Winner by definition: noise for all, no pruning. A spread of logits from flat to sharp.
         for scale in [0, 0.2, 1, 5] as [Float] {
             let values = values(400, seed: 11).map { $0 * scale }
             let logits = row(values)
             let sampler = Sampler(
                 sampling(seed: 3), vocabularySize: 400, forbidden: [], compute: compute)
-            let prediction = sampler.prepare(logits, begin: 0, history: [])
+            let prediction = try sampler.prepare(logits, begin: 0, history: [])
             for position in 0..<200 {
                 let noise = GumbelReference(seed: 3, position: position)
                 let best = values.indices.max { a, b in

@@ -126,7 +126,7 @@ func decode(
     try state.append(prompt)
     var tokens: [FixedToken] = []
     while tokens.count < limit, !(tokens.last.map { stop.contains($0.id) } ?? false) {
-        decoder.step(limit: limit - tokens.count, into: &tokens)
+        try decoder.step(limit: limit - tokens.count, into: &tokens)
     }
     decoder.finish()
     return (tokens, decoder)

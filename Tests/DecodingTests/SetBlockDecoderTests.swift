@@ -244,7 +244,9 @@ import WeightFile
                 state, rule: .firstAndBound(gamma: 1, .entropy), policy: policy, largest: 16)
             try state.append([1, 2, 3])
             var tokens: [FixedToken] = []
-            while tokens.count < 200 { decoder.step(limit: 200 - tokens.count, into: &tokens) }
+            while tokens.count < 200 {
+                try decoder.step(limit: 200 - tokens.count, into: &tokens)
+            }
             decoder.finish()
             #expect(tokens.count == 200)
             #expect(model.cache + state.pending == [1, 2, 3] + tokens.ids)
@@ -257,7 +259,7 @@ import WeightFile
         let (tokens, decoder) = try decode(model, .blocks(8, Self.bound), limit: 11)
         try decoder.state.append([4, 5])
         var more: [FixedToken] = []
-        while more.count < 9 { decoder.step(limit: 9 - more.count, into: &more) }
+        while more.count < 9 { try decoder.step(limit: 9 - more.count, into: &more) }
         decoder.finish()
         let text = [1, 2, 3] + tokens.ids + [4, 5] + more.ids
         #expect(model.cache + decoder.state.pending == text)

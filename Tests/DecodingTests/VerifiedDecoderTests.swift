@@ -50,7 +50,7 @@ import WeightFile
             try state.append([1, 2, 6])
             var tokens: [FixedToken] = []
             while tokens.count < 60, tokens.last?.id != stop {
-                decoder.step(limit: 200, into: &tokens)
+                try decoder.step(limit: 200, into: &tokens)
             }
             for draft in policy.drafts where draft.count > 0 {
                 #expect(draft.isOver == (draft.tokens.last == stop))

@@ -162,11 +162,11 @@ struct OperationTests {
         options.duration = 0.05
         let file = try WeightFile(path: try await SyntheticFile.shared.path())
         let profiler = try PassProfiler(try transformer(file, options), options: options)
-        let run = profiler.run()
+        let run = try profiler.run()
         #expect(run.passes.map(\.positions) == [1, 2])
         #expect(run.passes[0].seconds.count == run.passes[1].seconds.count)
         #expect(run.timeline.count >= 2)
-        #expect(profiler.run(isCancelled: { true }).passes.isEmpty)
+        #expect(try profiler.run(isCancelled: { true }).passes.isEmpty)
     }
 }
 
