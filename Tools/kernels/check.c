@@ -1,7 +1,7 @@
 // Compares tables of kernels with the scalar ones: codes exactly, floats within the rounding of their
 // sums. Built by Tools/check-avx512 and Tools/check-neon for machines that are not at hand, and by
 // Tools/check-sanitizers.
-//   check NAME...   fails where a named table is missing or differs
+//   check [NAME...]   fails where a named table is missing or differs; without a name: all that are here
 #include "check.h"
 
 // Tiles are opened by libzstd's caller, and checked by the tests.
@@ -72,23 +72,30 @@ void release(tsr_activations *a) {
   free(a->residual_groups), free(a->residual_list), free(a->group_ends), free(a->entries);
 }
 
+static void check_table(const tsr_kernels *k) {
+  int before = failures;
+  check_products(k);
+  check_vectors(k);
+  check_operations(k);
+  printf("%s: %s\n", k->name, failures == before ? "same as scalar" : "DIFFERS");
+}
+
 int main(int count, char **names) {
   const tsr_kernels *tables[] = {tsr_kernels_avx512vnni(), tsr_kernels_avxvnni(),
                                  tsr_kernels_avx2(),       tsr_kernels_neon(),
                                  tsr_kernels_i8mm(),       tsr_kernels_scalar()};
+  const size_t known = sizeof tables / sizeof *tables;
+  for (size_t t = 0; count == 1 && t < known; t++)
+    if (tables[t]) check_table(tables[t]);
   for (int i = 1; i < count; i++) {
     const tsr_kernels *found = NULL;
-    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
+    for (size_t t = 0; t < known; t++)
       if (tables[t] && strcmp(tables[t]->name, names[i]) == 0) found = tables[t];
     if (!found) {
       printf("%s: no such table here\n", names[i]);
       return 1;
     }
-    int before = failures;
-    check_products(found);
-    check_vectors(found);
-    check_operations(found);
-    printf("%s: %s\n", names[i], failures == before ? "same as scalar" : "DIFFERS");
+    check_table(found);
   }
   return failures > 0;
 }
