@@ -52,6 +52,9 @@ let package = Package(
             swiftSettings: swiftSettings),
         .target(name: "Tokenization", dependencies: ["WeightFile"], swiftSettings: swiftSettings),
         .target(
+            name: "ChatTemplates", dependencies: ["Reporting", "Tokenization"],
+            swiftSettings: swiftSettings),
+        .target(
             name: "Residency", dependencies: ["Kernels", "System", "WeightFile"],
             swiftSettings: swiftSettings),
         .target(
@@ -62,7 +65,10 @@ let package = Package(
             dependencies: ["Kernels", "System", "Tokenization", "Transformer", "WeightFile"],
             swiftSettings: swiftSettings),
         .target(
-            name: "Chat", dependencies: ["Decoding", "Reporting", "Tokenization", "WeightFile"],
+            name: "Chat",
+            dependencies: [
+                "ChatTemplates", "Decoding", "Reporting", "Tokenization", "WeightFile",
+            ],
             swiftSettings: swiftSettings),
         .target(
             name: "Calibrating",
@@ -79,9 +85,9 @@ let package = Package(
         .executableTarget(
             name: "tessera",
             dependencies: [
-                "CBuild", "Calibrating", "Chat", "Decoding", "Import", "Kernels", "Profiling",
-                "Quantization", "Reporting", "Residency", "System", "Tokenization", "Transformer",
-                "WeightFile",
+                "CBuild", "Calibrating", "Chat", "ChatTemplates", "Decoding", "Import", "Kernels",
+                "Profiling", "Quantization", "Reporting", "Residency", "System", "Tokenization",
+                "Transformer", "WeightFile",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             exclude: ["Resources"],
@@ -94,12 +100,18 @@ let package = Package(
         .target(
             name: "FuzzTargets",
             dependencies: [
-                "CKernels", "Import", "Kernels", "Reporting", "Tokenization", "WeightFile",
+                "CKernels", "ChatTemplates", "Import", "Kernels", "Reporting", "Tokenization",
+                "WeightFile",
             ],
             path: "Tools/fuzz/Targets", swiftSettings: testSettings),
         .executableTarget(
             name: "fuzz", dependencies: ["FuzzTargets"], path: "Tools/fuzz/Program",
             swiftSettings: testSettings),
+        .executableTarget(
+            name: "render-templates",
+            dependencies: ["ChatTemplates", "Reporting", "Tokenization"],
+            path: "Tools/oracle/RenderTemplates",
+            swiftSettings: swiftSettings),
         .target(name: "AllocationCounter", path: "Tests/AllocationCounter"),
         .target(
             name: "TestSupport", path: "Tests/TestSupport", swiftSettings: testSettings),
@@ -129,6 +141,10 @@ let package = Package(
             resources: [.copy("Resources")],
             swiftSettings: testSettings),
         .testTarget(
+            name: "ChatTemplatesTests", dependencies: ["ChatTemplates", "Tokenization"],
+            resources: [.copy("Resources")],
+            swiftSettings: testSettings),
+        .testTarget(
             name: "ResidencyTests",
             dependencies: ["Residency", "Transformer", "Kernels", "System", "WeightFile"],
             exclude: ["Resources"], swiftSettings: testSettings),
@@ -142,16 +158,16 @@ let package = Package(
         .testTarget(
             name: "DecodingTests",
             dependencies: [
-                "Decoding", "Transformer", "Tokenization", "Quantization", "Import", "Kernels",
-                "WeightFile", "TestSupport",
+                "ChatTemplates", "Decoding", "Transformer", "Tokenization", "Quantization",
+                "Import", "Kernels", "WeightFile", "TestSupport",
             ],
             exclude: ["Resources"],
             swiftSettings: testSettings),
         .testTarget(
             name: "ChatTests",
             dependencies: [
-                "Chat", "Decoding", "Kernels", "Reporting", "Tokenization", "Transformer",
-                "WeightFile",
+                "Chat", "ChatTemplates", "Decoding", "Kernels", "Reporting", "Tokenization",
+                "Transformer", "WeightFile",
             ], swiftSettings: testSettings),
         .testTarget(
             name: "ProfilingTests",

@@ -1,3 +1,4 @@
+public import ChatTemplates
 public import Tokenization
 internal import WeightFile
 
@@ -17,15 +18,15 @@ public struct Turn: Equatable, Sendable {
 public struct ChatFormat: Sendable {
     public let tokenizer: Tokenizer
     private let template: ChatTemplate
-    private let bosToken: String
-    private let eosToken: String
+    private let bosToken: String?
+    private let eosToken: String?
 
     public init(template source: String, tokenizer: Tokenizer) throws(TemplateError) {
         self.tokenizer = tokenizer
         template = try ChatTemplate(parsing: source)
         let tables = tokenizer.tables
-        func spelled(_ id: Int?) -> String {
-            id.map { String(decoding: tokenizer.bytes(of: Int32($0)), as: UTF8.self) } ?? ""
+        func spelled(_ id: Int?) -> String? {
+            id.map { String(decoding: tokenizer.bytes(of: Int32($0)), as: UTF8.self) }
         }
         bosToken = spelled(tables.namesBOS ? tables.bosToken : nil)
         eosToken = spelled(tables.namesEOS ? tables.eosTokens.first : nil)

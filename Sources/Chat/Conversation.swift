@@ -1,5 +1,6 @@
 public import Decoding
-public import Tokenization
+public import ChatTemplates
+internal import Tokenization
 
 /// Why a message cannot be answered. The conversation is then as it was before.
 public enum ConversationError: Error, CustomStringConvertible {

@@ -1,4 +1,5 @@
 public import Reporting
+internal import ChatTemplates
 internal import Tokenization
 
 /// A conversation as a file: JSON with `messages` of `role` and `content`, as many programs take it.

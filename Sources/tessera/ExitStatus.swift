@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import ChatTemplates
 internal import Decoding
 internal import Glibc
 internal import Import

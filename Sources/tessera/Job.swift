@@ -1,4 +1,5 @@
 internal import Chat
+internal import ChatTemplates
 internal import Decoding
 internal import Tokenization
 internal import Transformer

@@ -1,4 +1,5 @@
 import Chat
+import ChatTemplates
 import Decoding
 import Reporting
 import Testing

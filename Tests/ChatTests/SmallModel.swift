@@ -1,4 +1,5 @@
 import Chat
+import ChatTemplates
 import Decoding
 import Kernels
 import Tokenization

@@ -1,3 +1,4 @@
+import ChatTemplates
 import Decoding
 import Foundation
 import Testing

@@ -1,6 +1,6 @@
 """Renders chat templates with Jinja2 as Hugging Face transformers does, for the tests.
 
-    python3 Tools/oracle/make_templates.py > Tests/TokenizationTests/Resources/templates.json
+    python3 Tools/oracle/make_templates.py > Tests/ChatTemplatesTests/Resources/templates.json
     python3 Tools/oracle/make_templates.py DIRECTORY_OF_JINJA_FILES > real.json
     TESSERA_TEMPLATES=real.json swift test --filter ChatTemplateTests
 
@@ -13,8 +13,8 @@ import pathlib
 import sys
 
 from jinja2.exceptions import TemplateError
-import jinja2.ext
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from template_environment import environment
 
 TEMPLATES = {
     "turns": "{% for m in messages %}{% if loop.first and m['role'] != 'system' %}"
@@ -65,21 +65,6 @@ CONVERSATIONS = [
 ]
 
 
-def environment():
-    def raise_exception(message):
-        raise TemplateError(message)
-
-    def tojson(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False):
-        return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators,
-                          sort_keys=sort_keys)
-
-    env = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True,
-                                        extensions=[jinja2.ext.loopcontrols])
-    env.filters["tojson"] = tojson
-    env.globals["raise_exception"] = raise_exception
-    return env
-
-
 def main():
     templates = TEMPLATES
     if len(sys.argv) > 1:
@@ -92,7 +77,8 @@ def main():
                 messages = [{"role": role, "content": content} for role, content in conversation]
                 try:
                     text = template.render(messages=messages, add_generation_prompt=True,
-                                           bos_token="<bos>", eos_token="<eos>", **flags)
+                                           bos_token="<bos>", eos_token="<eos>", tools=None,
+                                           documents=None, **flags)
                 except TemplateError as error:
                     text = None
                     refusal = str(error)

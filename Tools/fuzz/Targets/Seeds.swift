@@ -59,7 +59,7 @@ extension FolderTarget {
 extension TemplateTarget {
     /// The templates that are held against Jinja, each with its messages.
     static var seeds: [[UInt8]] {
-        let file = Repository.file("Tests/TokenizationTests/Resources/templates.json")
+        let file = Repository.file("Tests/ChatTemplatesTests/Resources/templates.json")
         let cases = (try? JSONParser.parse(file))?.array ?? []
         return cases.map { example in
             let texts = (example["messages"]?.array ?? []).map { $0["content"]?.bytes ?? [] }

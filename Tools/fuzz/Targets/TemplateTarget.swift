@@ -1,3 +1,4 @@
+import ChatTemplates
 import Tokenization
 
 /// Chat templates. The first byte chooses who speaks; after it follow the template and what is said.

@@ -1,3 +1,4 @@
+import ChatTemplates
 import Tokenization
 import WeightFile
 
