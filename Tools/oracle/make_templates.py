@@ -55,6 +55,47 @@ TEMPLATES = {
              "{{ x is defined }}{{ x is not defined }}{{ 3 is odd }}{{ true is boolean }}{{ 1 is equalto 1 }}",
     "refusal": "{% if messages[0].role != 'system' %}{{ raise_exception('no system turn') }}{% endif %}ok",
     "raw": "{% raw %}{{ not }} {% a %}{% endraw %}\n{{ bos_token }}",
+    "raw-space": "a\n  {% raw -%}\n {{ x }} \n  {%- endraw %}\n  {% raw %}\n{% y %}\n  {% endraw +%}\nb{#- c +#}\n"
+                 "  {#d#}\n  {%+ if true -%}\n e {%- endif +%}\n{{- ' f ' -}}\n{{ {'a': {}} }}",
+    "call-blocks": "{% macro f() %}<{{ caller() }}>{% endmacro %}{% call f() %}x{% endcall %}"
+                   "{% macro g(m) %}{{ m.role }}={{ caller(m.content, n=1) }}{% endmacro %}"
+                   "{% for m in messages %}{% call(c, n=0) g(m) %}{{ c }}{{ n }}{{ loop.index }}{% endcall %}{% endfor %}",
+    "late-globals": "{% macro f(n) %}{{ x }}{{ n }}{% if n > 0 %}{{ f(n - 1) }}{% endif %}{{ g() }}{% endmacro %}"
+                    "{% macro g() %}g{% endmacro %}{% set x = messages|length %}{{ f(2) }}{% set x = 'y' %}{{ f(0) }}",
+    "macro-arguments": "{% macro f(a, b=a, c='c') %}{{ a }}{{ b }}{{ c }}{{ varargs }}{{ kwargs }}{% endmacro %}"
+                       "{{ f(1) }}{{ f(1, c=2) }}{{ f(1, 2, 3, 4, d=5) }}{{ f(*[1, 2], **{'c': 3}) }}{{ f() }}{{ f.name }}",
+    "nothing-given": "{% if tools is not none %}tools{% endif %}{% if documents %}documents{% endif %}"
+                     "{{ tools is defined }}{{ x is defined }}{{ none|selectattr('a')|list }}{{ none|map('upper')|list }}",
+    "blocks": "{% filter upper|replace('A', 'b') %}a{{ messages[0].role }}{% endfilter %}{% with a = 1, b = 2 %}{{ a + b }}"
+              "{% set a = 5 %}{% endwith %}{{ a is defined }}{% set x | trim | upper %} y {% set z = 1 %}{% endset %}{{ x }}"
+              "{{ z is defined }}{% generation %}g{% endgeneration %}{% set a, b = 1, 2 %}{{ b }}",
+    "recursion": "{% for n in [{'v': 1, 'c': [{'v': 2, 'c': [{'v': 3}]}, {'v': 4}]}] recursive %}{{ loop.depth }}:{{ n.v }}"
+                 "({{ loop(n.c) if n.c }}){% endfor %}",
+    "loop-else": "{% for x in [1, 2] %}{{ x }}{% break %}{% else %}e{% endfor %}{% for x in [1] %}{% continue %}{% else %}f"
+                 "{% endfor %}{% for x in [] %}{% else %}g{% endfor %}{% for x in [1, 1, 2] %}{{ loop.changed(x) }}"
+                 "{{ loop.cycle('a', 'b') }}{{ loop.revindex }}{% endfor %}",
+    "generators": "{% set g = [3, 1]|map('string') %}{{ g|list }}{{ g|list }}{% if [1]|select('gt', 5) %}true{% endif %}"
+                  "{% set r = messages|map(attribute='role') %}{{ r|first }}{{ r|join('+') }}{{ (1, 'a') }}{{ (1,) }}"
+                  "{{ {'a': 1}.items() }}{{ range(1, 7, 2) }}{{ range(9)[-1] }}{% for k, v in {'z': 1, 'a': 2}|items %}{{ k }}{% endfor %}",
+    "filters-more": "{{ [3, 1, 2]|sort(reverse=true) }}{{ messages|map(attribute='x', default='d')|join }}{{ 'aaa'|replace('a', 'b', 2) }}"
+                    "{{ \"it's a-b (c) d_e\"|title }}{{ \"it's a\".title() }}{{ ['b', 'B', 'a']|unique|list }}{{ [1, 2, 3]|sum }}"
+                    "{{ [1, 5, 2]|max }}{{ messages|sort(attribute='content')|map(attribute='role')|list }}{{ 'ab'|center(7) }}|"
+                    "{{ [1, 2, 3]|batch(2, 0)|list }}{{ [1, 2, 3]|slice(2)|list }}{{ 'a b c d e f'|truncate(7) }}{{ 2.5|round }}"
+                    "{{ 2.567|round(2) }}{{ '-0.5'|float|round(method='ceil') }}{{ 'abc'|reverse }}{{ {'b': 1, 'A': 2}|dictsort(by='value') }}"
+                    "{{ ' 1_0 '|int }}{{ '0x1f'|int(base=16) }}{{ 'x'|int(7) }}{{ '1e3'|int }}{{ 'nan'|float }}{{ '\u03a3\u03a3'|lower }}",
+    "tojson-more": "{% set v = {'b': [1, 'é\u2028'], 'a': {1: none, true: 1.0}} %}{{ v|tojson }}{{ v|tojson(ensure_ascii=true) }}"
+                   "{{ v|tojson(separators=(',', ':')) }}{{ v|tojson(indent=1) }}{{ {'b': 1, 'a': 1e16}|tojson(sort_keys=true) }}"
+                   "{{ [1]|tojson(indent='--') }}{{ v|tojson|safe }}{{ '<'|escape }}",
+    "methods": "{{ '{} {x:>4} {!r}'.format('a', 'b', x=1) if true }}{{ '{:05.1f}|{:,}|{:^5}|{{}}'.format(2.25, 12345, 'a') }}"
+               "{{ '%s %5d %-4s| %.2f %%' % ('a', 3, 'b', 1.005) }}{{ '%(a)s' % {'a': 1} }}{{ '%r'|format('q') }}"
+               "{{ 'a,b,c'.rsplit(',', 1) }}{{ 'a b'.partition(' ') }}{{ 'x'.removeprefix('x') }}{{ 'abcabc'.rfind('b') }}"
+               "{{ 'a\\r\\nb\\x0bc'.splitlines() }}{{ 'abc'.startswith(('x', 'ab')) }}{{ '12'.isdigit() }}{{ '7'.zfill(3) }}"
+               "{{ 'ab'.replace('', '-') }}{{ 'aAb'.swapcase() }}{{ [1, 2, 1].count(1) }}{{ {'a': 1}.get('b', 2) }}",
+    "dictionaries": "{% set d = {1: 'one', 'items': 'own', true: 'yes', none: 0} %}{{ d }}{{ d[1] }}{{ d['items'] }}{{ d.items is callable }}"
+                    "{{ d[none] }}{{ dict(b=1, a=2) }}{{ dict([('x', 1)], y=2) }}{{ 'a' in {'a': 1} }}{{ {'a': [1, (2,)]} == {'a': [1, (2,)]} }}",
+    "numbers": "{{ 1e3 }} {{ 1_000 }} {{ 0x1F }} {% set n = 3 %}{{ -n ** 2 }} {{ 2 ** 3 ** 2 }} {{ 2 ** -1 }} {{ 7.5 // -2 }} {{ -7.5 % 2 }} "
+               "{{ 1e16 }} {{ 123456789012345680.0 }} {{ 1e-5 }} {{ 0.1 + 0.2 }} {{ 3 > 2 > 1 }} {{ 1 < 2 == true }} {{ true + 1 }} {{ 5 / 1 }} "
+               "{{ 1.0 == 1 }} {{ 'a' < 'b' <= 'c' }} {{ -5|abs }} {{ 1 if none }} {{ 'a' 'b' }} {{ [1, 2] < [1, 3] }} {{ '\\x41\\u00e9\\101\\q' }}",
 }
 
 CONVERSATIONS = [
