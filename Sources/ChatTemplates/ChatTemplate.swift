@@ -25,6 +25,20 @@ public struct ChatTemplate: Sendable {
         statements = try Parser.parse(source)
     }
 
+    /// Why `source` is of no use, found by rendering a short conversation; nil where it is. A
+    /// template that refuses that conversation may accept others.
+    public static func problem(of source: String) -> TemplateError? {
+        do throws(TemplateError) {
+            _ = try ChatTemplate(parsing: source).render(
+                [Message(role: "user", content: "Hi")], bosToken: "<s>", eosToken: "</s>")
+            return nil
+        } catch .refused {
+            return nil
+        } catch {
+            return error
+        }
+    }
+
     /// The prompt for a conversation.
     ///
     /// - Parameters:

@@ -159,6 +159,7 @@ struct QuantizeCommand: AsyncParsableCommand {
             let place = try output.flatMap { dryRun ? nil : try checkedPlace($0) }
             let source = try openModel(at: input)
             for note in source.notes { Terminal.note("note: \(note)") }
+            warnAboutTemplate(source)
             var options = try encodingOptions(source)
             if let place, let asked = askedBytes(options, source) {
                 try checkSpace(for: place, bytes: asked)

@@ -48,6 +48,33 @@ struct ChatTemplateTests {
         }
     }
 
+    @Test func problemsAreFoundBeforeTheFirstConversation() {
+        #expect(ChatTemplate.problem(of: "{{ messages[0].content }}") == nil)
+        #expect(ChatTemplate.problem(of: "{{ raise_exception('no') }}") == nil)
+        #expect(
+            ChatTemplate.problem(of: "a\n{% include 'x' %}")
+                == .syntax(line: 2, reason: "'include' is not supported"))
+        #expect(
+            ChatTemplate.problem(of: "a\n\n{{ messages|groupby('role') }}")
+                == .evaluation(line: 3, reason: "the filter 'groupby' is not supported"))
+    }
+
+    /// What a filter, function, method, test or macro does not know is never ignored.
+    @Test(arguments: [
+        "{{ [1]|sort(order='x') }}", "{{ 'a'|trim(side='left') }}", "{{ 'a'|upper(1) }}",
+        "{{ 'a'.strip(chars='a') }}", "{{ 'a'.split(' ', limit=1) }}", "{{ range(stop=3) }}",
+        "{{ 1 is odd(2) }}", "{{ raise_exception('a', code=1) }}", "{{ {}|tojson(depth=1) }}",
+        "{% macro f(a) %}{% endmacro %}{{ f(b=1) }}", "{{ 'a'|nofilter }}", "{{ 'a'.casefold() }}",
+        "{% macro f(a) %}{% endmacro %}{{ f(1, 2) }}", "{{ 'a' is notest }}", "{{ lipsum() }}",
+        "{{ [1].append(2) }}", "{{ 'a'|safe ~ '<' }}", "{{ [1]|map('upper')|length }}",
+        "{{ none|tojson(indent='a', indent=1) }}", "{{ {[1]: 2} }}", "{{ 1 < 'a' }}",
+        "{{ 'a' + 1 }}",
+        "{{ x.y }}", "{{ range }}", "{{ [1]|map('list') }}",
+    ])
+    func whatIsNotUnderstoodIsRefused(source: String) {
+        #expect(ChatTemplate.problem(of: source) != nil, "\(source)")
+    }
+
     @Test(arguments: [
         "{{ messages[0].content }}", "{{ messages[0].content|trim|upper }}",
         "{{ ('[' + messages[0].content + ']').strip('[]') }}",
