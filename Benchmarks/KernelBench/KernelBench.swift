@@ -8,7 +8,7 @@ import Kernels
 
 /// Times the matrix kernels on the shapes of real models and divides by what the machine can do.
 ///
-///     kernel-bench [--threads N] [--isa NAME] [--encoding int4|int4Affine|int8] [--runs N]
+///     kernel-bench [--threads N] [--isa NAME] [--encoding int4|int4Nested|int8|...] [--runs N]
 ///                  [--tokens 1,2,4,...] [--shape ROWSxCOLUMNS] [--json FILE]
 ///     kernel-bench --decode 1 [--threads N] [--isa NAME] [--runs N]     coded tiles instead
 ///     kernel-bench --attention 1 [--threads N] [--isa NAME] [--runs N]  attention over the cache
@@ -112,7 +112,6 @@ struct BenchOptions {
         }
     }
 
-    private static let names: [String: Matrix.Encoding] = [
-        "int4": .int4, "int4Affine": .int4Affine, "int8": .int8, "f16": .f16, "f32": .f32,
-    ]
+    private static let names = Dictionary(
+        uniqueKeysWithValues: Matrix.Encoding.allCases.map { ("\($0)", $0) })
 }

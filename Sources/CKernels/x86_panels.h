@@ -16,7 +16,7 @@
 #include "panels.h"
 
 enum {
-  DECODE_FROM = 12,  // tokens from which decoding a span once beats doing so in each tile
+  DECODE_FROM = 12,  // tokens from which decoding a span of nibbles once beats doing so in each tile
   // Groups from which one tile's lines had better be fetched in a short loop. Unrolled it takes a sixth less time where
   // weights are cached, and a twentieth more where they come from memory, as those of long panels do.
   LONG = 64,
@@ -256,6 +256,17 @@ INLINE void decode_span(const uint8_t *codes, size_t groups, unsigned bits, uint
   }
 }
 
+// Tokens from which a span is decoded once. Codes in planes of bits take many instructions, and one token has no use for
+// longer tiles.
+INLINE size_t decode_from(uint32_t encoding) {
+  switch (encoding) {
+    case TSR_INT8: return SIZE_MAX;
+    case TSR_INT4:
+    case TSR_INT4_AFFINE: return DECODE_FROM;
+    default: return 2;
+  }
+}
+
 // Lines of 64 bytes.
 INLINE size_t group_lines(uint32_t encoding) { return tsr_form(encoding).bits; }
 
@@ -314,6 +325,10 @@ INLINE void multiply_residuals(const span_job *job, uint32_t encoding, code_form
 // Tokens are cut into tiles of nearly equal size: none falls back to a slower kernel.
 INLINE void all_tiles(span_job *job, uint32_t encoding, code_form form, size_t first,
                       size_t tokens, float *out) {
+  if (form == PACKED && decode_from(encoding) == 2) {
+    multiply_tile(job, encoding, form, true, 1, first, out);
+    return;
+  }
   if (form == PACKED && tokens <= TILE && job->x->groups < LONG) {
     size_t count = tokens;
 #define ONLY_TILE(N) multiply_tile(job, encoding, form, true, N, first, out)
@@ -333,6 +348,10 @@ INLINE void all_tiles(span_job *job, uint32_t encoding, code_form form, size_t f
 // Outlying columns are often the same in all tokens: those share the weights.
 INLINE void all_residuals(const span_job *job, uint32_t encoding, code_form form,
                           const tsr_residual *r, const tsr_residual *end, float *out) {
+  if (form == PACKED && decode_from(encoding) == 2) {
+    for (; r < end; r++) multiply_residuals(job, encoding, form, 1, r, out);
+    return;
+  }
   while (r < end) {
     size_t count = 1;
     while (count < TILE && r + count < end && r[count].group == r->group) count++;
@@ -362,7 +381,7 @@ INLINE void panel(const uint8_t *bytes, const tsr_activations *x, size_t first, 
       job.coming += plane_bytes;
     }
     const tsr_residual *end = list + ends[job.last - 1];
-    if (encoding != TSR_INT8 && tokens >= DECODE_FROM) {
+    if (tokens >= decode_from(encoding)) {
       decode_span(job.codes, job.last - job.first, panel_form.bits, decoded);
       job.codes = decoded;
       all_tiles(&job, encoding, DECODED, first, tokens, out);

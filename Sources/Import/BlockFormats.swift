@@ -1,4 +1,5 @@
-// The block formats of GGUF as values: each function decodes one block. The layouts are ggml's.
+// The block formats of GGUF: each function takes one block apart. The layouts are ggml's.
+public import WeightFile
 
 extension SourceType {
     init?(ggml code: UInt32) {
@@ -48,42 +49,139 @@ extension SourceType {
         }
     }
 
+    /// The encoding of a weight file that holds its codes and scales as they are; nil for floats.
+    public var exactEncoding: TensorEncoding? {
+        switch self {
+        case .f32, .f16, .bf16, .synthetic: nil
+        case .q4_0: .int4
+        case .q4_1: .int4Affine
+        case .q5_0: .int5
+        case .q5_1: .int5Affine
+        case .q8_0: .int8
+        case .q2_K: .int2Nested
+        case .q3_K: .int3Nested
+        case .q4_K: .int4Nested
+        case .q5_K: .int5Nested
+        case .q6_K: .int6Nested
+        }
+    }
+
+    /// What its codes exceed values by.
+    private var offset: Float {
+        switch self {
+        case .q4_0: 8
+        case .q5_0: 16
+        case .q8_0: 128
+        case .q3_K: 4
+        case .q6_K: 32
+        default: 0
+        }
+    }
+
+    fileprivate var hasMinimums: Bool {
+        switch self {
+        case .q4_1, .q5_1, .q2_K, .q4_K, .q5_K: true
+        default: false
+        }
+    }
+
     /// Decodes `count` values that begin at `bytes[start]` into `output[outputStart...]`.
     func decode(
         _ bytes: [UInt8], from start: Int, count: Int, into output: inout [Float],
         at outputStart: Int
     ) {
-        var source = start
-        var target = outputStart
-        for _ in 0..<count / blockElements {
-            decodeBlock(bytes, source, &output, target)
-            source += blockBytes
-            target += blockElements
+        guard exactEncoding == nil else {
+            var blocks = SourceBlocks(self, values: count)
+            unpack(bytes, from: start, count: count, into: &blocks, at: 0)
+            for group in 0..<count / 32 {
+                decode(blocks, group: group, &output, outputStart + 32 * group)
+            }
+            return
+        }
+        for index in 0..<count {
+            let (source, target) = (start + index * blockBytes, outputStart + index)
+            switch self {
+            case .f16: output[target] = Float(half(bytes, source))
+            case .bf16: output[target] = Float(bitPattern: UInt32(word(bytes, source)) << 16)
+            default:
+                let high = UInt32(word(bytes, source + 2)) << 16
+                output[target] = Float(bitPattern: UInt32(word(bytes, source)) | high)
+            }
+        }
+    }
+
+    /// Values of a group of 32.
+    private func decode(_ blocks: SourceBlocks, group: Int, _ y: inout [Float], _ o: Int) {
+        for part in 0..<2 {
+            let (scale, minimum) = scaling(blocks, group: group, part: part)
+            for j in 16 * part..<16 * part + 16 {
+                y[o + j] = scale * (Float(blocks.codes[32 * group + j]) - offset) + minimum
+            }
+        }
+    }
+
+    /// Of 16 columns of a group: value = scale (code - offset) + minimum.
+    private func scaling(
+        _ blocks: SourceBlocks, group: Int, part: Int
+    ) -> (scale: Float, minimum: Float) {
+        guard blockElements == 256 else {
+            return (
+                Float(blocks.scales[group]), hasMinimums ? Float(blocks.minimums[group]) : 0
+            )
+        }
+        let factor = Float(blocks.scales[group / 8])
+        let own = blocks.integers[2 * group + part]
+        guard hasMinimums else { return (factor * Float(Int8(bitPattern: own)), 0) }
+        let less = -Float(blocks.minimums[group / 8])
+        guard self != .q2_K else { return (factor * Float(own & 15), less * Float(own >> 4)) }
+        return (
+            factor * Float(blocks.integers[2 * group]),
+            less * Float(blocks.integers[2 * group + 1])
+        )
+    }
+
+    /// Takes blocks of `count` values apart that begin at `bytes[start]`; the first is value `target` of `blocks`.
+    func unpack(
+        _ bytes: [UInt8], from start: Int, count: Int, into blocks: inout SourceBlocks,
+        at target: Int
+    ) {
+        for block in 0..<count / blockElements {
+            unpackBlock(
+                bytes, start + block * blockBytes, &blocks, target + block * blockElements)
         }
     }
 
     @inline(__always)
-    private func decodeBlock(_ b: [UInt8], _ i: Int, _ y: inout [Float], _ o: Int) {
+    private func unpackBlock(_ b: [UInt8], _ i: Int, _ s: inout SourceBlocks, _ o: Int) {
         switch self {
-        case .f32:
-            let low = UInt32(word(b, i))
-            y[o] = Float(bitPattern: low | UInt32(word(b, i + 2)) << 16)
-        case .f16: y[o] = half(b, i)
-        case .bf16: y[o] = Float(bitPattern: UInt32(word(b, i)) << 16)
-        case .q4_0: decode4(b, i + 2, &y, o, scale: half(b, i), minimum: -8 * half(b, i))
-        case .q4_1: decode4(b, i + 4, &y, o, scale: half(b, i), minimum: half(b, i + 2))
-        case .q5_0: decode5(b, i + 2, &y, o, scale: half(b, i), offset: 16, minimum: 0)
-        case .q5_1: decode5(b, i + 4, &y, o, scale: half(b, i), offset: 0, minimum: half(b, i + 2))
-        case .q8_0:
-            let scale = half(b, i)
-            for j in 0..<32 { y[o + j] = scale * Float(Int8(bitPattern: b[i + 2 + j])) }
-        case .q2_K: decodeQ2K(b, i, &y, o)
-        case .q3_K: decodeQ3K(b, i, &y, o)
-        case .q4_K: decodeQ45K(b, i, &y, o, fifthBit: false)
-        case .q5_K: decodeQ45K(b, i, &y, o, fifthBit: true)
-        case .q6_K: decodeQ6K(b, i, &y, o)
-        case .synthetic: break
+        case .f32, .f16, .bf16, .synthetic: break
+        case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0:
+            s.scales[o / 32] = half(b, i)
+            if hasMinimums { s.minimums[o / 32] = half(b, i + 2) }
+            let codes = i + (hasMinimums ? 4 : 2)
+            switch self {
+            case .q4_0, .q4_1: unpackNibbles(b, codes, &s, o)
+            case .q5_0, .q5_1: unpackFives(b, codes, &s, o)
+            default: for j in 0..<32 { s.codes[o + j] = b[codes + j] ^ 0x80 }  // plus 128
+            }
+        case .q2_K: unpackQ2K(b, i, &s, o)
+        case .q3_K: unpackQ3K(b, i, &s, o)
+        case .q4_K: unpackQ45K(b, i, &s, o, fifthBit: false)
+        case .q5_K: unpackQ45K(b, i, &s, o, fifthBit: true)
+        case .q6_K: unpackQ6K(b, i, &s, o)
         }
+    }
+}
+
+extension SourceBlocks {
+    /// Room for `count` values of a type that has an exact encoding.
+    init(_ type: SourceType, values count: Int) {
+        let isNested = type.blockElements == 256
+        let numbers = [Float16](repeating: 0, count: count / type.blockElements)
+        self.init(
+            codes: Array(repeating: 0, count: count), scales: numbers,
+            minimums: type.hasMinimums ? numbers : [],
+            integers: Array(repeating: 0, count: isNested ? count / 16 : 0))
     }
 }
 
@@ -91,101 +189,85 @@ extension SourceType {
 func word(_ b: [UInt8], _ i: Int) -> UInt16 { UInt16(b[i]) | UInt16(b[i + 1]) << 8 }
 
 @inline(__always)
-func half(_ b: [UInt8], _ i: Int) -> Float { Float(Float16(bitPattern: word(b, i))) }
+private func half(_ b: [UInt8], _ i: Int) -> Float16 { Float16(bitPattern: word(b, i)) }
 
 /// Low nibbles are values 0..<16, high nibbles 16..<32.
-private func decode4(
-    _ b: [UInt8], _ i: Int, _ y: inout [Float], _ o: Int, scale: Float, minimum: Float
-) {
+private func unpackNibbles(_ b: [UInt8], _ i: Int, _ s: inout SourceBlocks, _ o: Int) {
     for j in 0..<16 {
-        y[o + j] = scale * Float(b[i + j] & 15) + minimum
-        y[o + j + 16] = scale * Float(b[i + j] >> 4) + minimum
+        s.codes[o + j] = b[i + j] & 15
+        s.codes[o + j + 16] = b[i + j] >> 4
     }
 }
 
-/// Four bytes of fifth bits, then nibbles as in `decode4`.
-private func decode5(
-    _ b: [UInt8], _ i: Int, _ y: inout [Float], _ o: Int, scale: Float, offset: Float,
-    minimum: Float
-) {
-    let bits = UInt32(word(b, i)) | UInt32(word(b, i + 2)) << 16
-    for j in 0..<16 {
-        let low = UInt32(b[i + 4 + j] & 15) | (bits >> UInt32(j) & 1) << 4
-        let high = UInt32(b[i + 4 + j] >> 4) | (bits >> UInt32(j + 16) & 1) << 4
-        y[o + j] = scale * (Float(low) - offset) + minimum
-        y[o + j + 16] = scale * (Float(high) - offset) + minimum
-    }
+/// Four bytes of fifth bits, then nibbles.
+private func unpackFives(_ b: [UInt8], _ i: Int, _ s: inout SourceBlocks, _ o: Int) {
+    unpackNibbles(b, i + 4, &s, o)
+    for j in 0..<32 { s.codes[o + j] |= (b[i + j / 8] >> UInt8(j % 8) & 1) << 4 }
 }
 
 /// 16 bytes of 4-bit scales and minimums, 64 bytes of 2-bit codes, d, dmin.
-private func decodeQ2K(_ b: [UInt8], _ i: Int, _ y: inout [Float], _ o: Int) {
-    let d = half(b, i + 80)
-    let dmin = half(b, i + 82)
+private func unpackQ2K(_ b: [UInt8], _ i: Int, _ s: inout SourceBlocks, _ o: Int) {
+    s.scales[o / 256] = half(b, i + 80)
+    s.minimums[o / 256] = half(b, i + 82)
     for part in 0..<16 {  // 16 values each
-        let scale = d * Float(b[i + part] & 15)
-        let minimum = dmin * Float(b[i + part] >> 4)
+        s.integers[o / 16 + part] = b[i + part]
         let shift = UInt8(part % 8 / 2 * 2)
         let codes = i + 16 + part / 8 * 32 + part % 2 * 16
-        for j in 0..<16 {
-            y[o + part * 16 + j] = scale * Float(b[codes + j] >> shift & 3) - minimum
-        }
+        for j in 0..<16 { s.codes[o + part * 16 + j] = b[codes + j] >> shift & 3 }
     }
 }
 
 /// 32 bytes of high bits, 64 bytes of 2-bit codes, 12 bytes of 6-bit scales, d.
-private func decodeQ3K(_ b: [UInt8], _ i: Int, _ y: inout [Float], _ o: Int) {
-    let d = half(b, i + 108)
+private func unpackQ3K(_ b: [UInt8], _ i: Int, _ s: inout SourceBlocks, _ o: Int) {
+    s.scales[o / 256] = half(b, i + 108)
     for part in 0..<16 {
         let low = part < 8 ? b[i + 96 + part] & 15 : b[i + 96 + part - 8] >> 4
         let high = b[i + 104 + part % 4] >> UInt8(part / 4 * 2) & 3
-        let scale = d * Float(Int(low | high << 4) - 32)
+        s.integers[o / 16 + part] = (low | high << 4) &- 32
         let shift = UInt8(part % 8 / 2 * 2)
         let codes = i + 32 + part / 8 * 32 + part % 2 * 16
         let bits = i + part % 2 * 16
-        let bit = UInt8(part / 2)
         for j in 0..<16 {
-            let code = Int(b[codes + j] >> shift & 3) - (b[bits + j] >> bit & 1 == 0 ? 4 : 0)
-            y[o + part * 16 + j] = scale * Float(code)
+            let third = b[bits + j] >> UInt8(part / 2) & 1
+            s.codes[o + part * 16 + j] = b[codes + j] >> shift & 3 | third << 2
         }
     }
 }
 
 /// d, dmin, 12 bytes of 6-bit scales and minimums, (Q5_K: 32 bytes of fifth bits,) 128 of nibbles.
-private func decodeQ45K(
-    _ b: [UInt8], _ i: Int, _ y: inout [Float], _ o: Int, fifthBit: Bool
+private func unpackQ45K(
+    _ b: [UInt8], _ i: Int, _ s: inout SourceBlocks, _ o: Int, fifthBit: Bool
 ) {
-    let d = half(b, i)
-    let dmin = half(b, i + 2)
+    s.scales[o / 256] = half(b, i)
+    s.minimums[o / 256] = half(b, i + 2)
     let codes = i + 16 + (fifthBit ? 32 : 0)
     for part in 0..<8 {  // 32 values each
-        let (s, m): (UInt8, UInt8)
+        let (scale, minimum): (UInt8, UInt8)
         if part < 4 {
-            s = b[i + 4 + part] & 63
-            m = b[i + 8 + part] & 63
+            (scale, minimum) = (b[i + 4 + part] & 63, b[i + 8 + part] & 63)
         } else {
-            s = b[i + 8 + part] & 15 | (b[i + part] >> 6) << 4
-            m = b[i + 8 + part] >> 4 | (b[i + 4 + part] >> 6) << 4
+            scale = b[i + 8 + part] & 15 | (b[i + part] >> 6) << 4
+            minimum = b[i + 8 + part] >> 4 | (b[i + 4 + part] >> 6) << 4
         }
-        let scale = d * Float(s)
-        let minimum = dmin * Float(m)
+        s.integers[o / 16 + 2 * part] = scale
+        s.integers[o / 16 + 2 * part + 1] = minimum
         for j in 0..<32 {
             let byte = b[codes + part / 2 * 32 + j]
-            var code = part % 2 == 0 ? byte & 15 : byte >> 4
-            if fifthBit { code |= (b[i + 16 + j] >> UInt8(part) & 1) << 4 }
-            y[o + part * 32 + j] = scale * Float(code) - minimum
+            let fifth = fifthBit ? b[i + 16 + j] >> UInt8(part) & 1 : 0
+            s.codes[o + part * 32 + j] = (part % 2 == 0 ? byte & 15 : byte >> 4) | fifth << 4
         }
     }
 }
 
 /// 128 bytes of low nibbles, 64 of high bit pairs, 16 signed scales, d.
-private func decodeQ6K(_ b: [UInt8], _ i: Int, _ y: inout [Float], _ o: Int) {
-    let d = half(b, i + 208)
+private func unpackQ6K(_ b: [UInt8], _ i: Int, _ s: inout SourceBlocks, _ o: Int) {
+    s.scales[o / 256] = half(b, i + 208)
+    for part in 0..<16 { s.integers[o / 16 + part] = b[i + 192 + part] }
     for j in 0..<256 {
         let (part, at) = (j / 128, j % 128)
         let low = b[i + part * 64 + at % 64]
         let nibble = at < 64 ? low & 15 : low >> 4
         let high = b[i + 128 + part * 32 + at % 32] >> UInt8(at / 32 * 2) & 3
-        let scale = Float(Int8(bitPattern: b[i + 192 + j / 16]))
-        y[o + j] = d * scale * Float(Int(nibble | high << 4) - 32)
+        s.codes[o + j] = nibble | high << 4
     }
 }

@@ -93,34 +93,11 @@ final class GGUFModel: TensorSource {
     func readBlocks(
         _ tensor: SourceTensor, rows: Range<Int>
     ) throws(ImportError) -> SourceBlocks? {
-        guard tensor.columns % 32 == 0, [.q4_0, .q4_1, .q8_0].contains(tensor.type) else {
-            return nil
-        }
-        let blocks = tensor.columns / 32
-        var result = SourceBlocks(
-            codes: Array(repeating: 0, count: rows.count * tensor.columns),
-            scales: Array(repeating: 0, count: rows.count * blocks),
-            minimums: Array(
-                repeating: 0, count: tensor.type == .q4_1 ? rows.count * blocks : 0))
+        guard tensor.type.exactEncoding != nil else { return nil }
+        var result = SourceBlocks(tensor.type, values: rows.count * tensor.columns)
         try visit(tensor, rows) { bytes, start, row in
-            for block in 0..<blocks {
-                let at = start + block * tensor.type.blockBytes
-                let index = row * blocks + block
-                result.scales[index] = Float16(bitPattern: word(bytes, at))
-                if tensor.type == .q4_1 {
-                    result.minimums[index] = Float16(bitPattern: word(bytes, at + 2))
-                }
-                let codes = at + (tensor.type == .q4_1 ? 4 : 2)
-                for j in 0..<(tensor.type == .q8_0 ? 32 : 16) {
-                    let target = index * 32 + j
-                    if tensor.type == .q8_0 {
-                        result.codes[target] = bytes[codes + j] ^ 0x80  // plus 128
-                    } else {
-                        result.codes[target] = bytes[codes + j] & 15
-                        result.codes[target + 16] = bytes[codes + j] >> 4
-                    }
-                }
-            }
+            tensor.type.unpack(
+                bytes, from: start, count: tensor.columns, into: &result, at: row * tensor.columns)
         }
         return result
     }

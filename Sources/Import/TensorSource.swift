@@ -27,19 +27,25 @@ public struct SourceTensor: Sendable, Equatable {
     }
 }
 
-/// Codes of a source that is quantized in groups of 32 already, one byte per weight.
+/// Codes of a source that is quantized already, one byte per weight, as `SourceType.exactEncoding` has them.
 public struct SourceBlocks: Sendable {
-    /// `[rows, columns]`: q4_0 and q4_1 0...15, q8_0 value + 128.
+    /// `[rows, columns]`, none of them negative: q8_0 and such have their offset added.
     public var codes: [UInt8]
-    /// `[rows, columns / 32]`.
+    /// `[rows, columns / 32]`, of K-quants the factors of scales, `[rows, columns / 256]`.
     public var scales: [Float16]
-    /// `[rows, columns / 32]` for q4_1, else empty.
+    /// The same of minimums, for q4_1, q5_1, q2_K, q4_K and q5_K, else empty.
     public var minimums: [Float16]
+    /// `[rows, columns / 32, 2]` of K-quants: scale and minimum of 32 columns (q4_K, q5_K), else what belongs to the
+    /// first and to the last 16: a signed scale, or in q2_K a scale in the low nibble and a minimum in the high one.
+    public var integers: [UInt8]
 
-    public init(codes: [UInt8], scales: [Float16], minimums: [Float16]) {
+    public init(
+        codes: [UInt8], scales: [Float16], minimums: [Float16], integers: [UInt8] = []
+    ) {
         self.codes = codes
         self.scales = scales
         self.minimums = minimums
+        self.integers = integers
     }
 }
 
@@ -67,7 +73,7 @@ public protocol TensorSource: Sendable {
         _ tensor: SourceTensor, rows: Range<Int>, into output: inout [Float]
     ) throws(ImportError)
 
-    /// The source's own codes of rows of a q4_0, q4_1 or q8_0 tensor; nil for other types.
+    /// The source's own codes of rows of a tensor whose type has an exact encoding; nil for other types.
     func readBlocks(
         _ tensor: SourceTensor, rows: Range<Int>
     ) throws(ImportError) -> SourceBlocks?

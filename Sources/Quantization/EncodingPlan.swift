@@ -20,10 +20,12 @@ public struct EncodingPlan: Sendable {
             /// Size of the whole file.
             case fileBytes(Int)
         }
-        public var bits = Bits.four
+        /// nil: matrices stay as they are found. What is quantized already keeps its codes; floats, which have no codes
+        /// yet, get 8 bits, and random weights 4.
+        public var bits: Bits?
         /// Instead of `bits`.
         public var target: Target?
-        /// A minimum beside each 4-bit group's scale: 5.0 bits per weight instead of 4.5.
+        /// With 4 bits, a minimum beside each group's scale: 5.0 bits per weight instead of 4.5.
         public var affine = false
         /// `PATTERN=ENCODING` or `PATTERN=BITS`, where * in the pattern stands for any characters; later
         /// ones win.
@@ -52,6 +54,15 @@ public struct EncodingPlan: Sendable {
         public var relativeError: Double?
 
         public var storage = StorageClass.plain
+
+        /// Every value is the source's.
+        public var keepsValues: Bool {
+            if exact { return true }
+            return switch (tensor.type, encoding) {
+            case (_, .f32), (.f16, .f16): true
+            default: false
+            }
+        }
     }
 
     /// Bits per weight that can be asked for.
@@ -81,7 +92,7 @@ public struct EncodingPlan: Sendable {
 
     static func plain(_ tensor: SourceTensor, _ encoding: TensorEncoding) -> Entry {
         Entry(
-            tensor: tensor, encoding: encoding, exact: keepsCodes(tensor.type, encoding),
+            tensor: tensor, encoding: encoding, exact: tensor.type.exactEncoding == encoding,
             byteCount: TensorRecord.byteCount(
                 encoding: encoding, rows: tensor.rows, columns: tensor.columns))
     }
@@ -151,24 +162,21 @@ public struct EncodingPlan: Sendable {
     ) -> Request.How {
         guard tensor.rows > 1 else { return .encoding(.f32) }
         guard options.target == nil else { return .share }
+        // The head decides between near-equal logits; an untied embedding is only looked up.
+        let isHead =
+            tensor.name == "lm_head.weight"
+            || tiedHead && tensor.name == "model.embed_tokens.weight"
+        let rounded: TensorEncoding = isHead ? .int8 : options.affine ? .int4Affine : .int4
+        let found = tensor.type.exactEncoding
         switch options.bits {
+        case nil: return .encoding(found ?? (tensor.type == .synthetic ? rounded : .int8))
         case .thirtyTwo: return .encoding(.f32)
         case .sixteen: return .encoding(.f16)
         case .eight: return .encoding(.int8)
         case .four:
-            // The head decides between near-equal logits; an untied embedding is only looked up.
-            let isHead =
-                tensor.name == "lm_head.weight"
-                || tiedHead && tensor.name == "model.embed_tokens.weight"
-            if isHead { return .encoding(.int8) }
-            return .encoding(options.affine || tensor.type == .q4_1 ? .int4Affine : .int4)
-        }
-    }
-
-    private static func keepsCodes(_ type: SourceType, _ encoding: TensorEncoding) -> Bool {
-        switch (type, encoding) {
-        case (.q4_0, .int4), (.q4_1, .int4Affine), (.q8_0, .int8): true
-        default: false
+            // Fewer bits than are asked for are never more after a second rounding.
+            if let found, found.codeBits <= rounded.codeBits { return .encoding(found) }
+            return .encoding(rounded)
         }
     }
 }

@@ -49,12 +49,6 @@ struct PanelPacker: Sendable {
     /// Instead of steps.
     var trellis: Trellis?
 
-    private var groups: Int { (tensor.columns + 31) / 32 }
-    private var planeBytes: Int { (groups * 32 + 63) / 64 * 64 }
-    private var panelBytes: Int {
-        TensorRecord.panelBytes(encoding: encoding, columns: tensor.columns)
-    }
-
     /// - Parameters:
     ///   - values: Row-major, `rows.count * columns`.
     ///   - rows: Begins on a panel boundary.
@@ -147,60 +141,26 @@ struct PanelPacker: Sendable {
     func pack(
         _ source: SourceBlocks, rows: Range<Int>
     ) throws(QuantizationError) -> PackedRows {
-        for (index, scale) in source.scales.enumerated() {
-            let minimum = source.minimums.isEmpty ? 0 : source.minimums[index]
-            guard scale.isFinite && minimum.isFinite else {
-                throw .notFinite(
-                    tensor: tensor.name, row: rows.lowerBound + index / groups,
-                    column: index % groups * 32)
-            }
+        guard let kind = Matrix.Encoding(rawValue: encoding.rawValue), !kind.isFloat else {
+            preconditionFailure("codes of \(encoding)")
+        }
+        if let index = (source.scales.firstIndex { !$0.isFinite })
+            ?? (source.minimums.firstIndex { !$0.isFinite })
+        {
+            let each = source.scales.count / rows.count
+            throw .notFinite(
+                tensor: tensor.name, row: rows.lowerBound + index / each,
+                column: index % each * (tensor.columns / each))
         }
         var blocks = source
         let (recoded, distance) =
             encoding == .int8 ? blocks.leaveOutLowestCode() : (0, PanelEncoder.Distance())
-        let panels = (rows.count + 15) / 16
-        // Rows that are not there have the codes of zero.
-        let neutral: UInt8 = encoding == .int8 ? 128 : encoding == .int4 ? 0x88 : 0
-        let planes = encoding == .int4Affine ? 2 * planeBytes : planeBytes
-        var bytes = [UInt8](repeating: neutral, count: panels * panelBytes)
-        for panel in 0..<panels {
-            for index in 0..<planes { bytes[panel * panelBytes + index] = 0 }
-        }
-        for row in 0..<rows.count {
-            for group in 0..<groups {
-                put(blocks, row: row, group: group, into: &bytes)
-            }
-        }
-        return PackedRows(bytes: bytes, distance: distance, recodedGroups: recoded)
-    }
-
-    private func put(_ blocks: SourceBlocks, row: Int, group: Int, into bytes: inout [UInt8]) {
-        let index = row * groups + group
-        let panel = row / 16 * panelBytes
-        let within = row % 16
-        var base = panel + planeBytes
-        func put(_ half: Float16, at offset: Int) {
-            bytes[offset] = UInt8(truncatingIfNeeded: half.bitPattern)
-            bytes[offset + 1] = UInt8(half.bitPattern >> 8)
-        }
-        put(blocks.scales[index], at: panel + (group * 16 + within) * 2)
-        if encoding == .int4Affine {
-            put(blocks.minimums[index], at: base + (group * 16 + within) * 2)
-            base += planeBytes
-        }
-        let codes = index * 32
-        if encoding == .int8 {
-            base += group * 512 + within * 4
-            for i in 0..<32 { bytes[base + i / 4 * 64 + i % 4] = blocks.codes[codes + i] }
-            return
-        }
-        base += group * 256 + within * 4
-        for j in 0..<4 {
-            for i in 0..<4 {
-                bytes[base + j * 64 + i] =
-                    blocks.codes[codes + 8 * j + i] | blocks.codes[codes + 8 * j + 4 + i] << 4
-            }
-        }
+        let codes = KnownCodes(
+            codes: blocks.codes, scales: blocks.scales, minimums: blocks.minimums,
+            integers: blocks.integers)
+        return PackedRows(
+            bytes: codes.panels(kind, rows: rows.count, columns: tensor.columns),
+            distance: distance, recodedGroups: recoded)
     }
 
     private func append<T: FixedWidthInteger>(_ bits: T, to bytes: inout [UInt8]) {

@@ -2,9 +2,12 @@ public import Import
 internal import Kernels
 public import WeightFile
 
-/// How the weights of one encoding differ from the source's.
+/// How weights that were stored alike and became alike differ from the source's.
 public struct EncodingSummary: Sendable {
+    public var source: SourceType
     public var encoding: TensorEncoding
+    /// Every value is the source's.
+    public var isExact: Bool
     public var storage: StorageClass
     public var tensors = 0
     public var weights = 0
@@ -64,6 +67,8 @@ public struct Quantizer: Sendable {
     /// What was written.
     public struct Result: Sendable {
         public var summaries: [EncodingSummary]
+        /// The same of each tensor, in the plan's order.
+        public var tensors: [EncodingSummary]
         public var fileBytes: Int
         /// Weights that an interrupted run had written already.
         public var continuedWeights: Int
@@ -108,6 +113,7 @@ public struct Quantizer: Sendable {
                 summaries[chunk.entry].bytes += encoded.tiles.reduce(0) { $0 + $1.count }
                 summaries[chunk.entry].distance += encoded.distance
                 summaries[chunk.entry].recodedGroups += encoded.recodedGroups
+                if encoded.recodedGroups > 0 { summaries[chunk.entry].isExact = false }
                 done += chunk.rows.count * entry.tensor.columns
                 progress(done, total)
             }
@@ -119,7 +125,7 @@ public struct Quantizer: Sendable {
             throw error
         }
         return Result(
-            summaries: merged(summaries), fileBytes: try writer.finish(),
+            summaries: merged(summaries), tensors: summaries, fileBytes: try writer.finish(),
             continuedWeights: total - left, startedAnew: writer.replacesOther)
     }
 
@@ -268,17 +274,19 @@ extension Quantizer {
     private var summariesOfPlan: [EncodingSummary] {
         plan.entries.map {
             EncodingSummary(
-                encoding: $0.encoding, storage: $0.storage, tensors: 1,
+                source: $0.tensor.type, encoding: $0.encoding, isExact: $0.keepsValues,
+                storage: $0.storage, tensors: 1,
                 weights: $0.tensor.rows * $0.tensor.columns)
         }
     }
 
-    /// Summaries of tensors added up by encoding and storage.
+    /// Summaries of tensors added up by the source's type, encoding and storage.
     private func merged(_ summaries: [EncodingSummary]) -> [EncodingSummary] {
         var merged: [EncodingSummary] = []
         for summary in summaries {
             let place = merged.firstIndex {
-                $0.encoding == summary.encoding && $0.storage == summary.storage
+                $0.source == summary.source && $0.encoding == summary.encoding
+                    && $0.storage == summary.storage
             }
             guard let place else {
                 merged.append(summary)
@@ -289,10 +297,11 @@ extension Quantizer {
             merged[place].bytes += summary.bytes
             merged[place].distance += summary.distance
             merged[place].recodedGroups += summary.recodedGroups
+            merged[place].isExact = merged[place].isExact && summary.isExact
         }
         return merged.sorted {
-            ($0.encoding.rawValue, $0.storage.rawValue)
-                < ($1.encoding.rawValue, $1.storage.rawValue)
+            ($0.encoding.rawValue, $0.storage.rawValue, $0.source.rawValue)
+                < ($1.encoding.rawValue, $1.storage.rawValue, $1.source.rawValue)
         }
     }
 }

@@ -19,14 +19,19 @@ struct QuantizeCommand: AsyncParsableCommand {
             the size of a real model, to see whether such a model would run here. A GGUF model in
             parts is named by any of them, or by a folder that holds nothing else.
 
-            With 4, 8, 16 or 32 bits, weights are stored as kernels read them. Any other number, a size
-            or --coded makes them coded: smaller or closer, and decoded anew in every pass. The bytes
+            Weights that are quantized already keep their codes, exactly: a GGUF file in Q4_K_M or any other
+            type takes about as much space afterwards and gives the same logits. Floats get 8 bits, which
+            changes very little.
+
+            --bits makes the file smaller or larger, and says how far weights then are from the source's. With 4,
+            8, 16 or 32 bits they are stored as kernels read them. Any other number, a size or --coded makes
+            them coded: smaller or closer, and decoded anew in every pass. The bytes
             are shared out so that the model as a whole loses least. A conversion that was killed goes
             on where it was when the same command is given again and the source is as it was.
 
             Examples:
-              tessera quantize ./Llama-3.1-8B-Instruct -o llama.tsr
-              tessera quantize model.gguf -o model.tsr --bits 8
+              tessera quantize model.Q4_K_M.gguf -o model.tsr
+              tessera quantize ./Llama-3.1-8B-Instruct -o llama.tsr --bits 4
               tessera quantize ./Qwen3-8B -o qwen.tsr --bits 3.6
               tessera quantize ./Qwen3-8B -o qwen.tsr --ram 4GB --dry-run
               tessera quantize ./Qwen3-8B -o qwen.tsr --tensor '*down_proj*=int8' --dry-run
@@ -41,8 +46,9 @@ struct QuantizeCommand: AsyncParsableCommand {
 
     @Option(
         help: """
-            Bits per code, 4, 8, 16 or 32, or stored bits per weight, such as 3.6. With 4, the output \
-            head has 8, and codes of a Q4_1 source are kept; a scale for each group comes on top.
+            Bits per code, 4, 8, 16 or 32, or stored bits per weight, such as 3.6; without it weights \
+            stay as they are found, and floats get 8. With 4, the output head may have 8, and codes of a \
+            source with as few bits are kept; a scale for each group comes on top.
             """)
     var bits: Double?
 

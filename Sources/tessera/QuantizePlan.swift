@@ -14,6 +14,11 @@ extension QuantizeCommand {
         return Int(exactly: bits ?? 4).flatMap(EncodingPlan.Options.Bits.init(rawValue:))
     }
 
+    /// Whether no size is asked for.
+    private var isAsFound: Bool {
+        bits == nil && size == nil && ram == nil && !coded && !affine
+    }
+
     func encodingOptions(_ source: any TensorSource) throws -> EncodingPlan.Options {
         var options = EncodingPlan.Options()
         options.affine = affine
@@ -25,7 +30,7 @@ extension QuantizeCommand {
         } else if let ram {
             options.target = .fileBytes(try fileBytes(for: source, memory: ram.bytes))
         } else if let plainBits {
-            options.bits = plainBits
+            options.bits = isAsFound ? nil : plainBits
         } else {
             options.target = .bitsPerWeight(bits ?? 4)
         }

@@ -25,7 +25,7 @@ extension QuantizeCommand {
             let share = Double(result.continuedWeights) / Double(max(1, weights))
             Terminal.note("  \(Int(100 * share))% taken over from an interrupted run")
         }
-        result.summaries.forEach(note)
+        note(result.summaries)
         Terminal.note(
             "wrote \(output ?? ""): \(Format.bytes(result.fileBytes)) in \(Format.seconds(seconds)), "
                 + "peak memory \(Format.bytes(Resources.peakRSS))")
@@ -47,9 +47,10 @@ extension QuantizeCommand {
                 .array(
                     result.summaries.map {
                         .object([
+                            ("source", .string($0.source.rawValue)),
                             ("encoding", .string($0.encoding.description)),
                             ("coded", .bool($0.storage != .plain)),
-                            ("storage", .string("\($0.storage)")),
+                            ("storage", .string("\($0.storage)")), ("exact", .bool($0.isExact)),
                             ("tensors", .int($0.tensors)), ("weights", .int($0.weights)),
                             ("bytes", .int($0.bytes)),
                             ("relative_error", .number($0.relativeError)),
@@ -57,20 +58,44 @@ extension QuantizeCommand {
                         ])
                     })
             ),
+            (
+                "tensors",
+                .array(
+                    zip(plan.entries, result.tensors).map { entry, summary in
+                        .object([
+                            ("name", .string(entry.tensor.name)),
+                            ("source", .string(summary.source.rawValue)),
+                            ("encoding", .string(summary.encoding.description)),
+                            ("exact", .bool(summary.isExact)),
+                            ("relative_error", .number(summary.relativeError)),
+                        ])
+                    })
+            ),
         ])
     }
 
-    /// What was written, for people.
-    private func note(_ summary: EncodingSummary) {
-        Terminal.note(
-            "  \(encodingName(summary.encoding, summary.storage)): "
-                + "\(summary.tensors) tensors, \(Format.bytes(summary.bytes)), "
-                + "relative error \(Format.fixed(summary.relativeError, 4))")
-        if summary.recodedGroups > 0 {
+    /// A line for what was stored alike and became alike, and what that cost.
+    private func note(_ summaries: [EncodingSummary]) {
+        for summary in summaries {
+            let cost =
+                summary.isExact
+                ? "kept exactly" : "relative error \(Format.fixed(summary.relativeError, 4))"
             Terminal.note(
-                "  \(summary.recodedGroups) groups of the source have the code -128, which a .tsr file "
-                    + "cannot hold: they were rounded anew")
+                "  \(summary.source.rawValue) -> \(encodingName(summary.encoding, summary.storage)): "
+                    + "\(summary.tensors) tensors, \(Format.bytes(summary.bytes)), \(cost)")
+            if summary.recodedGroups > 0 {
+                Terminal.note(
+                    "  \(summary.recodedGroups) groups of the source have the code -128, which a .tsr file "
+                        + "cannot hold: they were rounded anew")
+            }
         }
+        let again = summaries.filter {
+            !$0.isExact && $0.recodedGroups == 0 && $0.source.exactEncoding != nil
+        }
+        guard !again.isEmpty else { return }
+        Terminal.note(
+            "  quantized a second time: \(again.reduce(0) { $0 + $1.tensors }) of the matrices; "
+                + "without --bits, --size and --ram they stay as they are")
     }
 
     /// The plan, tensor by tensor.
@@ -82,7 +107,7 @@ extension QuantizeCommand {
                     ("columns", .int(entry.tensor.columns)),
                     ("source", .string(entry.tensor.type.rawValue)),
                     ("encoding", .string(entry.encoding.description)),
-                    ("bytes", .int(entry.byteCount)), ("exact", .bool(entry.exact)),
+                    ("bytes", .int(entry.byteCount)), ("exact", .bool(entry.keepsValues)),
                     ("coded", .bool(entry.storage != .plain)),
                     ("storage", .string("\(entry.storage)")),
                     ("step", entry.steps.map { .number(Double($0.step)) } ?? .null),
@@ -101,7 +126,7 @@ extension QuantizeCommand {
             var line = "\(entry.tensor.name)  \(entry.tensor.rows) x \(entry.tensor.columns)  "
             line += "\(entry.tensor.type.rawValue) -> "
             line += encodingName(entry.encoding, entry.storage)
-            if entry.exact { line += " (codes kept)" }
+            if entry.keepsValues { line += " (kept exactly)" }
             line += "  \(Format.bytes(entry.byteCount))"
             if let error = entry.relativeError {
                 let bits = 8 * Double(entry.byteCount) / weights

@@ -47,6 +47,7 @@ struct QuantizationTests {
         var errors: [Double] = []
         for candidates in [0, 1, 4, 6] {
             let file = try await quantize(source) {
+                $0.bits = .four
                 $0.affine = affine
                 $0.candidates = candidates
             }
@@ -85,15 +86,48 @@ struct QuantizationTests {
         }
     }
 
-    /// A source in 4 or 8 bits loses nothing more.
-    @Test(arguments: [SourceType.q4_0, .q4_1, .q8_0])
+    /// What is quantized already keeps every value, in every type of GGUF.
+    @Test(arguments: BlockSource.types)
     func codesOfTheSourceAreKept(type: SourceType) async throws {
         let source = try BlockSource(type)
-        let file = try await quantize(source) { $0.bits = type == .q8_0 ? .eight : .four }
+        let file = try await quantize(source)
         for tensor in source.tensors where tensor.type == type {
-            guard tensor.name != "lm_head.weight" || type == .q8_0 else { continue }
+            #expect(file.tensor(tensor.name)?.encoding == type.exactEncoding)
             #expect(
                 try stored(tensor, in: file) == values(of: tensor, in: source), "\(tensor.name)")
+        }
+    }
+
+    /// A number of bits that is asked for is a limit for codes that are kept.
+    @Test func fourBitsKeepWhatHasNoMore() throws {
+        func encoding(_ type: SourceType, _ name: String) throws -> TensorEncoding? {
+            var options = EncodingPlan.Options()
+            options.bits = .four
+            let plan = try EncodingPlan(
+                for: BlockSource(type).tensors, tiedHead: false, options: options)
+            return plan.entries.first { $0.tensor.name == name }?.encoding
+        }
+        let matrix = "model.layers.0.self_attn.q_proj.weight"
+        for type in [SourceType.q4_0, .q4_1, .q2_K, .q3_K, .q4_K] {
+            #expect(try encoding(type, matrix) == type.exactEncoding)
+        }
+        for type in [SourceType.q5_0, .q5_1, .q5_K, .q6_K, .q8_0, .f16] {
+            #expect(try encoding(type, matrix) == .int4)
+        }
+        #expect(try encoding(.q6_K, "lm_head.weight") == .int6Nested)
+        #expect(try encoding(.bf16, "lm_head.weight") == .int8)
+    }
+
+    /// Without a number of bits nothing becomes worse than 8 bits make it, but random weights get 4.
+    @Test func floatsGetEightBitsWhereNoneAreAskedFor() throws {
+        for (type, wanted) in [
+            (SourceType.f32, TensorEncoding.int8), (.bf16, .int8), (.synthetic, .int4),
+        ] {
+            let tensor = SourceTensor(
+                name: "model.layers.0.mlp.up_proj.weight", rows: 64, columns: 64, type: type)
+            let plan = try EncodingPlan(for: [tensor], tiedHead: true, options: .init())
+            #expect(plan.entries[0].encoding == wanted)
+            #expect(!plan.entries[0].keepsValues)
         }
     }
 
@@ -144,14 +178,14 @@ struct QuantizationTests {
         #expect(try stored(tensor, in: file).max() == 65504)
     }
 
-    @Test(arguments: [SourceType.q4_0, .q4_1, .q8_0], [Float16.nan, .infinity, -.infinity])
+    @Test(arguments: [SourceType.q4_0, .q5_1, .q8_0, .q4_K, .q6_K], [Float16.nan, -.infinity])
     func scalesThatAreNotFiniteAreRefused(type: SourceType, scale: Float16) async throws {
         var source = try BlockSource(type)
         source.scale = scale
-        let wanted = QuantizationError.notFinite(tensor: source.poisoned, row: 3, column: 32)
-        await #expect(throws: wanted) {
-            _ = try await quantize(source) { $0.bits = type == .q8_0 ? .eight : .four }
-        }
+        let isNested = type == .q4_K || type == .q6_K
+        let wanted = QuantizationError.notFinite(
+            tensor: source.poisoned, row: 3, column: isNested ? 0 : 32)
+        await #expect(throws: wanted) { _ = try await quantize(source) }
     }
 
     /// Such a code is allowed in GGUF, not in a weight file.
@@ -274,86 +308,5 @@ private func groups(of tensor: SourceTensor) -> [Range<Int>] {
             let begin = row * tensor.columns + column
             return begin..<begin + min(32, tensor.columns - column)
         }
-    }
-}
-
-/// The tiny synthetic model, its matrices given in blocks of a quantized type.
-private struct BlockSource: TensorSource {
-    let base: any TensorSource
-    let type: SourceType
-    let tensors: [SourceTensor]
-    /// A value put into the middle of one tensor.
-    var poison: Float?
-    /// The scale of one group of it: row 3, columns 32..<64.
-    var scale: Float16?
-    /// Of that group, where the first code is -128: the others, from what they would be.
-    var lowest: (@Sendable (UInt8) -> UInt8)?
-    let poisoned = "model.layers.1.mlp.up_proj.weight"
-
-    init(_ type: SourceType) throws {
-        base = try openModel(at: "synthetic:tiny")
-        self.type = type
-        tensors = base.tensors.map {
-            SourceTensor(
-                name: $0.name, rows: $0.rows, columns: $0.columns,
-                type: $0.rows > 1 && $0.columns % 32 == 0 ? type : .f32)
-        }
-    }
-
-    var config: ModelConfig { base.config }
-    var tokenizer: TokenizerTables { base.tokenizer }
-    var chatTemplate: String? { nil }
-    var origin: String { "blocks" }
-    var sourceBytes: Int { base.sourceBytes }
-
-    func read(
-        _ tensor: SourceTensor, rows: Range<Int>, into output: inout [Float]
-    ) throws(ImportError) {
-        guard let blocks = try readBlocks(tensor, rows: rows) else {
-            try base.read(tensor, rows: rows, into: &output)
-            if let poison, tensor.name == poisoned, rows.contains(3) {
-                output[(3 - rows.lowerBound) * tensor.columns + 5] = poison
-            }
-            return
-        }
-        for index in 0..<rows.count * tensor.columns {
-            let scale = Float(blocks.scales[index / 32])
-            let code = Float(blocks.codes[index])
-            output[index] =
-                switch type {
-                case .q4_0: scale * (code - 8)
-                case .q4_1: scale * code + Float(blocks.minimums[index / 32])
-                default: scale * (code - 128)
-                }
-        }
-    }
-
-    func readBlocks(
-        _ tensor: SourceTensor, rows: Range<Int>
-    ) throws(ImportError) -> SourceBlocks? {
-        guard tensor.type == type, type != .f32 else { return nil }
-        let begin = rows.lowerBound * tensor.columns
-        let count = rows.count * tensor.columns
-        func mixed(_ index: Int) -> UInt32 {
-            var z = UInt32(truncatingIfNeeded: index) &* 0x9e37_79b9
-            z ^= z >> 15
-            return z &* 0x85eb_ca6b >> 8
-        }
-        var codes = (begin..<begin + count).map { index in
-            type == .q8_0 ? UInt8(1 + mixed(index) % 255) : UInt8(mixed(index) % 16)
-        }
-        var scales = (begin / 32..<(begin + count) / 32).map { Float16(mixed($0) % 100) / 4096 }
-        if tensor.name == poisoned, rows.contains(3) {
-            let group = ((3 - rows.lowerBound) * tensor.columns + 32) / 32
-            if let scale { scales[group] = scale }
-            if let lowest {
-                scales[group] = 0.03125
-                for index in group * 32..<group * 32 + 32 { codes[index] = lowest(codes[index]) }
-                codes[group * 32] = 0
-            }
-        }
-        return SourceBlocks(
-            codes: codes, scales: scales,
-            minimums: type == .q4_1 ? scales.map { $0 * -7 } : [])
     }
 }

@@ -20,6 +20,14 @@ static inline simde__m512 emulated_float(simde__m512i v) {
 }
 #undef _mm512_cvtepi32_ps
 #define _mm512_cvtepi32_ps emulated_float
+static inline simde__m512i emulated_widen(__m128i bytes, bool is_signed) {
+  __m128i other = _mm_srli_si128(bytes, 8);
+  __m256i low = is_signed ? _mm256_cvtepi8_epi32(bytes) : _mm256_cvtepu8_epi32(bytes);
+  __m256i high = is_signed ? _mm256_cvtepi8_epi32(other) : _mm256_cvtepu8_epi32(other);
+  return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+}
+#define _mm512_cvtepi8_epi32(bytes) emulated_widen(bytes, true)
+#define _mm512_cvtepu8_epi32(bytes) emulated_widen(bytes, false)
 static inline simde__m512i emulated_madd(simde__m512i a, simde__m512i b) {
   __m256i low = _mm256_madd_epi16(_mm512_castsi512_si256(a), _mm512_castsi512_si256(b));
   __m256i high = _mm256_madd_epi16(_mm512_extracti64x4_epi64(a, 1), _mm512_extracti64x4_epi64(b, 1));

@@ -41,5 +41,18 @@ void tsr_add_products(const float *x, size_t tokens, size_t stride, size_t count
 // Returns TSR_ENCODED, TSR_NOT_FINITE, or the row with a scale beyond half precision.
 int tsr_encode_panel(const tsr_rows *rows, uint8_t *panel, double sums[_Nonnull 2]);
 
+// At most 16 rows whose codes are known, because a source has them.
+typedef struct {
+  const uint8_t *codes;                // [rows, columns], without their offset
+  const uint16_t *scales;              // [rows, groups], of nested encodings [rows, super-groups]: half-precision
+  const uint16_t *_Nullable minimums;  // likewise, where the encoding has them
+  const uint8_t *_Nullable integers;   // [rows, groups, 2], of nested encodings: as a panel has them
+  size_t rows, columns;
+  uint32_t encoding;
+} tsr_blocks;
+
+// Writes one panel of these codes.
+void tsr_pack_blocks(const tsr_blocks *blocks, uint8_t *panel);
+
 #pragma clang assume_nonnull end
 #endif

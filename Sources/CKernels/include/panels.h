@@ -109,6 +109,21 @@ static inline __attribute__((always_inline)) unsigned tsr_code(tsr_panel_form fo
   return code;
 }
 
+// Puts a code where tsr_code finds it; the bytes were zero.
+static inline __attribute__((always_inline)) void tsr_put_code(tsr_panel_form form, uint8_t *codes,
+                                                               size_t row, size_t i, unsigned code) {
+  unsigned taken = 0;
+  size_t step = i / 4, byte = 4 * row + i % 4;
+  if (form.bits == 8) codes[64 * step + byte] = (uint8_t)code;
+  for (unsigned width = 4; width > 0 && form.bits < 8; width /= 2) {
+    if (!(form.bits & width)) continue;
+    size_t places = 8 / width;
+    unsigned bits = code >> taken & ((1u << width) - 1);
+    codes[64 * (taken + step / places) + byte] |= (uint8_t)(bits << step % places * width);
+    taken += width;
+  }
+}
+
 float tsr_half_to_float(uint16_t half);
 
 static inline float tsr_half_at(const uint8_t *plane, size_t index) {
