@@ -58,7 +58,7 @@ let package = Package(
             name: "Residency", dependencies: ["Kernels", "System", "WeightFile"],
             swiftSettings: swiftSettings),
         .target(
-            name: "Transformer", dependencies: ["Kernels", "Residency", "WeightFile"],
+            name: "Transformer", dependencies: ["Kernels", "Residency", "System", "WeightFile"],
             swiftSettings: swiftSettings),
         .target(
             name: "Decoding",
@@ -116,7 +116,8 @@ let package = Package(
         .target(
             name: "TestSupport", path: "Tests/TestSupport", swiftSettings: testSettings),
         .testTarget(
-            name: "SystemTests", dependencies: ["System"], swiftSettings: testSettings),
+            name: "SystemTests", dependencies: ["System", "TestSupport"],
+            swiftSettings: testSettings),
         .testTarget(
             name: "FuzzTests", dependencies: ["FuzzTargets"], exclude: ["Findings"],
             swiftSettings: testSettings),
@@ -146,7 +147,9 @@ let package = Package(
             swiftSettings: testSettings),
         .testTarget(
             name: "ResidencyTests",
-            dependencies: ["Residency", "Transformer", "Kernels", "System", "WeightFile"],
+            dependencies: [
+                "Residency", "Transformer", "Kernels", "System", "WeightFile", "TestSupport",
+            ],
             exclude: ["Resources"], swiftSettings: testSettings),
         .testTarget(
             name: "TransformerTests",
@@ -173,7 +176,7 @@ let package = Package(
             name: "ProfilingTests",
             dependencies: [
                 "Profiling", "Reporting", "Residency", "Transformer", "Quantization", "Import",
-                "Kernels", "WeightFile",
+                "Kernels", "WeightFile", "TestSupport",
             ],
             swiftSettings: testSettings),
     ]

@@ -7,18 +7,25 @@ extension Compute {
     ///   - matrix: `[vocabulary, columns]`.
     ///   - tokens: Ids, each a row of `matrix`.
     ///   - x: `[count, columns]`, overwritten.
+    ///   - first: Index of the first token, here and in `x`.
     public func embed(
-        _ matrix: Matrix, tokens: Buffer<Int32>, count: Int, into x: Buffer<Float>
+        _ matrix: Matrix, tokens: Buffer<Int32>, first: Int = 0, count: Int,
+        into x: Buffer<Float>
     ) {
-        precondition(count <= tokens.count && count * matrix.columns <= x.count, "\(count) tokens")
-        for index in 0..<count {
+        let end = first + count
+        precondition(
+            first >= 0 && end <= tokens.count && end * matrix.columns <= x.count,
+            "tokens \(first)..<\(end)")
+        for index in first..<end {
             let id = Int(tokens[index])
             precondition(id >= 0 && id < matrix.rows, "token \(id) of \(matrix.rows)")
         }
         checkDecoders(matrix.codedTileBytes)
         unsafe withRaw { compute in
             unsafe withUnsafePointer(to: matrix.raw) {
-                unsafe tsr_embed(compute, $0, tokens.pointer, count, x.pointer)
+                unsafe tsr_embed(
+                    compute, $0, tokens.pointer + first, count,
+                    x.pointer + first * matrix.columns)
             }
         }
     }

@@ -42,6 +42,9 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
     /// Floats per thread for attention whose slots are shared out: 4 parts of 64 heads of 128.
     private static let partialFloats = 4 * 64 * 130
 
+    /// About what each thread takes: its scratch and its stack.
+    public static let threadBytes = 4 * (leastScratchFloats + partialFloats) + 128 << 10
+
     /// - Parameters:
     ///   - isa: A name of ``availableISAs``; by default `TESSERA_ISA`, or the fastest.
     ///   - threads: By default the processors this process may use.

@@ -36,8 +36,11 @@ extension ProfileReport {
 
     private var summaryHTML: String {
         let memory = setup.memory
-        let facts = [
+        let facts: [(String, String)] = [
             ("weights", Format.bytes(model.weightBytes)),
+            ("made", setup.date),
+            ("by", setup.program),
+            ("machine", setup.host),
             ("processor", setup.processor),
             ("kernels", "\(setup.isa), \(setup.threads) threads"),
             ("loading", Format.seconds(setup.loadSeconds)),

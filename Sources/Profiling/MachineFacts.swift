@@ -35,9 +35,16 @@ public struct MachineFacts: Sendable, Equatable {
     /// Memory that can be used before something is dropped or killed: the machine's or the group's.
     public var usableBytes: Int { min(memoryBytes, group.memoryLimit ?? .max) }
 
-    /// Memory to read when the rate of reading is measured: more than a last cache holds, and little
+    /// What the largest cache of the first processor holds; 0 where that is not known.
+    public var cacheBytes: Int { caches.map(\.bytes).max() ?? 0 }
+
+    /// Memory to read when the rate of reading is measured: twice what the largest cache holds, and little
     /// enough to be let live by a control group.
-    public var readBytes: Int { min(128 << 20, max(16 << 20, usableBytes / 8)) }
+    public var readBytes: Int {
+        let wanted = min(1 << 30, max(128 << 20, 2 * cacheBytes))
+        let free = availableBytes > 0 ? availableBytes : usableBytes
+        return min(wanted, max(16 << 20, min(usableBytes, free) / 8))
+    }
 
     private static let known: Set<String> = [
         "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512bw", "avx512vl", "avx512_vnni",

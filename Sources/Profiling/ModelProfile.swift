@@ -1,5 +1,6 @@
 public import Kernels
 internal import Residency
+internal import System
 public import Transformer
 public import WeightFile
 
@@ -8,9 +9,14 @@ public struct ModelProfile {
     private let path: String
     private let options: ProfileOptions
     private let kvEncoding: KVLayer.Encoding
+    private let program: String
 
-    public init(path: String, options: ProfileOptions, kvEncoding: KVLayer.Encoding) {
+    /// - Parameter program: Name and version of the program that asks, for the report.
+    public init(
+        path: String, options: ProfileOptions, kvEncoding: KVLayer.Encoding, program: String
+    ) {
         self.path = path
+        self.program = program
         self.options = options
         self.kvEncoding = kvEncoding
     }
@@ -24,6 +30,9 @@ public struct ModelProfile {
         isCancelled: () -> Bool = { false }
     ) throws -> ProfileReport {
         var setup = ProfileReport.RunDescription()
+        setup.program = program
+        setup.host = SystemFile.word("/proc/sys/kernel/hostname") ?? ""
+        setup.date = Timestamp.now
         let loadAtStart = SystemLoad.now()
         var start = nanoseconds()
         let file = try WeightFile(path: path)
@@ -42,7 +51,7 @@ public struct ModelProfile {
         setup.machine.disk = try DiskProbe.read(path, patience: patience)
         let facts = setup.machine.facts
         setup.limitReadBytes = facts.readBytes
-        setup.cacheBytes = facts.caches.map(\.bytes).max() ?? 0
+        setup.cacheBytes = facts.cacheBytes
         let compute = transformer.compute
         let known = setup.machine.isa == compute.isa
         let before =

@@ -1,10 +1,5 @@
+internal import Glibc
 public import Kernels
-
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#endif
 
 /// How the time of a pass follows from a machine's limits, fitted to measured passes:
 /// seconds^p = (readFactor x time of reading alone)^p + (multiplyFactor x time of multiplying
@@ -15,8 +10,9 @@ public struct PassModel: Sendable, Equatable {
     public var multiplyFactor: Double
     /// p, 1 or more.
     public var exponent: Double
-    /// Largest relative error at the passes that it was fitted to.
-    public var fitError = 0.0
+    /// Largest relative error at the passes that it was fitted to; nil where these are no more than the
+    /// factors, so that they fit exactly, which says nothing.
+    public var fitError: Double?
 
     /// Exponents that are tried.
     private static let exponents = [1, 1.5, 2, 4]
@@ -32,17 +28,18 @@ public struct PassModel: Sendable, Equatable {
     /// - Parameter points: Work and seconds of each measured pass, at least one.
     public init(_ points: [(work: PassWork, seconds: Double)], limits: MachineLimits) {
         precondition(!points.isEmpty, "nothing to fit")
-        let fits = Self.exponents.map { exponent in
-            var fit = Self.fit(points, limits, exponent)
-            fit.fitError =
-                points.map { abs(fit.seconds($0.work, limits) / $0.seconds - 1) }.max() ?? 0
-            return fit
-        }
         // Fewer than three points fit every exponent: then the first, without overlap.
-        let best = fits.dropFirst().reduce(fits[0]) {
-            $1.fitError < $0.fitError - 1e-6 ? $1 : $0
+        let exponents = points.count < 3 ? Self.exponents.prefix(1) : Self.exponents[...]
+        self = PassModel(readFactor: 1, multiplyFactor: 1)
+        var least = Double.infinity
+        for exponent in exponents {
+            let fit = Self.fit(points, limits, exponent)
+            let error = points.map { abs(fit.seconds($0.work, limits) / $0.seconds - 1) }.max() ?? 0
+            guard error < least - 1e-6 else { continue }
+            self = fit
+            least = error
         }
-        self = points.count < 3 ? fits[0] : best
+        fitError = points.count < 3 && least < 0.005 ? nil : least
     }
 
     /// Least squares of the relative errors of seconds^p, which are linear in the factors' powers.

@@ -44,8 +44,7 @@ extension Prediction {
                     ?? ""),
             "reading x \(Format.fixed(model.readFactor, 2)) and multiplying x "
                 + "\(Format.fixed(model.multiplyFactor, 2)), overlap exponent "
-                + "\(Format.fixed(model.exponent, 1)): fits the passes above within "
-                + "\(Format.fixed(model.fitError * 100, 0))%; other steps last as long as here",
+                + "\(Format.fixed(model.exponent, 1)): \(fit); other steps last as long as here",
             "other machines' caches and instruction sets are not modelled",
         ]
         if let threads = target.threads, threads != measuredThreads {
@@ -64,6 +63,14 @@ extension Prediction {
         }
         lines.append("break-even: tokens per pass that are as fast as one position at a time")
         return lines
+    }
+
+    /// How well the model is known.
+    private var fit: String {
+        guard let error = model.fitError else {
+            return "as few sizes as factors, so nothing checks them (measure three or more)"
+        }
+        return "fits the passes above within \(Format.fixed(error * 100, 0))%"
     }
 
     private func rate(_ row: Row, _ tokensPerPass: Double) -> String {
@@ -101,7 +108,7 @@ extension Prediction {
             ("read_factor", .number(model.readFactor)),
             ("multiply_factor", .number(model.multiplyFactor)),
             ("overlap_exponent", .number(model.exponent)),
-            ("fit_error", .number(model.fitError)),
+            ("fit_error", model.fitError.map { .number($0) } ?? .null),
             (
                 "passes",
                 .array(

@@ -35,6 +35,9 @@ extension ProfileReport {
     private var setupMembers: [(String, JSONOutput)] {
         let options = setup.options
         return [
+            ("program", .string(setup.program)),
+            ("host", .string(setup.host)),
+            ("test_time", .string(setup.date)),
             ("cpu_info", .string(setup.processor)),
             ("isa", .string(setup.isa)),
             ("threads", .int(setup.threads)),

@@ -33,6 +33,12 @@ public struct ProfileReport: Sendable {
 
     /// How it was profiled, and what was measured once.
     public struct RunDescription: Sendable {
+        /// Name and version of the program.
+        public var program = ""
+        /// Name of the machine.
+        public var host = ""
+        /// When it began, in UTC.
+        public var date = ""
         public var isa = ""
         public var threads = 0
         public var processor = ""
@@ -70,47 +76,6 @@ public struct ProfileReport: Sendable {
         fills = run.fills
         timeline = run.timeline
         passes = run.passes.map { PassMeasure($0, model.work, setup, limits) }
-    }
-
-    /// What to distrust the times for; empty on a quiet machine.
-    public var warnings: [String] {
-        var lines = setup.load.warnings
-        let spread = passes.map(\.samples.seconds.relativeSpread).max() ?? 0
-        if spread > 0.1 {
-            lines.append(
-                "the middle half of the times of one size spreads over "
-                    + "\(Int((spread * 100).rounded()))% of their median")
-        }
-        if let drift = passes.compactMap(\.drift).max(), drift > 1.05 {
-            lines.append(
-                "passes became slower: the last quarter took "
-                    + "\(Int(((drift - 1) * 100).rounded()))% longer than the first")
-        }
-        if let drift = passes.compactMap(\.drift).min(), drift < 0.95 {
-            lines.append(
-                "passes became faster: the last quarter took "
-                    + "\(Int(((1 - drift) * 100).rounded()))% less time than the first, so the "
-                    + "machine was not steady from the start")
-        }
-        let hertz = timeline.compactMap(\.load.hertz)
-        if let low = hertz.min(), let high = hertz.max(), low < 0.9 * high {
-            lines.append("the processor's frequency fell by more than a tenth")
-        }
-        if let low = setup.readRates.min(), let high = setup.readRates.max(), low < 0.9 * high {
-            let rates = setup.readRates.map { Format.fixed($0 / 1e9, 1) }
-            lines.append(
-                "memory was read at \(rates.joined(separator: " GB/s before the passes and at ")) GB/s "
-                    + "after them; shares are of the higher")
-        }
-        if passes.contains(where: { $0.samples.seconds.count < 10 }) {
-            lines.append("of fewer than 10 passes, p90 and p99 say little more than the slowest")
-        }
-        if setup.limitReadBytes < 2 * setup.cacheBytes {
-            lines.append(
-                "too little memory is allowed to measure reading past the caches; its limit is "
-                    + "too high")
-        }
-        return lines
     }
 
     /// Limits of some threads of this machine, measured before the passes.

@@ -17,9 +17,12 @@ internal import WeightFile
         var count: Int
     }
 
-    /// Reads and decodes the tiles, and tells the tables where they are. Of the file nothing stays in
-    /// memory.
-    init(_ file: WeightFile, _ parts: [Part], _ compute: Compute) throws(ResidencyError) {
+    /// Reads and decodes the tiles, and tells the tables where they are.
+    ///
+    /// - Parameter keepsCache: Whether the page cache has room for what was read, for the next start.
+    init(
+        _ file: WeightFile, _ parts: [Part], _ compute: Compute, keepsCache: Bool
+    ) throws(ResidencyError) {
         // Kernels may read a little beyond a panel.
         byteCount = parts.reduce(4096) { $0 + $1.count * $1.matrix.tileBytes }
         let map = unsafe mmap(
@@ -31,6 +34,8 @@ internal import WeightFile
         var offset = 0
         for part in parts {
             try load(part, of: file, at: offset, compute)
+            try HotWeights.drop(
+                part.ranges[..<part.count], of: file, fromCache: !keepsCache)
             offset += part.count * part.matrix.tileBytes
         }
     }
@@ -47,7 +52,6 @@ internal import WeightFile
             // Safe: the store owns both this memory and the table.
             unsafe part.table.set(tile, decoded: start + tile * part.matrix.tileBytes)
         }
-        try HotWeights.drop(part.ranges[tiles], of: file)
     }
 
     deinit { unsafe munmap(memory, byteCount) }

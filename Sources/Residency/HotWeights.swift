@@ -43,10 +43,16 @@ enum HotWeights {
         }
     }
 
-    /// Gives their pages back.
-    static func drop(_ tiles: ArraySlice<Range<Int>>, of file: WeightFile) throws(ResidencyError) {
+    /// Takes tiles that follow each other out of this process's memory.
+    ///
+    /// - Parameter fromCache: Out of the page cache too.
+    static func drop(
+        _ tiles: ArraySlice<Range<Int>>, of file: WeightFile, fromCache: Bool
+    ) throws(ResidencyError) {
         guard let first = tiles.first, let last = tiles.last else { return }
-        try MappedReader(file).release(first.lowerBound..<last.upperBound, slot: 0)
+        let range = first.lowerBound..<last.upperBound
+        file.unmap(range)
+        if fromCache { try file.reopened().forget(range) }
     }
 
     /// Brings pages into memory, several pieces at a time.

@@ -5,6 +5,28 @@ internal import WeightFile
 public struct ReadingPace: Sendable, Equatable {
     public var method: InputMethod
     public var bytesPerSecond: Double
+
+    public init(method: InputMethod, bytesPerSecond: Double) {
+        (self.method, self.bytesPerSecond) = (method, bytesPerSecond)
+    }
+}
+
+/// Where a measured pace is kept from one run to the next; measuring takes time and drops what is
+/// measured from the page cache.
+public struct PaceMemory: Sendable {
+    /// The pace of this file, read in this way; nil where it was never measured.
+    public var recall: @Sendable () -> ReadingPace?
+    public var remember: @Sendable (ReadingPace) -> Void
+
+    public init(
+        recall: @escaping @Sendable () -> ReadingPace?,
+        remember: @escaping @Sendable (ReadingPace) -> Void
+    ) {
+        (self.recall, self.remember) = (recall, remember)
+    }
+
+    /// Measures every time.
+    public static let none = PaceMemory(recall: { nil }, remember: { _ in })
 }
 
 /// A way of reading, chosen by the user or by measurement.
@@ -24,6 +46,7 @@ struct InputChoice {
         _ file: WeightFile, _ wanted: InputMethod, _ segments: [Segment], slots: Int,
         slotBytes: Int
     ) throws(ResidencyError) {
+        file.readAhead(false)
         var trials: [Trial] = []
         for method in wanted == .auto ? [.direct, .buffered, .mapped] : [wanted] {
             let reader = try Self.reader(file, method, slots: slots, slotBytes: slotBytes)
@@ -36,26 +59,30 @@ struct InputChoice {
         for turn in 0..<turns {
             let first = min(turn * count, segments.count - count)
             let sample = segments[first..<first + count]
-            trials[turn % trials.count].add(
-                Self.read(sample, trials[turn % trials.count].reader, slots, file))
+            let (total, seconds) = Self.read(
+                sample, trials[turn % trials.count].reader, slots, file)
+            trials[turn % trials.count].add(total, seconds: seconds)
         }
-        guard var best = trials.first else { throw .noThreads }
+        let working = trials.filter { $0.failure == nil && $0.bytes > 0 }
+        guard var best = working.first else { throw trials.first?.failure ?? .noThreads }
         // Reads past the page cache leave alone what stays in it: others must be clearly faster.
-        for trial in trials where trial.rate > 1.25 * best.rate { best = trial }
+        for trial in working where trial.rate > 1.25 * best.rate { best = trial }
         pace = ReadingPace(method: best.method, bytesPerSecond: best.rate)
     }
 
     /// One method and what it has read.
-    private struct Trial {
+    fileprivate struct Trial {
         var method: InputMethod
         var reader: any TileReader
         var bytes = 0
         var seconds = 0.0
+        var failure: ResidencyError?
         var rate: Double { Double(bytes) / max(seconds, 1e-9) }
 
-        mutating func add(_ sample: (bytes: Int, seconds: Double)) {
+        mutating func add(_ sample: SampleTotal, seconds: Double) {
             bytes += sample.bytes
-            seconds += sample.seconds
+            self.seconds += seconds
+            failure = failure ?? sample.failure
         }
     }
 
@@ -70,7 +97,7 @@ struct InputChoice {
     /// Reads these segments once, by as many threads as a pass uses.
     private static func read(
         _ segments: ArraySlice<Segment>, _ reader: any TileReader, _ slots: Int, _ file: WeightFile
-    ) -> (bytes: Int, seconds: Double) {
+    ) -> (SampleTotal, seconds: Double) {
         forget(segments, file)
         let readers = min(threads, slots)
         let start = ContinuousClock.now
@@ -83,16 +110,16 @@ struct InputChoice {
             {
                 if ContinuousClock.now > deadline { return }
                 let bytes = segments[index].bytes
-                if case .success = unsafe reader.read(bytes, slot: slot) {
-                    monitor.locked { total.bytes += bytes.count }
-                }
+                let result = unsafe reader.read(bytes, slot: slot)
                 reader.release(bytes, slot: slot)
+                monitor.locked { unsafe total.add(bytes.count, result) }
+                if case .failure = unsafe result { return }
             }
         }
         let started = (1..<readers).compactMap { slot in WorkerThread { work(slot) } }
         work(0)
         for thread in started { thread.join() }
-        return (total.bytes, (ContinuousClock.now - start).seconds)
+        return (total, (ContinuousClock.now - start).seconds)
     }
 
     /// Drops these segments from the page cache, so that the disk is measured.
@@ -102,7 +129,15 @@ struct InputChoice {
     }
 }
 
-/// Bytes read so far; guarded by a monitor.
+/// What has been read so far; guarded by a monitor.
 private final class SampleTotal: @unchecked Sendable {
     var bytes = 0
+    var failure: ResidencyError?
+
+    func add(_ count: Int, _ result: Result<UnsafeRawPointer, ResidencyError>) {
+        switch unsafe result {
+        case .success: bytes += count
+        case .failure(let error): failure = failure ?? error
+        }
+    }
 }

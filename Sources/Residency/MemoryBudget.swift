@@ -14,14 +14,17 @@ public struct MemoryBudget: Sendable, Equatable {
     /// Bytes of everything this process holds that cannot be dropped.
     public var bytes: Int
     public var source: Source
+    /// Those in which the user named it.
+    public var units = ByteUnits.binary
 
     /// No limit at all.
     public static let unlimited = MemoryBudget(bytes: Int.max / 2, source: .machine)
     var isKnown: Bool { self != .unlimited }
 
-    public init(bytes: Int, source: Source) {
+    public init(bytes: Int, source: Source, units: ByteUnits = .binary) {
         self.bytes = bytes
         self.source = source
+        self.units = units
     }
 
     /// What is left for other work where nobody says how much memory to take: a sixteenth of a
@@ -33,12 +36,14 @@ public struct MemoryBudget: Sendable, Equatable {
 
     /// The memory that can be taken now without pushing anything out: the machine's or what the
     /// control groups leave, whichever is less, but for a reserve.
-    public static func available() -> MemoryBudget {
+    ///
+    /// - Parameter shared: Bytes of a weight file on a file system in memory, which are paid for.
+    public static func available(sharing shared: Int = 0) -> MemoryBudget {
         let machine = SystemFile.text("/proc/meminfo").flatMap {
             SystemFile.field("MemAvailable", in: $0) ?? SystemFile.field("MemTotal", in: $0)
         }
-        var budget = MemoryBudget(bytes: machine ?? 1 << 30, source: .machine)
-        if let group = ControlGroups.own.memoryLeft(), group < budget.bytes {
+        var budget = MemoryBudget(bytes: (machine ?? 1 << 30) + shared, source: .machine)
+        if let group = ControlGroups.own.memoryLeft(sharing: shared), group < budget.bytes {
             budget = MemoryBudget(bytes: group, source: .controlGroup)
         }
         budget.bytes = max(0, budget.bytes - reserve(of: budget.bytes, in: budget.source))
@@ -46,21 +51,25 @@ public struct MemoryBudget: Sendable, Equatable {
     }
 
     /// What the user asked for, but not more than a control group allows.
-    public static func asked(_ bytes: Int) -> MemoryBudget {
-        asked(bytes, groupLeaves: ControlGroups.own.memoryLeft())
+    ///
+    /// - Parameter shared: Bytes of a weight file on a file system in memory, which are paid for.
+    public static func asked(
+        _ bytes: Int, units: ByteUnits = .binary, sharing shared: Int = 0
+    ) -> MemoryBudget {
+        asked(bytes, units, groupLeaves: ControlGroups.own.memoryLeft(sharing: shared))
     }
 
-    static func asked(_ bytes: Int, groupLeaves free: Int?) -> MemoryBudget {
+    static func asked(
+        _ bytes: Int, _ units: ByteUnits = .binary, groupLeaves free: Int?
+    ) -> MemoryBudget {
         guard let free, case let group = free - reserve(of: free, in: .controlGroup), group < bytes
-        else { return MemoryBudget(bytes: bytes, source: .option) }
-        return MemoryBudget(bytes: max(0, group), source: .controlGroup)
+        else { return MemoryBudget(bytes: bytes, source: .option, units: units) }
+        return MemoryBudget(bytes: max(0, group), source: .controlGroup, units: units)
     }
 
-    /// What the control groups allow in all, where that is less than `bytes`: somebody has lowered a
-    /// limit since the plan that takes so many was made.
-    static func lowered(below bytes: Int) -> MemoryBudget? {
-        guard let limit = ControlGroups.own.memoryLimit, limit < bytes else { return nil }
-        return MemoryBudget(
+    /// What a control group's limit leaves to a program that has the group for itself.
+    static func under(_ limit: Int) -> MemoryBudget {
+        MemoryBudget(
             bytes: max(0, limit - reserve(of: limit, in: .controlGroup)), source: .controlGroup)
     }
 }

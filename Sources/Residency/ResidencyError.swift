@@ -1,7 +1,7 @@
 /// Why a model could not be set up within the memory there is.
 public enum ResidencyError: Error, Equatable, CustomStringConvertible {
-    /// Less memory than what is needed besides the weights; in bytes.
-    case tooLittle(budget: Int, needed: Int)
+    /// Less memory than what is needed besides the weights, which are so many bytes.
+    case tooLittle(MemoryBudget, needed: Int)
     /// The system gave no memory for the weights that stay, in bytes.
     case noMemory(Int)
     /// The system gave no threads for reading.
@@ -13,9 +13,7 @@ public enum ResidencyError: Error, Equatable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .tooLittle(let budget, let needed):
-            "\(budget >> 10) KiB of memory are not enough: cache, buffers and the window for streaming "
-                + "take more; ask for a shorter --ctx or give at least --ram \((needed >> 10) + 1)K"
+        case .tooLittle(let budget, let needed): Self.tooLittle(budget, needed)
         case .noMemory(let bytes):
             "the system gave no \(bytes >> 20) MiB of memory for weights; give less with --ram"
         case .noThreads: "the system gave no threads for reading weights"
@@ -23,5 +21,26 @@ public enum ResidencyError: Error, Equatable, CustomStringConvertible {
         case .unreadable(let path, let reason):
             "'\(path)': weights cannot be read (\(reason)); check the disk, then 'tessera verify'"
         }
+    }
+
+    private static func tooLittle(_ budget: MemoryBudget, _ needed: Int) -> String {
+        let least = budget.units.text(needed, isLeast: true)
+        let given = budget.units.text(budget.bytes)
+        let start =
+            switch budget.source {
+            case .option: "--ram \(given) is not enough"
+            case .machine: "this machine has \(given) of memory free, which is not enough"
+            case .controlGroup: "control groups leave \(given) of memory, which is not enough"
+            }
+        let advice =
+            switch budget.source {
+            case .option where budget.bytes < 1024:
+                "give --ram \(least) or more; a size without a unit is in bytes"
+            case .option: "give --ram \(least) or more, or a shorter --ctx"
+            case .machine: "give a shorter --ctx"
+            case .controlGroup: "raise the limit, or give a shorter --ctx"
+            }
+        return "\(start): the program, the cache, buffers and the window for streaming take "
+            + "\(least); \(advice)"
     }
 }

@@ -19,11 +19,11 @@ extension ResidencyPlan {
     /// The same with as many tiles decoded ahead as make a pass fastest.
     ///
     /// - Parameters:
-    ///   - readRate: Bytes per second from the disk.
+    ///   - readRate: Bytes per second from the disk; nil: nothing that fits may be streamed for it.
     ///   - decodeRate: Stored bytes per second that all threads decode.
-    func decodingAhead(readRate: Double, decodeRate: Double) -> ResidencyPlan {
+    func decodingAhead(readRate: Double?, decodeRate: Double) -> ResidencyPlan {
         var best = self
-        var least = best.seconds(readRate, decodeRate)
+        var least = best.seconds(readRate ?? 1, decodeRate)
         // Codes of 4 bits grow less than those of 8: they come first.
         let growths = Set(items.compactMap(\.growth)).sorted()
         for growth in growths {
@@ -37,8 +37,10 @@ extension ResidencyPlan {
                 let held = plan.items.reduce(0) { $0 + $1.decodedTiles * $1.plainTileBytes }
                 guard held < free - (isResident ? 0 : windowBytes) else { return best }
                 plan.keepRest()
-                guard plan.totalBytes <= budget.bytes else { return best }
-                let seconds = plan.seconds(readRate, decodeRate)
+                guard plan.totalBytes <= budget.bytes, readRate != nil || plan.isResident else {
+                    return best
+                }
+                let seconds = plan.seconds(readRate ?? 1, decodeRate)
                 if seconds < 0.98 * least { (best, least) = (plan, seconds) }
             }
         }

@@ -83,7 +83,7 @@ public struct ResidencyPlan: Sendable, Equatable {
         windowBytes = window(free: free)
         guard free >= least else {
             throw .tooLittle(
-                budget: budget.bytes, needed: needs.total + mappedBytes + slack + least)
+                budget, needed: needs.total + mappedBytes + slack + least)
         }
         keep(free - windowBytes)
     }
@@ -107,6 +107,13 @@ public struct ResidencyPlan: Sendable, Equatable {
     /// What regions and lists of tiles round up.
     private static func slack(_ bytes: Int) -> Int { min(8 << 20, bytes / 64) }
 
+    /// Bytes of weights that all stay where so many are free for them.
+    ///
+    /// - Parameter free: What a budget leaves besides ``Needs``.
+    public static func residentWeights(in free: Int) -> Int {
+        max(0, max(free - (8 << 20), free / 65 * 64))
+    }
+
     /// Bytes for weights and, where some are streamed, the window.
     var free: Int {
         let total = items.reduce(0) { $0 + $1.bytes }
@@ -123,16 +130,20 @@ public struct ResidencyPlan: Sendable, Equatable {
         keep(max(0, free - held - windowBytes))
     }
 
-    /// Marks as many tiles behind the decoded ones as `bytes` hold, the same share of each matrix.
+    /// Marks as many tiles after the decoded ones as `bytes` hold, the same share of each matrix's bytes.
     private mutating func keep(_ bytes: Int) {
-        let total = items.reduce(0) { $0 + $1.bytes - $1.tiles[..<$1.decodedTiles].reduce(0, +) }
+        let rests = items.map { $0.bytes - $0.tiles[..<$0.decodedTiles].reduce(0, +) }
+        let share = min(1, Double(max(0, bytes)) / Double(max(1, rests.reduce(0, +))))
         var left = bytes
         for index in items.indices {
             let item = items[index]
-            let rest = item.tiles.count - item.decodedTiles
-            let share = Double(rest) * Double(bytes) / Double(max(1, total))
-            items[index].hotTiles = item.decodedTiles + min(rest, Int(share))
-            left -= item.tiles[item.decodedTiles..<items[index].hotTiles].reduce(0, +)
+            var room = share == 1 ? rests[index] : Int(share * Double(rests[index]))
+            let kept = item.tiles[item.decodedTiles...].prefix { tile in
+                room -= tile
+                return room >= 0
+            }
+            items[index].hotTiles = item.decodedTiles + kept.count
+            left -= kept.reduce(0, +)
         }
         for index in items.indices where items[index].hotTiles < items[index].tiles.count {
             let next = items[index].tiles[items[index].hotTiles]
@@ -159,6 +170,8 @@ public struct ResidencyPlan: Sendable, Equatable {
     public var decodedBytes: Int {
         items.reduce(0) { $0 + $1.decodedTiles * $1.plainTileBytes }
     }
+    /// Bytes of the mapping that are to stay as they are; the kernel may drop them.
+    var mappedHotBytes: Int { heldBytes - decodedBytes }
     /// Whether some are decoded before the first pass.
     public var decodesAhead: Bool { items.contains { $0.decodedTiles > 0 } }
     /// All that this process will hold.

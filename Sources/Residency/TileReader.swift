@@ -107,10 +107,6 @@ extension WeightFile {
     init(_ file: WeightFile) throws(ResidencyError) {
         self.file = file
         opened = try file.reopened()
-        // Nothing beyond what is asked for: the pages behind a hot tile are not hot.
-        unsafe madvise(
-            UnsafeMutableRawPointer(mutating: file.unsafePointer(at: 0)), file.fileBytes,
-            MADV_RANDOM)
     }
 
     func read(_ range: Range<Int>, slot: Int) -> Result<UnsafeRawPointer, ResidencyError> {
@@ -131,16 +127,34 @@ extension WeightFile {
     }
 
     func release(_ range: Range<Int>, slot: Int) {
-        let (start, count) = pages(range)
-        unsafe madvise(
-            UnsafeMutableRawPointer(mutating: file.unsafePointer(at: start)), count,
-            Int32(MADV_DONTNEED))
-        opened.forget(start..<start + count)
+        file.unmap(range)
+        opened.forget(range)
     }
 
     private func pages(_ range: Range<Int>) -> (start: Int, count: Int) {
         let start = range.lowerBound / pageBytes * pageBytes
         let end = min((range.upperBound + pageBytes - 1) / pageBytes * pageBytes, file.fileBytes)
         return (start, end - start)
+    }
+}
+
+extension WeightFile {
+    /// Whether touching a page of the mapping also brings the pages after it into memory. Where weights
+    /// are streamed it must not: the pages after those that stay are not to stay.
+    func readAhead(_ isOn: Bool) {
+        unsafe madvise(
+            UnsafeMutableRawPointer(mutating: unsafePointer(at: 0)), fileBytes,
+            isOn ? Int32(MADV_NORMAL) : Int32(MADV_RANDOM))
+    }
+
+    /// Takes whole pages in `range` out of this process's memory; the page cache keeps them.
+    func unmap(_ range: Range<Int>) {
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        let start = (range.lowerBound + page - 1) / page * page
+        let end = range.upperBound / page * page
+        guard start < end else { return }
+        unsafe madvise(
+            UnsafeMutableRawPointer(mutating: unsafePointer(at: start)), end - start,
+            Int32(MADV_DONTNEED))
     }
 }

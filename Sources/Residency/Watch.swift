@@ -4,13 +4,22 @@ internal import WeightFile
 
 /// Notices that a file in use is not what it was.
 struct Watch {
-    private let path: String
-    private let descriptorPath: String
-    private let before: Identity?
+    private let file: WeightFile
+    private var before: Identity?
     private var next = ContinuousClock.now
 
     /// Time between two looks; a look takes some ten microseconds.
     private static let interval = Duration.milliseconds(200)
+    /// Bytes of tiles that are held against their checksums where a file was written to.
+    private static let sampleBytes = 64 << 20
+
+    /// What has happened to the file.
+    enum Change: Equatable {
+        /// Its bytes are not what they were, in words.
+        case damaged(String)
+        /// It was written to, or its times were set; the tiles that were checked are unchanged.
+        case touched(checked: Int, of: Int)
+    }
 
     private struct Identity: Equatable {
         var size: Int
@@ -27,9 +36,8 @@ struct Watch {
     }
 
     init(_ file: WeightFile) {
-        path = file.path
-        descriptorPath = file.descriptorPath
-        before = Identity(descriptorPath)
+        self.file = file
+        before = Identity(file.descriptorPath)
     }
 
     /// Whether it is time to look again.
@@ -40,12 +48,22 @@ struct Watch {
         return true
     }
 
-    /// What has happened to the file, in words; nil: nothing.
-    func change() -> String? {
-        guard let before, let now = Identity(descriptorPath), now != before else { return nil }
-        return now.size == before.size
-            ? "'\(path)' was written to while in use; run 'tessera verify', then start again"
-            : "'\(path)' changed from \(before.size) to \(now.size) bytes while in use; "
-                + "make or fetch it anew"
+    /// What has happened to the file since the last call; nil: nothing.
+    mutating func change() -> Change? {
+        guard let before, let now = Identity(file.descriptorPath), now != before else { return nil }
+        self.before = now
+        guard now.size == before.size else {
+            return .damaged(
+                "'\(file.path)' changed from \(before.size) to \(now.size) bytes while in use; "
+                    + "make or fetch it anew")
+        }
+        do throws(WeightFileError) {
+            let (checked, all) = try file.verifySample(byteCount: Self.sampleBytes)
+            return .touched(checked: checked, of: all)
+        } catch {
+            return .damaged(
+                "'\(file.path)' was written to while in use; run 'tessera verify', then start again"
+            )
+        }
     }
 }

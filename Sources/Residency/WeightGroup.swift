@@ -2,7 +2,7 @@ public import Kernels
 
 /// Matrices of one step of a pass, some of whose tiles may have to come from disk first.
 public final class WeightGroup {
-    public let matrices: MatrixGroup
+    private var current: MatrixGroup
     private unowned let store: WeightStore
     private let names: [String]
     private var entries: [WeightStore.Entry?] = []
@@ -13,13 +13,27 @@ public final class WeightGroup {
     private static let longestRun = 4
 
     init(_ matrices: MatrixGroup, names: [String], store: WeightStore) {
-        self.matrices = matrices
+        current = matrices
         self.names = names
         self.store = store
+        take()
+    }
+
+    /// What is multiplied by; another group of the same shape where a new plan streams what has been
+    /// used from the mapping.
+    public var matrices: MatrixGroup {
+        if version != store.version { follow() }
+        return current
+    }
+
+    /// Follows a new plan, which may have given matrices tables of tiles.
+    private func follow() {
+        if entries.allSatisfy({ $0 == nil }) { current = store.matrices(names) }
+        take()
     }
 
     /// Takes over what the store's plan says now.
-    private func follow() {
+    private func take() {
         entries = names.map { store.entry($0) }
         let ranges = entries.compactMap { $0?.segments }.filter { !$0.isEmpty }
         segments = (ranges.first?.lowerBound ?? 0)..<(ranges.last?.upperBound ?? 0)
@@ -30,7 +44,7 @@ public final class WeightGroup {
     /// selected once.
     public func forEachPart(_ step: () -> Void) {
         guard let stream = store.stream else { return step() }
-        if version != store.version { follow() }
+        let matrices = matrices
         guard !segments.isEmpty else { return step() }
         for (index, entry) in entries.enumerated() {
             if let entry { matrices.select(0..<entry.hotTiles, of: index) }
@@ -53,6 +67,7 @@ public final class WeightGroup {
 
     /// Selects the tiles of these segments and tells their tables where they are.
     private func select(_ numbers: Range<Int>, _ stream: TileStream) {
+        let matrices = matrices
         for index in entries.indices { matrices.select(0..<0, of: index) }
         let first = segments.lowerBound
         let offset = numbers.lowerBound % stream.segments.count - first

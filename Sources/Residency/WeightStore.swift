@@ -16,7 +16,10 @@ public final class WeightStore {
     private var entries: [String: Entry] = [:]
     private let compute: Compute
     private var decoded: DecodedWeights?
+    private let method: InputMethod
+    private let notice: (WeightNotice) -> Void
     private var watch: Watch
+    private var limits = LimitWatch()
     /// Of a stream that a new plan has ended.
     private var pending = StreamCounters()
     private var isNotingReads = false
@@ -36,20 +39,33 @@ public final class WeightStore {
     /// - Parameters:
     ///   - plan: Made for this file.
     ///   - compute: Decodes coded tiles.
+    ///   - paces: Knows the pace from an earlier run.
     ///   - loading: Told of the plan and the pace before anything stays.
+    ///   - notice: Told of what changes between passes.
     ///   - lost: Ends the program; gets what happened, where and what to do.
     public init(
         _ file: WeightFile, plan: ResidencyPlan, compute: Compute, method: InputMethod = .auto,
+        paces: PaceMemory = .none,
         loading: (ResidencyPlan, ReadingPace?) -> Void = { _, _ in },
+        notice: @escaping (WeightNotice) -> Void = { _ in },
         lost: @escaping (String) -> Never
     ) throws(ResidencyError) {
         self.file = file
         self.compute = compute
+        self.method = method
+        self.notice = notice
         self.lost = lost
         watch = Watch(file)
-        (self.plan, pace) = try Self.measured(file, plan: plan, compute: compute, method: method)
+        (self.plan, pace) = try Self.measured(
+            file, plan: plan, compute: compute, method: method, paces: paces)
         loading(self.plan, pace)
         guard !self.plan.isResident || self.plan.decodesAhead else { return }
+        makeEntries()
+        try start()
+    }
+
+    /// Gives every matrix of the plan a table of tiles of its own.
+    private func makeEntries() {
         for item in plan.items {
             guard let record = file.tensor(item.name) else { continue }
             let ranges = file.tileRanges(of: record)
@@ -58,7 +74,6 @@ public final class WeightStore {
                 matrix: file.matrix(record, tiles: table), table: table, tileRanges: ranges,
                 hotTiles: 0, decodedTiles: 0, segments: 0..<0)
         }
-        try start()
     }
 
     deinit { stream?.stop() }
@@ -66,7 +81,8 @@ public final class WeightStore {
     /// A plan that takes into account how fast this machine reads and decodes, and how fast the weights
     /// that do not stay can be read; nil where all stay.
     public static func measured(
-        _ file: WeightFile, plan: ResidencyPlan, compute: Compute, method: InputMethod = .auto
+        _ file: WeightFile, plan: ResidencyPlan, compute: Compute, method: InputMethod = .auto,
+        paces: PaceMemory = .none
     ) throws(ResidencyError) -> (plan: ResidencyPlan, pace: ReadingPace?) {
         var plan = plan
         if compute.multipliesStrands {
@@ -74,20 +90,29 @@ public final class WeightStore {
         }
         let canDecode = plan.hasCodedTiles && plan.budget.isKnown && compute.decodedTileBytes > 0
         guard !plan.isResident || canDecode else { return (plan, nil) }
+        let pace = plan.isResident ? nil : try readingPace(file, plan, method, paces)
+        guard canDecode else { return (plan, pace) }
+        guard let rate = try decodeRate(file, plan, compute) else { throw .damaged }
+        let decoding = plan.decodingAhead(readRate: pace?.bytesPerSecond, decodeRate: rate)
+        return (decoding, decoding.isResident ? nil : pace)
+    }
+
+    /// How fast the weights that do not stay can be read: remembered, or measured now.
+    private static func readingPace(
+        _ file: WeightFile, _ plan: ResidencyPlan, _ method: InputMethod, _ paces: PaceMemory
+    ) throws(ResidencyError) -> ReadingPace {
+        if let known = paces.recall() { return known }
         let segments = plan.items.flatMap { item in
             file.tensor(item.name).map {
-                plan.segments(
-                    file.tileRanges(of: $0), from: plan.isResident ? 0 : item.hotTiles)
+                plan.segments(file.tileRanges(of: $0), from: item.hotTiles)
             } ?? []
         }
         let size = plan.window(for: segments)
         let pace = try InputChoice(
             file, method, segments, slots: size.slots, slotBytes: size.slotBytes
         ).pace
-        guard canDecode else { return (plan, pace) }
-        guard let rate = try decodeRate(file, plan, compute) else { throw .damaged }
-        let decoding = plan.decodingAhead(readRate: pace.bytesPerSecond, decodeRate: rate)
-        return (decoding, decoding.isResident ? nil : pace)
+        paces.remember(pace)
+        return pace
     }
 
     /// Stored bytes per second that this machine decodes, on the largest coded matrix.
@@ -125,6 +150,7 @@ public final class WeightStore {
     private func start() throws(ResidencyError) {
         let segments = cut()
         let size = plan.window(for: segments)
+        file.readAhead(segments.isEmpty)
         var reader: (any TileReader)?
         if let pace, !segments.isEmpty {
             reader = try InputChoice.reader(
@@ -139,7 +165,7 @@ public final class WeightStore {
                     DecodedWeights.Part(
                         matrix: $0.matrix, table: $0.table, ranges: $0.tileRanges,
                         count: $0.decodedTiles)
-                }, compute)
+                }, compute, keepsCache: hasRoomForSources)
         }
         try HotWeights.load(
             file,
@@ -153,32 +179,47 @@ public final class WeightStore {
         stream?.noteReads(isNotingReads)
     }
 
+    /// Whether memory holds the stored tiles of those that are decoded ahead, besides all that the plan
+    /// takes: then they may stay in the page cache.
+    private var hasRoomForSources: Bool {
+        let stored = plan.items.reduce(0) { $0 + $1.tiles[..<$1.decodedTiles].reduce(0, +) }
+        return MemoryBudget.available().bytes >= plan.totalBytes + stored
+    }
+
     /// To be called between passes: ends the program where the file is not what it was, and plans anew
     /// where a control group has come to allow less than the plan takes.
     public func check() {
         guard watch.isDue() else { return }
-        if let change = watch.change() { lost(change) }
-        guard !entries.isEmpty, let budget = MemoryBudget.lowered(below: plan.totalBytes) else {
-            return
+        switch watch.change() {
+        case .damaged(let reason): lost(reason)
+        case .touched(let checked, let all):
+            notice(.fileTouched(path: file.path, checked: checked, of: all))
+        case nil: break
         }
+        guard let (budget, isMust) = limits.budget(instead: plan) else { return }
         do throws(ResidencyError) {
             try refit(to: budget)
+            notice(.memoryLowered(plan))
         } catch {
-            lost("the limit of a control group was lowered: \(error)")
+            if isMust { lost("the limit of a control group was lowered: \(error)") }
         }
     }
 
     /// Keeps less than before, and decodes nothing ahead.
     func refit(to budget: MemoryBudget) throws(ResidencyError) {
+        let old = plan
+        plan = try old.refitted(to: budget)
         stream?.stop()
         pending = takeCounters()
         (stream, decoded) = (nil, nil)
-        pace = pace ?? ReadingPace(method: .direct, bytesPerSecond: 0)
-        let old = plan
-        plan = try old.refitted(to: budget)
+        pace =
+            pace
+            ?? ReadingPace(method: method == .auto ? .direct : method, bytesPerSecond: 0)
+        if entries.isEmpty { makeEntries() }
         for (item, before) in zip(plan.items, old.items) where item.hotTiles < before.hotTiles {
             guard let ranges = entries[item.name]?.tileRanges else { continue }
-            try HotWeights.drop(ranges[item.hotTiles..<before.hotTiles], of: file)
+            try HotWeights.drop(
+                ranges[item.hotTiles..<before.hotTiles], of: file, fromCache: true)
         }
         try start()
     }
@@ -187,8 +228,38 @@ public final class WeightStore {
     ///
     /// - Parameter names: In the order of the plan, without gaps.
     public func group(_ names: [String]) -> WeightGroup {
-        let matrices = names.map { entries[$0]?.matrix ?? file.matrix($0) }
-        return WeightGroup(MatrixGroup(matrices), names: names, store: self)
+        WeightGroup(matrices(names), names: names, store: self)
+    }
+
+    func matrices(_ names: [String]) -> MatrixGroup {
+        MatrixGroup(names.map { entries[$0]?.matrix ?? file.matrix($0) })
+    }
+
+    /// Gives back the memory of all that was only looked at while loading, where not all weights stay:
+    /// vectors are copied, and touching one brings the pages around it into memory too.
+    public func forgetUnused() {
+        guard isStreaming else { return }
+        var start = file.metadataBytes
+        for record in file.tensors {
+            guard let hot = hotEnd(of: record.name) else { continue }
+            file.unmap(start..<record.offset)
+            start = hot
+        }
+        file.unmap(start..<file.fileBytes)
+    }
+
+    /// Whether some weights are read in every pass.
+    public var isStreaming: Bool { stream != nil }
+
+    /// Where the tiles of a matrix end that stay in the mapping; nil where none do.
+    private func hotEnd(of name: String) -> Int? {
+        entries[name].flatMap { $0.tileRanges[..<$0.hotTiles].last?.upperBound }
+    }
+
+    /// Gives back the memory of rows that were used one by one, where not all weights stay.
+    public func forgetRows(of name: String) {
+        guard isStreaming, let record = file.tensor(name) else { return }
+        file.unmap((hotEnd(of: name) ?? record.offset)..<record.offset + record.byteCount)
     }
 
     func entry(_ name: String) -> Entry? { entries[name] }

@@ -22,7 +22,8 @@ internal import Glibc
     /// - Parameter direct: Read past the page cache, where the file system can.
     /// - Throws: `errno`.
     package init(_ path: String, direct: Bool = false) throws(SystemCode) {
-        let flags = O_RDONLY | O_CLOEXEC
+        // Without the last, opening a pipe would wait for whoever writes to it.
+        let flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK
         let first = direct ? unsafe open(path, flags | Self.directFlag) : -1
         isDirect = first >= 0
         descriptor = first >= 0 ? first : unsafe open(path, flags)

@@ -1,5 +1,6 @@
 internal import Kernels
 public import Residency
+internal import System
 public import WeightFile
 
 extension Transformer {
@@ -43,9 +44,16 @@ extension Transformer {
         ResidencyPlan.Needs(
             cache: KVCache.byteCount(config, contextLength: context, options),
             scratch: Scratch.byteCount(config, options),
-            // Program, stacks, and the tokenizer's tables, which take some four times their place in
-            // the file.
-            base: 16 << 20 + 4 * metadataBytes)
+            base: base(metadataBytes: metadataBytes, options))
+    }
+
+    /// Bytes of the program and the system's libraries; of the tokenizer's tables, which take some four
+    /// times their place in the file; of what each thread has for itself, those that read among them;
+    /// and of the pages around embeddings that have been looked up.
+    private static func base(metadataBytes: Int, _ options: Options) -> Int {
+        let threads = options.threads ?? Processors.usable
+        return 18 << 20 + 4 * metadataBytes + threads * Compute.threadBytes + 1 << 20
+            + rowsHeld * 64 << 10
     }
 
     /// The plan as it will be once this machine has been measured, and how fast weights that do not stay
@@ -57,7 +65,8 @@ extension Transformer {
         let compute = try compute(file, options)
         do throws(ResidencyError) {
             return try WeightStore.measured(
-                file, plan: plan, compute: compute, method: options.inputMethod)
+                file, plan: plan, compute: compute, method: options.inputMethod,
+                paces: options.paces)
         } catch {
             throw .residency(error)
         }

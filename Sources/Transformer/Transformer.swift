@@ -50,7 +50,7 @@ public final class Transformer {
         do throws(ResidencyError) {
             store = try WeightStore(
                 file, plan: plan, compute: compute, method: options.inputMethod,
-                loading: options.loading,
+                paces: options.paces, loading: options.loading, notice: options.notice,
                 lost: options.weightsLost)
         } catch {
             throw .residency(error)
@@ -66,7 +66,7 @@ public final class Transformer {
             encoding: options.kvEncoding)
         let store = store
         layers = (0..<config.layerCount).map { DecoderLayer(file, store, $0) }
-        embedding = file.matrix("model.embed_tokens.weight")
+        embedding = file.matrix(Self.embeddingName)
         finalNorm = file.vector("model.norm.weight")
         head = store.group([config.headName])
         scratch = Scratch(config, layers[0], batchCapacity, logitCapacity: options.logitCapacity)
@@ -75,6 +75,7 @@ public final class Transformer {
         logitCapacity = options.logitCapacity
         logitStride = head.matrices.outputStride
         logits = Buffer(count: options.logitCapacity * logitStride)
+        store.forgetUnused()
         if options.threads == nil, compute.threads > 1, plan.isResident,
             weightBytes <= Self.smallBytes
         {
@@ -107,6 +108,8 @@ public final class Transformer {
         compute.workAlone(best[1] < 0.9 * best[0])
         passCount = 0
     }
+
+    static let embeddingName = "model.embed_tokens.weight"
 
     /// What of the weights is in memory, and what is read in each pass.
     public var residency: ResidencyPlan { store.plan }
@@ -222,7 +225,7 @@ public final class Transformer {
     ) {
         let tokens = batch.tokenCount
         let s = scratch
-        compute.embed(embedding, tokens: s.ids, count: tokens, into: s.hidden)
+        embed(tokens)
         observer?.finished(.embed, layer: 0)
         for index in layers.indices {
             let layer = layers[index]
@@ -278,6 +281,21 @@ extension Transformer {
             for index in begin..<begin + config.vocabularySize { logits[index] = .nan }
         }
     }
+
+    /// Copies the embeddings of the batch's tokens into the residual stream. Where not all weights stay,
+    /// the pages that hold them are given back after a few tokens.
+    private func embed(_ tokens: Int) {
+        let step = store.isStreaming ? Self.rowsHeld : tokens
+        for first in stride(from: 0, to: tokens, by: step) {
+            compute.embed(
+                embedding, tokens: scratch.ids, first: first, count: min(step, tokens - first),
+                into: scratch.hidden)
+            store.forgetRows(of: Self.embeddingName)
+        }
+    }
+
+    /// Rows of the embedding that are in memory at a time where not all weights stay.
+    static let rowsHeld = 16
 
     /// Ends the run where a coded tile could not be decoded.
     private func checkWeights() {

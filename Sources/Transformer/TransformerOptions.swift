@@ -31,6 +31,10 @@ extension Transformer {
         public var inputMethod = InputMethod.auto
         /// Told what will stay in memory and how fast the rest can be read, before anything is loaded.
         public var loading: @Sendable (ResidencyPlan, ReadingPace?) -> Void = { _, _ in }
+        /// Knows from an earlier run how fast the file is read.
+        public var paces = PaceMemory.none
+        /// Told of what happens to the weights between passes.
+        public var notice: @Sendable (WeightNotice) -> Void = { _ in }
         /// Ends the program where weights cannot be read in the middle of a pass; gets what happened,
         /// where, and what to do.
         public var weightsLost: @Sendable (String) -> Never = { fatalError($0) }

@@ -1,8 +1,5 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+internal import Glibc
+internal import System
 
 /// A file mapped for reading. Owns the descriptor and the mapping.
 ///
@@ -12,43 +9,33 @@
 @safe final class MappedFile: Sendable {
     let path: String
     let byteCount: Int
-    private let descriptor: Int32
+    private let file: ReadableFile
     /// First byte, page-aligned; valid while this object lives.
     private nonisolated(unsafe) let base: UnsafeRawPointer
 
     /// Maps the regular file at `path`.
     init(path: String) throws(WeightFileError) {
-        // Non-blocking, so that a pipe is refused below and not waited for.
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else {
-            throw .system(operation: .open, path: path, code: errno)
-        }
-        do throws(WeightFileError) {
-            let size = try Self.size(of: descriptor, path)
-            // An empty mapping is not allowed; one byte of an empty file is never touched.
-            let map = unsafe mmap(nil, max(1, size), PROT_READ, MAP_PRIVATE, descriptor, 0)
-            guard let map = unsafe map, unsafe map != MAP_FAILED else {
-                throw .system(operation: .map, path: path, code: errno)
-            }
-            let sizeNow = try Self.size(of: descriptor, path)
-            guard sizeNow == size else {
-                unsafe munmap(map, max(1, size))
-                throw .sizeChanged(path: path, from: size, to: sizeNow)
-            }
-            unsafe base = UnsafeRawPointer(map)
-            byteCount = size
+        do {
+            file = try ReadableFile(path)
         } catch {
-            close(descriptor)
-            throw error
+            throw .system(operation: .open, path: path, code: error.code)
         }
+        let descriptor = file.descriptor
+        let size = try Self.size(of: descriptor, path)
+        // An empty mapping is not allowed; one byte of an empty file is never touched.
+        let map = unsafe mmap(nil, max(1, size), PROT_READ, MAP_PRIVATE, descriptor, 0)
+        guard let map = unsafe map, unsafe map != MAP_FAILED else {
+            throw .system(operation: .map, path: path, code: errno)
+        }
+        unsafe base = UnsafeRawPointer(map)
+        byteCount = size
         self.path = path
-        self.descriptor = descriptor
+        // All properties are set: from here on `deinit` gives the mapping back.
+        let sizeNow = try Self.size(of: descriptor, path)
+        guard sizeNow == size else { throw .sizeChanged(path: path, from: size, to: sizeNow) }
     }
 
-    deinit {
-        unsafe munmap(UnsafeMutableRawPointer(mutating: base), max(1, byteCount))
-        close(descriptor)
-    }
+    deinit { unsafe munmap(UnsafeMutableRawPointer(mutating: base), max(1, byteCount)) }
 
     private static func size(
         of descriptor: Int32, _ path: String
@@ -62,7 +49,7 @@
     }
 
     /// The opened file, whatever has its name now.
-    var descriptorPath: String { "/proc/self/fd/\(descriptor)" }
+    var descriptorPath: String { "/proc/self/fd/\(file.descriptor)" }
 
     /// The whole file.
     var bytes: RawSpan {
@@ -84,21 +71,15 @@
     /// or cannot be read gives an error instead of a signal.
     func read(_ range: Range<Int>, into buffer: inout [UInt8]) throws(WeightFileError) {
         precondition(range.count <= buffer.count, "\(range.count) > \(buffer.count) bytes")
-        var done = 0
-        while done < range.count {
-            let start = done
-            let count = unsafe buffer.withUnsafeMutableBytes { target in
-                // Safe: `start` is below `range.count`, which the buffer holds.
-                unsafe pread(
-                    descriptor, target.baseAddress.map { unsafe $0 + start }, range.count - start,
-                    off_t(range.lowerBound + start))
-            }
-            if count < 0 && errno == EINTR { continue }
-            guard count >= 0 else { throw .system(operation: .read, path: path, code: errno) }
-            guard count > 0 else {
-                throw .sizeChanged(path: path, from: byteCount, to: range.lowerBound + done)
-            }
-            done += count
+        let outcome = unsafe buffer.withUnsafeMutableBytes {
+            unsafe file.read(
+                into: UnsafeMutableRawBufferPointer(rebasing: $0[..<range.count]),
+                at: range.lowerBound)
+        }
+        switch outcome {
+        case .complete: return
+        case .ended(let end): throw .sizeChanged(path: path, from: byteCount, to: end)
+        case .failed(let code): throw .system(operation: .read, path: path, code: code)
         }
     }
 }

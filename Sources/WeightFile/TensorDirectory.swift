@@ -197,7 +197,9 @@ enum TensorDirectory {
     /// Sizes that a tile may have in the file.
     private static func storedBytes(_ tensor: TensorRecord, _ index: Int) -> ClosedRange<Int> {
         let plain = tensor.plainTileBytes(index)
-        return tensor.storage == .plain ? plain...plain : 5...TileCoder.largestStored(plain)
+        return tensor.storage == .plain
+            ? plain...plain
+            : TileCoder.leastStored...TileCoder.largestStored(plain)
     }
 
     /// Places `specs` one after the other from `dataOffset`; nil where sizes pass `Int.max`.

@@ -33,6 +33,9 @@ internal import CZstd
         unsafe ZSTD_freeDCtx(decoder)
     }
 
+    /// Bytes that a tile takes at least.
+    static let leastStored = 5
+
     /// Bytes that a tile of `plain` bytes may take at most.
     static func largestStored(_ plain: Int) -> Int { plain + plain / 256 + 1024 }
 

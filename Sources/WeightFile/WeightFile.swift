@@ -62,15 +62,23 @@ public final class WeightFile: Sendable {
         return unsafe _overrideLifetime(bytes, borrowing: self)
     }
 
-    /// Stored bytes of tile `index` of `tensor` in the file.
+    /// Stored bytes of tile `index` of `tensor` in the file: always some of the tensor's, even where the
+    /// tile table was written to after the file was opened.
     ///
     /// - Precondition: `tensor` is one of this file's and has the tile.
     public func tileRange(_ index: Int, of tensor: TensorRecord) -> Range<Int> {
         precondition(index >= 0 && index < tensor.tileCount, "tile \(index)")
+        guard tensor.storage != .plain else {
+            let start = tensor.offset + index * tensor.plainTileBytes(0)
+            return start..<start + tensor.plainTileBytes(index)
+        }
         let entry = tileEntry(index, of: tensor)
         let file = self.file
-        let start = Int(truncatingIfNeeded: file.bytes.u64(at: entry))
-        return start..<start + Int(file.bytes.u32(at: entry + 16))
+        let end = tensor.offset + tensor.byteCount
+        let told = Int(truncatingIfNeeded: file.bytes.u64(at: entry))
+        let start = min(max(told, tensor.offset), end - TileCoder.leastStored)
+        let count = max(TileCoder.leastStored, Int(file.bytes.u32(at: entry + 16)))
+        return start..<min(start + count, end)
     }
 
     /// Where the tile table speaks of a tile.

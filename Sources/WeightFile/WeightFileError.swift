@@ -65,6 +65,9 @@ public enum WeightFileError: Error, Equatable, CustomStringConvertible {
         case .sizeChanged(let path, let from, let to):
             "\(path): changed from \(from) to \(to) bytes while being opened; "
                 + "wait until it is completely written"
+        case .system(.map, let path, ENODEV):
+            "\(path): \(Self.place(of: path)) does not map files into memory; "
+                + "copy the file to a disk of this machine"
         case .system(let operation, let path, let code):
             "\(path): cannot \(operation.rawValue): \(systemMessage(code))"
         case .unwritable(let path, let violation):
@@ -73,6 +76,12 @@ public enum WeightFileError: Error, Equatable, CustomStringConvertible {
             "\(path): tensor \(tensor ?? "after the last") takes \(expected) bytes, "
                 + "\(appended) were appended"
         }
+    }
+
+    /// The file system of a file, in words.
+    private static func place(of path: String) -> String {
+        guard let mount = Mount.holding(path) else { return "its file system" }
+        return "the file system at \(mount.point) (\(mount.type))"
     }
 
     private static func advice(_ rule: ValidationRule) -> String {

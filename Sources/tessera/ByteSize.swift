@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Residency
 
 /// A number of bytes on the command line: `2.5G`, `800M`, `3GB`, `1073741824`.
 ///
@@ -7,6 +8,8 @@ struct ByteSize: ExpressibleByArgument {
     let bytes: Int
     /// As it was given.
     let text: String
+    /// Those in which it was given.
+    let units: ByteUnits
 
     init?(argument: String) {
         let upper = argument.uppercased()
@@ -18,6 +21,7 @@ struct ByteSize: ExpressibleByArgument {
         guard bytes >= 1, bytes < 0x1p60 else { return nil }
         self.bytes = Int(bytes)
         self.text = argument
+        units = unit.count == 2 && unit.hasSuffix("B") ? .decimal : .binary
     }
 
     /// Refuses what was surely meant in another unit, such as 3 for 3 GB.

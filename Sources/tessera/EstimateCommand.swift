@@ -1,4 +1,6 @@
 internal import ArgumentParser
+internal import Kernels
+internal import Profiling
 internal import Reporting
 internal import Residency
 internal import Transformer
@@ -12,7 +14,8 @@ struct EstimateCommand: AsyncParsableCommand {
         discussion: """
             Prints the plan that generate and chat follow: weights that stay in memory, weights that are
             read from disk in each pass, cache and buffers. Exit status 0: all weights fit; 1: they do
-            not, and some are read in every pass, or even that needs more memory.
+            not, and some are read in every pass, or even that needs more memory. Reading is measured now;
+            how long multiplying takes is not known ('tessera profile' measures it).
 
             Examples:
               tessera estimate model.tsr
@@ -24,6 +27,7 @@ struct EstimateCommand: AsyncParsableCommand {
     var model: String
 
     @OptionGroup(title: "Model") var modelOptions: ModelOptions
+    @OptionGroup(title: "Blocks") var blocks: BlockOptions
 
     @Flag(help: "Print one JSON object.")
     var json = false
@@ -34,22 +38,39 @@ struct EstimateCommand: AsyncParsableCommand {
     func run() async throws {
         try await reportingErrors {
             let file = try WeightFile(path: model)
-            let options = modelOptions.options(for: file, logitCapacity: 64)
+            var options = modelOptions.options(
+                for: file, logitCapacity: blocks.logitRows(file.config.blockDecoding))
+            options.paces = PaceCache.memory(of: file, modelOptions.io, measures: true)
+            modelOptions.noteThreads()
             let context = options.contextLength ?? 0
             let (plan, pace) = try plan(file, options, context: context)
+            let rate = noDisk ? nil : try passesPerSecond(plan, pace, options)
             if json {
                 let members: [(String, JSONOutput)] = [
                     ("schema_version", 1), ("model", .string(file.config.name)),
                     ("fits", .bool(plan.isResident)), ("runs", .bool(true)),
                     ("context", .int(context)),
+                    ("tokens_per_second_at_most", rate.map { .number($0) } ?? .null),
                 ]
                 Terminal.write(JSONOutput.object(members + plan.json(pace)).text + "\n")
             } else {
                 Terminal.write(
-                    "\(file.config.name), \(context) positions\n\(plan.report(pace))\n")
+                    "\(file.config.name), \(context) positions\n"
+                        + "\(plan.report(pace, passesPerSecond: rate))\n")
             }
             if !plan.isResident { throw ExitCode(1) }
         }
+    }
+
+    /// Passes per second that reading allows: every weight from memory, and from disk what does not stay.
+    private func passesPerSecond(
+        _ plan: ResidencyPlan, _ pace: ReadingPace?, _ options: Transformer.Options
+    ) throws -> Double {
+        let compute = try Compute(isa: options.isa, threads: options.threads)
+        let limits = compute.measureLimits(readBytes: MachineFacts.read().readBytes, runs: 2)
+        let memory = Double(plan.weightBytes) / max(1, limits.readBytesPerSecond)
+        let disk = pace.map { Double(plan.streamedBytes) / max(1, $0.bytesPerSecond) } ?? 0
+        return 1 / max(memory, disk, 1e-9)
     }
 
     /// The plan and the pace; where there is no plan, says so and ends.
@@ -65,7 +86,7 @@ struct EstimateCommand: AsyncParsableCommand {
                 let members: [(String, JSONOutput)] = [
                     ("schema_version", 1), ("model", .string(file.config.name)),
                     ("fits", false), ("runs", false), ("context", .int(context)),
-                    ("budget_bytes", .int(budget)), ("needed_bytes", .int(needed)),
+                    ("budget_bytes", .int(budget.bytes)), ("needed_bytes", .int(needed)),
                 ]
                 Terminal.write(JSONOutput.object(members).text + "\n")
             }

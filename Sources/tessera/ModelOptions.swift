@@ -36,7 +36,11 @@ struct ModelOptions: ParsableArguments {
             """, valueName: "size"))
     var ram: ByteSize?
 
-    @Option(help: "How such weights are read: auto, direct, buffered or mapped.")
+    @Option(
+        help: """
+            How such weights are read: auto, direct, buffered or mapped. The speed of a file is measured \
+            once; 'tessera estimate' measures it anew.
+            """)
     var io = InputMethod.auto
 
     @Option(help: "Instruction set (default: the fastest here; see --version).")
@@ -84,6 +88,7 @@ struct ModelOptions: ParsableArguments {
 
     func open(_ file: WeightFile, _ options: Transformer.Options) throws -> Transformer {
         var options = options
+        noteThreads()
         let isLimited = ram != nil
         options.loading = { plan, pace in
             if isLimited || !plan.isResident { Terminal.note("tessera: " + plan.sentence(pace)) }
@@ -95,13 +100,15 @@ struct ModelOptions: ParsableArguments {
         for file: WeightFile, logitCapacity: Int, need: ContextNeed = .conversation
     ) -> Transformer.Options {
         var options = Transformer.Options()
-        options.memory = ram.map { MemoryBudget.asked($0.bytes) } ?? MemoryBudget.available()
+        options.memory = budget(for: file)
         options.inputMethod = io
+        options.paces = PaceCache.memory(of: file, io)
+        options.notice = { Terminal.note("tessera: \($0.sentence)") }
         options.weightsLost = { reason in
             Terminal.note("tessera: \(reason)")
             ExitStatus.ioError.end()
         }
-        options.threads = threads
+        options.threads = usedThreads
         options.isa = isa
         options.logitCapacity = max(1, logitCapacity)
         options.kvEncoding = kv.encoding

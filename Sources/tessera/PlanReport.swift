@@ -33,8 +33,10 @@ extension ResidencyPlan {
 
     /// A table for people.
     ///
-    /// - Parameter pace: How fast the file can be read, where that is known.
-    func report(_ pace: ReadingPace?) -> String {
+    /// - Parameters:
+    ///   - pace: How fast the file can be read, where that is known.
+    ///   - passes: Passes per second that reading weights allows, where that is known.
+    func report(_ pace: ReadingPace?, passesPerSecond passes: Double?) -> String {
         var rows = [
             ("budget", Format.bytes(budget.bytes), "by \(budget.source.rawValue)"),
             (
@@ -55,6 +57,13 @@ extension ResidencyPlan {
                     "reading, per pass", Format.seconds(seconds(pace)),
                     "at \(Format.bytes(Int(pace.bytesPerSecond)))/s, measured now "
                         + "(\(pace.method.rawValue))"
+                ))
+        }
+        if let passes {
+            rows.append(
+                (
+                    "tokens per second", "< " + Format.fixed(passes, passes < 10 ? 1 : 0),
+                    "one per pass, by reading weights alone; multiplying is not known"
                 ))
         }
         let width = rows.map(\.1.count).max() ?? 0

@@ -163,7 +163,9 @@ extension ProfileCommand {
         let options = options
         var opening = modelOptions
         opening.context = opening.context ?? options.contextLength
-        let profile = ModelProfile(path: path, options: options, kvEncoding: opening.kv.encoding)
+        let profile = ModelProfile(
+            path: path, options: options, kvEncoding: opening.kv.encoding,
+            program: "tessera \(Tessera.release)")
         var progress = ProgressReport("profiling")
         defer { progress.finish() }
         return try profile.run { file in

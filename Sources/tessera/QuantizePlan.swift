@@ -28,7 +28,7 @@ extension QuantizeCommand {
         if let size {
             options.target = .fileBytes(size.bytes)
         } else if let ram {
-            options.target = .fileBytes(try fileBytes(for: source, memory: ram.bytes))
+            options.target = .fileBytes(try fileBytes(for: source, ram))
         } else if let plainBits {
             options.bits = isAsFound ? nil : plainBits
         } else {
@@ -72,7 +72,7 @@ extension QuantizeCommand {
                 + Format.bytes(bytes)
         }
         if let ram {
-            let needs = ram.bytes - (try fileBytes(for: source, memory: ram.bytes))
+            let needs = ram.bytes - (try fileBytes(for: source, ram))
             return "--ram \(ram.text): too little; the coarsest codes of this model take "
                 + "\(Format.bytes(bytes)), cache and buffers \(Format.bytes(needs)): "
                 + "\(Format.bytes(bytes + needs)) together"
@@ -101,25 +101,5 @@ extension QuantizeCommand {
 
     private func weights(_ source: any TensorSource) -> Int {
         max(1, source.tensors.reduce(0) { $0 + $1.rows * $1.columns })
-    }
-
-    /// What a run with all weights in memory leaves of `memory` for the file.
-    private func fileBytes(for source: any TensorSource, memory: Int) throws -> Int {
-        let metadata = WeightFileWriter.plannedBytes(
-            config: source.config, tokenizer: source.tokenizer,
-            chatTemplate: source.chatTemplate, tensors: [])
-        let budget = MemoryBudget(bytes: memory, source: .option)
-        let options = Transformer.Options()
-        let needs = Transformer.needs(
-            source.config, metadataBytes: metadata,
-            context: Transformer.Options.context(source.config, in: budget, options.kvEncoding),
-            options: options)
-        guard needs.total < memory else {
-            throw CommandError(
-                .usage,
-                "--ram \(ram?.text ?? ""): too little; cache and buffers alone take "
-                    + Format.bytes(needs.total))
-        }
-        return memory - needs.total
     }
 }

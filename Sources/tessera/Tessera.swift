@@ -22,11 +22,15 @@ struct Tessera: AsyncParsableCommand {
             VerifyCommand.self,
         ])
 
-    /// Number and commit of the program, and the instruction sets that it can use here.
-    private static var version: String {
+    /// Number and commit of the program.
+    static var release: String {
         let commit = unsafe String(cString: tessera_commit())
         return "0.1.0" + (commit.isEmpty ? "" : " (commit \(commit))")
-            + ", kernels for \(Compute.availableISAs.joined(separator: ", "))"
+    }
+
+    /// The same and the instruction sets that it can use here.
+    private static var version: String {
+        "\(release), kernels for \(Compute.availableISAs.joined(separator: ", "))"
     }
 
     static func main() async {

@@ -65,9 +65,41 @@ func drift() {
         report.warnings.contains { $0.hasPrefix(start) }
     }
     let (slower, faster) = (knownReport(), knownReport(faster: true))
-    #expect(isWarned("passes became slower: the last quarter took 15% longer", slower))
-    #expect(isWarned("passes became faster: the last quarter took 13% less time", faster))
-    #expect(!isWarned("passes became faster", slower) && !isWarned("passes became slower", faster))
+    func isDrifting(_ direction: String, _ report: ProfileReport) -> Bool {
+        report.passes.contains {
+            isWarned("passes over \($0.samples.title) became \(direction)", report)
+        }
+    }
+    #expect(isDrifting("slower: the last quarter took 15% longer", slower))
+    #expect(isDrifting("faster: the last quarter took 13% less time", faster))
+    #expect(!isDrifting("faster", slower) && !isDrifting("slower", faster))
+}
+
+@Test("Little memory read is warned of only where a cache could hold it")
+func caches() {
+    var report = knownReport()
+    func warnings() -> [String] { report.warnings.filter { $0.contains("largest cache") } }
+    (report.setup.limitReadBytes, report.setup.cacheBytes) = (128 << 20, 64 << 20)
+    #expect(warnings().isEmpty)
+    report.setup.cacheBytes = 300 << 20
+    #expect(warnings().count == 1 && warnings()[0].contains("315 MB"))
+}
+
+@Test("The page says when, where and by what it was made")
+func origin() {
+    var report = knownReport()
+    report.setup.date = "2026-11-30T02:09:16Z"
+    report.setup.host = "quick-host"
+    report.setup.program = "tessera 9.8.7"
+    for text in [report.setup.date, report.setup.host, report.setup.program] {
+        #expect(report.html.contains(text) && report.json.text.contains(text))
+    }
+}
+
+@Test("Dates are those of UTC")
+func dates() {
+    #expect(Timestamp.text(0) == "1970-01-01T00:00:00Z")
+    #expect(Timestamp.text(1_796_004_556) == "2026-11-30T02:09:16Z")
 }
 
 @Suite("Exports of a profile")

@@ -1,24 +1,9 @@
 import Foundation
 import Kernels
-import Profiling
+import TestSupport
 import Testing
 
-/// A made-up /proc and /sys.
-struct FakeRoot {
-    let path = FileManager.default.temporaryDirectory
-        .appending(path: "tessera-root-\(UUID().uuidString)").path
-
-    init(_ files: [String: String]) throws {
-        for (name, text) in files {
-            let file = URL(filePath: path + name)
-            try FileManager.default.createDirectory(
-                at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
-            try Data(text.utf8).write(to: file)
-        }
-    }
-
-    func remove() { try? FileManager.default.removeItem(atPath: path) }
-}
+@testable import Profiling
 
 @Suite("Facts of a machine")
 struct MachineTests {
@@ -26,21 +11,33 @@ struct MachineTests {
     func facts() throws {
         let cpu = "processor\t: 0\nmodel name\t: Quick 9\nflags\t\t: fpu avx2 hypervisor fma\n"
         let cache = "/sys/devices/system/cpu/cpu0/cache/index0/"
-        let root = try FakeRoot([
+        let tree = try FakeTree([
             "/proc/cpuinfo": cpu + "\n" + cpu,
             "/proc/meminfo": "MemTotal:  2048 kB\nMemAvailable: 1024 kB\nSwapTotal: 4 kB\n",
             "/sys/kernel/mm/transparent_hugepage/enabled": "always [madvise] never\n",
             cache + "level": "1\n", cache + "type": "Data\n", cache + "size": "32K\n",
             cache + "shared_cpu_list": "0-1\n",
         ])
-        defer { root.remove() }
-        let facts = MachineFacts.read(root: root.path)
+        let facts = MachineFacts.read(root: tree.root.path)
         #expect(facts.processor == "Quick 9" && facts.processors == 2 && facts.isVirtual)
         #expect(facts.features == ["avx2", "fma"])
         #expect(facts.memoryBytes == 2 << 20 && facts.availableBytes == 1 << 20)
         #expect(facts.swapBytes == 4096 && facts.usableBytes == facts.memoryBytes)
         #expect(facts.hugePages == "madvise")
         #expect(facts.caches.map(\.bytes) == [32768] && facts.caches.map(\.sharedBy) == ["0-1"])
+    }
+
+    @Test("Twice the largest cache is read where memory allows it")
+    func readBytes() {
+        var facts = MachineFacts()
+        facts.memoryBytes = 24 << 30
+        #expect(facts.readBytes == 128 << 20)
+        facts.caches = [.init(level: 3, type: "Unified", bytes: 300 << 20, sharedBy: "0-1")]
+        #expect(facts.readBytes == 600 << 20)
+        facts.availableBytes = 800 << 20
+        #expect(facts.readBytes == 100 << 20)
+        facts.group.memoryLimit = 400 << 20
+        #expect(facts.readBytes == 50 << 20)
     }
 
     @Test("An empty machine gives facts too")
@@ -51,14 +48,13 @@ struct MachineTests {
 
     @Test("Limits of control groups are facts too")
     func groups() throws {
-        let root = try FakeRoot([
+        let tree = try FakeTree([
             "/proc/self/cgroup": "0::/outer/inner\n",
             "/sys/fs/cgroup/outer/memory.max": "3000\n",
             "/sys/fs/cgroup/outer/cpu.max": "150000 100000\n",
             "/sys/fs/cgroup/outer/inner/memory.current": "77\n",
         ])
-        defer { root.remove() }
-        let group = MachineFacts.read(root: root.path).group
+        let group = MachineFacts.read(root: tree.root.path).group
         #expect(group.memoryLimit == 3000 && group.memoryUsed == 77)
         #expect(group.processorQuota == 1.5)
     }

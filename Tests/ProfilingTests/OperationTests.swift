@@ -128,7 +128,9 @@ struct OperationTests {
         options.repetitions = 2
         options.recordsOperations = true
         let path = try await SyntheticFile.shared.path()
-        let report = try ModelProfile(path: path, options: options, kvEncoding: .int8).run(
+        let report = try ModelProfile(
+            path: path, options: options, kvEncoding: .int8, program: "test"
+        ).run(
             open: { try transformer($0, options) }, progress: { _, _ in })
         for pass in report.passes {
             #expect(pass.operations.map(\.operation) == stepsAndSampling)

@@ -17,8 +17,9 @@ struct PassProfilerTests {
 
     private func report(_ options: ProfileOptions) async throws -> ProfileReport {
         let path = try await SyntheticFile.shared.path()
-        return try ModelProfile(path: path, options: options, kvEncoding: .int8).run(
-            open: { try transformer($0, options) }, progress: { _, _ in })
+        return try ModelProfile(path: path, options: options, kvEncoding: .int8, program: "test")
+            .run(
+                open: { try transformer($0, options) }, progress: { _, _ in })
     }
 
     @Test(

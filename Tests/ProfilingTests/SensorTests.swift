@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Profiling
@@ -9,15 +10,14 @@ struct SensorTests {
 
     @Test("Energy is that of the packages; their parts and the whole platform are not added")
     func energy() throws {
-        let root = try FakeRoot([
+        let tree = try FakeTree([
             rapl + "0/name": "package-0\n", rapl + "0/energy_uj": "9000000\n",
             rapl + "0/max_energy_range_uj": "10000000\n",
             rapl + "1/name": "package-1\n", rapl + "1/energy_uj": "500000\n",
             rapl + "2/name": "psys\n", rapl + "2/energy_uj": "70000000\n",
             "/sys/class/powercap/intel-rapl:0:0/energy_uj": "8000000\n",
         ])
-        defer { root.remove() }
-        let energy = Sensors(root: root.path).energy
+        let energy = Sensors(root: tree.root.path).energy
         #expect(energy.map(\.name) == ["package-0", "package-1"])
         #expect(
             energy.map(\.joules) == [9, 0.5] && energy[0].range == 10 && energy[1].range == nil)
@@ -46,7 +46,7 @@ struct SensorTests {
         "Hardware monitors tell of energy by socket, of power and of heat where nothing else does")
     func monitors() throws {
         let monitor = "/sys/class/hwmon/hwmon3/"
-        let root = try FakeRoot([
+        let tree = try FakeTree([
             monitor + "name": "amd_energy\n",
             monitor + "energy1_input": "3000000\n", monitor + "energy1_label": "Ecore000\n",
             monitor + "energy2_input": "8000000\n", monitor + "energy2_label": "Esocket0\n",
@@ -54,8 +54,7 @@ struct SensorTests {
             "/sys/class/hwmon/hwmon0/name": "board\n",
             "/sys/class/hwmon/hwmon0/power1_input": "4500000\n",
         ])
-        defer { root.remove() }
-        let sensors = Sensors(root: root.path)
+        let sensors = Sensors(root: tree.root.path)
         #expect(sensors.energy == [EnergyCounter(name: "Esocket0", joules: 8)])
         #expect(sensors.celsius == 61.5 && sensors.watts == 4.5)
     }
@@ -63,7 +62,7 @@ struct SensorTests {
     @Test("Zones, clocks and throttling are read processor by processor")
     func processors() throws {
         let cpu = "/sys/devices/system/cpu/cpu"
-        let root = try FakeRoot([
+        let tree = try FakeTree([
             "/sys/class/thermal/thermal_zone0/temp": "48000\n",
             "/sys/class/thermal/thermal_zone1/temp": "52250\n",
             cpu + "0/cpufreq/scaling_cur_freq": "1000000\n",
@@ -72,8 +71,7 @@ struct SensorTests {
             cpu + "1/thermal_throttle/package_throttle_count": "3\n",
             "/proc/cpuinfo": "cpu MHz : 9000.0\n",
         ])
-        defer { root.remove() }
-        let load = SystemLoad.now(root: root.path)
+        let load = SystemLoad.now(root: tree.root.path)
         #expect(load.celsius == 52.25 && load.hertz == 1.5e9 && load.throttleCount == 5)
         var later = load
         later.throttleCount = 7

@@ -36,6 +36,32 @@ import Testing
         }
     }
 
+    /// Tiles at the end of a matrix may be small: a share of the tiles is more than one of the bytes.
+    @Test func shortLastTilesDoNotMakeAPlanPassItsBudget() throws {
+        let items = (0..<200).map {
+            ResidencyPlan.Item(name: "\($0)", tiles: [64_000, 64_000, 64_000, 2_000])
+        }
+        for budget in stride(from: 10 << 20, to: 50 << 20, by: 1 << 20) {
+            let plan = try ResidencyPlan(
+                items: items, mappedBytes: 0, needs: needs,
+                budget: MemoryBudget(bytes: budget, source: .option))
+            #expect(plan.totalBytes <= budget)
+        }
+    }
+
+    @Test func weightsThatFitAreAsManyAsAPlanKeeps() throws {
+        for free in [1_000_000, 100_000_000, 5_000_000_000] {
+            let bytes = ResidencyPlan.residentWeights(in: free)
+            #expect(bytes <= free && bytes > free * 9 / 10)
+            let tiles = Array(repeating: 1000, count: bytes / 1000)
+            let plan = try ResidencyPlan(
+                items: [ResidencyPlan.Item(name: "all", tiles: tiles)], mappedBytes: 0,
+                needs: needs,
+                budget: MemoryBudget(bytes: needs.total + free, source: .option))
+            #expect(plan.isResident)
+        }
+    }
+
     @Test func everyMatrixKeepsTheSameShare() throws {
         let plan = try plan(32 << 20)
         let shares = plan.items.map { Double($0.hotTiles) / Double($0.tiles.count) }
@@ -52,8 +78,32 @@ import Testing
                 Issue.record("\(error)")
                 return
             }
-            #expect(budget == 3 << 20 && needed > 8 << 20)
+            #expect(budget.bytes == 3 << 20 && needed > 8 << 20)
         }
+    }
+
+    @Test func refusalsSpeakInTheUnitThatWasAsked() {
+        func text(_ bytes: Int, _ units: ByteUnits, _ source: MemoryBudget.Source) -> String {
+            let budget = MemoryBudget(bytes: bytes, source: source, units: units)
+            return ResidencyError.tooLittle(budget, needed: 84_300_001).description
+        }
+        #expect(text(60 << 20, .binary, .option).hasPrefix("--ram 60M is not enough: "))
+        #expect(text(60 << 20, .binary, .option).contains("give --ram 80.4M or more"))
+        #expect(text(60_000_000, .decimal, .option).hasPrefix("--ram 60MB is not enough: "))
+        #expect(text(60_000_000, .decimal, .option).contains("give --ram 84.4MB or more"))
+        #expect(text(3, .binary, .option).hasPrefix("--ram 3 bytes is not enough: "))
+        #expect(text(3, .binary, .option).contains("a size without a unit is in bytes"))
+        #expect(text(60 << 20, .binary, .controlGroup).contains("control groups leave 60M"))
+        #expect(!text(60 << 20, .binary, .machine).contains("--ram"))
+    }
+
+    @Test func whatIsAskedForIsEnough() {
+        #expect(ByteUnits.binary.text(1 << 20) == "1M")
+        #expect(ByteUnits.binary.text((1 << 30) + 1, isLeast: true) == "1.01G")
+        #expect(ByteUnits.binary.text(5 << 29) == "2.5G")
+        #expect(ByteUnits.decimal.text(1_050_000) == "1.05MB")
+        #expect(ByteUnits.decimal.text(123_456_789_000) == "123GB")
+        #expect(ByteUnits.binary.text(1023) == "1023 bytes")
     }
 
     @Test func tilesAreDecodedAheadAsFarAsThatSavesTime() throws {
@@ -81,6 +131,20 @@ import Testing
                 }
                 if readRate > 100 * decodeRate, budget > 20 << 20 { #expect(ahead.decodesAhead) }
             }
+        }
+    }
+
+    @Test func nothingThatFitsIsStreamedForTheSakeOfDecoding() throws {
+        var coded = items(20)
+        for index in coded.indices { coded[index].plainTileBytes = 120_000 }
+        let all = coded.reduce(0) { $0 + $1.bytes }
+        for budget in stride(from: all + (8 << 20), to: 3 * all, by: 3 << 20) {
+            let plan = try ResidencyPlan(
+                items: coded, mappedBytes: 0, needs: needs,
+                budget: MemoryBudget(bytes: budget, source: .option))
+            #expect(plan.isResident)
+            let ahead = plan.decodingAhead(readRate: nil, decodeRate: 1)
+            #expect(ahead.isResident && ahead.decodesAhead && ahead.totalBytes <= budget)
         }
     }
 

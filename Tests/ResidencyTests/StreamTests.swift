@@ -13,7 +13,7 @@ import WeightFile
         .appending(path: "Resources/word-problems.tsr").standardizedFileURL
 
     /// - Parameter share: Of the weights that have room; nil: no limit.
-    private func options(
+    func options(
         _ share: Double?, _ method: InputMethod, path: String = model.path
     ) throws -> Transformer.Options {
         var options = Transformer.Options()
@@ -30,7 +30,7 @@ import WeightFile
     }
 
     /// Logits of some passes: with and without logits, long and short, some twice.
-    private func logits(_ transformer: Transformer) -> [Float] {
+    func logits(_ transformer: Transformer) -> [Float] {
         var values: [Float] = []
         func keep(_ rows: Int) {
             for row in 0..<rows {
@@ -67,7 +67,7 @@ import WeightFile
     }
 
     /// The model with its matrices of integers coded.
-    private func codedModel() throws -> URL {
+    func codedModel() throws -> URL {
         let file = try WeightFile(path: Self.model.path)
         let url = FileManager.default.temporaryDirectory.appending(path: "coded-\(UUID()).tsr")
         func isCoded(_ record: TensorRecord) -> Bool { record.encoding.rowsPerPanel > 1 }
@@ -181,6 +181,19 @@ import WeightFile
         #expect(logits(limited) == expected)
     }
 
+    @Test func weightsThatAllStayedAreStreamedAfterALimitWasLowered() throws {
+        let file = try WeightFile(path: Self.model.path)
+        let expected = logits(try Transformer(file, options: try options(nil, .direct)))
+        let transformer = try Transformer(file, options: try options(nil, .direct))
+        #expect(transformer.residency.isResident)
+        let least = try options(0.3, .direct)
+        try transformer.store.refit(to: try #require(least.memory))
+        #expect(!transformer.residency.isResident)
+        #expect(logits(transformer) == expected)
+        let streamed = transformer.residency.streamedBytes
+        #expect(transformer.takeStreamCounters().bytes > 3 * streamed)
+    }
+
     @Test(arguments: [InputMethod.direct, .mapped], [false, true])
     func aLoweredLimitChangesWhatStaysAndNothingElse(method: InputMethod, isCoded: Bool) throws {
         let url = isCoded ? try codedModel() : Self.model
@@ -203,27 +216,6 @@ import WeightFile
         #expect(throws: ResidencyError.self) {
             try transformer.store.refit(to: MemoryBudget(bytes: 1 << 20, source: .controlGroup))
         }
-    }
-
-    @Test func aFileThatChangesWhileInUseIsNoticed() throws {
-        let copy = FileManager.default.temporaryDirectory.appending(path: "change-\(UUID()).tsr")
-        try FileManager.default.copyItem(at: Self.model, to: copy)
-        defer { try? FileManager.default.removeItem(at: copy) }
-        let file = try WeightFile(path: copy.path)
-        let watch = Watch(file)
-        #expect(watch.change() == nil)
-        let handle = try FileHandle(forUpdating: copy)
-        try handle.seek(toOffset: 100_000)
-        let byte = try #require(try handle.read(upToCount: 1))
-        try handle.seek(toOffset: 100_000)
-        try handle.write(contentsOf: Data([byte[0] ^ 1]))
-        try FileManager.default.setAttributes(
-            [.modificationDate: Date(timeIntervalSinceNow: 5)], ofItemAtPath: copy.path)
-        #expect(watch.change()?.contains("was written to while in use") == true)
-        try handle.truncate(atOffset: 50_000)
-        try handle.close()
-        #expect(watch.change()?.contains("to 50000 bytes while in use") == true)
-        withExtendedLifetime(file) {}
     }
 
     @Test func aReadErrorComesToWhoeverWaitsForTheTile() throws {

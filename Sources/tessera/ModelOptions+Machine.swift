@@ -1,0 +1,47 @@
+internal import Reporting
+internal import Residency
+internal import System
+internal import WeightFile
+
+extension ModelOptions {
+    /// What the weights, the cache and all else may take.
+    func budget(for file: WeightFile) -> MemoryBudget {
+        let shared = file.bytesInMemoryAnyway
+        guard let ram else { return .available(sharing: shared) }
+        return .asked(ram.bytes, units: ram.units, sharing: shared)
+    }
+
+    /// Threads that are asked for, but no more than there are processors: more would take turns and
+    /// wait for each other in every step.
+    var usedThreads: Int? { threads.map { min($0, Processors.allowed()) } }
+
+    func noteThreads() {
+        guard let threads, let used = usedThreads, used < threads else { return }
+        Terminal.note(
+            "tessera: --threads \(threads): this process may use \(used) "
+                + "processor\(used == 1 ? "" : "s"), so \(used) thread\(used == 1 ? "" : "s") run")
+    }
+}
+
+extension WeightFile {
+    /// Bytes of a file on a file system in memory: there they are, whoever uses them.
+    fileprivate var bytesInMemoryAnyway: Int {
+        ["tmpfs", "ramfs"].contains(Mount.holding(descriptorPath)?.type) ? fileBytes : 0
+    }
+}
+
+extension WeightNotice {
+    /// One line for people.
+    var sentence: String {
+        switch self {
+        case .fileTouched(let path, let checked, let all) where checked == all:
+            "'\(path)' was touched while in use; its weights are unchanged"
+        case .fileTouched(let path, let checked, let all):
+            "'\(path)' was touched while in use; \(checked) of \(all) tiles were checked and are "
+                + "unchanged ('tessera verify' checks all)"
+        case .memoryLowered(let plan):
+            "a control group allows less memory now: \(Format.bytes(plan.hotBytes)) of weights stay, "
+                + "\(Format.bytes(plan.streamedBytes)) are read in each pass"
+        }
+    }
+}

@@ -1,0 +1,32 @@
+internal import ArgumentParser
+internal import Import
+internal import Reporting
+internal import Residency
+internal import Transformer
+internal import WeightFile
+
+extension QuantizeCommand {
+    /// Bytes of a file whose weights all stay in memory in a run within `ram`.
+    func fileBytes(for source: any TensorSource, _ ram: ByteSize) throws -> Int {
+        let metadata = WeightFileWriter.plannedBytes(
+            config: source.config, tokenizer: source.tokenizer,
+            chatTemplate: source.chatTemplate, tensors: [])
+        // The directory, the tile table and what a run holds of them.
+        let tables = ram.bytes / 256 + 1024 * source.tensors.count
+        var options = Transformer.Options()
+        options.memory = MemoryBudget(bytes: ram.bytes, source: .option, units: ram.units)
+        options.logitCapacity = try BlockOptions.parse([]).logitRows(source.config.blockDecoding)
+        let context = Transformer.Options.context(
+            source.config, in: options.memory ?? .unlimited, options.kvEncoding)
+        let needs = Transformer.needs(
+            source.config, metadataBytes: metadata, context: context, options: options)
+        let free = ram.bytes - needs.total - tables
+        guard free > 0 else {
+            throw CommandError(
+                .usage,
+                "--ram \(ram.text): too little; the program, the cache and buffers alone take "
+                    + Format.bytes(needs.total))
+        }
+        return metadata + ResidencyPlan.residentWeights(in: free)
+    }
+}
