@@ -100,8 +100,8 @@ let package = Package(
         .target(
             name: "FuzzTargets",
             dependencies: [
-                "CKernels", "ChatTemplates", "Import", "Kernels", "Reporting", "Tokenization",
-                "WeightFile",
+                "CKernels", "ChatTemplates", "Decoding", "Import", "Kernels", "Profiling",
+                "Reporting", "Tokenization", "WeightFile",
             ],
             path: "Tools/fuzz/Targets", swiftSettings: testSettings),
         .executableTarget(

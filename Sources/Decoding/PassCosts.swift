@@ -39,6 +39,24 @@ public struct PassCosts: Sendable, Equatable {
         measured.indices.filter { measured[$0] > 0 }.map { ($0, measured[$0]) }
     }
 
+    /// What was measured, as text: positions and seconds; and "row" and those of a row of logits.
+    public var lines: [String] {
+        points.map { "\($0.positions) \($0.seconds)" } + ["row \(rowSeconds)"]
+    }
+
+    /// What `lines` tell; those that tell nothing are passed over.
+    public init(reading lines: [String]) {
+        var points: [(Int, Double)] = []
+        var rowSeconds = 0.0
+        for line in lines {
+            let fields = line.split(separator: " ")
+            guard fields.count == 2, let seconds = Double(fields[1]) else { continue }
+            if fields[0] == "row" { rowSeconds = seconds }
+            if let positions = Int(fields[0]) { points.append((positions, seconds)) }
+        }
+        self.init(points, rowSeconds: rowSeconds)
+    }
+
     /// The measured points around `positions`; 0 or beyond `capacity` where there is none.
     private func neighbours(_ positions: Int) -> (below: Int, above: Int) {
         var below = min(max(1, positions), Self.capacity)

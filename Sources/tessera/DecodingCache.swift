@@ -25,29 +25,15 @@ enum DecodingCache {
                 processor(), program(), "\(streamed)", "\(largest)", "\(options.isGreedy)",
                 "\(options.topK > 0 || options.topP < 1 || options.minP > 0)",
             ])
-        if let known = path.flatMap(readCosts), !known.isEmpty { return known }
+        if let known = path.flatMap(CacheFile.lines).map(PassCosts.init(reading:)), !known.isEmpty {
+            return known
+        }
         if Terminal.errorIsTTY { Terminal.note("measuring the time of passes (once)...") }
         let costs = try PassCosts.measure(transformer, sampler: sampler, largest: largest)
         if let path {
-            CacheFile.write(
-                costs.points.map { "\($0.positions) \($0.seconds)\n" }.joined()
-                    + "row \(costs.rowSeconds)\n", to: path)
+            CacheFile.write(costs.lines.map { $0 + "\n" }.joined(), to: path)
         }
         return costs
-    }
-
-    /// Lines of "positions seconds", and "row seconds".
-    private static func readCosts(_ path: String) -> PassCosts? {
-        guard let lines = CacheFile.lines(path) else { return nil }
-        var points: [(Int, Double)] = []
-        var rowSeconds = 0.0
-        for line in lines {
-            let fields = line.split(separator: " ")
-            guard fields.count == 2, let seconds = Double(fields[1]) else { continue }
-            if fields[0] == "row" { rowSeconds = seconds }
-            if let positions = Int(fields[0]) { points.append((positions, seconds)) }
-        }
-        return PassCosts(points, rowSeconds: rowSeconds)
     }
 
     /// Where the experience with a model, decoded in one way, is kept.

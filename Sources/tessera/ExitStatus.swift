@@ -92,6 +92,12 @@ private func status(of error: any Error) -> ExitStatus {
         case .cancelled: Interruption.status
         default: .usage
         }
+    case let error as LogitFileError:
+        switch error {
+        case .unreadable: .noInput
+        case .damaged: .badData
+        case .cutShort: .ioError
+        }
     case TransformerError.residency(.unreadable): .ioError
     case TransformerError.residency(.noMemory), TransformerError.residency(.noThreads): .osError
     case DecodingError.notFinite: .badData

@@ -7,7 +7,7 @@ import Testing
 @Suite(.timeLimit(.minutes(10))) struct FuzzTests {
     private static func mutations(_ target: FuzzTarget) -> Int {
         switch target {
-        case .weightFile, .blocks, .pattern: 2000
+        case .weightFile, .blocks, .pattern, .logits, .saved: 2000
         case .gguf, .safetensors, .json, .tokenizer, .tiles: 500
         case .template: 0
         }

@@ -23,6 +23,11 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case pattern
     /// Stored tiles of every storage class.
     case tiles
+    /// A file of logits.
+    case logits
+    /// Profiles, machines, times of passes and experience, as the program saved them: the first byte
+    /// chooses which.
+    case saved
 
     /// Reads `bytes` as this target does.
     public func run(_ bytes: [UInt8]) {
@@ -36,6 +41,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .tokenizer: TokenizerTarget.run(bytes)
         case .pattern: PatternTarget.run(bytes)
         case .tiles: TilesTarget.run(bytes)
+        case .logits: LogitsTarget.run(bytes)
+        case .saved: SavedTarget.run(bytes)
         }
     }
 
@@ -44,8 +51,8 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         switch self {
         case .weightFile, .gguf, .safetensors: 1 << 16
         case .json: 1 << 14
-        case .template, .tokenizer, .tiles, .blocks: 1 << 12
-        case .pattern: 1 << 10
+        case .template, .tokenizer, .tiles, .blocks, .saved: 1 << 12
+        case .pattern, .logits: 1 << 10
         }
     }
 }

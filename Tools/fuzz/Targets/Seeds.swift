@@ -23,6 +23,8 @@ extension FuzzTarget {
         case .tokenizer: TokenizerTarget.seeds
         case .pattern: PatternTarget.seeds
         case .tiles: TilesTarget.seeds
+        case .logits: LogitsTarget.seeds
+        case .saved: SavedTarget.seeds
         }
     }
 
@@ -111,5 +113,47 @@ extension TilesTarget {
             }
         }
         return seeds
+    }
+}
+
+extension LogitsTarget {
+    /// Three positions of two logits, and sizes that no file has.
+    static var seeds: [[UInt8]] {
+        func file(_ positions: UInt32, _ vocabulary: UInt32, _ content: Int) -> [UInt8] {
+            let fields = [1, positions, vocabulary].flatMap { field in
+                (0..<4).map { UInt8(truncatingIfNeeded: field >> (8 * UInt32($0))) }
+            }
+            return Array("TSRLOGIT".utf8) + fields + [UInt8](repeating: 1, count: content)
+        }
+        return [file(3, 2, 40), file(.max, .max, 16), file(1 << 31, 1 << 31, 16), file(1, 0, 8)]
+    }
+}
+
+extension SavedTarget {
+    static var seeds: [[UInt8]] {
+        let profile = """
+            {"model": "m", "isa": "avx2", "threads": 2, "kind": "k", "peak_rss_bytes": 1e8, "limits":
+            {"read_bytes_per_second": 1e10, "int8_macs_per_second": 1e11}, "passes": [{"positions": 1,
+            "context": 0, "samples_ns": [1e6, 1.1e6, 9e5, 1e6]}, {"positions": 8, "context": 16,
+            "samples_ns": [4e6]}]}
+            """
+        let machine = """
+            {"threads": 2, "limits": {"read_bytes_per_second": 1e10, "int8_macs_per_second": 1e11},
+            "reading": [{"threads": 2, "bytes_per_second": 9e9, "int8_macs_per_second": 1e11}],
+            "memory": {"available_bytes": 1e9, "group_limit_bytes": 2e9}, "disk": {"bytes_per_second": 1e8}}
+            """
+        let cache = """
+            1 0.01
+            4 0.012
+            16 0.03
+            row 0.0005
+            offset 0 30.5 0.75
+            offset 3 12 0.25
+            confidence 7 20 0.5
+            cost 40 8 0.9
+            draft 975
+            ended 4
+            """
+        return zip(UInt8(0)..., [profile, machine, cache]).map { [$0] + Array($1.utf8) }
     }
 }

@@ -1,52 +1,70 @@
 internal import Glibc
-internal import Kernels
+public import Kernels
 internal import System
-internal import WeightFile
+public import WeightFile
 
 // "TSRLOGIT", u32 version 1, u32 positions, u32 vocabulary, i32 ids[positions + 1],
 // f32 logits[positions][vocabulary]; little-endian. Row i belongs to ids[i], predicts ids[i + 1].
 private let magic = Array("TSRLOGIT".utf8)
 private let headerBytes = 20
 
+/// Why a file of logits cannot be read.
+public enum LogitFileError: Error, Equatable, CustomStringConvertible {
+    /// There is no such file, or it may not be read.
+    case unreadable(String, reason: String)
+    /// Its bytes are not those of a file of logits.
+    case damaged(String, reason: String)
+    /// It became shorter while it was read.
+    case cutShort(String)
+
+    public var description: String {
+        switch self {
+        case .unreadable(let path, let reason), .damaged(let path, let reason):
+            "\(path): \(reason)"
+        case .cutShort(let path): "\(path): became shorter while it was read"
+        }
+    }
+}
+
 /// Reads a file of logits row by row.
-final class LogitReader {
-    let path: String
-    let vocabulary: Int
+public final class LogitReader {
+    public let path: String
+    /// Values of a row.
+    public let vocabulary: Int
     /// The text, one id longer than there are rows.
-    let ids: [Int32]
+    public let ids: [Int32]
     private let descriptor: Int32
     private var rowsLeft: Int
 
-    init(path: String) throws {
+    public init(path: String) throws(LogitFileError) {
         self.path = path
         // Non-blocking, so that a pipe is refused below and not waited for.
         descriptor = unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
-            throw CommandError(.noInput, "\(path): \(systemMessage(errno))")
+            throw .unreadable(path, reason: systemMessage(errno))
         }
         var status = stat()
         guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            throw CommandError(.noInput, "\(path): not a regular file; give a file of logits")
+            throw .unreadable(path, reason: "not a regular file; give a file of logits")
         }
         let header = try Self.bytes(headerBytes, descriptor, path)
         func field(_ offset: Int) -> Int {
             (0..<4).reduce(0) { $0 | Int(header[offset + $1]) << (8 * $1) }
         }
         guard header.starts(with: magic), field(8) == 1 else {
-            throw CommandError(.badData, "\(path): not a file of logits, version 1")
+            throw .damaged(path, reason: "not a file of logits, version 1")
         }
         let positions = field(12)
         vocabulary = field(16)
         rowsLeft = positions
         // Sizes are checked against the file before anything is allocated by them.
-        let (values, isHuge) = positions.multipliedReportingOverflow(by: 4 * vocabulary)
-        let needed =
-            isHuge || values > 1 << 60 ? Int.max : headerBytes + 4 * (positions + 1) + values
+        let needed = Self.byteCount(positions: positions, vocabulary: vocabulary)
         guard positions > 0, vocabulary > 0, Int(status.st_size) == needed else {
-            throw CommandError(
-                .badData,
-                "\(path): \(Int(status.st_size)) bytes, but \(positions) positions of "
-                    + "\(vocabulary) logits take \(needed)")
+            let size = needed.map { "\($0)" } ?? "more than 2^63 bytes"
+            throw .damaged(
+                path,
+                reason: "\(status.st_size) bytes, but \(positions) positions of "
+                    + "\(vocabulary) logits take \(size)")
         }
         let raw = try Self.bytes(4 * (positions + 1), descriptor, path)
         ids = (0...positions).map { index in
@@ -56,20 +74,29 @@ final class LogitReader {
 
     deinit { close(descriptor) }
 
+    /// Bytes of the whole file; nil where they do not fit an Int.
+    private static func byteCount(positions: Int, vocabulary: Int) -> Int? {
+        let (logits, isHuge) = positions.multipliedReportingOverflow(by: 4 * vocabulary)
+        let (sum, isTooLarge) = logits.addingReportingOverflow(headerBytes + 4 * (positions + 1))
+        return isHuge || isTooLarge ? nil : sum
+    }
+
     /// The next row.
-    func read(into row: inout [Float]) throws {
+    public func read(into row: inout [Float]) throws(LogitFileError) {
         precondition(rowsLeft > 0 && row.count == vocabulary, "\(rowsLeft) rows left")
         rowsLeft -= 1
         let done = unsafe row.withUnsafeMutableBytes { bytes in
             unsafe Self.fill(bytes, descriptor)
         }
-        guard done else { throw CommandError(.ioError, "\(path): ends too early") }
+        guard done else { throw .cutShort(path) }
     }
 
-    private static func bytes(_ count: Int, _ descriptor: Int32, _ path: String) throws -> [UInt8] {
+    private static func bytes(
+        _ count: Int, _ descriptor: Int32, _ path: String
+    ) throws(LogitFileError) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         let done = unsafe bytes.withUnsafeMutableBytes { unsafe fill($0, descriptor) }
-        guard done else { throw CommandError(.badData, "\(path): ends too early") }
+        guard done else { throw .damaged(path, reason: "ends too early") }
         return bytes
     }
 
@@ -87,18 +114,18 @@ final class LogitReader {
 }
 
 /// Writes a file of logits row by row.
-final class LogitWriter {
+public final class LogitWriter {
     private let output: OutputFile
 
     /// Bytes of a file with a row for each of `ids` but the last.
-    static func byteCount(ids: Int, vocabulary: Int) -> Int {
+    public static func byteCount(ids: Int, vocabulary: Int) -> Int {
         headerBytes + 4 * ids + (ids - 1) * rowBytes(vocabulary: vocabulary)
     }
 
     /// Bytes of one row.
-    static func rowBytes(vocabulary: Int) -> Int { 4 * vocabulary }
+    public static func rowBytes(vocabulary: Int) -> Int { 4 * vocabulary }
 
-    init(_ place: OutputPlace, ids: [Int32], vocabulary: Int) throws {
+    public init(_ place: OutputPlace, ids: [Int32], vocabulary: Int) throws(WeightFileError) {
         output = try OutputFile(
             place, byteCount: Self.byteCount(ids: ids.count, vocabulary: vocabulary))
         var header = magic
@@ -112,9 +139,9 @@ final class LogitWriter {
         try output.append(header)
     }
 
-    func append(_ logits: Buffer<Float>, _ range: Range<Int>) throws {
+    public func append(_ logits: Buffer<Float>, _ range: Range<Int>) throws {
         try logits.withSpan(range) { row in try unsafe output.append(row.bytes) }
     }
 
-    func finish() throws { try output.commit() }
+    public func finish() throws(WeightFileError) { try output.commit() }
 }
