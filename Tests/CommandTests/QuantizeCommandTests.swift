@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// `tessera quantize` as a user runs it, on a model of a hundred thousand weights.
-@Suite struct QuantizeCommandTests {
+@Suite(.timeLimit(.minutes(10))) struct QuantizeCommandTests {
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }
