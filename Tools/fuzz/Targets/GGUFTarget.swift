@@ -87,18 +87,16 @@ enum SourceCheck {
             precondition(zip(same, row).allSatisfy { $0.bitPattern == $1.bitPattern }, tensor.name)
         }
         guard let blocks = try source.readBlocks(tensor, rows: rows) else { return }
-        check(blocks, tensor.type, all)
+        check(blocks, tensor.type, count: all.count)
     }
 
-    /// The codes of a tensor stand for its values. All products are exact in a Float.
-    private static func check(_ blocks: SourceBlocks, _ type: SourceType, _ values: [Float]) {
-        precondition(blocks.codes.count == values.count)
-        let middle: Float = type == .q8_0 ? 128 : type == .q4_0 ? 8 : 0
-        for (index, value) in values.enumerated() {
-            let (scale, code) = (Float(blocks.scales[index / 32]), Float(blocks.codes[index]))
-            let minimum = blocks.minimums.isEmpty ? 0 : Float(blocks.minimums[index / 32])
-            guard scale.isFinite, minimum.isFinite else { continue }
-            precondition(scale * (code - middle) + minimum == value, "\(type) \(index)")
+    /// Codes fit the bits of their type, such as 4 of q4_0.
+    private static func check(_ blocks: SourceBlocks, _ type: SourceType, count: Int) {
+        precondition(blocks.codes.count == count && !blocks.scales.isEmpty)
+        precondition(blocks.minimums.isEmpty || blocks.minimums.count == blocks.scales.count)
+        guard let bits = type.rawValue.dropFirst().first?.wholeNumberValue else {
+            fatalError("codes of \(type)")
         }
+        precondition(blocks.codes.allSatisfy { Int($0) < 1 << bits }, "\(type)")
     }
 }
