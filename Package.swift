@@ -28,6 +28,8 @@ let package = Package(
         // One direction: each target depends only on targets above it in this list.
         .systemLibrary(
             name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        // libedit's header; the library itself is loaded where it is installed.
+        .systemLibrary(name: "CEdit", providers: [.apt(["libedit-dev"])]),
         .target(
             name: "CBuild", cSettings: [.define("TESSERA_COMMIT", to: "\"\(commit)\"")]),
         .target(
@@ -85,9 +87,9 @@ let package = Package(
         .executableTarget(
             name: "tessera",
             dependencies: [
-                "CBuild", "Calibrating", "Chat", "ChatTemplates", "Decoding", "Import", "Kernels",
-                "Profiling", "Quantization", "Reporting", "Residency", "System", "Tokenization",
-                "Transformer", "WeightFile",
+                "CBuild", "CEdit", "Calibrating", "Chat", "ChatTemplates", "Decoding", "Import",
+                "Kernels", "Profiling", "Quantization", "Reporting", "Residency", "System",
+                "Tokenization", "Transformer", "WeightFile",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             exclude: ["Resources"],

@@ -159,9 +159,7 @@ public struct Conversation {
     ///
     /// - Returns: The rest of `ids`, one token at least.
     private func keepCache(for ids: [Int32]) -> [Int32] {
-        let state = decoder.state
-        let same = zip(state.history, ids.dropLast()).prefix { $0 == $1 }.count
-        let kept = state.keep(first: same, blockSize: decoder.commitBlockSize)
+        let kept = decoder.state.keep(commonWith: ids, blockSize: decoder.commitBlockSize)
         return Array(ids[kept...])
     }
 }

@@ -40,7 +40,7 @@ public final class DecodingState {
         model.reset()
         history.removeAll(keepingCapacity: true)
         pending.removeAll(keepingCapacity: true)
-        if trace != nil { trace = Trace() }
+        restartTrace()
     }
 
     /// Positions of the context that no token has taken yet.
@@ -60,6 +60,20 @@ public final class DecodingState {
         }
         drop(last: history.count - kept)
         return kept
+    }
+
+    /// Keeps what `ids` begin with too, all but their last token at most, as ``keep(first:blockSize:)``
+    /// does.
+    ///
+    /// - Returns: How many of `ids` are in place; the others are to be given.
+    public func keep(commonWith ids: [Int32], blockSize: Int = 1) -> Int {
+        let same = zip(history, ids.dropLast()).prefix { $0 == $1 }.count
+        return keep(first: same, blockSize: blockSize)
+    }
+
+    /// Begins the trace anew, where one is kept.
+    public func restartTrace() {
+        if trace != nil { trace = Trace() }
     }
 
     /// Takes back the newest tokens, as far as the model can go back.

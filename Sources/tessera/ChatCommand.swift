@@ -12,8 +12,16 @@ struct ChatCommand: AsyncParsableCommand {
         abstract: "Talks with a model.",
         usage: "tessera chat [MODEL] [--system TEXT] [options]",
         discussion: """
-            Each line of standard input is a message; /reset forgets the conversation, /exit ends
-            it. Ctrl-C ends an answer, or the program where no answer is running.
+            Each line of standard input is a message; a line that ends in \\ goes on in the next one. At
+            a terminal, lines are edited and remembered where libedit is installed, and several pasted
+            lines are one message. Ctrl-C ends an answer, throws a line away, and twice in turn ends
+            the program. /help lists commands, such as /undo, /retry, /save FILE and /set.
+
+            Where the conversation no longer fits the context, its oldest questions are left out, and
+            standard error says so; the system message stays. After /reset and /retry other random
+            numbers are drawn, made from the seed and their count.
+
+            \(DrawOptions.discussion)
 
             Examples:
               tessera chat model.tsr
@@ -27,7 +35,8 @@ struct ChatCommand: AsyncParsableCommand {
     @Option(help: "The system message.")
     var system: String?
 
-    @Option(name: [.customShort("n"), .long], help: "Most tokens of an answer.")
+    @Option(
+        name: [.customShort("n"), .long], help: "Most tokens of an answer.")
     var maxTokens = 1024
 
     @OptionGroup(title: "Drawing") var draw: DrawOptions
@@ -44,29 +53,21 @@ struct ChatCommand: AsyncParsableCommand {
     func run() async throws {
         try await reportingErrors {
             Interruption.install()
+            TerminalMode.install()
             let session = try open()
             defer { session.learned?.save() }
-            var conversation = Conversation(
-                try session.source.chatFormat(), session.decoder, system: system)
-            var lines = LineReader()
-            let asks = isatty(STDIN_FILENO) == 1
-            while true {
-                if asks { Terminal.write("> ", to: STDERR_FILENO) }
-                guard let line = try lines.next() else { break }
-                switch line {
-                case "": continue
-                case "/exit", "/quit": return
-                case "/reset": conversation.reset()
-                case "/help": Terminal.note("/reset forgets the conversation, /exit ends it")
-                default: try answer(line, &conversation, session)
-                }
-            }
-            if asks { Terminal.write("\n", to: STDERR_FILENO) }
+            var chat = try ChatLoop(
+                session, system: system,
+                settings: ChatSettings(
+                    sampling: session.state.sampler.options, maxTokens: maxTokens),
+                timings: timings)
+            try chat.run()
         }
     }
 
     private func open() throws -> Session {
         let start = Clock.now
+        if model == nil, !DefaultModel.isNamed { Terminal.note(DefaultModel.description) }
         let source = try ModelSource(path: try model ?? DefaultModel.path())
         let config = source.file.config
         let sampling = draw.options(config, chat: true)
@@ -81,26 +82,5 @@ struct ChatCommand: AsyncParsableCommand {
         return try Session(
             source, try modelOptions.open(source.file, options), sampling: sampling,
             blocks: blocks, startedAt: start)
-    }
-
-    private func answer(
-        _ text: String, _ conversation: inout Conversation, _ session: Session
-    ) throws {
-        let question = try conversation.ask(text, limit: maxTokens)
-        var collected = ""
-        let generation = session.generation(limit: maxTokens, stop: []) { _, piece in
-            collected += piece
-            Terminal.write(piece)
-        }
-        let summary = try generation.run(question.ids)
-        Terminal.write("\n")
-        conversation.answer(collected, summary.tokens)
-        if timings { Terminal.note(summary.report(session)) }
-        guard summary.stopReason == .cancelled else { return }
-        // At a terminal, Ctrl-C has ended the answer; elsewhere nobody is there to go on.
-        guard isatty(STDIN_FILENO) == 1, Interruption.status == .interrupted else {
-            throw ExitCode(Interruption.status.rawValue)
-        }
-        Interruption.clear()
     }
 }

@@ -120,7 +120,7 @@ enum CacheFile {
 
     /// Makes the folders of a file: of a kind, of the program, and the one that holds all caches. What
     /// would hold that, such as a home, must be there.
-    private static func makeFolder(of path: String, depth: Int) {
+    static func makeFolder(of path: String, depth: Int) {
         guard depth > 0, let slash = path.lastIndex(of: "/") else { return }
         let folder = String(path[..<slash])
         guard unsafe mkdir(folder, 0o755) != 0, errno == ENOENT else { return }

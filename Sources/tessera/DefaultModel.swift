@@ -3,6 +3,15 @@ internal import WeightFile
 
 /// The model that commands use where none is named.
 enum DefaultModel {
+    /// Whether the user has named one.
+    static var isNamed: Bool { !(Terminal.environment("TESSERA_MODEL") ?? "").isEmpty }
+
+    static let description = """
+        No model was named: this is the small one that comes with the program. It solves word problems,
+        such as "Maria has 66 cookies. She buys 8 more. How many cookies does Maria have now?", and
+        nothing else. Name a .tsr file to talk with another.
+        """
+
     /// The file named by `TESSERA_MODEL`, or the one that comes with the program.
     static func path() throws -> String {
         if let path = Terminal.environment("TESSERA_MODEL"), !path.isEmpty { return path }

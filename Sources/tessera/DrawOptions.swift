@@ -13,19 +13,17 @@ struct DrawOptions: ParsableArguments {
         """
 
     @Option(
-        name: [.customLong("temp"), .customLong("temperature")], parsing: .unconditional,
+        name: [.customLong("temp"), .customLong("temperature")],
         help: "Temperature; 0 takes the likeliest token (default: the model's own, else see above)."
     )
     var temperature: Float?
 
     @Option(
-        parsing: .unconditional,
         help: "Draw from the K likeliest tokens; 0 is off (default: the model's own, else 40 or 0)."
     )
     var topK: Int?
 
     @Option(
-        parsing: .unconditional,
         help: """
             Draw from the fewest tokens that together have this probability; 1 is off (default: the \
             model's own, else 0.95 or 1).
@@ -33,7 +31,6 @@ struct DrawOptions: ParsableArguments {
     var topP: Float?
 
     @Option(
-        parsing: .unconditional,
         help: """
             Leave out tokens less likely than this share of the likeliest; 0 is off (default: 0.05 \
             or 0).
@@ -41,7 +38,6 @@ struct DrawOptions: ParsableArguments {
     var minP: Float?
 
     @Option(
-        parsing: .unconditional,
         help: "Makes tokens of the last 64 less likely; 1 is off (default: 1.1 or 1).")
     var repeatPenalty: Float?
 

@@ -9,13 +9,14 @@ enum Input {
     /// - Throws: The exit code of SIGINT or SIGTERM, if one has come.
     static func wait(for descriptor: Int32) throws {
         while true {
-            let isReady = pollOnce(descriptor)
             if Interruption.isRequested { throw ExitCode(Interruption.status.rawValue) }
-            if isReady { return }
+            if pollOnce(descriptor) { break }
+            Wakeup.clear()  // before the next look: a later signal wakes again
         }
+        if Interruption.isRequested { throw ExitCode(Interruption.status.rawValue) }
     }
 
-    /// Waits until `descriptor` can be read, or any signal has been handled; true for the first.
+    /// Waits until `descriptor` can be read, or a signal has been handled; true for the first.
     static func pollOnce(_ descriptor: Int32) -> Bool {
         var ready = [
             pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),

@@ -14,6 +14,7 @@ enum Interruption {
             signal(number) { number in
                 guard Interruption.signalNumber.exchange(number, ordering: .relaxed) == 0 else {
                     TemporaryFiles.removeAll()
+                    TerminalMode.restore()
                     _exit(128 + number)
                 }
                 Wakeup.signal()

@@ -152,12 +152,15 @@ extension GenerationSummary {
     func report(_ session: Session) -> String {
         let perPass = Format.fixed(tokensPerPass, 2)
         let threads = session.transformer.compute.threads
+        func count(_ number: Int, _ one: String, _ many: String? = nil) -> String {
+            "\(number) \(number == 1 ? one : many ?? one + "s")"
+        }
         return """
-            prompt \(promptTokens) tokens, first token after \
-            \(Format.seconds(timeToFirstTokenSeconds)); \(tokens.count) tokens in \
-            \(forwardPasses) passes (\(perPass) per pass), \
+            prompt \(count(promptTokens, "token")), first token after \
+            \(Format.seconds(timeToFirstTokenSeconds)); \(count(tokens.count, "token")) in \
+            \(count(forwardPasses, "pass", "passes")) (\(perPass) per pass), \
             \(Format.fixed(tokensPerSecond, 1)) tokens/s; ended by \(stopReason.rawValue)
-            \(session.transformer.compute.isa), \(threads) thread\(threads == 1 ? "" : "s"), \
+            \(session.transformer.compute.isa), \(count(threads, "thread")), \
             block size \(max(1, largestBlock)), seed \(session.state.sampler.options.seed), \
             peak memory \(Format.bytes(Resources.peakRSS))
             """

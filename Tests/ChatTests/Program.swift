@@ -12,7 +12,7 @@ final class Program {
     /// Where a test's own files lie; removed with the program.
     let folder = FileManager.default.temporaryDirectory
         .appending(path: "tessera-chat-\(UUID().uuidString)")
-    private let executable: URL
+    let executable: URL
     let environment: [String: String]
 
     init() throws {

@@ -201,6 +201,8 @@ import WeightFile
         #expect(state.keep(first: 291, blockSize: 8) == 291)
         #expect(state.keep(first: 255, blockSize: 8) == 248 && model.position == 248)
         #expect(state.history == Array(tokens[..<248]))
+        #expect(state.keep(commonWith: Array(tokens[..<248])) == 247)
+        #expect(state.keep(commonWith: Array(tokens[..<240]) + [31, 31]) == 240)
         model.held = 100
         #expect(state.keep(first: 200) == 200)
         #expect(state.keep(first: 99) == 0 && state.history.isEmpty && model.position == 0)

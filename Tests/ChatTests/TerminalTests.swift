@@ -1,0 +1,126 @@
+import Foundation
+import Testing
+
+/// `tessera chat` at a terminal, which `script` makes.
+@Suite(.serialized, .enabled(if: TerminalRun.isPossible)) struct TerminalTests {
+    private let program: Program
+
+    init() throws { program = try Program() }
+
+    private func messages(_ name: String) throws -> [String] {
+        let value = try JSONSerialization.jsonObject(
+            with: Data(contentsOf: URL(filePath: program.path(name))))
+        let messages = (value as? [String: Any])?["messages"] as? [[String: Any]] ?? []
+        return messages.map { $0["content"] as? String ?? "" }
+    }
+
+    @Test(.timeLimit(.minutes(2))) func linesAreEditedAndRemembered() throws {
+        let run = try TerminalRun(program, ["chat", Program.defaultModel])
+        #expect(run.wait(for: "/help lists commands"))
+        // A wrong character taken back; one put in after a step to the left.
+        run.type("/set sx\u{7f}ed 77\u{1b}[D\u{1b}[D\u{1b}[D\u{1b}[D\u{1b}[De\r")
+        run.type("/set\r")
+        #expect(run.wait(for: "seed 77"))
+        run.type("/set seed 78\r")
+        run.type("\u{1b}[A\u{1b}[A\r")  // the line before the last
+        #expect(run.wait(for: "seed 78\r\nmax-tokens"))
+        run.type("\u{4}")
+        #expect(run.end() == 0)
+        let history = try String(
+            contentsOfFile: program.path("state/tessera/history"), encoding: .utf8)
+        #expect(history.contains("seed"))
+        let again = try TerminalRun(program, ["chat", Program.defaultModel])
+        #expect(again.wait(for: "/help lists commands"))
+        again.type("\u{1b}[A\r")
+        #expect(again.wait(for: "max-tokens 1024"))
+        again.type("/exit\r")
+        #expect(again.end() == 0)
+    }
+
+    @Test(.timeLimit(.minutes(2))) func pastedLinesAreOneMessageOfAnyLength() throws {
+        let run = try TerminalRun(program, ["chat", Program.defaultModel, "-n", "1"])
+        #expect(run.wait(for: "\u{1b}[?2004h"))
+        let words = String(repeating: "cookies ", count: 60)
+        let text = (0..<10).map { "Line \($0): é, 🙂 \(words)" }.joined(separator: "\r")
+        run.type("\u{1b}[200~\(text)\u{1b}[201~\r/save \(program.path("talk.json"))\r")
+        run.type("/exit\r")
+        #expect(run.end() == 0)
+        #expect(try messages("talk.json").first == text.replacing("\r", with: "\n"))
+    }
+
+    @Test(.timeLimit(.minutes(2))) func ctrlCThrowsTheLineAwayAndTwiceEnds() throws {
+        let run = try TerminalRun(program, ["chat", Program.defaultModel])
+        #expect(run.wait(for: "/help lists commands"))
+        run.type("/frob")
+        #expect(run.wait(for: "/frob"))
+        run.type("\u{3}")
+        #expect(run.wait(for: "once more ends"))
+        run.type("/set\r")
+        #expect(run.wait(for: "max-tokens 1024"))
+        run.type("\u{3}")
+        #expect(run.wait(for: "once more ends", times: 2))
+        run.type("\u{3}")
+        #expect(run.end() == 130)
+        #expect(!run.output.contains("no command"))
+    }
+}
+
+/// The program at a terminal of its own.
+final class TerminalRun: @unchecked Sendable {
+    /// Whether there are `script` and libedit.
+    static var isPossible: Bool {
+        let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib"]
+        let files = FileManager.default
+        return files.isExecutableFile(atPath: "/usr/bin/script")
+            && folders.contains { files.fileExists(atPath: $0 + "/libedit.so.2") }
+    }
+
+    private let process = Process()
+    private let input = Pipe()
+    private let lock = NSLock()
+    private var bytes = Data()
+    private let pipe = Pipe()
+
+    init(_ program: Program, _ arguments: [String]) throws {
+        let words = [program.executable.path] + arguments
+        process.executableURL = URL(filePath: "/usr/bin/script")
+        process.arguments = [
+            "--quiet", "--flush", "--return", "--command",
+            words.map { "'\($0)'" }.joined(separator: " "), "/dev/null",
+        ]
+        process.environment = program.environment.merging(["SHELL": "/bin/sh", "LC_ALL": "C"]) {
+            $1
+        }
+        process.standardInput = input
+        process.standardOutput = pipe
+        pipe.fileHandleForReading.readabilityHandler = { [self] handle in
+            let more = handle.availableData
+            if more.isEmpty { handle.readabilityHandler = nil }
+            lock.withLock { bytes.append(more) }
+        }
+        try process.run()
+    }
+
+    /// All that the terminal has shown.
+    var output: String { lock.withLock { String(decoding: bytes, as: UTF8.self) } }
+
+    func type(_ text: String) {
+        try? input.fileHandleForWriting.write(contentsOf: Data(text.utf8))
+    }
+
+    /// Waits until the terminal shows `text`; false if the run ends without it.
+    func wait(for text: String, times: Int = 1) -> Bool {
+        while output.components(separatedBy: text).count <= times {
+            guard process.isRunning else { return false }
+            usleep(10_000)
+        }
+        return true
+    }
+
+    /// The exit status, once the program has ended.
+    func end() -> Int32 {
+        process.waitUntilExit()
+        try? input.fileHandleForWriting.close()
+        return process.terminationStatus
+    }
+}
