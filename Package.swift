@@ -171,7 +171,8 @@ let package = Package(
         .testTarget(
             name: "ChatTests",
             dependencies: [
-                "Chat", "ChatTemplates", "Decoding", "Kernels", "Reporting", "Tokenization",
+                "Chat", "ChatTemplates", "Decoding", "Kernels", "Reporting", "TestSupport",
+                "Tokenization",
                 "Transformer", "WeightFile",
             ], swiftSettings: testSettings),
         .testTarget(

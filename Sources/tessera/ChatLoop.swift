@@ -103,8 +103,8 @@ struct ChatLoop {
         switch summary.stopReason {
         case .length:
             Terminal.note(
-                "tessera: the answer was cut after \(settings.maxTokens) tokens; -n or "
-                    + "'/set max-tokens' allows more")
+                "tessera: the answer was cut at the limit of \(settings.maxTokens); -n or "
+                    + "'/set max-tokens' allows more tokens")
         case .context:
             Terminal.note("tessera: the answer was cut: the context is full")
         case .endOfText, .stopString, .cancelled: break

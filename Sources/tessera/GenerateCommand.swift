@@ -112,40 +112,40 @@ struct GenerateCommand: AsyncParsableCommand {
             let path = try readsInput ? DefaultModel.path() : model ?? DefaultModel.path()
             if let batch {
                 let lines = BatchRequest.lines(try Input.all(pathOrInput: batch))
-                try answer(lines, try Desk(self, path), startedAt: start)
+                try answer(lines, try GenerateSetup(self, path), startedAt: start)
             } else {
                 let text = try source.text(standardInput: readsInput, dropsLineEnd: true)
-                try answer(text, try Desk(self, path), startedAt: start)
+                try answer(text, try GenerateSetup(self, path), startedAt: start)
             }
         }
     }
 
     /// Continues one text.
-    private func answer(_ text: String, _ desk: Desk, startedAt start: Double) throws {
-        var job = try desk.job(BatchRequest(prompt: text))
-        let options = desk.transformerOptions(for: [job])
-        try desk.fit(&job, context: options.contextLength ?? 0)
-        let session = try desk.session(options, startedAt: start)
+    private func answer(_ text: String, _ setup: GenerateSetup, startedAt start: Double) throws {
+        var job = try setup.job(BatchRequest(prompt: text))
+        let options = setup.transformerOptions(for: [job])
+        try setup.fit(&job, context: options.contextLength ?? 0)
+        let session = try setup.session(options, startedAt: start)
         defer { session.learned?.save() }
         _ = try run(job, session)
     }
 
     /// Continues a text for each line; a line that cannot be is reported in its place.
     private func answer(
-        _ lines: [BatchRequest.Line], _ desk: Desk, startedAt start: Double
+        _ lines: [BatchRequest.Line], _ setup: GenerateSetup, startedAt start: Double
     ) throws {
         var jobs = lines.enumerated().map { index, line in
-            Result { try desk.job(try line.request.get(), index: index) }
+            Result { try setup.job(try line.request.get(), index: index) }
         }
-        let options = desk.transformerOptions(for: jobs.compactMap { try? $0.get() })
+        let options = setup.transformerOptions(for: jobs.compactMap { try? $0.get() })
         jobs = jobs.map { job in
             Result {
                 var job = try job.get()
-                try desk.fit(&job, context: options.contextLength ?? 0)
+                try setup.fit(&job, context: options.contextLength ?? 0)
                 return job
             }
         }
-        let session = try desk.session(options, startedAt: start)
+        let session = try setup.session(options, startedAt: start)
         defer { session.learned?.save() }
         var failures = 0
         for (index, (line, job)) in zip(lines, jobs).enumerated() {

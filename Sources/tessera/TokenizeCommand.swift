@@ -43,7 +43,7 @@ struct TokenizeCommand: AsyncParsableCommand {
             let (ids, hasOwn) = tokenizer.encodeOnceBegun(
                 try prompt.text(), specials: asText ? .asText : .parse,
                 addBOS: bos && tables.addsBOS)
-            if hasOwn { Terminal.note(Desk.bosNote) }
+            if hasOwn { Terminal.note(GenerateSetup.bosNote) }
             let tokens = ids.map { String(decoding: tokenizer.bytes(of: $0), as: UTF8.self) }
             if json {
                 let object = JSONOutput.object([

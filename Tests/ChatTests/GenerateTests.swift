@@ -1,19 +1,20 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// `tessera generate`: contexts, ways of drawing, and batches, as a user meets them.
 @Suite struct GenerateTests {
-    private let program: Program
-    private let generate = ["generate", Program.defaultModel, "--block-size", "1"]
+    private let home: Home
+    private let generate = ["generate", Models.standard, "--block-size", "1"]
     /// Some 300 tokens.
     private let long = (0..<75).map { "Tom has \($0) pens." }.joined(separator: " ")
 
-    init() throws { program = try Program() }
+    init() throws { home = try Home() }
 
     private func object(_ arguments: [String], input: String = "") throws -> [String: Any] {
-        let result = try program.run(generate + arguments + ["--json"], input: input)
+        let result = try home.run(generate + arguments + ["--json"], input: input)
         #expect(result.status == 0, "\(arguments): \(result.errors)")
-        return try #require(try objects(result.output).first)
+        return try #require(try result.objects().first)
     }
 
     private func numbers(_ object: [String: Any], _ names: String...) -> [Int] {
@@ -31,12 +32,12 @@ import Testing
 
     @Test func aPromptThatDoesNotFitIsRefusedWithBothNumbers() throws {
         let arguments = generate + ["-p", long, "--ctx", "100"]
-        let result = try program.run(arguments)
+        let result = try home.run(arguments)
         #expect(result.status == 65 && result.output.isEmpty)
         #expect(result.errors.contains("tokens, and the context has 100 positions"))
         #expect(result.errors.contains("--ctx") && result.errors.contains("--keep-last"))
         #expect(result.errors.split(separator: "\n").count == 1)
-        let wide = try program.run(generate + ["-p", "Tom", "--ctx", "100000"])
+        let wide = try home.run(generate + ["-p", "Tom", "--ctx", "100000"])
         #expect(wide.status == 64 && wide.output.isEmpty)
         #expect(wide.errors.contains("the model knows"))
     }
@@ -48,7 +49,7 @@ import Testing
         #expect(
             numbers(result, "prompt_tokens", "context_used", "context_limit", "context_dropped")
                 == [80, 100, 100, all - 80])
-        let said = try program.run(generate + arguments).errors
+        let said = try home.run(generate + arguments).errors
         #expect(said.contains("\(all - 80) of the prompt's \(all) tokens were dropped"))
     }
 
@@ -58,7 +59,7 @@ import Testing
         #expect(full["stop_reason"] as? String == "context")
         #expect(numbers(full, "context_used", "context_limit", "context_dropped") == [40, 40, 0])
         #expect(
-            try program.run(generate + arguments).errors.contains("context of 40 positions is full")
+            try home.run(generate + arguments).errors.contains("context of 40 positions is full")
         )
         let slid = try object(arguments + ["--keep-last"])
         #expect(slid["stop_reason"] as? String == "length")
@@ -68,24 +69,29 @@ import Testing
     }
 
     @Test func optionsWithoutEffectAreNamed() throws {
-        let drawn = try program.run(generate + ["-p", "Tom", "-n", "1", "--top-p", "0.5"])
+        let drawn = try home.run(generate + ["-p", "Tom", "-n", "1", "--top-p", "0.5"])
         #expect(drawn.status == 0 && drawn.errors.contains("--top-p has no effect"))
-        let warm = try program.run(
+        let warm = try home.run(
             generate + ["-p", "Tom", "-n", "1", "--top-p", "0.5", "--temp", "1"])
         #expect(warm.status == 0 && warm.errors.isEmpty)
-        let risk = try program.run(generate + ["-p", "Tom", "-n", "1", "--gamma", "0.1"])
+        let risk = try home.run(generate + ["-p", "Tom", "-n", "1", "--gamma", "0.1"])
         #expect(risk.status == 0 && risk.errors.contains("--gamma: no effect"))
+    }
+
+    @Test func anyNumberOfTokensMayBeAskedFor() throws {
+        let result = try object(["--chat", "-p", "What is 7 * 8?", "-n", "\(Int.max)"])
+        #expect(result["stop_reason"] as? String == "end_of_text")
     }
 
     @Test func aSeedIsReportedAsGiven() throws {
         let arguments = ["-p", "Tom", "-n", "1", "--temp", "1", "--seed", "18446744073709551615"]
-        let result = try program.run(generate + arguments + ["--json"])
+        let result = try home.run(generate + arguments + ["--json"])
         #expect(result.output.contains("\"seed\": 18446744073709551615"))
     }
 
     @Test func theLastLineEndOfAFileIsNotText() throws {
         let text = "Tom has 5 pens.\n\nHe"
-        let file = try program.write(text + "\n", to: "text")
+        let file = try home.write(text + "\n", to: "text")
         let given = numbers(try object(["-p", text, "-n", "0"]), "prompt_tokens")
         #expect(numbers(try object(["-f", file, "-n", "0"]), "prompt_tokens") == given)
         #expect(
@@ -95,7 +101,7 @@ import Testing
     }
 
     @Test func aBatchAnswersEveryLineAndNamesTheBadOnes() throws {
-        let file = try program.write(
+        let file = try home.write(
             """
             {"prompt": "Tom has 5 pens.", "id": "a", "max_tokens": 3}
 
@@ -105,9 +111,9 @@ import Testing
             {"prompt": "\(long)", "id": 9}
             """, to: "batch")
         let arguments = ["--batch", file, "-n", "5", "--ignore-end", "--ctx", "60"]
-        let result = try program.run(generate + arguments)
+        let result = try home.run(generate + arguments)
         #expect(result.status == 65 && result.errors.contains("3 of 5 lines"))
-        let answers = try objects(result.output)
+        let answers = try result.objects()
         #expect(answers.map { $0["index"] as? Int } == [0, 1, 2, 3, 4])
         #expect(answers[0]["id"] as? String == "a" && answers[4]["id"] as? Int == 9)
         #expect(answers[1]["id"] == nil)
@@ -120,10 +126,10 @@ import Testing
 
     @Test func linesOfABatchAreDrawnApartAndCanBeMadeAgain() throws {
         let question = "{\"prompt\": \"Tom has\"}\n"
-        let file = try program.write(String(repeating: question, count: 4), to: "batch")
+        let file = try home.write(String(repeating: question, count: 4), to: "batch")
         let drawing = ["-n", "12", "--temp", "3", "--ignore-end"]
-        let result = try program.run(generate + drawing + ["--batch", file, "--seed", "7"])
-        let answers = try objects(result.output)
+        let result = try home.run(generate + drawing + ["--batch", file, "--seed", "7"])
+        let answers = try result.objects()
         let ids = answers.map { $0["token_ids"] as? [Int] ?? [] }
         #expect(Set(ids).count == 4 && answers[0]["seed"] as? Int == 7)
         for answer in answers {

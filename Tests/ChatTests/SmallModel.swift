@@ -2,6 +2,7 @@ import Chat
 import ChatTemplates
 import Decoding
 import Kernels
+import TestSupport
 import Tokenization
 import Transformer
 import WeightFile
@@ -16,7 +17,7 @@ final class CountingModel: LanguageModel {
         var options = Transformer.Options()
         options.contextLength = context
         options.threads = 1
-        model = try Transformer(try WeightFile(path: Program.defaultModel), options: options)
+        model = try Transformer(try WeightFile(path: Models.standard), options: options)
     }
 
     var vocabularySize: Int { model.vocabularySize }
@@ -60,7 +61,7 @@ struct Talk {
     var conversation: Conversation
 
     init(_ template: String = plain, context: Int = 600, system: String? = nil) throws {
-        let file = try WeightFile(path: Program.defaultModel)
+        let file = try WeightFile(path: Models.standard)
         model = try CountingModel(context: context)
         format = try ChatFormat(template: template, tokenizer: try Tokenizer(file.tokenizer))
         let sampler = Sampler(

@@ -1,21 +1,15 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// `tessera chat` at a terminal, which `script` makes.
 @Suite(.serialized, .enabled(if: TerminalRun.isPossible)) struct TerminalTests {
-    private let program: Program
+    private let home: Home
 
-    init() throws { program = try Program() }
-
-    private func messages(_ name: String) throws -> [String] {
-        let value = try JSONSerialization.jsonObject(
-            with: Data(contentsOf: URL(filePath: program.path(name))))
-        let messages = (value as? [String: Any])?["messages"] as? [[String: Any]] ?? []
-        return messages.map { $0["content"] as? String ?? "" }
-    }
+    init() throws { home = try Home() }
 
     @Test(.timeLimit(.minutes(2))) func linesAreEditedAndRemembered() throws {
-        let run = try TerminalRun(program, ["chat", Program.defaultModel])
+        let run = try TerminalRun(home, ["chat", Models.standard])
         #expect(run.wait(for: "/help lists commands"))
         // A wrong character taken back; one put in after a step to the left.
         run.type("/set sx\u{7f}ed 77\u{1b}[D\u{1b}[D\u{1b}[D\u{1b}[D\u{1b}[De\r")
@@ -27,9 +21,9 @@ import Testing
         run.type("\u{4}")
         #expect(run.end() == 0)
         let history = try String(
-            contentsOfFile: program.path("state/tessera/history"), encoding: .utf8)
+            contentsOfFile: home.path("state/tessera/history"), encoding: .utf8)
         #expect(history.contains("seed"))
-        let again = try TerminalRun(program, ["chat", Program.defaultModel])
+        let again = try TerminalRun(home, ["chat", Models.standard])
         #expect(again.wait(for: "/help lists commands"))
         again.type("\u{1b}[A\r")
         #expect(again.wait(for: "max-tokens 1024"))
@@ -38,18 +32,18 @@ import Testing
     }
 
     @Test(.timeLimit(.minutes(2))) func pastedLinesAreOneMessageOfAnyLength() throws {
-        let run = try TerminalRun(program, ["chat", Program.defaultModel, "-n", "1"])
+        let run = try TerminalRun(home, ["chat", Models.standard, "-n", "1"])
         #expect(run.wait(for: "\u{1b}[?2004h"))
         let words = String(repeating: "cookies ", count: 60)
         let text = (0..<10).map { "Line \($0): é, 🙂 \(words)" }.joined(separator: "\r")
-        run.type("\u{1b}[200~\(text)\u{1b}[201~\r/save \(program.path("talk.json"))\r")
+        run.type("\u{1b}[200~\(text)\u{1b}[201~\r/save \(home.path("talk.json"))\r")
         run.type("/exit\r")
         #expect(run.end() == 0)
-        #expect(try messages("talk.json").first == text.replacing("\r", with: "\n"))
+        #expect(try home.messages("talk.json").first == text.replacing("\r", with: "\n"))
     }
 
     @Test(.timeLimit(.minutes(2))) func ctrlCThrowsTheLineAwayAndTwiceEnds() throws {
-        let run = try TerminalRun(program, ["chat", Program.defaultModel])
+        let run = try TerminalRun(home, ["chat", Models.standard])
         #expect(run.wait(for: "/help lists commands"))
         run.type("/frob")
         #expect(run.wait(for: "/frob"))
@@ -81,14 +75,14 @@ final class TerminalRun: @unchecked Sendable {
     private var bytes = Data()
     private let pipe = Pipe()
 
-    init(_ program: Program, _ arguments: [String]) throws {
-        let words = [program.executable.path] + arguments
+    init(_ home: Home, _ arguments: [String]) throws {
+        let words = [Program.path] + arguments
         process.executableURL = URL(filePath: "/usr/bin/script")
         process.arguments = [
             "--quiet", "--flush", "--return", "--command",
             words.map { "'\($0)'" }.joined(separator: " "), "/dev/null",
         ]
-        process.environment = program.environment.merging(["SHELL": "/bin/sh", "LC_ALL": "C"]) {
+        process.environment = home.environment.merging(["SHELL": "/bin/sh", "LC_ALL": "C"]) {
             $1
         }
         process.standardInput = input

@@ -76,6 +76,7 @@ import Testing
         let options = ["generate", file, "-p", "One", "-n", "3"]
         let refused = try Self.tessera(options + ["--block-size", "8"])
         #expect(refused.status == 64 && refused.output.isEmpty)
+        #expect(try Self.tessera(options + ["--gamma", "0.3"]).status == 64)
         #expect(try Self.tessera(options + ["--block-size", "1"]).status == 0)
         #expect(try Self.tessera(options).status == 0)
     }

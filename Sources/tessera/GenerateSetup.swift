@@ -19,7 +19,7 @@ struct Job {
 }
 
 /// Makes jobs of what users ask of `generate`, and a session that does them.
-struct Desk {
+struct GenerateSetup {
     private let command: GenerateCommand
     private let source: ModelSource
     private let format: ChatFormat?
@@ -39,7 +39,9 @@ struct Desk {
         let prompt = try prompt(request)
         guard !prompt.ids.isEmpty else { throw DecodingError.emptyPrompt }
         return Job(
-            text: request.prompt, prompt: prompt, limit: request.maxTokens ?? command.maxTokens,
+            text: request.prompt, prompt: prompt,
+            // Sums with a limit that nobody reaches are not to overflow.
+            limit: min(request.maxTokens ?? command.maxTokens, 1 << 40),
             sampling: request.drawing(sampling.forSequence(index)),
             stop: request.stop ?? command.stop)
     }
