@@ -14,7 +14,8 @@ internal import Glibc
         case end
     }
 
-    private var library = unsafe tsr_edit()
+    /// Never moved, and open to the callback while a line is read.
+    private let library = UnsafeMutablePointer<tsr_edit>.allocate(capacity: 1)
     private let historyPath: String?
     private var keys = TerminalKeys()
     /// Characters that have been read and that the editor has not taken.
@@ -29,11 +30,12 @@ internal import Glibc
     /// - Parameter historyPath: Of the file that keeps what was typed; nil for none.
     init?(historyPath: String?) {
         self.historyPath = historyPath
+        unsafe library.initialize(to: tsr_edit())
         let terminal = Terminal.environment("TERM") ?? ""
         guard isatty(STDIN_FILENO) == 1, Terminal.errorIsTTY, !["", "dumb"].contains(terminal),
-            unsafe tsr_edit_open(&library, 1000, { _, place in unsafe LineEditor.next(place) })
+            unsafe tsr_edit_open(library, 1000, { _, place in unsafe LineEditor.next(place) })
         else { return nil }
-        if let historyPath { unsafe _ = tsr_edit_read_history(&library, historyPath) }
+        if let historyPath { unsafe _ = tsr_edit_read_history(library, historyPath) }
         unsafe Self.current = self
     }
 
@@ -45,7 +47,7 @@ internal import Glibc
         TerminalMode.beginPasteMarks()
         defer { TerminalMode.endPasteMarks() }
         var count: Int32 = 0
-        let characters = unsafe tsr_edit_line(&library, isFurther, &count)
+        let characters = unsafe tsr_edit_line(library, isFurther, &count)
         if Interruption.isRequested {
             Terminal.write("\n", to: STDERR_FILENO)
             guard Interruption.status == .interrupted else {
@@ -70,10 +72,10 @@ internal import Glibc
             wchar_t($0 == "\n" ? TerminalKeys.lineMark.value : $0.value)
         }
         characters.append(0)
-        unsafe tsr_edit_remember(&library, characters)
+        unsafe tsr_edit_remember(library, characters)
         guard let historyPath else { return }
         let temporary = "\(historyPath).\(getpid())"
-        let isWritten = unsafe tsr_edit_write_history(&library, temporary)
+        let isWritten = unsafe tsr_edit_write_history(library, temporary)
         if unsafe !isWritten || rename(temporary, historyPath) != 0 { unsafe unlink(temporary) }
     }
 
@@ -84,7 +86,7 @@ internal import Glibc
             if Interruption.isRequested { return -1 }
             guard Input.pollOnce(STDIN_FILENO) else {
                 Wakeup.clear()
-                if TerminalMode.takeChange() { unsafe tsr_edit_resume(&editor.library) }
+                if TerminalMode.takeChange() { unsafe tsr_edit_resume(editor.library) }
                 continue
             }
             guard let bytes = try? Input.next(STDIN_FILENO, name: "terminal") else { return -1 }

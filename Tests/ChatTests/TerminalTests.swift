@@ -42,6 +42,20 @@ import Testing
         #expect(try home.messages("talk.json").first == text.replacing("\r", with: "\n"))
     }
 
+    @Test(.timeLimit(.minutes(2)), arguments: [SIGWINCH, SIGCONT])
+    func theLineIsDrawnAnewAfterASignalThatChangesTheTerminal(_ number: Int32) throws {
+        let run = try TerminalRun(home, ["chat", Models.standard])
+        #expect(run.wait(for: "/help lists commands"))
+        run.type("/set seed 4")
+        #expect(run.wait(for: "/set seed 4"))
+        run.send(signal: number)
+        #expect(run.wait(for: "/set seed 4", times: 2))
+        run.type("2\r/set\r")
+        #expect(run.wait(for: "seed 42\r\nmax-tokens"))
+        run.type("/exit\r")
+        #expect(run.end() == 0)
+    }
+
     @Test(.timeLimit(.minutes(2))) func ctrlCThrowsTheLineAwayAndTwiceEnds() throws {
         let run = try TerminalRun(home, ["chat", Models.standard])
         #expect(run.wait(for: "/help lists commands"))
@@ -109,6 +123,19 @@ final class TerminalRun: @unchecked Sendable {
             usleep(10_000)
         }
         return true
+    }
+
+    /// Sends a signal to the program, which is the last of `script`'s descendants.
+    func send(signal number: Int32) {
+        var last = process.processIdentifier
+        while let child = Self.child(of: last) { last = child }
+        kill(last, number)
+    }
+
+    private static func child(of process: Int32) -> Int32? {
+        let path = "/proc/\(process)/task/\(process)/children"
+        let text = try? String(contentsOfFile: path, encoding: .utf8)
+        return text?.split(separator: " ").first.flatMap { Int32($0) }
     }
 
     /// The exit status, once the program has ended.
