@@ -18,6 +18,8 @@ public enum DecodingError: Error, Equatable, CustomStringConvertible {
     case promptTooLong(Int, context: Int)
     /// An id that the model has no embedding for.
     case badToken(Int32, vocabularySize: Int)
+    /// A source of drafts offered such an id.
+    case badDraft(Int32, source: String, vocabularySize: Int)
 
     public var description: String {
         switch self {
@@ -41,6 +43,9 @@ public enum DecodingError: Error, Equatable, CustomStringConvertible {
             "the prompt has \(tokens) tokens, and the context has \(context) positions"
         case .badToken(let id, let size):
             "token \(id) is outside the model's vocabulary of \(size)"
+        case .badDraft(let id, let source, let size):
+            "the drafts of '\(source)' have token \(id), which is outside the model's vocabulary of "
+                + "\(size); use --draft off"
         }
     }
 }

@@ -7,10 +7,14 @@ public final class DecodingState {
     public let stopTokens: Set<Int32>
     /// Every token given or decided, oldest first.
     public internal(set) var history: [Int32] = []
+    /// Leading tokens of `history` that are those of the last ``takeUnchanged()``.
+    private var unchanged = 0
     /// The newest tokens of `history` that are not in the cache yet. The next pass commits them.
     public internal(set) var pending: [Int32] = []
     /// Forward passes whose logits were used.
     public internal(set) var passCount = 0
+    /// Draft tokens that passes have verified, and those of them that were right.
+    public internal(set) var draftCounts = DraftCounts()
     /// What each pass decided, where a trace is kept.
     public internal(set) var trace: Trace?
 
@@ -39,6 +43,7 @@ public final class DecodingState {
     public func reset() {
         model.reset()
         history.removeAll(keepingCapacity: true)
+        unchanged = 0
         pending.removeAll(keepingCapacity: true)
         restartTrace()
     }
@@ -71,6 +76,13 @@ public final class DecodingState {
         return keep(first: same, blockSize: blockSize)
     }
 
+    /// How many leading tokens of `history` are those that it had at the last call. For one reader, who
+    /// follows the text.
+    func takeUnchanged() -> Int {
+        defer { unchanged = history.count }
+        return unchanged
+    }
+
     /// Begins the trace anew, where one is kept.
     public func restartTrace() {
         if trace != nil { trace = Trace() }
@@ -80,6 +92,7 @@ public final class DecodingState {
     public func drop(last count: Int) {
         precondition(count <= history.count, "\(count) of \(history.count) tokens")
         history.removeLast(count)
+        unchanged = min(unchanged, history.count)
         let fromPending = min(count, pending.count)
         pending.removeLast(fromPending)
         if count > fromPending { model.truncate(to: model.position - (count - fromPending)) }
@@ -127,6 +140,8 @@ public protocol TokenDecoder: AnyObject {
     var commitBlockSize: Int { get }
     /// Positions of the block that the last pass worked on.
     var blockSize: Int { get }
+    /// What makes the drafts that passes verify, as users call it; nil where there are none.
+    var draftSource: String? { get }
     /// One forward pass. Appends the tokens whose prefix it completed to `output`: at most `limit`,
     /// and none behind a stop token. May append none.
     ///
@@ -135,4 +150,8 @@ public protocol TokenDecoder: AnyObject {
     func step(limit: Int, into output: inout [FixedToken]) throws(DecodingError)
     /// Ends decoding here: what is not fixed is forgotten. The state can be continued.
     func finish()
+}
+
+extension TokenDecoder {
+    public var draftSource: String? { nil }
 }

@@ -1,8 +1,9 @@
 /// Tokens guessed ahead of the text, to be verified.
 public struct Draft: Sendable {
-    public var tokens: [Int32] = []
-    /// The model's probability of its likeliest token, where each was drawn.
-    public var confidences: [Float] = []
+    public private(set) var tokens: [Int32] = []
+    /// By token, 0 to 1: of a draft through masks, the model's probability of the likeliest token where it was
+    /// drawn; else the chance that the token is right where all before it are.
+    public private(set) var confidences: [Float] = []
     /// A stop token ends it, not the number of masks or tokens that there may be.
     public var isOver = false
     /// Masks have just made it: it is not what was left of another.
@@ -11,8 +12,9 @@ public struct Draft: Sendable {
     public init() {}
 
     public var count: Int { tokens.count }
+    public var isEmpty: Bool { tokens.isEmpty }
 
-    mutating func append(_ token: Int32, _ confidence: Float) {
+    public mutating func append(_ token: Int32, _ confidence: Float) {
         tokens.append(token)
         confidences.append(confidence)
     }
@@ -27,6 +29,21 @@ public struct Draft: Sendable {
     mutating func clear() {
         cut(to: 0)
         (isOver, isNew) = (false, false)
+    }
+}
+
+/// How drafts fared.
+public struct DraftCounts: Sendable, Equatable {
+    /// Draft tokens that were computed to be verified.
+    public var drafted = 0
+    /// Those of them that are in the text.
+    public var accepted = 0
+
+    public init() {}
+
+    /// The share that was right; nil where nothing was drafted.
+    public var acceptance: Double? {
+        drafted > 0 ? Double(accepted) / Double(drafted) : nil
     }
 }
 

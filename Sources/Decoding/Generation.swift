@@ -30,6 +30,7 @@ public struct GenerationSummary: Sendable {
     public var firstTokens = 0
     /// Positions of the largest block.
     public var largestBlock = 0
+    public var drafts = DraftCounts()
 
     public init() {}
 
@@ -98,6 +99,7 @@ public struct Generation {
         var summary = GenerationSummary()
         summary.promptTokens = prompt.count
         let passesBefore = state.passCount
+        state.draftCounts = DraftCounts()
         defer { decoder.finish() }
         guard prefill() else {
             summary.stopReason = .cancelled
@@ -132,6 +134,7 @@ public struct Generation {
         }
         summary.stopReason = reason ?? .length
         summary.forwardPasses = state.passCount - passesBefore
+        summary.drafts = state.draftCounts
         let end = ContinuousClock.now
         summary.timeToFirstTokenSeconds = ((first ?? end) - start).seconds
         summary.decodeSeconds = (end - (first ?? end)).seconds

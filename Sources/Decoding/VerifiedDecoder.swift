@@ -1,14 +1,16 @@
 internal import System
 internal import WeightFile
 
-/// Lossless block decoding: tokens drafted through masks are kept only as far as next-token
+/// Lossless decoding of several tokens per pass: tokens of a draft are kept only as far as next-token
 /// prediction would have produced them. Same text as ``NextTokenDecoder``, token for token.
 ///
-/// One pass both verifies a draft and makes the next: it commits `[last token, draft]` causally,
-/// which gives the next-token distribution behind each of them, and opens masks behind the draft.
-/// Every position is drawn with noise of its own, so a draft token is right exactly if it equals
+/// A pass commits `[last token, draft]` causally, which gives the next-token distribution behind each of
+/// them. Every position is drawn with noise of its own, so a draft token is right exactly if it equals
 /// what its distribution draws; no other rejection rule is needed, and sampled text is not merely
 /// distributed like unverified text but equal to it.
+///
+/// Drafts come from a ``DraftSource``, asked before each pass, or from masks, which the pass that verifies
+/// a draft opens behind it to make the next.
 ///
 /// The masks stand behind the *whole* draft. If it is accepted they have seen the true text, and
 /// their first position is the one that the pass decides by itself, so k masks draft k - 1 tokens.
@@ -20,7 +22,9 @@ public final class VerifiedDecoder: TokenDecoder {
     public let state: DecodingState
     public var commitBlockSize: Int { 1 }
     public private(set) var blockSize = 1
+    public var draftSource: String? { source?.name ?? "masks" }
     private let policy: any DraftPolicy
+    private let source: (any DraftSource)?
     private let largest: Int
     private let mask: Int32
     private let isShifted: Bool
@@ -42,17 +46,36 @@ public final class VerifiedDecoder: TokenDecoder {
         guard !(traits?.bidirectionalCommit ?? false) else { throw .notVerifiable }
         self.state = state
         self.policy = policy
+        source = nil
         self.largest = largest
         mask = Int32(traits?.maskToken ?? 0)
         isShifted = traits?.shiftedLogits ?? false
         rows.reserveCapacity(2 * largest)
     }
 
+    /// - Parameter largest: Positions of a pass at most: a token and what is drafted behind it.
+    public init(
+        _ state: DecodingState, policy: any DraftPolicy, source: any DraftSource, largest: Int
+    ) throws(DecodingError) {
+        let available = min(state.model.logitCapacity, state.model.batchCapacity)
+        guard largest <= available else {
+            throw .capacity(needed: largest, available: available)
+        }
+        self.state = state
+        self.policy = policy
+        self.source = source
+        self.largest = largest
+        (mask, isShifted) = (0, false)
+        rows.reserveCapacity(largest)
+    }
+
     public func step(limit: Int, into output: inout [FixedToken]) throws(DecodingError) {
         precondition(!state.pending.isEmpty && limit > 0, "nothing to continue")
+        try askSource(limit: limit)
         draft.cut(to: min(limit, largest) - 1)
         let given = state.pending.count
         var plan = policy.plan(draft, given: given, limit: limit)
+        if source != nil { plan.masks = 0 }
         // No more masks than there can be tokens behind the one this pass decides, and none behind
         // the end of the text.
         plan.masks = min(plan.masks, limit - plan.verified)
@@ -67,7 +90,9 @@ public final class VerifiedDecoder: TokenDecoder {
         let before = output.count
         let verified = try verify(plan.verified, into: &output)
         policy.draftVerified(draft, verified: plan.verified, accepted: verified.accepted)
-        if verified.isOver {
+        state.draftCounts.drafted += plan.verified
+        state.draftCounts.accepted += verified.accepted
+        if verified.isOver || source != nil {
             draft.clear()
         } else {
             try makeDraft(plan, accepted: verified.accepted)
@@ -82,6 +107,27 @@ public final class VerifiedDecoder: TokenDecoder {
     }
 
     public func finish() { draft.clear() }
+
+    /// Has the source guess what follows, up to a stop token.
+    private func askSource(limit: Int) throws(DecodingError) {
+        guard let source else { return }
+        draft.clear()
+        try source.draft(
+            behind: state.history, unchanged: state.takeUnchanged(),
+            most: min(limit, largest) - 1, into: &draft)
+        for index in 0..<draft.count {
+            let token = draft.tokens[index]
+            guard token >= 0, Int(token) < state.model.vocabularySize else {
+                throw .badDraft(
+                    token, source: source.name, vocabularySize: state.model.vocabularySize)
+            }
+            if state.stopTokens.contains(token) {
+                draft.cut(to: index + 1)
+                draft.isOver = true
+                break
+            }
+        }
+    }
 
     private func run(_ plan: DraftPlan) {
         committed.removeAll(keepingCapacity: true)

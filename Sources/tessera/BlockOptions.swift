@@ -8,6 +8,15 @@ internal import WeightFile
 struct BlockOptions: ParsableArguments {
     @Option(
         help: """
+            Where drafts come from, tokens guessed ahead that a pass verifies together; the text is that of \
+            single tokens. lookup: what followed the same words earlier in prompt and output, with any model; \
+            masks: the model's own guesses, if it was trained with a mask token; off: single tokens; \
+            auto: masks, or else lookup.
+            """)
+    var draft = DraftChoice.auto
+
+    @Option(
+        help: """
             Positions of a block, 1 to 64; 1 is next-token prediction. auto chooses by the time that \
             passes take here and by how easy the text is.
             """)
@@ -55,6 +64,10 @@ struct BlockOptions: ParsableArguments {
         }
     }
 
+    enum DraftChoice: String, ExpressibleByArgument, CaseIterable {
+        case auto, off, lookup, masks
+    }
+
     enum Size: ExpressibleByArgument, CustomStringConvertible {
         case auto
         case fixed(Int)
@@ -79,7 +92,12 @@ struct BlockOptions: ParsableArguments {
 
     /// Where the user and the model say nothing: few enough risks to keep the text's quality.
     static let defaultGamma: Float = 0.1
+    /// Positions of a pass that verifies what was looked up: more cost as much as they save, even where
+    /// passes wait for a disk.
+    private static let lookupPositions = 32
+
     func validate() throws {
+        try validateDraft()
         guard [gamma, factor, threshold].compactMap({ $0 }).count <= 1 else {
             throw ValidationError("give one of --gamma, --factor and --threshold")
         }
@@ -90,12 +108,32 @@ struct BlockOptions: ParsableArguments {
         }
     }
 
-    /// Refuses what a model without a mask token cannot do, and says what has no effect.
-    func check(_ traits: ModelConfig.BlockDecoding?) throws {
-        let risks = [
+    /// Options by which blocks are decided without verification.
+    private var risks: [String] {
+        [
             ("--gamma", gamma != nil), ("--factor", factor != nil),
             ("--threshold", threshold != nil), ("--paper-rule", paperRule),
         ].filter(\.1).map(\.0)
+    }
+
+    private func validateDraft() throws {
+        guard draft == .off || draft == .lookup else { return }
+        guard risks.isEmpty else {
+            throw ValidationError(
+                "\(risks.joined(separator: ", ")): a risk is taken with masks; "
+                    + "leave out --draft \(draft.rawValue)")
+        }
+        guard case .fixed(let size) = blockSize, (size == 1) != (draft == .off) else { return }
+        throw ValidationError("--draft \(draft.rawValue) does not go with --block-size \(size)")
+    }
+
+    /// Refuses what a model without a mask token cannot do, and says what has no effect.
+    func check(_ traits: ModelConfig.BlockDecoding?) throws {
+        if draft == .masks, traits == nil {
+            throw CommandError(
+                .usage,
+                "--draft masks: this model was not trained with a mask token; use --draft lookup")
+        }
         guard !risks.isEmpty else { return }
         guard traits != nil else {
             throw CommandError(
@@ -108,26 +146,36 @@ struct BlockOptions: ParsableArguments {
         Terminal.note("tessera: \(risks.joined(separator: ", ")): no effect with \(cause)")
     }
 
+    /// Whether drafts are looked up.
+    func looksUp(_ traits: ModelConfig.BlockDecoding?) -> Bool {
+        guard draft == .auto, traits == nil else { return draft == .lookup }
+        if case .auto = blockSize { return true }
+        return false
+    }
+
     /// Whether tokens are checked against next-token prediction. Unless the user names a risk, or the
     /// model was made for one, they are.
     func verifies(_ traits: ModelConfig.BlockDecoding?) -> Bool {
+        if looksUp(traits) { return true }
         if let verify { return verify }
         guard let traits, gamma == nil, factor == nil, threshold == nil else { return false }
         return !traits.bidirectionalCommit && traits.confidenceThreshold == 0
     }
 
-    /// The largest block that will be asked for: auto keeps to sizes that the model was trained for.
+    /// The largest block that will be asked for: auto keeps to sizes that the model was trained for. With
+    /// looked-up drafts, the most positions of a pass.
     func largest(_ traits: ModelConfig.BlockDecoding?) -> Int {
         switch blockSize {
         case .fixed(let size): size
-        case .auto: traits?.blockSize ?? 1
+        case .auto where draft == .off: 1
+        case .auto: looksUp(traits) ? Self.lookupPositions : traits?.blockSize ?? 1
         }
     }
 
     /// Rows of logits that a pass may ask for.
     func logitRows(_ traits: ModelConfig.BlockDecoding?) -> Int {
         let largest = largest(traits)
-        return verifies(traits) && largest > 1 ? 2 * largest : largest
+        return verifies(traits) && !looksUp(traits) && largest > 1 ? 2 * largest : largest
     }
 
     /// What decides; the model's own threshold where the user names nothing.
@@ -151,6 +199,11 @@ struct BlockOptions: ParsableArguments {
         let traits = transformer.config.blockDecoding
         let largest = largest(traits)
         guard largest > 1 else { return (NextTokenDecoder(state), nil) }
+        if looksUp(traits) {
+            let decoder = try VerifiedDecoder(
+                state, policy: DraftPlanner(), source: LookupSource(), largest: largest)
+            return (decoder, nil)
+        }
         guard let traits else { throw DecodingError.noMaskToken(blockSize: largest) }
         let isVerified = verifies(traits)
         let rule = rule(traits)

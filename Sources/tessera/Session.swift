@@ -144,16 +144,25 @@ extension GenerationSummary {
             ("block_size_option", .string(session.blocks.blockSize.description)),
             ("gamma", gamma.map { .number(Double($0)) } ?? .null),
             ("verified", .bool(isVerified)),
+            ("draft_source", session.decoder.draftSource.map { .string($0) } ?? .null),
+            ("drafted_tokens", .int(drafts.drafted)),
+            ("accepted_tokens", .int(drafts.accepted)),
+            ("acceptance", drafts.acceptance.map { .number($0) } ?? .null),
         ]
         return members + (session.state.trace.map { [("trace", $0.json)] } ?? [])
     }
 
-    /// Two lines for people.
+    /// Two lines for people, and one of drafts where there are any.
     func report(_ session: Session) -> String {
         let perPass = Format.fixed(tokensPerPass, 2)
         let threads = session.transformer.compute.threads
         func count(_ number: Int, _ one: String, _ many: String? = nil) -> String {
             "\(number) \(number == 1 ? one : many ?? one + "s")"
+        }
+        var drafted = ""
+        if let source = session.decoder.draftSource {
+            drafted =
+                "\ndrafts by \(source): \(drafts.accepted) of \(count(drafts.drafted, "token")) right"
         }
         return """
             prompt \(count(promptTokens, "token")), first token after \
@@ -162,7 +171,7 @@ extension GenerationSummary {
             \(Format.fixed(tokensPerSecond, 1)) tokens/s; ended by \(stopReason.rawValue)
             \(session.transformer.compute.isa), \(count(threads, "thread")), \
             block size \(max(1, largestBlock)), seed \(session.state.sampler.options.seed), \
-            peak memory \(Format.bytes(Resources.peakRSS))
+            peak memory \(Format.bytes(Resources.peakRSS))\(drafted)
             """
     }
 }

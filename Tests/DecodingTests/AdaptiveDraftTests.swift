@@ -37,8 +37,7 @@ import Testing
                 // Mostly sure, sometimes not at all.
                 let mean = chance(offset)
                 let isSure = random.unit() < mean
-                draft.tokens.append(1)
-                draft.confidences.append(Float(isSure ? 1 - (1 - mean) / 4 : 0.75 * mean))
+                draft.append(1, Float(isSure ? 1 - (1 - mean) / 4 : 0.75 * mean))
             }
         }
         return Double(made) / seconds
@@ -128,8 +127,7 @@ import Testing
         let policy = policy(.disk)
         var draft = Draft()
         for _ in 0..<10 {
-            draft.tokens.append(1)
-            draft.confidences.append(0.999)
+            draft.append(1, 0.999)
         }
         for limit in 1...12 {
             let plan = policy.plan(draft, given: 1, limit: limit)
@@ -153,7 +151,7 @@ import Testing
         experience.offsets.add(3, 0.25, weight: 2)
         experience.drafts.confidences.table.add(9, 1)
         var draft = Draft()
-        draft.confidences = [0.9995, 0.97, 0.1]
+        for confidence in [0.9995, 0.97, 0.1] as [Float] { draft.append(1, confidence) }
         experience.drafts.add(draft)
         draft.isOver = true
         experience.drafts.add(draft)

@@ -81,6 +81,70 @@ import Testing
         #expect(try Self.tessera(options).status == 0)
     }
 
+    @Test func draftsLeaveTheTextAsItIs() throws {
+        try FileManager.default.createDirectory(
+            at: Self.folder, withIntermediateDirectories: true)
+        let file = Self.folder.appending(path: "drafts.tsr").path
+        #expect(try Self.tessera(["quantize", Models.folder, "-o", file]).status == 0)
+        let prompt = ["-p", "One two three one two three one two", "--seed", "3", "-n", "60"]
+        for drawing in [["--temp", "0"], ["--temp", "0.9", "--repeat-penalty", "1.2"]] {
+            let options = prompt + drawing + ["--ignore-end", "--json"]
+            func answer(_ draft: [String]) throws -> [String: Any] {
+                let result = try Self.tessera(["generate", file] + options + draft)
+                #expect(result.status == 0, "\(result.errors)")
+                return try #require(try result.objects().first)
+            }
+            let off = try answer(["--draft", "off"])
+            #expect(off["draft_source"] is NSNull && off["acceptance"] is NSNull)
+            #expect(off["forward_passes"] as? Int == 60)
+            for draft in [
+                [], ["--draft", "auto"], ["--draft", "lookup"],
+                ["--draft", "lookup", "--block-size", "3"],
+            ] {
+                let answer = try answer(draft)
+                #expect(
+                    Self.ids(answer) == Self.ids(off)
+                        && answer["text"] as? String == off["text"] as? String)
+                #expect(answer["draft_source"] as? String == "lookup")
+                #expect(answer["verified"] as? Bool == true)
+                let drafted = try #require(answer["drafted_tokens"] as? Int)
+                let accepted = try #require(answer["accepted_tokens"] as? Int)
+                #expect(accepted <= drafted)
+                if drafted > 0 {
+                    #expect(answer["acceptance"] as? Double == Double(accepted) / Double(drafted))
+                }
+            }
+        }
+    }
+
+    @Test func aModelWithMasksCanLookUpToo() throws {
+        let options = ["generate", Models.standard, "--chat", "-p", "What is 7 * 8?", "--json"]
+        var ids: [[Int]] = []
+        for draft in ["off", "masks", "lookup", "auto"] {
+            let result = try Self.tessera(options + ["--draft", draft])
+            let answer = try #require(try result.objects().first)
+            ids.append(Self.ids(answer))
+            let source = draft == "auto" ? "masks" : draft
+            #expect(answer["draft_source"] as? String == (draft == "off" ? nil : source))
+        }
+        #expect(Set(ids).count == 1 && !ids[0].isEmpty)
+    }
+
+    @Test func draftsThatCannotBeAreErrors() throws {
+        try FileManager.default.createDirectory(
+            at: Self.folder, withIntermediateDirectories: true)
+        let file = Self.folder.appending(path: "refused.tsr").path
+        #expect(try Self.tessera(["quantize", Models.folder, "-o", file]).status == 0)
+        for options in [
+            ["--draft", "masks"], ["--draft", "guess"], ["--draft", "off", "--block-size", "4"],
+            ["--draft", "lookup", "--block-size", "1"], ["--draft", "lookup", "--gamma", "0.1"],
+        ] {
+            let result = try Self.tessera(["generate", file, "-p", "One", "-n", "3"] + options)
+            #expect(result.status == 64 && result.output.isEmpty, "\(options)")
+            #expect(result.errors.contains("--draft"), "\(result.errors)")
+        }
+    }
+
     @Test(arguments: ["rans", "trellis"])
     func codedWeightsAreMadeVerifiedAndRun(codec: String) throws {
         try FileManager.default.createDirectory(

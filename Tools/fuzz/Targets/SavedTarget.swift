@@ -67,7 +67,9 @@ enum SavedTarget {
             precondition((1...16).contains(policy.nextBlockSize()))
         }
         var draft = Draft()
-        (draft.tokens, draft.confidences) = ([1, 2, 3], [0.9, 0.5, 0.1])
+        for (token, confidence) in [(1, 0.9), (2, 0.5), (3, 0.1)] as [(Int32, Float)] {
+            draft.append(token, confidence)
+        }
         let plan = AdaptiveDraft(costs: costs, largest: 16, experience: experience)
             .plan(draft, given: 1, limit: 16)
         precondition((0...3).contains(plan.verified) && (0...16).contains(plan.masks))

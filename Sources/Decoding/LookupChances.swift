@@ -1,0 +1,85 @@
+/// How often a looked-up token is right where all before it in its draft are, learned from the text.
+///
+/// A chance belongs to a match of some length, an offset behind it, and what other matches say. Where few
+/// such tokens were seen, those of other drafts count that stood behind as many known tokens, matched or
+/// drafted; and before any were seen, a guess.
+struct LookupChances {
+    /// What further matches have in a draft token's place.
+    enum Agreement: Int {
+        /// There are none.
+        case alone
+        /// All have the same token.
+        case unanimous
+        /// Some have another.
+        case contested
+    }
+
+    /// What makes a token likely.
+    struct Case {
+        var agreement: Agreement
+        /// Tokens of the match.
+        var length: Int
+        /// Tokens of the draft before this one.
+        var offset: Int
+    }
+
+    /// A mean in which old observations fade.
+    private struct Share {
+        private var weight: Float = 0
+        private var sum: Float = 0
+
+        mutating func add(_ isRight: Bool, memory: Float) {
+            if weight > memory - 1 {
+                sum *= (memory - 1) / weight
+                weight = memory - 1
+            }
+            weight += 1
+            sum += isRight ? 1 : 0
+        }
+
+        /// - Parameter doubt: Observations that the guess counts for.
+        func mean(_ guess: Float, doubt: Float) -> Float {
+            (sum + doubt * guess) / (weight + doubt)
+        }
+    }
+
+    private var byBoth: [Share]
+    private var byKnown: [Share]
+
+    /// The first length of each class, of matches and of known tokens; and the first offset of each.
+    private static let lengths = [1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 65]
+    private static let offsets = [0, 1, 2, 4, 8, 16]
+    /// By class of length: the chance before anything was seen, of a single match.
+    private static let guesses: [Float] = [
+        0.1, 0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.87, 0.92, 0.94, 0.96, 0.98,
+    ]
+    private static let (memory, doubt): (Float, Float) = (60, 4)
+
+    init() {
+        byKnown = Array(repeating: Share(), count: 3 * Self.lengths.count)
+        byBoth = Array(repeating: Share(), count: byKnown.count * Self.offsets.count)
+    }
+
+    func chance(_ what: Case) -> Float {
+        let (known, both, guess) = Self.indices(what)
+        return byBoth[both].mean(
+            byKnown[known].mean(guess, doubt: Self.doubt), doubt: 2 * Self.doubt)
+    }
+
+    mutating func add(_ what: Case, isRight: Bool) {
+        let (known, both, _) = Self.indices(what)
+        byKnown[known].add(isRight, memory: Self.memory)
+        byBoth[both].add(isRight, memory: Self.memory)
+    }
+
+    private static func indices(_ what: Case) -> (known: Int, both: Int, guess: Float) {
+        func place(_ value: Int, _ limits: [Int]) -> Int {
+            (limits.firstIndex { $0 > value } ?? limits.count) - 1
+        }
+        let row = what.agreement.rawValue * lengths.count
+        let length = place(what.length + what.offset, lengths)
+        let both = (row + place(what.length, lengths)) * offsets.count
+        let guess = guesses[length] * (what.agreement == .contested ? 0.5 : 1)
+        return (row + length, both + place(what.offset, offsets), guess)
+    }
+}

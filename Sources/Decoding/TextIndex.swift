@@ -1,0 +1,102 @@
+/// A text that grows and shrinks at its end, and for each of its places the earlier ones where the same
+/// few tokens stood. Every step costs the same, however long the text is.
+///
+/// For each length n, a hash of the last n tokens leads to the newest place behind such an n-gram, and
+/// from each place a link to the one before. Links of different n-grams with equal hashes mix, so that who
+/// follows them has to compare.
+struct TextIndex {
+    /// Ids; negative ones are in no n-gram that is found, and end what follows one.
+    private(set) var tokens: [Int32] = []
+    private var tables: [Table]
+
+    /// The n-grams of one length.
+    private struct Table {
+        let length: Int
+        /// By hash: the number of tokens up to the end of the newest n-gram; 0 for none.
+        var heads: [Int32]
+        /// By place: the same of the one before it.
+        var previous: [Int32] = []
+
+        /// Where the hash of the n-gram at the end of `tokens` lies.
+        func slot(_ tokens: [Int32]) -> Int {
+            var hash: UInt64 = 0
+            for index in tokens.count - length..<tokens.count {
+                hash = (hash ^ UInt64(UInt32(bitPattern: tokens[index]))) &* 0x9E37_79B9_7F4A_7C15
+                hash ^= hash >> 29
+            }
+            return Int(truncatingIfNeeded: hash) & (heads.count - 1)
+        }
+
+        mutating func append(_ tokens: [Int32]) {
+            guard tokens.count >= length else { return previous.append(0) }
+            let slot = slot(tokens)
+            previous.append(heads[slot])
+            heads[slot] = Int32(tokens.count)
+        }
+
+        /// Takes back the last `append`. To be called before the token is removed.
+        mutating func removeLast(_ tokens: [Int32]) {
+            let before = previous.removeLast()
+            if tokens.count >= length { heads[slot(tokens)] = before }
+        }
+    }
+
+    /// - Parameter lengths: Of n-grams.
+    init(lengths: [Int], capacity: Int = 8192) {
+        let size = 1 << (Int.bitWidth - (2 * capacity - 1).leadingZeroBitCount)
+        tables = lengths.map { Table(length: $0, heads: Array(repeating: 0, count: size)) }
+        reserve(capacity)
+    }
+
+    mutating func append(_ token: Int32) {
+        if 2 * tokens.count > tables[0].heads.count { grow() }
+        tokens.append(token)
+        for index in tables.indices { tables[index].append(tokens) }
+    }
+
+    /// Keeps the first `count` tokens.
+    mutating func truncate(to count: Int) {
+        while tokens.count > count {
+            for index in tables.indices { tables[index].removeLast(tokens) }
+            tokens.removeLast()
+        }
+    }
+
+    /// Places behind earlier n-grams like the last one of the given length, newest first, and perhaps some
+    /// behind others; a place is the number of tokens before it.
+    ///
+    /// - Parameter body: Returns whether to go on.
+    func forEachPlace(table: Int, _ body: (Int) -> Bool) {
+        guard var place = tables[table].previous.last else { return }
+        while place > 0, body(Int(place)) { place = tables[table].previous[Int(place) - 1] }
+    }
+
+    /// How many tokens before `place` equal the last ones of the text, up to `most`.
+    func matchLength(_ place: Int, most: Int) -> Int {
+        let end = tokens.count
+        var length = 0
+        while length < min(most, place), tokens[place - 1 - length] == tokens[end - 1 - length],
+            tokens[place - 1 - length] >= 0
+        {
+            length += 1
+        }
+        return length
+    }
+
+    private mutating func grow() {
+        let all = tokens
+        tokens.removeAll(keepingCapacity: true)
+        for index in tables.indices {
+            let size = 2 * tables[index].heads.count
+            tables[index].heads = Array(repeating: 0, count: size)
+            tables[index].previous.removeAll(keepingCapacity: true)
+        }
+        reserve(2 * all.count)
+        for token in all { append(token) }
+    }
+
+    private mutating func reserve(_ count: Int) {
+        tokens.reserveCapacity(count)
+        for index in tables.indices { tables[index].previous.reserveCapacity(count) }
+    }
+}

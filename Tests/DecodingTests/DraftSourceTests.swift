@@ -1,0 +1,201 @@
+import Decoding
+import Testing
+
+/// A source whose drafts a test makes.
+private final class TestSource: DraftSource {
+    let name = "test"
+    let make: (_ text: [Int32], _ most: Int, inout Draft) -> Void
+    /// Text and unchanged tokens of each call.
+    private(set) var calls: [(text: [Int32], unchanged: Int)] = []
+
+    init(_ make: @escaping (_ text: [Int32], _ most: Int, inout Draft) -> Void) {
+        self.make = make
+    }
+
+    func draft(behind text: [Int32], unchanged: Int, most: Int, into draft: inout Draft) {
+        calls.append((text, unchanged))
+        make(text, most, &draft)
+    }
+}
+
+/// Verifies all of every draft.
+private final class Everything: DraftPolicy {
+    func plan(_ draft: Draft, given: Int, limit: Int) -> DraftPlan {
+        DraftPlan(verified: draft.count, masks: 0)
+    }
+    func draftVerified(_ draft: Draft, verified: Int, accepted: Int) {}
+    func passMeasured(positions: Int, tokens: Int, seconds: Double) {}
+}
+
+@Suite struct DraftSourceTests {
+    /// Sources that know everything, nothing, or less, and ones that offer too much.
+    private enum Kind: CaseIterable {
+        case oracle, oftenRight, random, wrong, empty, tooLong, noNumbers, lookup, sameAgain
+    }
+
+    private static func source(_ kind: Kind, truth: [Int32], seed: UInt64) -> any DraftSource {
+        var random = SplitMix(seed: seed)
+        func at(_ text: [Int32], _ offset: Int) -> Int32 {
+            let place = text.count + offset
+            return place < truth.count ? truth[place] : 0
+        }
+        return switch kind {
+        case .lookup: LookupSource()
+        case .empty: TestSource { _, _, _ in }
+        case .oracle:
+            TestSource { text, most, draft in
+                for offset in 0..<most { draft.append(at(text, offset), 1) }
+            }
+        case .oftenRight:
+            TestSource { text, most, draft in
+                for offset in 0..<most {
+                    let isRight = random.unit() < 0.75
+                    draft.append(isRight ? at(text, offset) : 5, 0.7)
+                }
+            }
+        case .random:
+            TestSource { _, most, draft in
+                for _ in 0..<Int(random.unit() * Double(most + 1)) {
+                    draft.append(Int32(random.unit() * 32), Float(random.unit()))
+                }
+            }
+        case .wrong:
+            TestSource { text, most, draft in
+                for offset in 0..<most { draft.append((at(text, offset) + 1) % 32, 1) }
+            }
+        case .tooLong:
+            TestSource { text, most, draft in
+                for offset in 0..<most + 100 { draft.append(at(text, offset), 1) }
+            }
+        case .noNumbers:
+            TestSource { text, most, draft in
+                let chances: [Float] = [.nan, -1, 7, .infinity, 0, 1]
+                for offset in 0..<most {
+                    draft.append(at(text, offset), chances[(text.count + offset) % 6])
+                }
+            }
+        case .sameAgain:
+            TestSource { text, most, draft in
+                for _ in 0..<most { draft.append(text.last ?? 0, 0.9) }
+            }
+        }
+    }
+
+    private static func decode(
+        _ model: ScriptedModel, _ source: any DraftSource, plans: Bool, limit: Int,
+        options: SamplingOptions, stop: Set<Int32> = []
+    ) throws -> (tokens: [FixedToken], state: DecodingState) {
+        let sampler = Sampler(
+            options, vocabularySize: model.vocabularySize, forbidden: [31],
+            compute: model.compute)
+        let state = DecodingState(model, sampler: sampler, stopTokens: stop)
+        let policy: any DraftPolicy = plans ? DraftPlanner() : Everything()
+        let decoder = try VerifiedDecoder(state, policy: policy, source: source, largest: 9)
+        try state.append([1, 2, 3])
+        var tokens: [FixedToken] = []
+        while tokens.count < limit, !(tokens.last.map { stop.contains($0.id) } ?? false) {
+            let before = tokens.count
+            try decoder.step(limit: limit - tokens.count, into: &tokens)
+            #expect(tokens.count > before && tokens.count <= limit)
+        }
+        decoder.finish()
+        return (tokens, state)
+    }
+
+    @Test(arguments: Kind.allCases, [0, 0.7, 1.4] as [Float])
+    private func theTextIsThatOfSingleTokensWhateverIsOffered(
+        kind: Kind, temperature: Float
+    ) throws {
+        for seed in 1...6 as ClosedRange<UInt64> {
+            var options = sampling(temperature: temperature, seed: seed)
+            options.repeatPenalty = seed % 2 == 0 ? 1.3 : 1
+            options.topK = seed % 3 == 0 ? 5 : 0
+            let stop: Set<Int32> = seed % 4 == 0 ? [3, 4, 5] : []
+            func model() throws -> ScriptedModel { try ScriptedModel(maskToken: nil, seed: seed) }
+            func plain(_ limit: Int) throws -> [FixedToken] {
+                try Self.decode(
+                    model(), TestSource { _, _, _ in }, plans: false, limit: limit,
+                    options: options, stop: stop
+                ).tokens
+            }
+            let truth = [1, 2, 3] + (try plain(80)).ids
+            for plans in [false, true] {
+                let (model, source) = (try model(), Self.source(kind, truth: truth, seed: seed))
+                let (tokens, state) = try Self.decode(
+                    model, source, plans: plans, limit: 50, options: options, stop: stop)
+                let single = try plain(50)
+                #expect(tokens.ids == single.ids, "seed \(seed)")
+                #expect(tokens.map(\.logProbability) == single.map(\.logProbability))
+                #expect(model.cache + state.pending == [1, 2, 3] + tokens.ids)
+                #expect(state.draftCounts.accepted <= state.draftCounts.drafted)
+                let fromDrafts = tokens.count - state.passCount
+                #expect((0...1).contains(state.draftCounts.accepted - fromDrafts))
+                if kind == .oracle, !plans { #expect(state.passCount <= (tokens.count + 8) / 9) }
+                if kind == .wrong { #expect(state.draftCounts.accepted == 0) }
+            }
+        }
+    }
+
+    @Test func plainTextIsThatOfTheDecoderOfSingleTokens() throws {
+        for seed in 1...6 as ClosedRange<UInt64> {
+            let options = sampling(temperature: 0.8, seed: seed)
+            let (single, _) = try DecodingTests.decode(
+                try ScriptedModel(seed: seed), .next, limit: 50, options: options)
+            let (tokens, _) = try Self.decode(
+                try ScriptedModel(seed: seed), LookupSource(), plans: true, limit: 50,
+                options: options)
+            #expect(tokens.ids == single.ids)
+            #expect(tokens.map(\.logProbability) == single.map(\.logProbability))
+        }
+    }
+
+    @Test(arguments: [-1, 32, 1 << 20] as [Int32])
+    func aTokenOutsideTheVocabularyIsAnError(_ token: Int32) throws {
+        let source = TestSource { _, _, draft in
+            draft.append(1, 1)
+            draft.append(token, 1)
+        }
+        #expect(throws: DecodingError.badDraft(token, source: "test", vocabularySize: 32)) {
+            _ = try Self.decode(
+                try ScriptedModel(maskToken: nil), source, plans: true, limit: 9,
+                options: sampling())
+        }
+    }
+
+    @Test func aSourceIsToldOfTextThatWasTakenBack() throws {
+        let model = try ScriptedModel(maskToken: nil)
+        let sampler = Sampler(
+            sampling(), vocabularySize: 32, forbidden: [], compute: model.compute)
+        let state = DecodingState(model, sampler: sampler, stopTokens: [])
+        let source = TestSource { _, _, _ in }
+        let decoder = try VerifiedDecoder(
+            state, policy: Everything(), source: source, largest: 4)
+        var tokens: [FixedToken] = []
+        try state.append([1, 2, 3])
+        try decoder.step(limit: 9, into: &tokens)
+        try decoder.step(limit: 9, into: &tokens)
+        state.drop(last: 2)
+        try state.append([7, 8])
+        try decoder.step(limit: 9, into: &tokens)
+        state.reset()
+        try state.append([4])
+        try decoder.step(limit: 9, into: &tokens)
+        let ids = tokens.ids
+        #expect(
+            source.calls.map(\.text)
+                == [[1, 2, 3], [1, 2, 3, ids[0]], [1, 2, 3, 7, 8], [4]])
+        #expect(source.calls.map(\.unchanged) == [0, 3, 3, 0])
+    }
+
+    @Test func aPassNeedsRoomForItsLogits() throws {
+        let state = DecodingState(
+            try ScriptedModel(maskToken: nil),
+            sampler: Sampler(
+                sampling(), vocabularySize: 32, forbidden: [],
+                compute: try ScriptedModel().compute), stopTokens: [])
+        #expect(throws: DecodingError.capacity(needed: 129, available: 128)) {
+            _ = try VerifiedDecoder(
+                state, policy: Everything(), source: LookupSource(), largest: 129)
+        }
+    }
+}

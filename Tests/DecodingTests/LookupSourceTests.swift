@@ -1,0 +1,167 @@
+@testable import Decoding
+import Testing
+
+@Suite struct LookupSourceTests {
+    private func offer(
+        _ source: LookupSource, _ text: [Int32], unchanged: Int = 0, most: Int = 8
+    ) -> Draft {
+        var draft = Draft()
+        source.draft(behind: text, unchanged: unchanged, most: most, into: &draft)
+        return draft
+    }
+
+    @Test func theLongestMatchWinsAndTheNewestOfEqualOnes() {
+        #expect(offer(LookupSource(), [1, 2, 3, 9, 2, 3]).tokens == [9, 2, 3, 9, 2, 3, 9, 2])
+        #expect(offer(LookupSource(), [1, 2, 3, 4, 8, 2, 3, 5, 1, 2, 3]).tokens.first == 4)
+        #expect(offer(LookupSource(), [2, 3, 4, 8, 2, 3, 5, 1, 2, 3]).tokens.first == 5)
+        #expect(offer(LookupSource(), [1, 2, 3, 4]).isEmpty)
+        #expect(offer(LookupSource(), []).isEmpty)
+        #expect(offer(LookupSource(), [1, 1], most: 0).isEmpty)
+    }
+
+    @Test func whatRepeatsIsDraftedAsFarAsWanted() {
+        #expect(offer(LookupSource(), [4, 4, 4]).tokens == Array(repeating: 4, count: 8))
+        #expect(offer(LookupSource(), [5, 6, 7, 5, 6]).tokens == [7, 5, 6, 7, 5, 6, 7, 5])
+    }
+
+    @Test func aCorpusIsLookedUpTooButNotAcrossItsEnd() {
+        let source = LookupSource(corpus: [10, 11, 12, 13])
+        #expect(offer(source, [1, 10, 11]).tokens == [12, 13])
+        #expect(offer(source, [12, 13]).isEmpty)
+        // The text itself comes first where it matches as long.
+        #expect(offer(source, [10, 11, 20, 10, 11]).tokens.first == 20)
+    }
+
+    @Test func theIndexFollowsATextThatIsCutAndGoesOnOtherwise() {
+        let source = LookupSource()
+        var random = SplitMix(seed: 5)
+        func number(_ range: ClosedRange<Int>) -> Int {
+            range.lowerBound + Int(random.unit() * Double(range.count))
+        }
+        var text: [Int32] = []
+        for _ in 0..<300 {
+            let kept = number(max(0, text.count - 20)...text.count)
+            text.removeLast(text.count - kept)
+            for _ in 0..<number(0...30) {
+                text.append(Int32(number(0...5)))
+            }
+            #expect(
+                offer(source, text, unchanged: kept).tokens == offer(LookupSource(), text).tokens)
+        }
+    }
+
+    @Test func hashesGrowWithTheText() {
+        var index = TextIndex(lengths: [2, 1], capacity: 8)
+        let text = (0..<5000).map { Int32($0 % 1000) }
+        for token in text { index.append(token) }
+        #expect(index.tokens == text)
+        var places: [Int] = []
+        index.forEachPlace(table: 0) {
+            if index.matchLength($0, most: 2) == 2 { places.append($0) }
+            return true
+        }
+        #expect(places == [4000, 3000, 2000, 1000])
+        index.truncate(to: 1000)
+        places = []
+        index.forEachPlace(table: 0) {
+            if index.matchLength($0, most: 2) == 2 { places.append($0) }
+            return true
+        }
+        #expect(places.isEmpty)
+    }
+
+    /// A match of two tokens that never holds is soon hardly believed, one that always holds is.
+    @Test func chancesAreLearnedFromTheText() throws {
+        func text(_ next: (Int) -> Int32) -> [Int32] {
+            (0..<200).flatMap { [1, 2, next($0), Int32(100 + $0)] }
+        }
+        for (all, isRight) in [(text { Int32(1000 + $0) }, false), (text { _ in 3 }, true)] {
+            let source = LookupSource()
+            let first = try #require(offer(source, Array(all[..<6])).confidences.first)
+            for round in 2..<199 {
+                _ = offer(source, Array(all[..<(4 * round + 2)]), unchanged: 4 * round - 2)
+            }
+            let last = try #require(
+                offer(source, Array(all[..<798]), unchanged: 794).confidences.first)
+            #expect(isRight ? last > 0.9 && last > first : last < 0.05 && last < first)
+        }
+    }
+
+    @Test func chancesAreChancesWhateverIsSeen() {
+        let source = LookupSource()
+        var text: [Int32] = []
+        for step in 0..<500 {
+            let before = text.count
+            text.append(Int32(step * step % 7))
+            for chance in offer(source, text, unchanged: before, most: 31).confidences {
+                #expect((0...1).contains(chance))
+            }
+        }
+    }
+}
+
+@Suite struct DraftPlannerTests {
+    private func draft(_ chances: [Float]) -> Draft {
+        var draft = Draft()
+        for chance in chances { draft.append(1, chance) }
+        return draft
+    }
+
+    /// After so many passes of each size, as `seconds` says.
+    private func planner(_ seconds: (Int) -> Double) -> DraftPlanner {
+        let planner = DraftPlanner()
+        for _ in 0..<50 {
+            for positions in PassTimes.sizes {
+                planner.passMeasured(positions: positions, tokens: 1, seconds: seconds(positions))
+            }
+        }
+        return planner
+    }
+
+    @Test func asMuchIsVerifiedAsPays() {
+        func verified(_ planner: DraftPlanner, _ chances: [Float], limit: Int = 99) -> Int {
+            let plan = planner.plan(draft(chances), given: 1, limit: limit)
+            #expect(plan.masks == 0)
+            return plan.verified
+        }
+        let linear = planner { 1 + 0.2 * Double($0 - 1) }
+        #expect(verified(linear, [0.1, 0.9, 0.9]) == 0)
+        #expect(verified(linear, [0.9, 0.1, 0.9]) == 1)
+        #expect(verified(linear, Array(repeating: 1, count: 31)) == 31)
+        #expect(verified(linear, Array(repeating: 1, count: 31), limit: 4) == 3)
+        #expect(verified(linear, Array(repeating: 1, count: 31), limit: 1) == 0)
+        #expect(verified(linear, []) == 0)
+        let free = planner { _ in 0.25 }
+        #expect(verified(free, [0.01, 0.01, 0.01]) == 3)
+        let dear = planner { Double($0) }
+        #expect(verified(dear, [0.99, 0.99, 0.99]) == 0)
+    }
+
+    @Test func nothingIsDraftedBeforeASingleTokenWasTimedOrBehindAPrompt() {
+        let sure = draft(Array(repeating: 1, count: 9))
+        #expect(DraftPlanner().plan(sure, given: 1, limit: 99).verified == 0)
+        #expect(planner { _ in 1 }.plan(sure, given: 12, limit: 99).verified == 0)
+    }
+
+    @Test func oneOddPassIsForgiven() {
+        let planner = planner { 1 + 0.01 * Double($0) }
+        planner.passMeasured(positions: 4, tokens: 1, seconds: 1000)
+        planner.passMeasured(positions: 4, tokens: 1, seconds: .nan)
+        let plan = planner.plan(draft([0.9, 0.9, 0.9]), given: 1, limit: 99)
+        #expect(plan.verified == 3)
+    }
+
+    /// What was never tried looks cheap, so that it is; what was found dear is tried again, but seldom.
+    @Test func timesAreLearnedByTrying() {
+        let planner = DraftPlanner()
+        var tried = 0
+        for pass in 0..<1000 {
+            let plan = planner.plan(draft([0.3]), given: 1, limit: 99)
+            tried += plan.verified
+            planner.passMeasured(
+                positions: 1 + plan.verified, tokens: 1, seconds: plan.verified > 0 ? 2 : 1)
+            if pass == 1 { #expect(plan.verified == 1) }
+        }
+        #expect((2...30).contains(tried))
+    }
+}
