@@ -16,7 +16,19 @@ extension SourceType {
         case 12: self = .q4_K
         case 13: self = .q5_K
         case 14: self = .q6_K
+        case 16: self = .iq2_xxs
+        case 17: self = .iq2_xs
+        case 18: self = .iq3_xxs
+        case 19: self = .iq1_s
+        case 20: self = .iq4_nl
+        case 21: self = .iq3_s
+        case 22: self = .iq2_s
+        case 23: self = .iq4_xs
+        case 29: self = .iq1_m
         case 30: self = .bf16
+        case 34: self = .tq1_0
+        case 35: self = .tq2_0
+        case 39: self = .mxfp4
         default: return nil
         }
     }
@@ -25,8 +37,10 @@ extension SourceType {
     var blockElements: Int {
         switch self {
         case .f32, .f16, .bf16, .synthetic: 1
-        case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0: 32
-        case .q2_K, .q3_K, .q4_K, .q5_K, .q6_K: 256
+        case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .iq4_nl, .mxfp4: 32
+        case .q2_K, .q3_K, .q4_K, .q5_K, .q6_K, .iq4_xs, .iq3_xxs, .iq3_s, .iq2_xxs, .iq2_xs,
+            .iq2_s, .iq1_s, .iq1_m, .tq1_0, .tq2_0:
+            256
         }
     }
 
@@ -45,14 +59,26 @@ extension SourceType {
         case .q4_K: 144
         case .q5_K: 176
         case .q6_K: 210
+        case .iq4_nl: 18
+        case .iq4_xs: 136
+        case .iq3_xxs: 98
+        case .iq3_s: 110
+        case .iq2_xxs, .tq2_0: 66
+        case .iq2_xs: 74
+        case .iq2_s: 82
+        case .iq1_s: 50
+        case .iq1_m: 56
+        case .mxfp4: 17
+        case .tq1_0: 54
         case .synthetic: 0
         }
     }
 
-    /// The encoding of a weight file that holds its codes and scales as they are; nil for floats.
-    public var exactEncoding: TensorEncoding? {
+    /// The encoding of a weight file that holds its codes as they are; nil for floats, and for IQ2_XS and IQ2_S,
+    /// which have too many steps per group of 32.
+    public var codeEncoding: TensorEncoding? {
         switch self {
-        case .f32, .f16, .bf16, .synthetic: nil
+        case .f32, .f16, .bf16, .iq2_xs, .iq2_s, .synthetic: nil
         case .q4_0: .int4
         case .q4_1: .int4Affine
         case .q5_0: .int5
@@ -62,7 +88,25 @@ extension SourceType {
         case .q3_K: .int3Nested
         case .q4_K: .int4Nested
         case .q5_K: .int5Nested
-        case .q6_K: .int6Nested
+        case .q6_K, .iq3_xxs, .iq1_m: .int6Nested
+        case .iq4_nl, .iq4_xs, .iq2_xxs: .int8
+        case .iq3_s, .iq1_s: .int5Nested
+        case .mxfp4: .int5
+        case .tq1_0, .tq2_0: .int2Nested
+        }
+    }
+
+    /// Whether scales are rounded to half precision where codes are kept: they are products of a number in half
+    /// precision and an integer.
+    public var roundsScales: Bool { self == .iq4_xs || self == .iq2_xxs }
+
+    /// Whether its codes choose from a list of values.
+    private var hasCodebook: Bool {
+        switch self {
+        case .iq4_nl, .iq4_xs, .iq3_xxs, .iq3_s, .iq2_xxs, .iq2_xs, .iq2_s, .iq1_s, .iq1_m, .mxfp4,
+            .tq1_0, .tq2_0:
+            true
+        default: false
         }
     }
 
@@ -79,8 +123,15 @@ extension SourceType {
     }
 
     fileprivate var hasMinimums: Bool {
-        switch self {
-        case .q4_1, .q5_1, .q2_K, .q4_K, .q5_K: true
+        switch codeEncoding {
+        case .int4Affine, .int5Affine, .int2Nested, .int4Nested, .int5Nested: true
+        default: false
+        }
+    }
+
+    fileprivate var isNested: Bool {
+        switch codeEncoding {
+        case .int2Nested, .int3Nested, .int4Nested, .int5Nested, .int6Nested: true
         default: false
         }
     }
@@ -90,7 +141,15 @@ extension SourceType {
         _ bytes: [UInt8], from start: Int, count: Int, into output: inout [Float],
         at outputStart: Int
     ) {
-        guard exactEncoding == nil else {
+        if hasCodebook {
+            var block = CodebookBlock()
+            for first in stride(from: 0, to: count, by: blockElements) {
+                block.read(self, bytes, start + first / blockElements * blockBytes)
+                block.write(to: &output, at: outputStart + first, count: blockElements)
+            }
+            return
+        }
+        guard codeEncoding == nil else {
             var blocks = SourceBlocks(self, values: count)
             unpack(bytes, from: start, count: count, into: &blocks, at: 0)
             for group in 0..<count / 32 {
@@ -103,9 +162,7 @@ extension SourceType {
             switch self {
             case .f16: output[target] = Float(half(bytes, source))
             case .bf16: output[target] = Float(bitPattern: UInt32(word(bytes, source)) << 16)
-            default:
-                let high = UInt32(word(bytes, source + 2)) << 16
-                output[target] = Float(bitPattern: UInt32(word(bytes, source)) | high)
+            default: output[target] = Float(bitPattern: long(bytes, source))
             }
         }
     }
@@ -124,7 +181,7 @@ extension SourceType {
     private func scaling(
         _ blocks: SourceBlocks, group: Int, part: Int
     ) -> (scale: Float, minimum: Float) {
-        guard blockElements == 256 else {
+        guard isNested else {
             return (
                 Float(blocks.scales[group]), hasMinimums ? Float(blocks.minimums[group]) : 0
             )
@@ -145,6 +202,15 @@ extension SourceType {
         _ bytes: [UInt8], from start: Int, count: Int, into blocks: inout SourceBlocks,
         at target: Int
     ) {
+        if hasCodebook, let codeEncoding {
+            var block = CodebookBlock()
+            for first in stride(from: 0, to: count, by: blockElements) {
+                block.read(self, bytes, start + first / blockElements * blockBytes)
+                block.write(
+                    to: &blocks, at: target + first, count: blockElements, as: codeEncoding)
+            }
+            return
+        }
         for block in 0..<count / blockElements {
             unpackBlock(
                 bytes, start + block * blockBytes, &blocks, target + block * blockElements)
@@ -154,7 +220,6 @@ extension SourceType {
     @inline(__always)
     private func unpackBlock(_ b: [UInt8], _ i: Int, _ s: inout SourceBlocks, _ o: Int) {
         switch self {
-        case .f32, .f16, .bf16, .synthetic: break
         case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0:
             s.scales[o / 32] = half(b, i)
             if hasMinimums { s.minimums[o / 32] = half(b, i + 2) }
@@ -169,15 +234,16 @@ extension SourceType {
         case .q4_K: unpackQ45K(b, i, &s, o, fifthBit: false)
         case .q5_K: unpackQ45K(b, i, &s, o, fifthBit: true)
         case .q6_K: unpackQ6K(b, i, &s, o)
+        default: break
         }
     }
 }
 
 extension SourceBlocks {
-    /// Room for `count` values of a type that has an exact encoding.
+    /// Room for `count` values of a type that has an encoding for its codes.
     init(_ type: SourceType, values count: Int) {
-        let isNested = type.blockElements == 256
-        let numbers = [Float16](repeating: 0, count: count / type.blockElements)
+        let isNested = type.isNested
+        let numbers = [Float16](repeating: 0, count: count / (isNested ? 256 : 32))
         self.init(
             codes: Array(repeating: 0, count: count), scales: numbers,
             minimums: type.hasMinimums ? numbers : [],
@@ -189,7 +255,12 @@ extension SourceBlocks {
 func word(_ b: [UInt8], _ i: Int) -> UInt16 { UInt16(b[i]) | UInt16(b[i + 1]) << 8 }
 
 @inline(__always)
-private func half(_ b: [UInt8], _ i: Int) -> Float16 { Float16(bitPattern: word(b, i)) }
+func long(_ b: [UInt8], _ i: Int) -> UInt32 {
+    UInt32(word(b, i)) | UInt32(word(b, i + 2)) << 16
+}
+
+@inline(__always)
+func half(_ b: [UInt8], _ i: Int) -> Float16 { Float16(bitPattern: word(b, i)) }
 
 /// Low nibbles are values 0..<16, high nibbles 16..<32.
 private func unpackNibbles(_ b: [UInt8], _ i: Int, _ s: inout SourceBlocks, _ o: Int) {

@@ -164,7 +164,9 @@ struct GGUFFile {
         guard let type = SourceType(ggml: code) else {
             throw .unsupported(
                 path: cursor.file.path, what: "tensor '\(name)' of GGML type \(ggmlTypeName(code))",
-                advice: "use a file in F32, F16, BF16, Q4_0-Q8_0 or Q2_K-Q6_K")
+                advice:
+                    "use a file in F32, F16, BF16, Q4_0-Q8_0, Q2_K-Q6_K, IQ1-IQ4, MXFP4 or TQ1_0-TQ2_0"
+            )
         }
         guard shape[0] % type.blockElements == 0 else {
             throw cursor.malformed(

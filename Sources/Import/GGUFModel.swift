@@ -93,7 +93,7 @@ final class GGUFModel: TensorSource {
     func readBlocks(
         _ tensor: SourceTensor, rows: Range<Int>
     ) throws(ImportError) -> SourceBlocks? {
-        guard tensor.type.exactEncoding != nil else { return nil }
+        guard tensor.type.codeEncoding != nil else { return nil }
         var result = SourceBlocks(tensor.type, values: rows.count * tensor.columns)
         try visit(tensor, rows) { bytes, start, row in
             tensor.type.unpack(

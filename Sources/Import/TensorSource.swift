@@ -7,6 +7,10 @@ public enum SourceType: String, Sendable {
     case q4_0, q4_1, q5_0, q5_1, q8_0
     // swift-format-ignore: AlwaysUseLowerCamelCase
     case q2_K, q3_K, q4_K, q5_K, q6_K
+    // swift-format-ignore: AlwaysUseLowerCamelCase
+    case iq4_nl, iq4_xs, iq3_xxs, iq3_s, iq2_xxs, iq2_xs, iq2_s, iq1_s, iq1_m
+    // swift-format-ignore: AlwaysUseLowerCamelCase
+    case mxfp4, tq1_0, tq2_0
     case synthetic
 }
 
@@ -27,17 +31,33 @@ public struct SourceTensor: Sendable, Equatable {
     }
 }
 
-/// Codes of a source that is quantized already, one byte per weight, as `SourceType.exactEncoding` has them.
+/// Codes of a source that is quantized already, one byte per weight, as `SourceType.codeEncoding` has them.
 public struct SourceBlocks: Sendable {
+    /// What of the source's scales half precision does not hold.
+    public struct Rounding: Sendable {
+        /// Groups of 32 columns with a rounded scale.
+        public var groups = 0
+        /// Over their values.
+        public var squaredError = 0.0
+        public var squaredValue = 0.0
+
+        static func += (sum: inout Rounding, more: Rounding) {
+            sum.groups += more.groups
+            sum.squaredError += more.squaredError
+            sum.squaredValue += more.squaredValue
+        }
+    }
+
     /// `[rows, columns]`, none of them negative: q8_0 and such have their offset added.
     public var codes: [UInt8]
-    /// `[rows, columns / 32]`, of K-quants the factors of scales, `[rows, columns / 256]`.
+    /// `[rows, columns / 32]`, of nested encodings factors of scales, `[rows, columns / 256]`.
     public var scales: [Float16]
-    /// The same of minimums, for q4_1, q5_1, q2_K, q4_K and q5_K, else empty.
+    /// The same of minimums, where the encoding has them, else empty.
     public var minimums: [Float16]
-    /// `[rows, columns / 32, 2]` of K-quants: scale and minimum of 32 columns (q4_K, q5_K), else what belongs to the
-    /// first and to the last 16: a signed scale, or in q2_K a scale in the low nibble and a minimum in the high one.
+    /// `[rows, columns / 32, 2]` of nested encodings: scale and minimum of 32 columns (4 and 5 bits), else what belongs to
+    /// the first and to the last 16: a signed scale, or with 2 bits a scale in the low nibble and a minimum in the high one.
     public var integers: [UInt8]
+    public internal(set) var rounding = Rounding()
 
     public init(
         codes: [UInt8], scales: [Float16], minimums: [Float16], integers: [UInt8] = []
@@ -73,7 +93,7 @@ public protocol TensorSource: Sendable {
         _ tensor: SourceTensor, rows: Range<Int>, into output: inout [Float]
     ) throws(ImportError)
 
-    /// The source's own codes of rows of a tensor whose type has an exact encoding; nil for other types.
+    /// The source's own codes of rows of a tensor whose type has an encoding for codes; nil for other types.
     func readBlocks(
         _ tensor: SourceTensor, rows: Range<Int>
     ) throws(ImportError) -> SourceBlocks?

@@ -57,7 +57,7 @@ public struct EncodingPlan: Sendable {
 
         /// Every value is the source's.
         public var keepsValues: Bool {
-            if exact { return true }
+            if exact { return !tensor.type.roundsScales }
             return switch (tensor.type, encoding) {
             case (_, .f32), (.f16, .f16): true
             default: false
@@ -92,7 +92,7 @@ public struct EncodingPlan: Sendable {
 
     static func plain(_ tensor: SourceTensor, _ encoding: TensorEncoding) -> Entry {
         Entry(
-            tensor: tensor, encoding: encoding, exact: tensor.type.exactEncoding == encoding,
+            tensor: tensor, encoding: encoding, exact: tensor.type.codeEncoding == encoding,
             byteCount: TensorRecord.byteCount(
                 encoding: encoding, rows: tensor.rows, columns: tensor.columns))
     }
@@ -167,7 +167,7 @@ public struct EncodingPlan: Sendable {
             tensor.name == "lm_head.weight"
             || tiedHead && tensor.name == "model.embed_tokens.weight"
         let rounded: TensorEncoding = isHead ? .int8 : options.affine ? .int4Affine : .int4
-        let found = tensor.type.exactEncoding
+        let found = tensor.type.codeEncoding
         switch options.bits {
         case nil: return .encoding(found ?? (tensor.type == .synthetic ? rounded : .int8))
         case .thirtyTwo: return .encoding(.f32)

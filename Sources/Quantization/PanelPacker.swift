@@ -137,7 +137,7 @@ struct PanelPacker: Sendable {
         return packed
     }
 
-    /// Packs the source's own codes, bit for bit where the format has them.
+    /// Packs the source's own codes, bit for bit where the format has them and their scales.
     func pack(
         _ source: SourceBlocks, rows: Range<Int>
     ) throws(QuantizationError) -> PackedRows {
@@ -153,8 +153,11 @@ struct PanelPacker: Sendable {
                 column: index % each * (tensor.columns / each))
         }
         var blocks = source
-        let (recoded, distance) =
+        var (recoded, distance) =
             encoding == .int8 ? blocks.leaveOutLowestCode() : (0, PanelEncoder.Distance())
+        recoded += blocks.rounding.groups
+        distance.squaredError += blocks.rounding.squaredError
+        distance.squaredValue += blocks.rounding.squaredValue
         let codes = KnownCodes(
             codes: blocks.codes, scales: blocks.scales, minimums: blocks.minimums,
             integers: blocks.integers)

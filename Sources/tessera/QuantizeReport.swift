@@ -85,12 +85,12 @@ extension QuantizeCommand {
                     + "\(summary.tensors) tensors, \(Format.bytes(summary.bytes)), \(cost)")
             if summary.recodedGroups > 0 {
                 Terminal.note(
-                    "  \(summary.recodedGroups) groups of the source have the code -128, which a .tsr file "
-                        + "cannot hold: they were rounded anew")
+                    "  \(summary.recodedGroups) groups of the source have a scale or a code that a .tsr file "
+                        + "does not hold exactly: they were rounded anew")
             }
         }
         let again = summaries.filter {
-            !$0.isExact && $0.recodedGroups == 0 && $0.source.exactEncoding != nil
+            !$0.isExact && $0.recodedGroups == 0 && $0.source.codeEncoding != nil
         }
         guard !again.isEmpty else { return }
         Terminal.note(

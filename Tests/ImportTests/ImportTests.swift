@@ -8,16 +8,21 @@ import WeightFile
 let resources = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Resources")
 
 struct ImportTests {
-    /// Random blocks of every type decode to what the gguf package says, bit for bit where one
-    /// rounding is done, and within two roundings where a product is added to a product.
-    @Test func blocksOfEveryTypeDecodeAsGGUFSays() throws {
+    /// Random blocks of a type, and what the gguf package says of them.
+    struct Blocks {
+        var type: SourceType
+        var bytes: [UInt8]
+        var values: [Float]
+    }
+
+    static func blocks() throws -> [Blocks] {
         let bytes = [UInt8](try Data(contentsOf: resources.appending(path: "blocks.bin")))
         var at = 0
         func u32() -> Int {
             defer { at += 4 }
             return (0..<4).reduce(0) { $0 | Int(bytes[at + $1]) << (8 * $1) }
         }
-        var seen: [String] = []
+        var all: [Blocks] = []
         while at < bytes.count {
             let length = Int(bytes[at])
             let name = String(decoding: bytes[at + 1..<at + 1 + length], as: UTF8.self)
@@ -28,17 +33,85 @@ struct ImportTests {
             let expected = (0..<count).map { _ in Float(bitPattern: UInt32(u32())) }
             let type = try #require(
                 SourceType(rawValue: name.lowercased().replacingOccurrences(of: "_k", with: "_K")))
-            #expect(size == count / type.blockElements * type.blockBytes)
+            all.append(Blocks(type: type, bytes: raw, values: expected))
+        }
+        return all
+    }
+
+    /// Bit for bit where one rounding is done or none, and within two roundings where a product is added to a product.
+    @Test func blocksOfEveryTypeDecodeAsGGUFSays() throws {
+        let all = try Self.blocks()
+        #expect(Set(all.map(\.type)).count == 25)
+        for blocks in all {
+            let (type, expected) = (blocks.type, blocks.values)
+            let count = expected.count
+            #expect(blocks.bytes.count == count / type.blockElements * type.blockBytes)
+            let isSum = [.q4_1, .q5_1, .q2_K, .q4_K, .q5_K].contains(type)
             var got = [Float](repeating: .nan, count: count)
-            type.decode(raw, from: 0, count: count, into: &got, at: 0)
+            type.decode(blocks.bytes, from: 0, count: count, into: &got, at: 0)
             let largest = expected.map(abs).max() ?? 0
             for index in 0..<count {
                 let bound = max(abs(expected[index]), largest * 0x1p-7) * 0x1p-22
-                #expect(abs(got[index] - expected[index]) <= bound, "\(name) [\(index)]")
+                #expect(
+                    abs(got[index] - expected[index]) <= (isSum ? bound : 0), "\(type) [\(index)]")
             }
-            seen.append(name)
         }
-        #expect(seen.count == 13)
+    }
+
+    /// What the codes of a source stand for by the definition of their encoding is what the source stands for.
+    @Test func codesOfEveryTypeAreWorthTheSame() throws {
+        for blocks in try Self.blocks() {
+            guard let encoding = blocks.type.codeEncoding else { continue }
+            let expected = blocks.values
+            var kept = SourceBlocks(blocks.type, values: expected.count)
+            blocks.type.unpack(
+                blocks.bytes, from: 0, count: expected.count, into: &kept, at: 0)
+            // Scales that are no halves are rounded, and every such group is counted.
+            if blocks.type.roundsScales { #expect(kept.rounding.groups > 8) }
+            let allowed: Float = kept.rounding.groups > 0 ? 0x1p-11 : 0x1p-22
+            let largest = expected.map(abs).filter { $0 < 0x1p24 }.max() ?? 0
+            var squaredError = 0.0
+            for index in expected.indices {
+                let value = Self.value(index, of: kept, encoding)
+                // Random scales may be beyond half precision; such files are refused.
+                guard value.isFinite else { continue }
+                // Or below its normal numbers.
+                let bound = max(0x1p-4, abs(expected[index]), largest * 0x1p-7) * allowed
+                #expect(abs(value - expected[index]) <= bound, "\(blocks.type) [\(index)]")
+                squaredError += Double(value - expected[index]) * Double(value - expected[index])
+            }
+            if kept.rounding.groups > 0, kept.rounding.squaredError.isFinite {
+                #expect(
+                    abs(squaredError / kept.rounding.squaredError - 1) < 1e-3, "\(blocks.type)")
+            }
+        }
+    }
+
+    /// Formats/TSR.md, Values.
+    private static func value(
+        _ index: Int, of blocks: SourceBlocks, _ encoding: TensorEncoding
+    ) -> Float {
+        let code = Float(blocks.codes[index])
+        func integer(_ part: Int) -> UInt8 { blocks.integers[index / 32 * 2 + part] }
+        let own = index % 32 / 16
+        let scale = Float(blocks.scales[index / (blocks.integers.isEmpty ? 32 : 256)])
+        let minimum =
+            blocks.minimums.isEmpty
+            ? 0 : Float(blocks.minimums[index / (blocks.integers.isEmpty ? 32 : 256)])
+        func signed() -> Float { Float(Int8(bitPattern: integer(own))) }
+        return switch encoding {
+        case .int8: scale * (code - 128)
+        case .int4: scale * (code - 8)
+        case .int5: scale * (code - 16)
+        case .int4Affine, .int5Affine: scale * code + minimum
+        case .int2Nested:
+            scale * Float(integer(own) & 15) * code - minimum * Float(integer(own) >> 4)
+        case .int3Nested: scale * signed() * (code - 4)
+        case .int6Nested: scale * signed() * (code - 32)
+        case .int4Nested, .int5Nested:
+            scale * Float(integer(0)) * code - minimum * Float(integer(1))
+        case .f32, .f16: .nan
+        }
     }
 
     /// The same model as GGUF and as two shards of F32, F16 and BF16.

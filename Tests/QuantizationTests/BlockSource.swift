@@ -79,7 +79,7 @@ struct BlockSource: TensorSource {
     func readBlocks(
         _ tensor: SourceTensor, rows: Range<Int>
     ) throws(ImportError) -> SourceBlocks? {
-        guard tensor.type == type, let encoding = type.exactEncoding else { return nil }
+        guard tensor.type == type, let encoding = type.codeEncoding else { return nil }
         func mixed(_ index: Int) -> UInt32 {
             var z = UInt32(truncatingIfNeeded: index) &* 0x9e37_79b9
             z ^= z >> 15

@@ -92,7 +92,7 @@ struct QuantizationTests {
         let source = try BlockSource(type)
         let file = try await quantize(source)
         for tensor in source.tensors where tensor.type == type {
-            #expect(file.tensor(tensor.name)?.encoding == type.exactEncoding)
+            #expect(file.tensor(tensor.name)?.encoding == type.codeEncoding)
             #expect(
                 try stored(tensor, in: file) == values(of: tensor, in: source), "\(tensor.name)")
         }
@@ -109,7 +109,7 @@ struct QuantizationTests {
         }
         let matrix = "model.layers.0.self_attn.q_proj.weight"
         for type in [SourceType.q4_0, .q4_1, .q2_K, .q3_K, .q4_K] {
-            #expect(try encoding(type, matrix) == type.exactEncoding)
+            #expect(try encoding(type, matrix) == type.codeEncoding)
         }
         for type in [SourceType.q5_0, .q5_1, .q5_K, .q6_K, .q8_0, .f16] {
             #expect(try encoding(type, matrix) == .int4)
