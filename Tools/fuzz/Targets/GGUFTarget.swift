@@ -90,11 +90,11 @@ enum SourceCheck {
         check(blocks, tensor.type, count: all.count)
     }
 
-    /// Codes fit the bits of their type, such as 4 of q4_0.
+    /// Codes fit the bits of their encoding.
     private static func check(_ blocks: SourceBlocks, _ type: SourceType, count: Int) {
         precondition(blocks.codes.count == count && !blocks.scales.isEmpty)
         precondition(blocks.minimums.isEmpty || blocks.minimums.count == blocks.scales.count)
-        guard let bits = type.rawValue.dropFirst().first?.wholeNumberValue else {
+        guard let bits = type.codeEncoding?.codeBits else {
             fatalError("codes of \(type)")
         }
         precondition(blocks.codes.allSatisfy { Int($0) < 1 << bits }, "\(type)")
