@@ -9,6 +9,7 @@ final class GGUFModel: TensorSource {
     let tensors: [SourceTensor]
     let sourceBytes: Int
     let fingerprint: String
+    let notes: [String]
     private let path: String
     private let stored: [String: GGUFFile.Tensor]
     /// The rows of q and k are stored in interleaved order: llama.cpp's llama graph rotates pairs
@@ -49,6 +50,7 @@ final class GGUFModel: TensorSource {
         sourceBytes = stored.values.reduce(0) { $0 + $1.byteCount }
         fingerprint = SourceFile.fingerprint(gguf.tensors.map(\.file))
         tokenizer = try gguf.tokenizerTables(vocabularySize: config.vocabularySize)
+        notes = try gguf.tokenizerNotes()
         chatTemplate = try gguf.metadata.string("tokenizer.chat_template")
     }
 

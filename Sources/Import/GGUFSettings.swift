@@ -100,6 +100,7 @@ struct GGUFSettings {
         }
         let kind =
             try metadata.string(key("rope.scaling.type")) ?? (factor == 1 ? "none" : "linear")
+        try checkFactors(isYaRN: kind == "yarn")
         var scaling = RopeScaling.none
         switch kind {
         case "none": break
@@ -123,6 +124,19 @@ struct GGUFSettings {
         let length = key("attention.temperature_length")
         if let value = try metadata.int(length), value != original, value != 0 {
             throw metadata.unsupported(length)
+        }
+    }
+
+    /// Refuses factors other than those that change nothing: 1 for attention; for YaRN's share in the frequencies 1
+    /// with YaRN and 0 without. A negative share is one that is not set.
+    private func checkFactors(isYaRN: Bool) throws(ImportError) {
+        let attention = key("rope.scaling.attn_factor")
+        if let value = try metadata.double(attention), value != 1 {
+            throw metadata.unsupported(attention)
+        }
+        let share = key("rope.scaling.yarn_ext_factor")
+        if let value = try metadata.double(share), !(value < 0), value != (isYaRN ? 1 : 0) {
+            throw metadata.unsupported(share)
         }
     }
 

@@ -39,6 +39,15 @@ extension GGUFFile {
         return tables
     }
 
+    /// What a user should know of the tokenizer.
+    func tokenizerNotes() throws(ImportError) -> [String] {
+        guard try metadata.bool("tokenizer.ggml.add_eos_token") == true else { return [] }
+        return [
+            "\(file.path): tokenizer.ggml.add_eos_token asks for an end token after every text; it is left "
+                + "out, because a model that has read it would not go on with the text"
+        ]
+    }
+
     private func texts(_ name: String) throws(ImportError) -> [[UInt8]] {
         try metadata.required(name, try metadata.array(name)).map { value throws(ImportError) in
             guard let text = value.bytes else { throw metadata.wrong(name, "a list of texts") }

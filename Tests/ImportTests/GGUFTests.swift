@@ -104,7 +104,10 @@ struct GGUFTests {
         ("qwen2.rope.scaling.type", .u32(1)), ("qwen2.attention.value_length", .u32(8)),
         ("qwen2.rope.scaling.alpha", .f32(1000)), ("general.name", .u32(1)),
         ("tokenizer.ggml.bos_token_id", .string("1")),
-        ("tokenizer.ggml.add_bos_token", .u32(1)), ("tokenizer.ggml.merges", .integers([1])),
+        ("qwen2.rope.scaling.attn_factor", .f32(1.2)),
+        ("qwen2.rope.scaling.yarn_ext_factor", .f32(1)),
+        ("tokenizer.ggml.add_eos_token", .u32(1)), ("tokenizer.ggml.add_bos_token", .u32(1)),
+        ("tokenizer.ggml.merges", .integers([1])),
         ("general.note", .nested),
     ]
 
@@ -125,10 +128,46 @@ struct GGUFTests {
             file.set("qwen2.expert_count", .u32(0))
             file.set("qwen2.vocab_size", .u32(258))
             file.set("qwen2.rope.scaling.finetuned", .bool(true))
+            file.set("qwen2.rope.scaling.attn_factor", .f32(1))
+            file.set("qwen2.rope.scaling.yarn_ext_factor", .f32(0))
             let path = folder.appending(path: "model.gguf")
             try file.write(to: path)
             let whole = try openModel(at: resources.appending(path: "mini.gguf").path)
             #expect(try openModel(at: path.path).config == whole.config)
+        }
+    }
+
+    @Test func yarnTakesItsWholeShareOnly() throws {
+        var file = try MiniGGUF.mini()
+        file.set("qwen2.rope.scaling.type", .string("yarn"))
+        file.set("qwen2.rope.scaling.factor", .f32(4))
+        try withFolder { folder in
+            let path = folder.appending(path: "model.gguf")
+            try file.write(to: path)
+            let plain = try openModel(at: path.path).config
+            for value in [Float(1), -1] {
+                file.set("qwen2.rope.scaling.yarn_ext_factor", .f32(value))
+                file.set("qwen2.rope.scaling.attn_factor", .f32(1))
+                try file.write(to: path)
+                #expect(try openModel(at: path.path).config == plain)
+            }
+        }
+        file.set("qwen2.rope.scaling.yarn_ext_factor", .f32(0))
+        #expect(try description(file).contains("'qwen2.rope.scaling.yarn_ext_factor'"))
+    }
+
+    @Test func anEndTokenAfterEveryTextIsLeftOutWithANote() throws {
+        var file = try MiniGGUF.mini()
+        try withFolder { folder in
+            let path = folder.appending(path: "model.gguf")
+            for (adds, count) in [(false, 0), (true, 1)] {
+                file.set("tokenizer.ggml.add_eos_token", .bool(adds))
+                try file.write(to: path)
+                let notes = try openModel(at: path.path).notes
+                #expect(notes.count == count)
+                #expect(
+                    notes.allSatisfy { $0.contains("add_eos_token") && $0.contains("model.gguf") })
+            }
         }
     }
 
