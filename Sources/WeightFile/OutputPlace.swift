@@ -105,6 +105,23 @@ public struct OutputPlace: Sendable, Equatable {
         }
     }
 
+    /// Whether what is written to both would come to lie in one file or pipe.
+    public func isSame(as other: OutputPlace) -> Bool {
+        guard isReplaced, other.isReplaced else {
+            return Identity(target).map { $0.isShared && $0 == Identity(other.target) } ?? false
+        }
+        return lastName == other.lastName && Identity(folder) == Identity(other.folder)
+    }
+
+    /// Whether standard output goes to this file or pipe.
+    public var isStandardOutput: Bool {
+        Identity(descriptor: 1).map { $0.isShared && $0 == Identity(target) } ?? false
+    }
+
+    private var lastName: Substring {
+        target.lastIndex(of: "/").map { target[target.index(after: $0)...] } ?? target[...]
+    }
+
     /// Whether writing here would change `input`: the same file, or a part of a model's folder.
     private func isPart(of input: String) -> Bool {
         guard kind == .file, let given = Identity(input), let mine = Identity(target) else {
@@ -116,11 +133,24 @@ public struct OutputPlace: Sendable, Equatable {
     private struct Identity: Equatable {
         let device: dev_t
         let number: ino_t
+        /// Whether it is a file or pipe: what devices such as terminals do with what they get is their own matter.
+        let isShared: Bool
 
         init?(_ path: String) {
             var status = stat()
             guard unsafe stat(path, &status) == 0 else { return nil }
+            self.init(status)
+        }
+
+        init?(descriptor: Int32) {
+            var status = stat()
+            guard unsafe fstat(descriptor, &status) == 0 else { return nil }
+            self.init(status)
+        }
+
+        private init(_ status: stat) {
             (device, number) = (status.st_dev, status.st_ino)
+            isShared = [S_IFREG, S_IFIFO].contains(status.st_mode & S_IFMT)
         }
     }
 

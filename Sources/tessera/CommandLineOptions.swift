@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Glibc
 internal import Reporting
 
 /// The options of the command that an argument list names, for what the parser does not do: values
@@ -24,6 +25,25 @@ struct CommandLineOptions {
             }
         }
         takesValue = names
+    }
+
+    /// Names the first argument that is not text in UTF-8: read as text, its bytes would be replaced in silence.
+    static func unreadableArgument() -> String? {
+        for index in 1..<max(1, Int(CommandLine.argc)) {
+            guard let argument = unsafe CommandLine.unsafeArgv[index] else { break }
+            guard unsafe String(validatingCString: argument) == nil else { continue }
+            let bytes = unsafe (0..<min(60, strlen(argument))).map {
+                unsafe UInt8(bitPattern: argument[Int($0)])
+            }
+            let shown = bytes.map { byte in
+                (0x20..<0x7F).contains(byte)
+                    ? String(Unicode.Scalar(byte))
+                    : "\\x" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
+            }.joined()
+            return "argument \(index), '\(shown)', is not valid UTF-8; "
+                + "write it in UTF-8, or rename the file that it names"
+        }
+        return nil
     }
 
     /// The arguments with `--temp -1` and `-p "- a list"` as `--temp=-1` and `-p=- a list`, which the

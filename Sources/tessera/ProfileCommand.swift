@@ -141,11 +141,7 @@ struct ProfileCommand: AsyncParsableCommand {
             try predicted.check()
             let path = try model ?? DefaultModel.path()
             // Opened before the work, so that it is not done in vain.
-            let pages = try [html, plot, trace].map { name in
-                try name.map {
-                    try OutputFile(OutputPlace($0, takesStreams: true, inputs: [path]))
-                }
-            }
+            let pages = try places(inputs: [path]).map { try $0.map { try OutputFile($0) } }
             let report = try measure(path)
             let texts = [{ report.html }, { report.plot }, { report.trace.text + "\n" }]
             for (page, text) in zip(pages, texts) {
@@ -159,6 +155,33 @@ struct ProfileCommand: AsyncParsableCommand {
 }
 
 extension ProfileCommand {
+    /// Where --html, --plot and --trace write, each to a file of its own.
+    private func places(inputs: [String]) throws -> [OutputPlace?] {
+        let options = [("--html", html), ("--plot", plot), ("--trace", trace)]
+        var places: [OutputPlace?] = []
+        for (option, path) in options {
+            guard let path else {
+                places.append(nil)
+                continue
+            }
+            let place = try OutputPlace(path, takesStreams: true, inputs: inputs)
+            if let index = places.firstIndex(where: { $0?.isSame(as: place) ?? false }) {
+                throw CommandError(
+                    .usage,
+                    "\(options[index].0) and \(option) both write to '\(path)'; name a file for each"
+                )
+            }
+            guard !place.isStandardOutput else {
+                throw CommandError(
+                    .usage,
+                    "\(option) '\(path)': the report on standard output goes there too; name another file"
+                )
+            }
+            places.append(place)
+        }
+        return places
+    }
+
     private func measure(_ path: String) throws -> ProfileReport {
         let options = options
         var opening = modelOptions

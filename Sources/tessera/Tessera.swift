@@ -35,6 +35,10 @@ struct Tessera: AsyncParsableCommand {
 
     static func main() async {
         StandardStreams.prepare()
+        if let problem = CommandLineOptions.unreadableArgument() {
+            Terminal.note("tessera: \(problem)")
+            Glibc.exit(ExitStatus.usage.rawValue)
+        }
         let arguments = CommandLine.arguments.dropFirst()
         do {
             let joined = CommandLineOptions.joiningValues(of: arguments)

@@ -41,4 +41,14 @@ import Testing
             ["tokenize", Models.standard, "-", "--json"], input: "- a list")
         #expect(run.status == 0 && run.output == expected.output && !run.output.isEmpty)
     }
+
+    @Test func whatIsNotUTF8IsNamed() throws {
+        let run = try Program.shell("$T tokenize model.tsr -p $'caf\\xe9 \\x01'")
+        #expect(run.status == 64 && run.output.isEmpty)
+        #expect(
+            run.errors.hasPrefix("tessera: argument 4, 'caf\\xe9 \\x01', is not valid UTF-8"),
+            "\(run.errors)")
+        #expect(try Program.shell("$T $'\\xff'").status == 64)
+        #expect(try Program.shell("$T tokenize \(Models.standard) -p 'é'").status == 0)
+    }
 }

@@ -127,6 +127,27 @@ import Testing
         #expect(html.contains(try #require(profile["host"] as? String)))
     }
 
+    @Test func pagesOfAProfileNeedFilesOfTheirOwn() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("", to: "there")
+        let shell = "cd \(folder.url.path) && ln -sf new link && rm -f pipe && mkfifo pipe && "
+        let command = "$T profile \(Models.standard) --passes 1 --repetitions 3"
+        for pages in [
+            "--html new --trace ./new", "--plot new --html link", "--html there --trace there",
+            "--plot there > there", "--json --trace there >> there", "--html pipe --plot pipe",
+            "--html /dev/stdout | cat; exit ${PIPESTATUS[0]}",
+        ] {
+            let run = try Program.shell("\(shell) \(command) \(pages)")
+            #expect(run.status == 64 && run.output.isEmpty, "\(pages)")
+            #expect(
+                run.errors.hasSuffix("file\n") || run.errors.hasSuffix("for each\n"),
+                "\(run.errors)")
+        }
+        let run = try Program.shell(
+            "\(shell) \(command) --html new --trace /dev/null --plot /dev/null")
+        #expect(run.status == 0, "\(run.errors)")
+    }
+
     @Test func twoSizesArePredictedFromWithoutAClaimOfAccuracy() throws {
         let run = try Program.run([
             "profile", Models.standard, "--passes", "1,8", "--repetitions", "3",
