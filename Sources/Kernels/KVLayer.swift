@@ -36,10 +36,11 @@ internal import CKernels
     public let headDim: Int
     public let slots: Int
     public let encoding: Encoding
-    private let keys: Buffer<UInt8>
-    private let values: Buffer<UInt8>
-    private let keyScales: Buffer<Float>
-    private let valueScales: Buffer<Float>
+    // Laid out by Sources/CKernels/place.c.
+    let keys: Buffer<UInt8>
+    let values: Buffer<UInt8>
+    let keyScales: Buffer<Float>
+    let valueScales: Buffer<Float>
 
     public init(kvHeads: Int, headDim: Int, slots: Int, encoding: Encoding) {
         precondition(kvHeads > 0 && headDim > 0 && slots > 0, "\(kvHeads) x \(headDim) x \(slots)")

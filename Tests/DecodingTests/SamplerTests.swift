@@ -102,7 +102,7 @@ extension Double {
     }
 
     /// Division by such numbers overflows, for the likeliest token too where nothing is subtracted first.
-    @Test(arguments: [1e-45, 1e-38, 1e-30, 1e-10, 1e-6] as [Float])
+    @Test(arguments: [.leastNonzeroMagnitude, 1e-38, 1e-30, 1e-10, 1e-6] as [Float])
     func theColdestTextIsTheLikeliest(temperature: Float) throws {
         var cold = sampling(temperature: temperature)
         for shift in [-90, 0, 90] as [Float] {

@@ -78,64 +78,30 @@ struct AttentionTests {
                 offset: 0, stride: width, heads: shape.heads, headDim: shape.headDim),
             tokens: shape.tokens, visible: visible, scale: scale, layer: layer, into: out)
 
-        let step: Double =
-            switch encoding {
-            case .int8: 2.0 / 127  // half a step each of key and value, and some slack
-            case .int4: 2.0 / 7
-            case .f16: 2.0 * 0x1p-10
-            case .f32: 2.0 * 0x1p-20
-            }
-        let exactQueries = (0..<y.count).map { Double(y[$0]) }
-        let exactStored = (0..<stored.count).map { Double(stored[$0]) }
+        let held = HeldCache(layer)
+        held.expectNear(stored, order: slots, kvWidth: kvWidth)
         for token in 0..<shape.tokens {
             for head in 0..<shape.heads {
-                let exact = naive(
-                    shape, queries: exactQueries, stored: exactStored, token: token, head: head,
-                    scale: Double(scale))
-                for i in 0..<shape.headDim {
-                    let got = Double(
-                        out.values[token * out.paddedColumns + head * shape.headDim + i])
-                    #expect(
-                        abs(got - exact[i]) <= step * 2,
-                        "\(compute.isa) \(encoding) \(shape) token \(token) head \(head) [\(i)]")
-                    if abs(got - exact[i]) > step * 2 { return }
+                let query = (0..<shape.headDim).map {
+                    Double(y[token * width + head * shape.headDim + $0])
                 }
-            }
-        }
-    }
-
-    private func naive(
-        _ shape: Case, queries: [Double], stored: [Double], token: Int, head: Int, scale: Double
-    ) -> [Double] {
-        let kvWidth = shape.kvHeads * shape.headDim
-        let kvHead = head / (shape.heads / shape.kvHeads)
-        let query = (token * shape.heads + head) * shape.headDim
-        var sum = 0.0
-        var output = [Double](repeating: 0, count: shape.headDim)
-        output.withUnsafeMutableBufferPointer { output in
-            queries.withUnsafeBufferPointer { y in
-                stored.withUnsafeBufferPointer { stored in
-                    for slot in ranges(shape, token: token).joined() {
-                        // Slots were written in reverse.
-                        let at = (shape.slots - 1 - slot) * 2 * kvWidth + kvHead * shape.headDim
-                        var score = 0.0
-                        var i = 0
-                        while i < shape.headDim {
-                            score += y[query + i] * stored[at + i]
-                            i += 1
-                        }
-                        let weight = exp(score * scale)
-                        sum += weight
-                        i = 0
-                        while i < shape.headDim {
-                            output[i] += weight * stored[at + kvWidth + i]
-                            i += 1
-                        }
+                let (exact, bounds) = held.attend(
+                    query, head: head / (shape.heads / shape.kvHeads),
+                    slots: Array(ranges(shape, token: token).joined()), scale: Double(scale))
+                for i in 0..<shape.headDim {
+                    let place = token * out.paddedColumns + head * shape.headDim + i
+                    let error = abs(Double(out.values[place]) - exact[i])
+                    guard error <= bounds[i] else {
+                        Issue.record(
+                            """
+                            \(compute.isa) \(encoding) \(shape), token \(token), head \(head), [\(i)]: \
+                            \(error), at most \(bounds[i])
+                            """)
+                        return
                     }
                 }
             }
         }
-        return output.map { $0 / sum }
     }
 
     @Test(arguments: Compute.availableISAs)

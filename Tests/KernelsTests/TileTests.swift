@@ -91,16 +91,23 @@ import Testing
         return a
     }
 
-    @Test(arguments: encodings, [Matrix.Storage.plain, .zstd, .rans])
+    /// Every storage of every encoding, the trellis apart, which `TrellisTests` compares.
+    static let stored: [(Matrix.Encoding, Matrix.Storage)] =
+        MultiplyTests.integers.map { ($0, .plain) }
+        + encodings.flatMap { [($0, .zstd), ($0, .rans)] }
+
+    @Test(arguments: Compute.availableISAs, stored)
     func tilesAnywhereGiveTheProductsOfOnePieceBitForBit(
-        encoding: Matrix.Encoding, storage: Matrix.Storage
+        isa: String, stored: (encoding: Matrix.Encoding, storage: Matrix.Storage)
     ) throws {
+        let (encoding, storage) = stored
         var random = SeededGenerator(seed: 11)
         for (rows, columns, tileRows) in [(70, 100, 16), (70, 100, 32), (129, 33, 128)] {
             let reference = ReferenceMatrix(
                 rows: rows, columns: columns, encoding: encoding, using: &random)
             let tiles = Tiles(reference, tileRows: tileRows, storage: storage)
-            let compute = try Compute(threads: 2, tileBytes: tiles.matrix.codedTileBytes)
+            let compute = try Compute(
+                isa: isa, threads: 2, tileBytes: tiles.matrix.codedTileBytes)
             let a = Self.activations(columns, tokens: 5, compute)
             let whole = MatrixGroup([reference.matrix])
             let group = MatrixGroup([tiles.matrix, tiles.matrix])
@@ -126,12 +133,12 @@ import Testing
         }
     }
 
-    @Test(arguments: encodings)
-    func rowsOfCodedTilesAreLookedUp(encoding: Matrix.Encoding) throws {
+    @Test(arguments: Compute.availableISAs, encodings)
+    func rowsOfCodedTilesAreLookedUp(isa: String, encoding: Matrix.Encoding) throws {
         var random = SeededGenerator(seed: 12)
         let reference = ReferenceMatrix(rows: 50, columns: 40, encoding: encoding, using: &random)
         let tiles = Tiles(reference, tileRows: 32, storage: .rans)
-        let compute = try Compute(threads: 1, tileBytes: tiles.matrix.tileBytes)
+        let compute = try Compute(isa: isa, threads: 1, tileBytes: tiles.matrix.tileBytes)
         let ids = Buffer<Int32>(count: 3)
         for (index, id) in [0, 49, 33].enumerated() { ids[index] = Int32(id) }
         let (x, y) = (Buffer<Float>(count: 120), Buffer<Float>(count: 120))
