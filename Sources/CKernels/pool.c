@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -30,6 +31,7 @@ enum { HALF = 32 };
 struct tsr_pool {
   size_t threads;
   bool alone;          // the caller does everything itself
+  _Atomic bool busy;   // a region runs
   pthread_t *handles;  // [threads - 1]
   tsr_task task;       // with `context`, stable from the region's start until its last index is done
   void *context;
@@ -135,12 +137,18 @@ static void run_region(tsr_pool *pool, tsr_task task, void *context, size_t coun
 }
 
 void tsr_pool_run(tsr_pool *pool, tsr_task task, void *context, size_t count) {
+  // Two regions at a time would use the same scratch and give wrong results in silence.
+  if (atomic_exchange_explicit(&pool->busy, true, memory_order_acquire)) {
+    fputs("tessera: two threads use one pool of kernels at the same time\n", stderr);
+    abort();
+  }
   if (pool->alone || pool->threads == 1 || count <= 1) {
     for (size_t index = 0; index < count; index++) task(context, index, 0);
-    return;
+  } else {
+    assert(count < UINT32_MAX);  // half a stretch; panels, tokens and heads are far fewer
+    run_region(pool, task, context, count);
   }
-  assert(count < UINT32_MAX);  // half a stretch; panels, tokens and heads are far fewer
-  run_region(pool, task, context, count);
+  atomic_store_explicit(&pool->busy, false, memory_order_release);
 }
 
 size_t tsr_pool_threads(const tsr_pool *pool) { return pool->alone ? 1 : pool->threads; }

@@ -47,7 +47,7 @@ extension Compute {
 
 /// A weight matrix `[rows, columns]` as it is stored. Byte layouts: Formats/TSR.md §9 and §10.
 ///
-/// Does not own the bytes: whoever makes one keeps them alive for as long as it is used.
+/// Does not own the bytes, but keeps their owner alive where it is told it.
 @safe public struct Matrix: @unchecked Sendable {
     /// How the values are coded; raw values are those of the file format.
     public enum Encoding: UInt32, Sendable, CaseIterable {
@@ -86,16 +86,20 @@ extension Compute {
     public let tileBytes: Int
     let raw: tsr_matrix
     private let tiles: TileTable?
+    private let owner: (any AnyObject & Sendable)?
 
     /// Bytes of a decoded tile; 0 where none is.
     var codedTileBytes: Int { isCoded ? tileBytes : 0 }
 
     /// A matrix whose plain panels follow each other.
     ///
-    /// - Parameter bytes: All panels of the matrix; must outlive every use of it.
+    /// - Parameters:
+    ///   - bytes: All panels of the matrix; must outlive every use of it.
+    ///   - owner: Whose life makes them do so; nil where the caller sees to it.
     /// - Precondition: `bytes` has the size that the shape and the encoding ask for.
     @unsafe public init(
-        rows: Int, columns: Int, encoding: Encoding, bytes: UnsafeRawBufferPointer
+        rows: Int, columns: Int, encoding: Encoding, bytes: UnsafeRawBufferPointer,
+        owner: (any AnyObject & Sendable)? = nil
     ) {
         let panelBytes = Self.panelBytes(encoding, columns: columns)
         let panels = encoding.isFloat ? rows : (rows + 15) / 16
@@ -109,6 +113,7 @@ extension Compute {
         isCoded = false
         tileBytes = 0
         tiles = nil
+        self.owner = owner
         unsafe raw = tsr_matrix(
             base: bytes.baseAddress!.assumingMemoryBound(to: UInt8.self), rows: rows,
             columns: columns, panel_bytes: panelBytes, encoding: encoding.rawValue,
@@ -121,9 +126,10 @@ extension Compute {
     ///   - tileRows: Rows of each tile but the last, a multiple of 16.
     ///   - tiles: One entry per tile, each set before the tile is multiplied with.
     ///   - byteCount: Stored bytes of all tiles.
+    ///   - owner: Whose life keeps the tiles in their places; nil where the caller sees to it.
     public init(
         rows: Int, columns: Int, encoding: Encoding, storage: Storage, tileRows: Int,
-        tiles: TileTable, byteCount: Int
+        tiles: TileTable, byteCount: Int, owner: (any AnyObject & Sendable)? = nil
     ) {
         precondition(
             !encoding.isFloat && tileRows > 0 && tileRows % 16 == 0
@@ -137,6 +143,7 @@ extension Compute {
         isCoded = storage != .plain
         tileBytes = tileRows / 16 * panelBytes
         self.tiles = tiles
+        self.owner = owner
         unsafe raw = tsr_matrix(
             base: nil, rows: rows, columns: columns, panel_bytes: panelBytes,
             encoding: encoding.rawValue,

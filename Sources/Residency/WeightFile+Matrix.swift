@@ -8,7 +8,7 @@ extension WeightFile {
         return record
     }
 
-    /// A view of a matrix in the mapping; this file must outlive it.
+    /// A view of a matrix in the mapping, which it keeps.
     public func matrix(_ name: String) -> Matrix {
         let record = required(name)
         guard record.storage == .plain else {
@@ -23,12 +23,12 @@ extension WeightFile {
             }
             return matrix(record, tiles: tiles)
         }
-        // Safe: the record lies inside the mapping, which whoever uses the matrix keeps alive.
+        // Safe: the record lies inside the mapping, which lives as long as this file, the owner.
         let bytes = unsafe UnsafeRawBufferPointer(
             start: unsafePointer(of: record), count: record.byteCount)
         return unsafe Matrix(
             rows: record.rows, columns: record.columns, encoding: record.kernelEncoding,
-            bytes: bytes)
+            bytes: bytes, owner: self)
     }
 
     /// A matrix whose tiles are where `tiles` says.
@@ -36,7 +36,7 @@ extension WeightFile {
         Matrix(
             rows: record.rows, columns: record.columns, encoding: record.kernelEncoding,
             storage: record.kernelStorage, tileRows: record.tileRows, tiles: tiles,
-            byteCount: record.byteCount)
+            byteCount: record.byteCount, owner: self)
     }
 
     /// A copy of a vector, as floats.

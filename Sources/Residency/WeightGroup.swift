@@ -3,7 +3,7 @@ public import Kernels
 /// Matrices of one step of a pass, some of whose tiles may have to come from disk first.
 public final class WeightGroup {
     private var current: MatrixGroup
-    private unowned let store: WeightStore
+    private let store: WeightStore
     private let names: [String]
     private var entries: [WeightStore.Entry?] = []
     private var segments = 0..<0
