@@ -76,14 +76,15 @@ static void finish_row(const attention_job *job, size_t token, size_t head, cons
                        const float *state) {
   const tsr_attention *a = job->attention;
   size_t dim = a->kv->head_dim;
-  float *out = a->out->values + token * a->out->columns + head * dim;
+  float *out = a->out->values + (a->first_out + token) * a->out->columns + head * dim;
   float factor = state[1] == 0 ? 0 : 1 / state[1];  // NaN stays NaN
   for (size_t i = 0; i < dim; i++) out[i] = output[i] * factor;
   if (tsr_kv_has_codes(a->kv)) job->compute->kernels->hadamard(out, dim);
 }
 
 static void code_token(const attention_job *job, size_t token, size_t worker) {
-  size_t bad = tsr_quantize_token(job->compute->kernels, job->attention->out, token);
+  const tsr_attention *a = job->attention;
+  size_t bad = tsr_quantize_token(job->compute->kernels, a->out, a->first_out + token);
   tsr_note_not_finite(job->compute, worker, bad);
 }
 

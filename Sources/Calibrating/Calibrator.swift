@@ -11,7 +11,7 @@ internal import WeightFile
 /// rounding its weights would add it: one pass per matrix. And the products of each matrix's inputs, from
 /// which follows how its columns can make up for each other's errors: one pass over the text.
 public final class Calibrator {
-    private let transformer: Transformer
+    private let sequence: TokenSequence
     private let source: any TensorSource
     private let ids: [Int32]
     private let tap: Tap
@@ -26,17 +26,17 @@ public final class Calibrator {
     private static let productBytes = 512 << 20
 
     /// - Parameters:
-    ///   - transformer: A close copy of the source, with batches and logits of ``batch`` positions.
+    ///   - sequence: Of a close copy of the source, with batches and logits of ``batch`` positions.
     ///   - ids: The text.
-    public init(_ transformer: Transformer, source: any TensorSource, ids: [Int32]) {
+    public init(_ sequence: TokenSequence, source: any TensorSource, ids: [Int32]) {
         precondition(
-            transformer.batchCapacity == Self.batch && transformer.logitCapacity >= Self.batch,
-            "batches of \(transformer.batchCapacity)")
-        self.transformer = transformer
+            sequence.batchCapacity == Self.batch && sequence.logitCapacity >= Self.batch,
+            "batches of \(sequence.batchCapacity)")
+        self.sequence = sequence
         self.source = source
         self.ids = ids
-        tap = Tap(transformer)
-        transformer.observer = tap
+        tap = Tap(sequence.workspace)
+        sequence.workspace.observer = tap
     }
 
     /// - Parameter progress: Passes done and in total.
@@ -59,7 +59,7 @@ public final class Calibrator {
             for name in names { calibration.feedback[name] = tap.feedback(operation, layer) }
         }
         tap.finish()
-        let exact = trialWindows.map { logits($0) }
+        let exact = try trialWindows.map { try logits($0) }
         for tensor in matrices {
             let deviation = try Calibration.deviation(of: tensor, in: source)
             var score = LogitScore()
@@ -89,7 +89,7 @@ public final class Calibrator {
     private func collect(_ step: () throws -> Void) throws {
         let config = source.config
         let sites = Self.steps(config).compactMap { operation, layer, _ in
-            transformer.inputs(of: operation).map { (operation, layer, $0.values.columns) }
+            sequence.workspace.inputs(of: operation).map { (operation, layer, $0.values.columns) }
         }
         let bytes = sites.reduce(0) {
             $0 + ColumnFeedback.byteCount(columns: $1.2, block: ColumnFeedback.blocks.large)
@@ -102,9 +102,9 @@ public final class Calibrator {
         }
         var at = 0
         while at < ids.count {
-            if at % Self.window == 0 { transformer.reset() }
+            if at % Self.window == 0 { sequence.reset() }
             let count = min(Self.batch, ids.count - at)
-            transformer.forward(
+            try sequence.forward(
                 committed: Array(ids[at..<at + count]),
                 logitRows: config.tieWordEmbeddings ? [] : Array(0..<count))
             at += count
@@ -113,12 +113,12 @@ public final class Calibrator {
         tap.isCollecting = false
     }
 
-    private func logits(_ window: Range<Int>) -> [[Float]] {
+    private func logits(_ window: Range<Int>) throws -> [[Float]] {
         let size = source.config.vocabularySize
-        run(window)
+        try run(window)
         return (0..<window.count).map { row in
-            let begin = row * transformer.logitStride
-            return transformer.logits.withSpan(begin..<begin + size) { span in
+            let begin = row * sequence.logitStride
+            return sequence.logits.withSpan(begin..<begin + size) { span in
                 span.indices.map { span[$0] }
             }
         }
@@ -126,19 +126,19 @@ public final class Calibrator {
 
     private func compare(
         _ window: Range<Int>, _ exact: [[Float]], _ score: inout LogitScore
-    ) throws(DecodingError) {
-        run(window)
+    ) throws {
+        try run(window)
         for row in 0..<window.count {
-            let begin = row * transformer.logitStride
+            let begin = row * sequence.logitStride
             try score.add(
-                transformer.logits, begin..<begin + source.config.vocabularySize, next: 0,
-                reference: exact[row], compute: transformer.compute)
+                sequence.logits, begin..<begin + source.config.vocabularySize, next: 0,
+                reference: exact[row], compute: sequence.compute)
         }
     }
 
-    private func run(_ window: Range<Int>) {
-        transformer.reset()
-        transformer.forward(
+    private func run(_ window: Range<Int>) throws {
+        sequence.reset()
+        try sequence.forward(
             committed: Array(ids[window]), logitRows: Array(0..<window.count))
     }
 

@@ -14,12 +14,12 @@ final class Tap: PassObserver {
 
     var noise: [Noise] = []
     var isCollecting = true
-    private unowned let transformer: Transformer
+    private unowned let workspace: Workspace
     private var tokens = 0
     private var sites: [Int: ColumnFeedback] = [:]
     private var state: UInt64 = 0
 
-    init(_ transformer: Transformer) { self.transformer = transformer }
+    init(_ workspace: Workspace) { self.workspace = workspace }
 
     func watch(_ operation: PassOperation, _ layer: Int, _ products: ColumnFeedback) {
         sites[key(operation, layer)] = products
@@ -41,7 +41,7 @@ final class Tap: PassObserver {
     func finished(_ operation: PassOperation, layer: Int) {
         if isCollecting {
             for step in [PassOperation.queryKeyValue, .attentionOutput, .gateUp, .down, .head] {
-                guard let inputs = transformer.inputs(of: step), inputs.after == operation,
+                guard let inputs = workspace.inputs(of: step), inputs.after == operation,
                     let site = sites[key(step, layer)]
                 else { continue }
                 site.add(inputs.values, tokens: tokens)
@@ -52,10 +52,10 @@ final class Tap: PassObserver {
 
     /// Adds to each product deviation times the length of the input: independent errors of weights.
     private func add(_ noise: Noise) {
-        guard let product = transformer.product(of: noise.operation, matrix: noise.matrix) else {
+        guard let product = workspace.product(of: noise.operation, matrix: noise.matrix) else {
             return
         }
-        let inputs = transformer.inputs(of: noise.operation)?.values
+        let inputs = workspace.inputs(of: noise.operation)?.values
         for token in 0..<tokens {
             var square: Float = 1
             if let inputs {

@@ -1,4 +1,6 @@
-/// Why decoding cannot begin as asked.
+public import Transformer
+
+/// Why decoding cannot begin as asked, or not go on.
 public enum DecodingError: Error, Equatable, CustomStringConvertible {
     /// Blocks of more than one token from a model without a mask token.
     case noMaskToken(blockSize: Int)
@@ -20,6 +22,8 @@ public enum DecodingError: Error, Equatable, CustomStringConvertible {
     case badToken(Int32, vocabularySize: Int)
     /// A source of drafts offered such an id.
     case badDraft(Int32, source: String, vocabularySize: Int)
+    /// A pass could not be made.
+    case pass(TransformerError)
 
     public var description: String {
         switch self {
@@ -46,6 +50,7 @@ public enum DecodingError: Error, Equatable, CustomStringConvertible {
         case .badDraft(let id, let source, let size):
             "the drafts of '\(source)' have token \(id), which is outside the model's vocabulary of "
                 + "\(size); use --draft off"
+        case .pass(let error): error.description
         }
     }
 }

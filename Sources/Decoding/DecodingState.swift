@@ -105,14 +105,14 @@ public final class DecodingState {
     ///
     /// - Parameter blockSize: Of blocks whose tokens see each other once finished; 1 for causal.
     /// - Returns: Whether there is more to commit before the next decoding pass.
-    func prefill(blockSize: Int) -> Bool {
+    func prefill(blockSize: Int) throws(DecodingError) -> Bool {
         let batch = model.batchCapacity
         guard pending.count > batch else { return false }
         var count = batch
         if blockSize > 1 { count -= (model.position + count) % blockSize }
         guard count > 0 else { return false }
-        model.forward(
-            committed: Array(pending[..<count]), open: [], logitRows: [], blockSize: blockSize)
+        try model.pass(
+            committed: Array(pending[..<count]), logitRows: [], blockSize: blockSize)
         pending.removeFirst(count)
         return pending.count > batch
     }

@@ -101,7 +101,7 @@ public struct Generation {
         let passesBefore = state.passCount
         state.draftCounts = DraftCounts()
         defer { decoder.finish() }
-        guard prefill() else {
+        guard try prefill() else {
             summary.stopReason = .cancelled
             return summary
         }
@@ -142,12 +142,12 @@ public struct Generation {
     }
 
     /// Computes all but the last batch of a long prompt; false if cancelled on the way.
-    private func prefill() -> Bool {
+    private func prefill() throws(DecodingError) -> Bool {
         let total = decoder.state.pending.count
         repeat {
             promptProgress(total - decoder.state.pending.count, total)
             if isCancelled() { return false }
-        } while decoder.state.prefill(blockSize: decoder.commitBlockSize)
+        } while try decoder.state.prefill(blockSize: decoder.commitBlockSize)
         promptProgress(total - decoder.state.pending.count, total)
         return true
     }

@@ -3,7 +3,7 @@ public import Transformer
 public import WeightFile
 
 /// What a decoder asks of a model: passes over committed and open tokens, and their logits.
-/// ``Transformer`` is one; tests script another.
+/// ``TokenSequence`` is one; tests script another.
 public protocol LanguageModel: AnyObject {
     /// Logits per row that stand for tokens.
     var vocabularySize: Int { get }
@@ -28,7 +28,9 @@ public protocol LanguageModel: AnyObject {
     /// - Parameters:
     ///   - logitRows: Ascending indices into committed + open.
     ///   - blockSize: Where committed tokens see all of their own block of this size.
-    func forward(committed: [Int32], open: [Int32], logitRows: [Int], blockSize: Int)
+    func forward(
+        committed: [Int32], open: [Int32], logitRows: [Int], blockSize: Int
+    ) throws(TransformerError)
     /// Whether all that the tokens from `position` on see is still held.
     func canTruncate(to position: Int) -> Bool
     /// Drops the newest committed tokens.
@@ -39,8 +41,21 @@ public protocol LanguageModel: AnyObject {
     func reset()
 }
 
-extension Transformer: LanguageModel {
+extension LanguageModel {
+    /// ``forward(committed:open:logitRows:blockSize:)`` whose failure is one of decoding.
+    public func pass(
+        committed: [Int32], open: [Int32] = [], logitRows: [Int], blockSize: Int = 1
+    ) throws(DecodingError) {
+        do throws(TransformerError) {
+            try forward(
+                committed: committed, open: open, logitRows: logitRows, blockSize: blockSize)
+        } catch {
+            throw .pass(error)
+        }
+    }
+}
+
+extension TokenSequence: LanguageModel {
     public var vocabularySize: Int { config.vocabularySize }
-    public var contextLength: Int { cache.contextLength }
     public var blockDecoding: ModelConfig.BlockDecoding? { config.blockDecoding }
 }

@@ -11,8 +11,7 @@ public final class NextTokenDecoder: TokenDecoder {
         let model = state.model
         let committed = state.pending.count
         state.trace?.begin(position: state.nextPosition, size: 1)
-        model.forward(
-            committed: state.pending, open: [], logitRows: [committed - 1], blockSize: 1)
+        try model.pass(committed: state.pending, logitRows: [committed - 1])
         state.passCount += 1
         state.pending.removeAll(keepingCapacity: true)
         let prediction = try state.sampler.prepare(

@@ -209,9 +209,9 @@ public struct PassCosts: Sendable, Equatable {
     ) throws(DecodingError) -> Double {
         let mask = Int32(model.blockDecoding?.maskToken ?? 0)
         let start = ContinuousClock.now
-        model.forward(
+        try model.pass(
             committed: [], open: Array(repeating: mask, count: positions),
-            logitRows: Array(0..<rows), blockSize: 1)
+            logitRows: Array(0..<rows))
         for row in 0..<rows {
             let begin = row * model.logitStride
             let prediction = try sampler.prepare(model.logits, begin: begin, history: [])

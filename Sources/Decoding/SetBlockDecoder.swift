@@ -95,7 +95,7 @@ public final class SetBlockDecoder: TokenDecoder {
         let computed = isAlone ? [] : block.tokens
         chooseRows(committed: committed, isAlone: isAlone)
         let start = ContinuousClock.now
-        state.model.forward(
+        try state.model.pass(
             committed: state.pending, open: computed, logitRows: rows, blockSize: commitBlockSize)
         state.passCount += 1
         state.pending.removeAll(keepingCapacity: true)

@@ -85,7 +85,7 @@ public final class VerifiedDecoder: TokenDecoder {
         blockSize = max(1, plan.masks)
         state.trace?.begin(position: state.nextPosition, size: blockSize)
         let start = ContinuousClock.now
-        run(plan)
+        try run(plan)
         reveals.removeAll(keepingCapacity: true)
         let before = output.count
         let verified = try verify(plan.verified, into: &output)
@@ -129,7 +129,7 @@ public final class VerifiedDecoder: TokenDecoder {
         }
     }
 
-    private func run(_ plan: DraftPlan) {
+    private func run(_ plan: DraftPlan) throws(DecodingError) {
         committed.removeAll(keepingCapacity: true)
         committed.append(contentsOf: state.pending)
         committed.append(contentsOf: draft.tokens[..<plan.verified])
@@ -141,7 +141,7 @@ public final class VerifiedDecoder: TokenDecoder {
         for index in open.indices.dropFirst() {
             rows.append(committed.count + index - (isShifted ? 1 : 0))
         }
-        state.model.forward(committed: committed, open: open, logitRows: rows, blockSize: 1)
+        try state.model.pass(committed: committed, open: open, logitRows: rows)
         state.passCount += 1
     }
 

@@ -42,6 +42,14 @@
         }
     }
 
+    /// Copies elements of another buffer.
+    public func copy(_ other: Buffer, from: Int, to: Int, count: Int) {
+        precondition(
+            count >= 0 && from >= 0 && from + count <= other.count && to >= 0
+                && to + count <= self.count, "\(count) elements from \(from) to \(to)")
+        unsafe (pointer + to).update(from: other.pointer + from, count: count)
+    }
+
     /// Calls `body` with the elements in `range`.
     public func withSpan<R>(
         _ range: Range<Int>, _ body: (Span<Element>) throws -> R

@@ -14,10 +14,11 @@ public struct HeadLayout: Sendable {
         self.headDim = headDim
     }
 
-    func check(_ tokens: Int, in y: Buffer<Float>) {
+    func check(_ tokens: Range<Int>, in y: Buffer<Float>) {
         precondition(
-            offset >= 0 && offset + heads * headDim <= stride && tokens * stride <= y.count,
-            "\(tokens) tokens of \(heads) x \(headDim) at \(offset) of \(stride)")
+            offset >= 0 && offset + heads * headDim <= stride && tokens.lowerBound >= 0
+                && tokens.upperBound * stride <= y.count,
+            "tokens \(tokens) of \(heads) x \(headDim) at \(offset) of \(stride)")
     }
 }
 
@@ -62,7 +63,7 @@ extension Compute {
     public func rotate(
         _ y: Buffer<Float>, _ layout: HeadLayout, tokens: Int, by rotation: Rotation
     ) {
-        var heads = unsafe raw(rotation, of: y, layout, tokens: tokens)
+        var heads = unsafe raw(rotation, of: y, layout, 0..<tokens)
         unsafe withRaw { compute in
             unsafe withUnsafePointer(to: &heads) { heads in
                 var placement = unsafe tsr_placement(
@@ -82,7 +83,7 @@ extension Compute {
         _ y: Buffer<Float>, keys: HeadLayout, values: HeadLayout, tokens: Int,
         slots: Buffer<Int32>, into layer: KVLayer
     ) {
-        checkStore(y, keys: keys, values: values, tokens: tokens, slots: slots, into: layer)
+        checkStore(y, keys: keys, values: values, 0..<tokens, slots: slots, into: layer)
         unsafe withRaw { compute in
             unsafe withUnsafePointer(to: layer.raw) { kv in
                 var placement = unsafe tsr_placement(
@@ -97,26 +98,29 @@ extension Compute {
     /// `rotate` for queries and keys, then `store`, in one parallel region.
     ///
     /// - Parameters:
-    ///   - y: `[tokens, stride]` holding all projections; queries and keys are rotated in place.
-    ///   - slots: `[tokens]`, all different.
+    ///   - y: `[first + tokens, stride]` holding all projections; queries and keys are rotated in place.
+    ///   - first: Row of the first token in `y`, the rotations and `slots`.
+    ///   - slots: `[first + tokens]`, all different.
     public func rotateAndStore(
-        _ y: Buffer<Float>, _ heads: HeadLayouts, tokens: Int,
+        _ y: Buffer<Float>, _ heads: HeadLayouts, first: Int = 0, tokens: Int,
         by rotations: (queries: Rotation, keys: Rotation), slots: Buffer<Int32>,
         into layer: KVLayer
     ) {
-        checkStore(
-            y, keys: heads.keys, values: heads.values, tokens: tokens, slots: slots, into: layer)
-        var queries = unsafe raw(rotations.queries, of: y, heads.queries, tokens: tokens)
-        var keys = unsafe raw(rotations.keys, of: y, heads.keys, tokens: tokens)
+        let range = first..<first + tokens
+        checkStore(y, keys: heads.keys, values: heads.values, range, slots: slots, into: layer)
+        var queries = unsafe raw(rotations.queries, of: y, heads.queries, range)
+        var keys = unsafe raw(rotations.keys, of: y, heads.keys, range)
+        let row = first * heads.keys.stride
         unsafe withRaw { compute in
             unsafe withUnsafePointer(to: layer.raw) { kv in
                 unsafe withUnsafePointer(to: &queries) { queries in
                     unsafe withUnsafePointer(to: &keys) { keys in
                         var placement = unsafe tsr_placement(
                             queries: queries, keys: keys,
-                            stored_keys: y.pointer + heads.keys.offset,
-                            values: y.pointer + heads.values.offset, stride: heads.keys.stride,
-                            tokens: tokens, slots: slots.pointer, kv: kv)
+                            stored_keys: y.pointer + row + heads.keys.offset,
+                            values: y.pointer + row + heads.values.offset,
+                            stride: heads.keys.stride, tokens: tokens,
+                            slots: slots.pointer + first, kv: kv)
                         unsafe tsr_place(compute, &placement)
                     }
                 }
@@ -125,29 +129,32 @@ extension Compute {
     }
 
     private func raw(
-        _ rotation: Rotation, of y: Buffer<Float>, _ layout: HeadLayout, tokens: Int
+        _ rotation: Rotation, of y: Buffer<Float>, _ layout: HeadLayout, _ tokens: Range<Int>
     ) -> tsr_rotation {
         layout.check(tokens, in: y)
-        let angles = tokens * layout.headDim / 2
+        let (half, first) = (layout.headDim / 2, tokens.lowerBound)
+        let angles = tokens.upperBound * half
         precondition(rotation.cosines.count >= angles && rotation.sines.count >= angles, "angles")
         precondition(rotation.norm.map { $0.count == layout.headDim } ?? true, "norm")
-        precondition(rotation.factors.map { $0.count >= tokens } ?? true, "factors")
+        precondition(rotation.factors.map { $0.count >= tokens.upperBound } ?? true, "factors")
         return unsafe tsr_rotation(
-            x: y.pointer + layout.offset, stride: layout.stride, heads: layout.heads,
-            head_dim: layout.headDim, tokens: tokens, cosines: rotation.cosines.pointer,
-            sines: rotation.sines.pointer, norm: rotation.norm?.pointer,
-            factors: rotation.factors?.pointer, eps: rotation.eps)
+            x: y.pointer + first * layout.stride + layout.offset, stride: layout.stride,
+            heads: layout.heads, head_dim: layout.headDim, tokens: tokens.count,
+            cosines: rotation.cosines.pointer + first * half,
+            sines: rotation.sines.pointer + first * half, norm: rotation.norm?.pointer,
+            factors: rotation.factors.map { unsafe UnsafePointer($0.pointer + first) },
+            eps: rotation.eps)
     }
 
     private func checkStore(
-        _ y: Buffer<Float>, keys: HeadLayout, values: HeadLayout, tokens: Int,
+        _ y: Buffer<Float>, keys: HeadLayout, values: HeadLayout, _ tokens: Range<Int>,
         slots: Buffer<Int32>, into layer: KVLayer
     ) {
         keys.check(tokens, in: y)
         values.check(tokens, in: y)
         precondition(keys.heads == layer.kvHeads && keys.headDim == layer.headDim, "heads")
         precondition(keys.stride == values.stride, "strides")
-        for index in 0..<tokens {
+        for index in tokens {
             precondition(slots[index] >= 0 && Int(slots[index]) < layer.slots, "slot")
         }
     }
@@ -155,17 +162,18 @@ extension Compute {
     /// Attention of each query head over the slots its token sees.
     ///
     /// - Parameters:
-    ///   - y: `[tokens, stride]` holding the rotated queries.
-    ///   - visible: `[tokens, 4, 2]`: begin and end of up to four disjoint slot ranges.
-    ///   - a: `[tokens, heads * headDim]`, overwritten in both forms.
+    ///   - y: `[first + tokens, stride]` holding the rotated queries.
+    ///   - first: Row of the first token in `y`, `visible` and `a`; the rows before it stay.
+    ///   - visible: `[first + tokens, 4, 2]`: begin and end of up to four disjoint slot ranges.
+    ///   - a: `[first + tokens, heads * headDim]`, overwritten in both forms.
     public func attend(
-        _ y: Buffer<Float>, queries: HeadLayout, tokens: Int, visible: Buffer<Int32>,
-        scale: Float, layer: KVLayer, into a: Activations
+        _ y: Buffer<Float>, queries: HeadLayout, first: Int = 0, tokens: Int,
+        visible: Buffer<Int32>, scale: Float, layer: KVLayer, into a: Activations
     ) {
-        queries.check(tokens, in: y)
-        a.check(tokens: tokens)
-        precondition(visible.count >= tokens * 8, "\(visible.count) range bounds")
-        for index in 0..<tokens * 8 {
+        queries.check(first..<first + tokens, in: y)
+        a.check(tokens: first + tokens)
+        precondition(visible.count >= (first + tokens) * 8, "\(visible.count) range bounds")
+        for index in first * 8..<(first + tokens) * 8 {
             precondition(
                 visible[index] >= 0 && Int(visible[index]) <= layer.slots, "slot \(visible[index])")
         }
@@ -177,9 +185,10 @@ extension Compute {
             unsafe withUnsafePointer(to: layer.raw) { kv in
                 unsafe withUnsafePointer(to: a.raw) { out in
                     var raw = unsafe tsr_attention(
-                        queries: y.pointer + queries.offset, stride: queries.stride,
-                        heads: queries.heads, tokens: tokens, visible: visible.pointer,
-                        scale: scale, kv: kv, out: out)
+                        queries: y.pointer + first * queries.stride + queries.offset,
+                        stride: queries.stride, heads: queries.heads, tokens: tokens,
+                        visible: visible.pointer + 8 * first, scale: scale, kv: kv, out: out,
+                        first_out: first)
                     unsafe tsr_attend(compute, &raw)
                 }
             }

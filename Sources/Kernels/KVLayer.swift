@@ -85,6 +85,24 @@ internal import CKernels
         (encoding.hasCodes ? tsr_padded_dim(headDim) : headDim) * encoding.bits / 8
     }
 
+    /// Copies the first `slots` slots of a layer of the same shape, which may have more or fewer.
+    public func copy(_ other: KVLayer, slots count: Int) {
+        precondition(
+            other.kvHeads == kvHeads && other.headDim == headDim && other.encoding == encoding
+                && count <= min(slots, other.slots), "\(count) slots of another shape")
+        let padded = Self.paddedSlots(count, encoding)
+        let row = Self.rowBytes(headDim, encoding)
+        for head in 0..<kvHeads {
+            let to = head * Self.paddedSlots(slots, encoding)
+            let from = head * Self.paddedSlots(other.slots, encoding)
+            keys.copy(other.keys, from: from * row, to: to * row, count: padded * row)
+            values.copy(other.values, from: from * row, to: to * row, count: padded * row)
+            guard encoding.hasCodes else { continue }
+            keyScales.copy(other.keyScales, from: from, to: to, count: padded)
+            valueScales.copy(other.valueScales, from: from, to: to, count: padded)
+        }
+    }
+
     var raw: tsr_kv {
         unsafe tsr_kv(
             keys: UnsafeMutableRawPointer(keys.pointer),

@@ -22,11 +22,11 @@ public struct ModelProfile {
     }
 
     /// - Parameters:
-    ///   - open: Makes the transformer of the opened file; its time counts as loading.
+    ///   - open: Makes a sequence of the opened file; its time counts as loading.
     ///   - progress: Done so far and in total.
     ///   - isCancelled: Asked between passes.
     public func run(
-        open: (WeightFile) throws -> Transformer, progress: (Int, Int) -> Void,
+        open: (WeightFile) throws -> TokenSequence, progress: (Int, Int) -> Void,
         isCancelled: () -> Bool = { false }
     ) throws -> ProfileReport {
         var setup = ProfileReport.RunDescription()
@@ -40,19 +40,20 @@ public struct ModelProfile {
         // Before the weights: the memory that this takes would push out those that are to stay.
         setup.machine = try MachineReport.measure(diskFile: nil)
         start = nanoseconds()
-        let transformer = try open(file)
+        let sequence = try open(file)
+        let model = sequence.model
         setup.loadSeconds += Double(nanoseconds() - start) * 1e-9
-        let profiler = try PassProfiler(transformer, options: options)
-        setup.firstTokenSeconds = setup.loadSeconds + profiler.firstPass()
+        let profiler = try PassProfiler(sequence, options: options)
+        setup.firstTokenSeconds = setup.loadSeconds + (try profiler.firstPass())
         setup.firstTokenDiskBytes = LoadChange(from: loadAtStart, to: SystemLoad.now()).diskBytes
 
         // A disk that gives more at first than in the long run must be read until it does not.
-        let patience = transformer.residency.isResident ? 0.5 : 3
+        let patience = model.residency.isResident ? 0.5 : 3
         setup.machine.disk = try DiskProbe.read(path, patience: patience)
         let facts = setup.machine.facts
         setup.limitReadBytes = facts.readBytes
         setup.cacheBytes = facts.cacheBytes
-        let compute = transformer.compute
+        let compute = model.compute
         let known = setup.machine.isa == compute.isa
         let before =
             (known ? setup.machine.limits(ofThreads: compute.threads) : nil)
@@ -68,22 +69,22 @@ public struct ModelProfile {
         let after = compute.measureLimits(readBytes: facts.readBytes)
 
         setup.readRates = [before.readBytesPerSecond, after.readBytesPerSecond]
-        setup.isa = transformer.compute.isa
-        setup.threads = transformer.compute.threads
+        setup.isa = compute.isa
+        setup.threads = compute.threads
         setup.processor = Processor.name
         setup.kvEncoding = "\(kvEncoding)"
-        setup.batchCapacity = transformer.batchCapacity
+        setup.batchCapacity = sequence.batchCapacity
         setup.options = options
         // The machine is shared: the better of two measurements is nearer to what it can do.
         let limits = MachineLimits(
             readBytesPerSecond: max(before.readBytesPerSecond, after.readBytesPerSecond),
             int8MacsPerSecond: max(before.int8MacsPerSecond, after.int8MacsPerSecond))
         return ProfileReport(
-            model: describe(file, transformer), setup: setup, limits: limits, run: result)
+            model: describe(file, sequence), setup: setup, limits: limits, run: result)
     }
 
     private func describe(
-        _ file: WeightFile, _ transformer: Transformer
+        _ file: WeightFile, _ sequence: TokenSequence
     ) -> ProfileReport.ModelDescription {
         var model = ProfileReport.ModelDescription()
         model.path = path
@@ -92,10 +93,10 @@ public struct ModelProfile {
         model.fileBytes = file.fileBytes
         model.weights = file.tensors.reduce(0) { $0 + $1.rows * $1.columns }
         model.weightBytes = file.tensors.reduce(0) { $0 + $1.byteCount }
-        model.cacheBytes = transformer.cacheBytes
-        model.scratchBytes = transformer.scratchBytes
-        model.plan = transformer.residency
-        model.inputMethod = transformer.inputMethod
+        model.cacheBytes = sequence.cacheBytes
+        model.scratchBytes = sequence.workspace.scratchBytes
+        model.plan = sequence.model.residency
+        model.inputMethod = sequence.model.inputMethod
         return model
     }
 }

@@ -57,26 +57,26 @@ public struct ProfileRun: Sendable {
 
 /// Runs passes of several sizes over a model and times them.
 public final class PassProfiler {
-    private let model: Transformer
+    private let sequence: TokenSequence
     private let options: ProfileOptions
     private let tokens: [Int32]
     private let recorder: PassRecorder
     private let sampler: Sampler
 
-    public init(_ model: Transformer, options: ProfileOptions) throws(ProfilingError) {
-        try options.check(for: model)
-        self.model = model
+    public init(_ sequence: TokenSequence, options: ProfileOptions) throws(ProfilingError) {
+        try options.check(for: sequence)
+        self.sequence = sequence
         self.options = options
-        recorder = PassRecorder(model)
+        recorder = PassRecorder(sequence.model)
         var sampling = SamplingOptions()
-        sampling.temperature = model.config.sampling.temperature
-        sampling.topK = model.config.sampling.topK
-        sampling.topP = model.config.sampling.topP
+        sampling.temperature = sequence.config.sampling.temperature
+        sampling.topK = sequence.config.sampling.topK
+        sampling.topP = sequence.config.sampling.topP
         sampler = Sampler(
-            sampling, vocabularySize: model.config.vocabularySize, forbidden: [],
-            compute: model.compute)
+            sampling, vocabularySize: sequence.config.vocabularySize, forbidden: [],
+            compute: sequence.compute)
         let count = max(options.positions.max() ?? 1, options.contexts.max() ?? 0)
-        tokens = Self.tokens(count, vocabulary: model.config.vocabularySize)
+        tokens = Self.tokens(count, vocabulary: sequence.config.vocabularySize)
     }
 
     /// Ids without meaning, the same every time.
@@ -89,10 +89,12 @@ public final class PassProfiler {
     }
 
     /// The very first pass over one token and its logits, which also touches the weights.
-    public func firstPass() -> Double {
-        model.reset()
-        defer { model.reset() }
-        return seconds { model.forward(committed: [tokens[0]], logitRows: [0]) }
+    public func firstPass() throws(DecodingError) -> Double {
+        sequence.reset()
+        defer { sequence.reset() }
+        return try seconds { () throws(DecodingError) in
+            try sequence.pass(committed: [tokens[0]], logitRows: [0])
+        }
     }
 
     /// Passes of every size at every context. Sizes take turns, so that a machine whose speed
@@ -105,14 +107,16 @@ public final class PassProfiler {
     public func run(
         progress: (Int, Int) -> Void = { _, _ in }, isCancelled: () -> Bool = { false }
     ) throws(DecodingError) -> ProfileRun {
-        model.reset()
+        sequence.reset()
         var result = ProfileRun()
         let timeline = TimelineRecorder()
         timeline.look()
         let contexts = Set(options.contexts).sorted()
         for (index, context) in contexts.enumerated() where !isCancelled() {
-            result.fills.append((context, fill(to: context)))
-            let sizes = options.positions.map { SizeRun($0, runs: repetitions(of: $0), model) }
+            result.fills.append((context, try fill(to: context)))
+            let sizes = try options.positions.map { positions throws(DecodingError) in
+                SizeRun(positions, runs: try repetitions(of: positions), sequence)
+            }
             let begin = nanoseconds()
             while !isCancelled() {
                 let elapsed = Double(nanoseconds() - begin) * 1e-9
@@ -124,11 +128,11 @@ public final class PassProfiler {
                     timeline.look()
                 }
             }
-            result.passes += sizes.compactMap { $0.samples(context: context, model.compute) }
+            result.passes += sizes.compactMap { $0.samples(context: context, sequence.compute) }
         }
         timeline.look(always: true)
         result.timeline = timeline.points
-        model.reset()
+        sequence.reset()
         return result
     }
 
@@ -144,17 +148,17 @@ public final class PassProfiler {
         let recordsFirst = options.recordsOperations && size.seconds.count % 2 == 1
         if recordsFirst { try record(size) }
         size.starts.append(nanoseconds())
-        size.seconds.append(pass(size.positions))
+        size.seconds.append(try pass(size.positions))
         if options.recordsOperations && !recordsFirst { try record(size) }
     }
 
     private func record(_ size: SizeRun) throws(DecodingError) {
         recorder.clear()
-        model.noteStreamReads(true)
-        model.observer = recorder
-        size.recordedSeconds.append(pass(size.positions))
-        model.observer = nil
-        model.noteStreamReads(false)
+        sequence.model.noteStreamReads(true)
+        sequence.workspace.observer = recorder
+        size.recordedSeconds.append(try pass(size.positions))
+        sequence.workspace.observer = nil
+        sequence.model.noteStreamReads(false)
         try sample(options.logitRows(positions: size.positions), at: size.positions)
         size.operations.append(recorder.steps)
         size.streamedBytes.append(Double(recorder.streamedBytes))
@@ -164,28 +168,29 @@ public final class PassProfiler {
     /// Draws a token from each row of logits of the last pass, as the model's file asks for.
     private func sample(_ rows: Int, at position: Int) throws(DecodingError) {
         for row in 0..<rows {
-            let begin = row * model.logitStride
+            let begin = row * sequence.logitStride
             try recorder.record(.sample) { () throws(DecodingError) in
-                let prediction = try sampler.prepare(model.logits, begin: begin, history: [])
+                let prediction = try sampler.prepare(sequence.logits, begin: begin, history: [])
                 _ = sampler.draw(
-                    model.logits, begin: begin, prediction: prediction, position: position + row)
+                    sequence.logits, begin: begin, prediction: prediction, position: position + row)
             }
         }
     }
 
-    private func fill(to context: Int) -> Double {
-        let missing = context - model.position
-        return seconds {
+    private func fill(to context: Int) throws(DecodingError) -> Double {
+        let missing = context - sequence.position
+        return try seconds { () throws(DecodingError) in
             if missing > 0 {
-                model.forward(committed: Array(tokens[model.position..<context]), logitRows: [])
+                try sequence.pass(
+                    committed: Array(tokens[sequence.position..<context]), logitRows: [])
             }
         }
     }
 
     /// Warms up and decides how often to repeat.
-    private func repetitions(of positions: Int) -> Int {
-        for _ in 0..<max(0, options.warmUp - 1) { _ = pass(positions) }
-        let last = options.warmUp > 0 ? pass(positions) : 0
+    private func repetitions(of positions: Int) throws(DecodingError) -> Int {
+        for _ in 0..<max(0, options.warmUp - 1) { _ = try pass(positions) }
+        let last = options.warmUp > 0 ? try pass(positions) : 0
         if let repetitions = options.repetitions { return max(1, repetitions) }
         let affordable = ProfileOptions.secondsPerSize / max(last, 1e-6)
         return Int(
@@ -193,8 +198,8 @@ public final class PassProfiler {
     }
 
     /// One pass; the cache is as before afterwards.
-    private func pass(_ positions: Int) -> Double {
-        let context = model.position
+    private func pass(_ positions: Int) throws(DecodingError) -> Double {
+        let context = sequence.position
         let input = Array(tokens[..<positions])
         let rows: [Int] =
             switch options.logits {
@@ -202,13 +207,13 @@ public final class PassProfiler {
             case .all: Array(0..<positions)
             case .none: []
             }
-        let elapsed = seconds {
+        let elapsed = try seconds { () throws(DecodingError) in
             switch options.kind {
-            case .causal: model.forward(committed: input, logitRows: rows)
-            case .open: model.forward(committed: [], open: input, logitRows: rows)
+            case .causal: try sequence.pass(committed: input, logitRows: rows)
+            case .open: try sequence.pass(committed: [], open: input, logitRows: rows)
             }
         }
-        model.truncate(to: context)
+        sequence.truncate(to: context)
         return elapsed
     }
 }
@@ -225,10 +230,10 @@ private final class SizeRun {
     var reads: [PassRead] = []
     var streamedBytes: [Double] = []
 
-    init(_ positions: Int, runs: Int, _ model: Transformer) {
+    init(_ positions: Int, runs: Int, _ sequence: TokenSequence) {
         self.positions = positions
         self.runs = runs
-        operations = OperationTimes(layerCount: model.config.layerCount)
+        operations = OperationTimes(layerCount: sequence.config.layerCount)
     }
 
     var isWanting: Bool { seconds.count < runs }

@@ -27,7 +27,7 @@ final class PassRecorder: PassObserver {
     private(set) var streamedBytes = 0
     private let counters: StepCounters
 
-    init(_ model: Transformer? = nil) { counters = StepCounters(model) }
+    init(_ model: Model? = nil) { counters = StepCounters(model) }
 
     func passBegins(tokens: Int) { append(Mark(operation: nil, layer: 0)) }
 

@@ -53,8 +53,8 @@ public struct ProfileOptions: Sendable, Equatable {
     static let fewest = 3
     static let most = 50
 
-    /// Refuses what cannot be measured with `model`.
-    func check(for model: Transformer) throws(ProfilingError) {
+    /// Refuses what cannot be measured with `sequence`.
+    func check(for sequence: TokenSequence) throws(ProfilingError) {
         guard !positions.isEmpty, positions.allSatisfy({ (1...1 << 16).contains($0) }) else {
             throw .badPasses(positions)
         }
@@ -62,10 +62,10 @@ public struct ProfileOptions: Sendable, Equatable {
             throw .badContexts(contexts)
         }
         let largest = positions.max() ?? 1
-        guard kind == .causal || largest <= model.batchCapacity else {
-            throw .openTooLarge(largest, capacity: model.batchCapacity)
+        guard kind == .causal || largest <= sequence.batchCapacity else {
+            throw .openTooLarge(largest, capacity: sequence.batchCapacity)
         }
-        let available = model.cache.contextLength
+        let available = sequence.contextLength
         guard contextLength <= available else {
             throw .contextTooShort(needed: contextLength, available: available)
         }

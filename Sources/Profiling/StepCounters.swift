@@ -19,11 +19,11 @@ struct Moment {
 
 /// What a model's counters tell of a step, where it waits for weights or decodes some.
 struct StepCounters {
-    private unowned let model: Transformer?
+    private unowned let model: Model?
     /// Whether steps are more than moments.
     let areNeeded: Bool
 
-    init(_ model: Transformer?) {
+    init(_ model: Model?) {
         self.model = model
         areNeeded = model.map { $0.inputMethod != nil || $0.compute.decodesTiles } ?? false
     }

@@ -14,10 +14,10 @@ public final class StepTotals: PassObserver {
     private let moved = Buffer<Double>(count: PassOperation.allCases.count)
     private let counters: StepCounters
 
-    /// - Parameter model: Is observed from now on.
-    public init(_ model: Transformer) {
-        counters = StepCounters(model)
-        model.observer = self
+    /// - Parameter workspace: Is observed from now on.
+    public init(_ workspace: Workspace) {
+        counters = StepCounters(workspace.model)
+        workspace.observer = self
     }
 
     public func passBegins(tokens: Int) { last = tsr_ticks() }

@@ -8,7 +8,7 @@ func nanoseconds() -> UInt64 {
 }
 
 /// Seconds that `body` takes.
-func seconds(of body: () throws -> Void) rethrows -> Double {
+func seconds<E>(of body: () throws(E) -> Void) throws(E) -> Double {
     let start = nanoseconds()
     try body()
     return Double(nanoseconds() - start) * 1e-9

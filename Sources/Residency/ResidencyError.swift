@@ -1,4 +1,4 @@
-/// Why a model could not be set up within the memory there is.
+/// Why a model could not be set up within the memory there is, or its weights not be used any more.
 public enum ResidencyError: Error, Equatable, CustomStringConvertible {
     /// Less memory than what is needed besides the weights, which are so many bytes.
     case tooLittle(MemoryBudget, needed: Int)
@@ -10,6 +10,8 @@ public enum ResidencyError: Error, Equatable, CustomStringConvertible {
     case damaged
     /// The file cannot be read, in the words of the system.
     case unreadable(path: String, reason: String)
+    /// The weights in use are not what they were, or have no room any more: what happened and what to do.
+    case lost(String)
 
     public var description: String {
         switch self {
@@ -18,6 +20,7 @@ public enum ResidencyError: Error, Equatable, CustomStringConvertible {
             "the system gave no \(bytes >> 20) MiB of memory for weights; give less with --ram"
         case .noThreads: "the system gave no threads for reading weights"
         case .damaged: "weights are damaged; run 'tessera verify', then make the file anew"
+        case .lost(let reason): reason
         case .unreadable(let path, let reason):
             "'\(path)': weights cannot be read (\(reason)); check the disk, then 'tessera verify'"
         }

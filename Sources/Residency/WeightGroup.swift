@@ -42,7 +42,9 @@ public final class WeightGroup {
 
     /// Calls `step`, which multiplies by `matrices`, as often as it takes until every tile has been
     /// selected once.
-    public func forEachPart(_ step: () -> Void) {
+    ///
+    /// - Throws: Where a tile cannot be read.
+    public func forEachPart(_ step: () -> Void) throws(ResidencyError) {
         guard let stream = store.stream else { return step() }
         let matrices = matrices
         guard !segments.isEmpty else { return step() }
@@ -54,7 +56,9 @@ public final class WeightGroup {
         let end = number + segments.count
         while number < end {
             switch stream.wait(for: number, most: min(end - number, Self.longestRun)) {
-            case .failure(let error): store.lost(error.description)
+            case .failure(let error):
+                for index in entries.indices { matrices.select(allOf: index) }
+                throw error
             case .success(let count):
                 select(number..<number + count, stream)
                 step()

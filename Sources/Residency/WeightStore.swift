@@ -7,8 +7,6 @@ public final class WeightStore {
     public private(set) var plan: ResidencyPlan
     /// How streamed tiles are read; nil where all weights stay.
     public private(set) var pace: ReadingPace?
-    /// What is done where weights cannot be read in the middle of a pass.
-    public let lost: (String) -> Never
     private let file: WeightFile
     private(set) var stream: TileStream?
     /// Counts the plans made.
@@ -42,19 +40,16 @@ public final class WeightStore {
     ///   - paces: Knows the pace from an earlier run.
     ///   - loading: Told of the plan and the pace before anything stays.
     ///   - notice: Told of what changes between passes.
-    ///   - lost: Ends the program; gets what happened, where and what to do.
     public init(
         _ file: WeightFile, plan: ResidencyPlan, compute: Compute, method: InputMethod = .auto,
         paces: PaceMemory = .none,
         loading: (ResidencyPlan, ReadingPace?) -> Void = { _, _ in },
-        notice: @escaping (WeightNotice) -> Void = { _ in },
-        lost: @escaping (String) -> Never
+        notice: @escaping (WeightNotice) -> Void = { _ in }
     ) throws(ResidencyError) {
         self.file = file
         self.compute = compute
         self.method = method
         self.notice = notice
-        self.lost = lost
         watch = Watch(file)
         (self.plan, pace) = try Self.measured(
             file, plan: plan, compute: compute, method: method, paces: paces)
@@ -186,12 +181,12 @@ public final class WeightStore {
         return MemoryBudget.available().bytes >= plan.totalBytes + stored
     }
 
-    /// To be called between passes: ends the program where the file is not what it was, and plans anew
-    /// where a control group has come to allow less than the plan takes.
-    public func check() {
+    /// To be called between passes: fails where the file is not what it was, and plans anew where a
+    /// control group has come to allow less than the plan takes.
+    public func check() throws(ResidencyError) {
         guard watch.isDue() else { return }
         switch watch.change() {
-        case .damaged(let reason): lost(reason)
+        case .damaged(let reason): throw .lost(reason)
         case .touched(let checked, let all):
             notice(.fileTouched(path: file.path, checked: checked, of: all))
         case nil: break
@@ -201,7 +196,7 @@ public final class WeightStore {
             try refit(to: budget)
             notice(.memoryLowered(plan))
         } catch {
-            if isMust { lost("the limit of a control group was lowered: \(error)") }
+            if isMust { throw .lost("the limit of a control group was lowered: \(error)") }
         }
     }
 

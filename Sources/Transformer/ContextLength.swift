@@ -2,7 +2,7 @@ public import Residency
 public import WeightFile
 
 /// How long a context may be.
-extension Transformer {
+extension Model {
     /// The longest context that memory has room for.
     ///
     /// - Parameters:

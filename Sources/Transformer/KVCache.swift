@@ -65,6 +65,22 @@ public final class KVCache {
         if end <= sinks { oldestHeld = sinks }
     }
 
+    /// Takes over what another cache holds of the positions below `position`.
+    ///
+    /// - Precondition: As many slots, or nothing overwritten there that there is room for here.
+    func copy(_ other: KVCache, position: Int) {
+        let used = max(0, position - sinks)
+        let isSame = other.ringSlots == ringSlots
+        precondition(
+            other.ringBegin == ringBegin && other.sinks == sinks
+                && (isSame || other.oldestHeld <= sinks && used <= min(ringSlots, other.ringSlots)),
+            "caches of other shapes")
+        let slots = ringBegin + min(used, ringSlots)
+        for (layer, source) in zip(layers, other.layers) { layer.copy(source, slots: slots) }
+        placement.copy(other.placement)
+        oldestHeld = other.oldestHeld
+    }
+
     /// Writes the slot ranges that one query sees into `visible[8 * token...]`.
     ///
     /// - Parameters:

@@ -3,7 +3,7 @@ public import Residency
 internal import System
 public import WeightFile
 
-extension Transformer {
+extension Model {
     /// What a run of `file` would hold in memory, before anything is loaded.
     public static func plan(
         _ file: WeightFile, options: Options = Options()
@@ -42,7 +42,8 @@ extension Transformer {
         _ config: ModelConfig, metadataBytes: Int, context: Int, options: Options
     ) -> ResidencyPlan.Needs {
         ResidencyPlan.Needs(
-            cache: KVCache.byteCount(config, contextLength: context, options),
+            cache: options.sequences
+                * KVCache.byteCount(config, contextLength: context, options),
             scratch: Scratch.byteCount(config, options),
             base: base(metadataBytes: metadataBytes, options))
     }
@@ -97,7 +98,7 @@ extension ModelConfig {
 extension KVCache {
     /// Bytes that a cache takes.
     static func byteCount(
-        _ config: ModelConfig, contextLength: Int, _ options: Transformer.Options
+        _ config: ModelConfig, contextLength: Int, _ options: Model.Options
     ) -> Int {
         let sinkSlots = SinkPlacement.slots(
             sinks: options.sinks, batchCapacity: options.batchCapacity)
@@ -114,7 +115,7 @@ extension KVCache {
 
 extension Scratch {
     /// Bytes that the buffers of a pass take, logits included.
-    static func byteCount(_ config: ModelConfig, _ options: Transformer.Options) -> Int {
+    static func byteCount(_ config: ModelConfig, _ options: Model.Options) -> Int {
         func padded(_ rows: Int) -> Int { (rows + 15) / 16 * 16 }
         func activations(_ columns: Int, tokens: Int) -> Int {
             Activations.byteCount(tokenCapacity: tokens, columns: columns)

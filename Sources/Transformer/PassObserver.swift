@@ -24,7 +24,7 @@ public enum PassOperation: Int, CaseIterable, Sendable, BitwiseCopyable {
     case sample
 }
 
-/// Is told of every step of a pass, for timing; see ``Transformer/observer``.
+/// Is told of every step of a pass, for timing; see ``Workspace/observer``.
 public protocol PassObserver: AnyObject {
     /// A batch begins.
     ///

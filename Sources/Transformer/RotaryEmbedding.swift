@@ -29,11 +29,6 @@ final class RotaryEmbedding {
         queryFactors = config.queryScaling == nil ? nil : Buffer(count: capacity)
     }
 
-    /// Sets the angles of `count` tokens at consecutive positions.
-    func set(from position: Int, count: Int) {
-        for token in 0..<count { set(token, position: position + token) }
-    }
-
     /// Sets the angles of one token.
     func set(_ token: Int, position: Int) {
         let base = token * inverseFrequencies.count

@@ -85,18 +85,33 @@ final class SinkPlacement {
         }
     }
 
-    /// Remembers the raw keys and values of those of a batch's committed tokens that are sinks.
+    /// Remembers the raw keys and values of those committed tokens that are sinks.
+    ///
+    /// - Parameter first: Row of `y` that belongs to the first of `positions`.
     func keep(
-        _ y: Buffer<Float>, keys: HeadLayout, values: HeadLayout, positions: Range<Int>, layer: Int
+        _ y: Buffer<Float>, keys: HeadLayout, values: HeadLayout, first: Int,
+        positions: Range<Int>, layer: Int
     ) {
         let end = max(positions.lowerBound, min(positions.upperBound, sinks))
         for position in positions.lowerBound..<end {
-            let from = (position - positions.lowerBound) * keys.stride
+            let from = (first + position - positions.lowerBound) * keys.stride
             let to = position * 2 * width
             for column in 0..<width {
                 raw[layer][to + column] = y[from + keys.offset + column]
                 raw[layer][to + width + column] = y[from + values.offset + column]
             }
+        }
+    }
+
+    /// Takes over the sinks of another sequence. Its placements are made anew where they differ.
+    func copy(_ other: SinkPlacement) {
+        precondition(other.sinks == sinks && other.width == width, "sinks of another shape")
+        for (buffer, source) in zip(raw, other.raw) {
+            for index in 0..<buffer.count { buffer[index] = source[index] }
+        }
+        let isSame = contextLength == other.contextLength
+        for copy in steps.indices {
+            steps[copy] = isSame || other.steps[copy] == 0 ? other.steps[copy] : -1
         }
     }
 

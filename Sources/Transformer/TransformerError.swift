@@ -1,7 +1,7 @@
 public import Residency
 internal import WeightFile
 
-/// Why a model could not be set up for a run.
+/// Why a model could not be set up for a run, or a pass not be made.
 public enum TransformerError: Error, Equatable, CustomStringConvertible {
     /// A window that holds no position besides the attention sinks.
     case contextTooShort(Int, sinks: Int)
@@ -15,7 +15,11 @@ public enum TransformerError: Error, Equatable, CustomStringConvertible {
     case unsupportedHeads(headDim: Int, group: Int)
     /// A cache and logits larger than the machine's memory, in bytes.
     case notEnoughMemory(needed: Int, available: Int)
-    /// The weights could not be set up.
+    /// The cache of a further sequence, and what memory leaves for it, in bytes.
+    case noRoomForSequence(needed: Int, available: Int)
+    /// A coded tile cannot be decoded.
+    case damagedWeights(path: String)
+    /// The weights could not be set up, or not be read in a pass.
     case residency(ResidencyError)
     /// The kernels could not be set up.
     case kernels(String)
@@ -39,6 +43,11 @@ public enum TransformerError: Error, Equatable, CustomStringConvertible {
         case .notEnoughMemory(let needed, let available):
             "the cache and the logits need \(needed / 1_048_576) MiB and this machine has "
                 + "\(available / 1_048_576) MiB; ask for a shorter context"
+        case .noRoomForSequence(let needed, let available):
+            "a sequence's cache takes \(needed >> 20) MiB, and memory has \(available >> 20) MiB left "
+                + "for it; run fewer at a time, or ask for a shorter context"
+        case .damagedWeights(let path):
+            "'\(path)': weights are damaged; run 'tessera verify', then make the file anew"
         case .residency(let error): error.description
         case .kernels(let reason): reason
         }

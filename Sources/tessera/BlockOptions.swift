@@ -194,9 +194,9 @@ struct BlockOptions: ParsableArguments {
     /// The decoder for a model that was opened for these options, and what it learns where the block
     /// size is its own choice.
     func decoder(
-        _ state: DecodingState, _ transformer: Transformer
+        _ state: DecodingState, _ sequence: TokenSequence
     ) throws -> (any TokenDecoder, Learned?) {
-        let traits = transformer.config.blockDecoding
+        let traits = sequence.config.blockDecoding
         let largest = largest(traits)
         guard largest > 1 else { return (NextTokenDecoder(state), nil) }
         if looksUp(traits) {
@@ -218,10 +218,10 @@ struct BlockOptions: ParsableArguments {
         let slides = SetBlockDecoder.slides(rule, traits, largest: largest)
         let decoding = isVerified ? "verified" : slides ? "window \(rule)" : "\(rule)"
         let path = DecodingCache.experiencePath(
-            transformer, state.sampler.options, decoding: decoding)
+            sequence.model, state.sampler.options, decoding: decoding)
         let known = Learned.read(
             path, Experience(trained: traits.blockSize))
-        let costs = try DecodingCache.costs(of: transformer, state.sampler, largest: largest)
+        let costs = try DecodingCache.costs(of: sequence, state.sampler, largest: largest)
         func learned(_ source: any ExperienceSource) -> Learned? {
             path.map { Learned(source: source, path: $0) }
         }

@@ -30,7 +30,7 @@ struct ChatLoop {
     mutating func run() throws {
         if reader.asks {
             Terminal.note(
-                "\(session.file.config.name), a context of \(session.transformer.contextLength) "
+                "\(session.file.config.name), a context of \(session.sequence.contextLength) "
                     + "positions. /help lists commands, Ctrl-D ends.")
         }
         while let text = try reader.next() {
@@ -42,6 +42,8 @@ struct ChatLoop {
                 try obey(line)
             } catch let code as ExitCode {
                 throw code
+            } catch DecodingError.pass(let error) {
+                throw error  // no later answer could be given either
             } catch {
                 failures += 1
                 Terminal.note("tessera: \(error)")

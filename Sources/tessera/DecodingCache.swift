@@ -12,16 +12,17 @@ enum DecodingCache {
     /// The time of passes: remembered, or measured now and remembered. Another build of the program,
     /// another machine or another way to draw measures anew.
     static func costs(
-        of transformer: Transformer, _ sampler: Sampler, largest: Int
+        of sequence: TokenSequence, _ sampler: Sampler, largest: Int
     ) throws(DecodingError) -> PassCosts {
         let options = sampler.options
         // What is read from disk in each pass, in steps of a sixteenth of the weights.
-        let plan = transformer.residency
+        let model = sequence.model
+        let plan = model.residency
         let streamed = 16 * plan.streamedBytes / max(1, plan.weightBytes)
         let path = CacheFile.path(
             "pass-times",
             [
-                modelKey(transformer), transformer.compute.isa, "\(transformer.compute.threads)",
+                modelKey(model), model.compute.isa, "\(model.compute.threads)",
                 processor(), program(), "\(streamed)", "\(largest)", "\(options.isGreedy)",
                 "\(options.topK > 0 || options.topP < 1 || options.minP > 0)",
             ])
@@ -29,7 +30,7 @@ enum DecodingCache {
             return known
         }
         if Terminal.errorIsTTY { Terminal.note("measuring the time of passes (once)...") }
-        let costs = try PassCosts.measure(transformer, sampler: sampler, largest: largest)
+        let costs = try PassCosts.measure(sequence, sampler: sampler, largest: largest)
         if let path {
             CacheFile.write(costs.lines.map { $0 + "\n" }.joined(), to: path)
         }
@@ -38,18 +39,18 @@ enum DecodingCache {
 
     /// Where the experience with a model, decoded in one way, is kept.
     static func experiencePath(
-        _ transformer: Transformer, _ sampling: SamplingOptions, decoding: String
+        _ model: Model, _ sampling: SamplingOptions, decoding: String
     ) -> String? {
         let drawing =
             sampling.isGreedy
             ? "greedy"
             : "\(sampling.temperature)/\(sampling.topK)/\(sampling.topP)/\(sampling.minP)"
-        return CacheFile.path("acceptance", [modelKey(transformer), drawing, decoding])
+        return CacheFile.path("acceptance", [modelKey(model), drawing, decoding])
     }
 
-    private static func modelKey(_ transformer: Transformer) -> String {
-        let config = transformer.config
-        return "\(config.name)/\(transformer.weightBytes)/\(config.layerCount)/\(config.hiddenSize)"
+    private static func modelKey(_ model: Model) -> String {
+        let config = model.config
+        return "\(config.name)/\(model.weightBytes)/\(config.layerCount)/\(config.hiddenSize)"
     }
 
     private static func processor() -> String {

@@ -64,7 +64,7 @@ struct EstimateCommand: AsyncParsableCommand {
 
     /// Passes per second that reading allows: every weight from memory, and from disk what does not stay.
     private func passesPerSecond(
-        _ plan: ResidencyPlan, _ pace: ReadingPace?, _ options: Transformer.Options
+        _ plan: ResidencyPlan, _ pace: ReadingPace?, _ options: Model.Options
     ) throws -> Double {
         let compute = try Compute(isa: options.isa, threads: options.threads)
         let limits = compute.measureLimits(readBytes: MachineFacts.read().readBytes, runs: 2)
@@ -75,11 +75,11 @@ struct EstimateCommand: AsyncParsableCommand {
 
     /// The plan and the pace; where there is no plan, says so and ends.
     private func plan(
-        _ file: WeightFile, _ options: Transformer.Options, context: Int
+        _ file: WeightFile, _ options: Model.Options, context: Int
     ) throws -> (ResidencyPlan, ReadingPace?) {
         do throws(TransformerError) {
-            guard !noDisk else { return (try Transformer.plan(file, options: options), nil) }
-            return try Transformer.measuredPlan(file, options: options)
+            guard !noDisk else { return (try Model.plan(file, options: options), nil) }
+            return try Model.measuredPlan(file, options: options)
         } catch {
             guard case .residency(.tooLittle(let budget, let needed)) = error else { throw error }
             if json {

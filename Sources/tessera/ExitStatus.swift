@@ -98,8 +98,10 @@ private func status(of error: any Error) -> ExitStatus {
         case .damaged: .badData
         case .cutShort: .ioError
         }
-    case TransformerError.residency(.unreadable): .ioError
+    case DecodingError.pass(let error): status(of: error)
+    case TransformerError.residency(.unreadable), TransformerError.residency(.lost): .ioError
     case TransformerError.residency(.noMemory), TransformerError.residency(.noThreads): .osError
+    case TransformerError.damagedWeights: .ioError
     case DecodingError.notFinite: .badData
     case is KernelError, is TransformerError, is DecodingError: .usage
     case is TokenizerError, is TemplateError: .badData

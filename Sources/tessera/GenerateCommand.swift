@@ -154,6 +154,8 @@ struct GenerateCommand: AsyncParsableCommand {
                 _ = try run(try job.get(), session, place)
             } catch let code as ExitCode {
                 throw code
+            } catch DecodingError.pass(let error) {
+                throw error  // no later line could be answered either
             } catch {
                 failures += 1
                 let reason = JSONOutput.string("line \(line.number): \(error)")
@@ -172,7 +174,7 @@ struct GenerateCommand: AsyncParsableCommand {
     ) throws {
         session.state.restartTrace()
         session.draw(job.sampling)
-        let steps = timings ? StepTotals(session.transformer) : nil
+        let steps = timings ? StepTotals(session.sequence.workspace) : nil
         let start = Clock.now
         let summary = try generate(job, session, place)
         let elapsed = Clock.now - start
@@ -181,7 +183,7 @@ struct GenerateCommand: AsyncParsableCommand {
         if let steps { Terminal.note(steps.text(of: elapsed, rest: "sampling and text")) }
         if summary.stopReason == .context, place.isEmpty {
             Terminal.note(
-                "tessera: the context of \(session.transformer.contextLength) positions is full; "
+                "tessera: the context of \(session.sequence.contextLength) positions is full; "
                     + "--keep-last goes on and forgets the oldest tokens")
         }
         if summary.stopReason == .cancelled { throw ExitCode(Interruption.status.rawValue) }

@@ -69,7 +69,7 @@ struct GenerateSetup {
     static let bosNote =
         "tessera: the text begins with the beginning-of-sequence token itself; no second one is added"
 
-    func transformerOptions(for jobs: [Job]) -> Transformer.Options {
+    func transformerOptions(for jobs: [Job]) -> Model.Options {
         let config = source.file.config
         let needed = jobs.map { $0.prompt.ids.count + $0.limit }.max() ?? 0
         let options = command.modelOptions.options(
@@ -99,7 +99,7 @@ struct GenerateSetup {
         )
     }
 
-    func session(_ options: Transformer.Options, startedAt start: Double) throws -> Session {
+    func session(_ options: Model.Options, startedAt start: Double) throws -> Session {
         try Session(
             source, try command.modelOptions.open(source.file, options), sampling: sampling,
             blocks: command.blocks, startedAt: start, ignoresEnd: command.ignoreEnd,

@@ -79,35 +79,33 @@ struct ModelOptions: ParsableArguments {
         case window(Int)
     }
 
+    /// The model of a file, with one sequence.
+    ///
     /// - Parameter logitCapacity: Rows of logits a pass may ask for.
     func open(
         _ file: WeightFile, logitCapacity: Int, need: ContextNeed = .conversation
-    ) throws -> Transformer {
+    ) throws -> TokenSequence {
         try open(file, options(for: file, logitCapacity: logitCapacity, need: need))
     }
 
-    func open(_ file: WeightFile, _ options: Transformer.Options) throws -> Transformer {
+    func open(_ file: WeightFile, _ options: Model.Options) throws -> TokenSequence {
         var options = options
         noteThreads()
         let isLimited = ram != nil
         options.loading = { plan, pace in
             if isLimited || !plan.isResident { Terminal.note("tessera: " + plan.sentence(pace)) }
         }
-        return try Transformer(file, options: options)
+        return try TokenSequence(file, options: options)
     }
 
     func options(
         for file: WeightFile, logitCapacity: Int, need: ContextNeed = .conversation
-    ) -> Transformer.Options {
-        var options = Transformer.Options()
+    ) -> Model.Options {
+        var options = Model.Options()
         options.memory = budget(for: file)
         options.inputMethod = io
         options.paces = PaceCache.memory(of: file, io)
         options.notice = { Terminal.note("tessera: \($0.sentence)") }
-        options.weightsLost = { reason in
-            Terminal.note("tessera: \(reason)")
-            ExitStatus.ioError.end()
-        }
         options.threads = usedThreads
         options.isa = isa
         options.logitCapacity = max(1, logitCapacity)
@@ -117,7 +115,7 @@ struct ModelOptions: ParsableArguments {
     }
 
     private static func context(
-        _ file: WeightFile, _ options: Transformer.Options, _ need: ContextNeed
+        _ file: WeightFile, _ options: Model.Options, _ need: ContextNeed
     ) -> Int {
         let most = file.config.maxPositions
         // Below this nothing is saved; what does not fit even so is refused later, with numbers.
@@ -126,8 +124,8 @@ struct ModelOptions: ParsableArguments {
         case .positions(let count):
             let wanted = max(count, least)
             return max(
-                least, Transformer.longestContext(file, upTo: wanted, options: options))
-        case .conversation: return Transformer.conversationContext(file, options: options)
+                least, Model.longestContext(file, upTo: wanted, options: options))
+        case .conversation: return Model.conversationContext(file, options: options)
         case .window(let count): return max(least, min(count, most))
         }
     }

@@ -62,7 +62,7 @@ struct PerplexityCommand: AsyncParsableCommand {
                 return try OutputPlace($0, takesStreams: true, inputs: inputs)
             }
             let weights = try WeightFile(path: model)
-            let transformer = try modelOptions.open(
+            let sequence = try modelOptions.open(
                 weights, logitCapacity: Self.rows, need: .window(Self.window))
             let known = try reference.map { try LogitReader(path: $0) }
             let ids = try tokens(weights, known)
@@ -70,9 +70,9 @@ struct PerplexityCommand: AsyncParsableCommand {
                 try logitWriter(for: $0, ids, vocabulary: weights.config.vocabularySize)
             }
             let start = Clock.now
-            let score = try score(ids, transformer, known, written)
+            let score = try score(ids, sequence, known, written)
             try written?.finish()
-            report(score, window: transformer.contextLength, seconds: Clock.now - start)
+            report(score, window: sequence.contextLength, seconds: Clock.now - start)
         }
     }
 
@@ -121,28 +121,28 @@ struct PerplexityCommand: AsyncParsableCommand {
     }
 
     private func score(
-        _ ids: [Int32], _ transformer: Transformer, _ known: LogitReader?, _ written: LogitWriter?
+        _ ids: [Int32], _ sequence: TokenSequence, _ known: LogitReader?, _ written: LogitWriter?
     ) throws -> LogitScore {
         var score = LogitScore()
         var progress = ProgressReport("perplexity")
-        let window = transformer.cache.contextLength
-        let size = transformer.config.vocabularySize
+        let window = sequence.contextLength
+        let size = sequence.config.vocabularySize
         var row = [Float](repeating: 0, count: known == nil && written == nil ? 0 : size)
         var at = 0
         while at < ids.count - 1 {
             if Interruption.isRequested { throw ExitCode(Interruption.status.rawValue) }
-            if at % window == 0 { transformer.reset() }
+            if at % window == 0 { sequence.reset() }
             let count = min(Self.rows, window - at % window, ids.count - 1 - at)
-            transformer.forward(
+            try sequence.forward(
                 committed: Array(ids[at..<at + count]), logitRows: Array(0..<count))
             for index in 0..<count {
-                let begin = index * transformer.logitStride
+                let begin = index * sequence.logitStride
                 let range = begin..<begin + size
                 if let known { try known.read(into: &row) }
                 try score.add(
-                    transformer.logits, range, next: ids[at + index + 1],
-                    reference: known == nil ? nil : row, compute: transformer.compute)
-                if let written { try written.append(transformer.logits, range) }
+                    sequence.logits, range, next: ids[at + index + 1],
+                    reference: known == nil ? nil : row, compute: sequence.compute)
+                if let written { try written.append(sequence.logits, range) }
             }
             at += count
             progress.update(done: at, total: ids.count - 1)

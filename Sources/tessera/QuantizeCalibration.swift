@@ -23,13 +23,13 @@ extension QuantizeCommand {
                 .badData, "\(text): \(ids.count) tokens; \(Calibrator.batch) are needed at least")
         }
         let weights = try await copy(of: source)
-        var options = Transformer.Options()
+        var options = Model.Options()
         options.threads = threads
         options.batchCapacity = Calibrator.batch
         options.logitCapacity = Calibrator.batch
         options.contextLength = min(Calibrator.window, weights.config.maxPositions)
-        let transformer = try Transformer(weights, options: options)
-        let calibrator = Calibrator(transformer, source: source, ids: Array(ids))
+        let sequence = try TokenSequence(weights, options: options)
+        let calibrator = Calibrator(sequence, source: source, ids: Array(ids))
         var progress = ProgressReport("calibrating")
         defer { progress.finish() }
         return try calibrator.calibrate(

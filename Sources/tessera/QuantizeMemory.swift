@@ -13,12 +13,12 @@ extension QuantizeCommand {
             chatTemplate: source.chatTemplate, tensors: [])
         // The directory, the tile table and what a run holds of them.
         let tables = ram.bytes / 256 + 1024 * source.tensors.count
-        var options = Transformer.Options()
+        var options = Model.Options()
         options.memory = MemoryBudget(bytes: ram.bytes, source: .option, units: ram.units)
         options.logitCapacity = try BlockOptions.parse([]).logitRows(source.config.blockDecoding)
-        let context = Transformer.Options.context(
+        let context = Model.Options.context(
             source.config, in: options.memory ?? .unlimited, options.kvEncoding)
-        let needs = Transformer.needs(
+        let needs = Model.needs(
             source.config, metadataBytes: metadata, context: context, options: options)
         let free = ram.bytes - needs.total - tables
         guard free > 0 else {

@@ -33,7 +33,7 @@ struct ModelSource {
 /// A model that is ready to decode.
 struct Session {
     let source: ModelSource
-    let transformer: Transformer
+    let sequence: TokenSequence
     let state: DecodingState
     let decoder: any TokenDecoder
     /// To be saved when all is decoded.
@@ -43,23 +43,24 @@ struct Session {
     let loadSeconds: Double
 
     var file: WeightFile { source.file }
+    var model: Model { sequence.model }
 
     init(
-        _ source: ModelSource, _ transformer: Transformer, sampling: SamplingOptions,
+        _ source: ModelSource, _ sequence: TokenSequence, sampling: SamplingOptions,
         blocks: BlockOptions, startedAt start: Double, ignoresEnd: Bool = false,
         traced: Bool = false
     ) throws {
         self.source = source
-        self.transformer = transformer
+        self.sequence = sequence
         self.blocks = blocks
         let ends = Set(source.tokenizer.tables.eosTokens.map { Int32($0) })
         let sampler = Sampler(
             sampling, vocabularySize: source.file.config.vocabularySize,
             forbidden: Self.forbidden(source.file) + (ignoresEnd ? Array(ends) : []),
-            compute: transformer.compute)
+            compute: sequence.compute)
         state = DecodingState(
-            transformer, sampler: sampler, stopTokens: ignoresEnd ? [] : ends, traced: traced)
-        (decoder, learned) = try blocks.decoder(state, transformer)
+            sequence, sampler: sampler, stopTokens: ignoresEnd ? [] : ends, traced: traced)
+        (decoder, learned) = try blocks.decoder(state, sequence)
         loadSeconds = Clock.now - start
     }
 
@@ -87,7 +88,7 @@ struct Session {
         output: @escaping (FixedToken?, String) -> Void
     ) -> Generation {
         var progress = ProgressReport("prompt")
-        let batch = transformer.batchCapacity
+        let batch = sequence.batchCapacity
         return Generation(
             decoder, tokenizer: source.tokenizer, limit: limit, stopStrings: stop,
             printsSpecials: printsSpecials, isCancelled: { Interruption.isRequested },
@@ -107,9 +108,9 @@ extension GenerationSummary {
         _ session: Session, text: String, dropped: Int
     ) -> [(String, JSONOutput)] {
         let sampling = session.state.sampler.options
-        let context = session.transformer.contextLength
+        let context = session.sequence.contextLength
         let used = session.state.history.count
-        let traits = session.transformer.config.blockDecoding
+        let traits = session.model.config.blockDecoding
         let isVerified = session.blocks.verifies(traits)
         let isBounded = largestBlock > 1 && !isVerified
         let gamma = isBounded ? session.blocks.rule(traits).gamma : nil
@@ -129,15 +130,15 @@ extension GenerationSummary {
             ("tokens_per_second", .number(tokensPerSecond)),
             ("load_seconds", .number(session.loadSeconds)),
             ("peak_rss_bytes", .int(Resources.peakRSS)),
-            ("hot_bytes", .int(session.transformer.residency.hotBytes)),
-            ("streamed_bytes", .int(session.transformer.residency.streamedBytes)),
-            ("io", session.transformer.inputMethod.map { .string($0.rawValue) } ?? .null),
+            ("hot_bytes", .int(session.model.residency.hotBytes)),
+            ("streamed_bytes", .int(session.model.residency.streamedBytes)),
+            ("io", session.model.inputMethod.map { .string($0.rawValue) } ?? .null),
             ("bytes_read", .int(Resources.bytesRead)),
             ("major_faults", .int(Resources.majorFaults)),
             ("stop_reason", .string(stopReason.rawValue)),
             ("model", .string(session.file.config.name)),
-            ("isa", .string(session.transformer.compute.isa)),
-            ("threads", .int(session.transformer.compute.threads)),
+            ("isa", .string(session.model.compute.isa)),
+            ("threads", .int(session.model.compute.threads)),
             ("seed", .unsigned(sampling.seed)),
             ("temperature", .number(Double(sampling.temperature))),
             ("block_size", .int(max(1, largestBlock))),
@@ -155,7 +156,7 @@ extension GenerationSummary {
     /// Two lines for people, and one of drafts where there are any.
     func report(_ session: Session) -> String {
         let perPass = Format.fixed(tokensPerPass, 2)
-        let threads = session.transformer.compute.threads
+        let threads = session.model.compute.threads
         func count(_ number: Int, _ one: String, _ many: String? = nil) -> String {
             "\(number) \(number == 1 ? one : many ?? one + "s")"
         }
@@ -169,7 +170,7 @@ extension GenerationSummary {
             \(Format.seconds(timeToFirstTokenSeconds)); \(count(tokens.count, "token")) in \
             \(count(forwardPasses, "pass", "passes")) (\(perPass) per pass), \
             \(Format.fixed(tokensPerSecond, 1)) tokens/s; ended by \(stopReason.rawValue)
-            \(session.transformer.compute.isa), \(count(threads, "thread")), \
+            \(session.model.compute.isa), \(count(threads, "thread")), \
             block size \(max(1, largestBlock)), seed \(session.state.sampler.options.seed), \
             peak memory \(Format.bytes(Resources.peakRSS))\(drafted)
             """

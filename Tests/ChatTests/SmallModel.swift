@@ -9,15 +9,15 @@ import WeightFile
 
 /// The model that comes with the program, and how many tokens it has committed.
 final class CountingModel: LanguageModel {
-    private let model: Transformer
+    private let model: TokenSequence
     /// Tokens of all passes.
     private(set) var committed = 0
 
     init(context: Int) throws {
-        var options = Transformer.Options()
+        var options = Model.Options()
         options.contextLength = context
         options.threads = 1
-        model = try Transformer(try WeightFile(path: Models.standard), options: options)
+        model = try TokenSequence(try WeightFile(path: Models.standard), options: options)
     }
 
     var vocabularySize: Int { model.vocabularySize }
@@ -31,9 +31,11 @@ final class CountingModel: LanguageModel {
     var logits: Buffer<Float> { model.logits }
     var logitStride: Int { model.logitStride }
 
-    func forward(committed: [Int32], open: [Int32], logitRows: [Int], blockSize: Int) {
+    func forward(
+        committed: [Int32], open: [Int32], logitRows: [Int], blockSize: Int
+    ) throws(TransformerError) {
         self.committed += committed.count
-        model.forward(
+        try model.forward(
             committed: committed, open: open, logitRows: logitRows, blockSize: blockSize)
     }
 

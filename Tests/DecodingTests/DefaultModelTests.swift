@@ -29,9 +29,9 @@ import WeightFile
     ) throws -> (text: String, summary: GenerationSummary) {
         let file = try WeightFile(path: file.path)
         let traits = try #require(file.config.blockDecoding)
-        var options = Transformer.Options()
+        var options = Model.Options()
         options.isa = isa
-        let transformer = try Transformer(file, options: options)
+        let transformer = try TokenSequence(file, options: options)
         let tokenizer = try Tokenizer(file.tokenizer)
         let sampler = Sampler(
             SamplingOptions(), vocabularySize: file.config.vocabularySize,

@@ -92,11 +92,11 @@ struct PublishedDecoding {
     let file: WeightFile
 
     /// Computes in floats wherever the file allows it.
-    func transformer(cache: KVLayer.Encoding = .f32) throws -> Transformer {
-        var options = Transformer.Options()
+    func transformer(cache: KVLayer.Encoding = .f32) throws -> TokenSequence {
+        var options = Model.Options()
         options.threads = 1
         options.kvEncoding = cache
-        return try Transformer(file, options: options)
+        return try TokenSequence(file, options: options)
     }
 
     func state(_ prompt: [Int32], cache: KVLayer.Encoding = .f32) throws -> DecodingState {

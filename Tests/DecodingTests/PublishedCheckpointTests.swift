@@ -46,7 +46,7 @@ import WeightFile
         for steps in try model.golden().scenarios {
             let transformer = try decoding.transformer()
             for step in steps {
-                transformer.forward(
+                try transformer.forward(
                     committed: step.committed, open: step.open, logitRows: step.rows,
                     blockSize: step.blockSize)
                 for row in step.rows.indices {

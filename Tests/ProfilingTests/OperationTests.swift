@@ -25,8 +25,8 @@ struct OperationTests {
         let file = try WeightFile(path: try await SyntheticFile.shared.path())
         let model = try transformer(file, ProfileOptions())
         let list = StepList()
-        model.observer = list
-        model.forward(committed: [1, 2, 3], open: [4], logitRows: [3])
+        model.workspace.observer = list
+        try model.forward(committed: [1, 2, 3], open: [4], logitRows: [3])
         #expect(list.batches == [4])
         var expected: [PassOperation] = [.prepare, .embed]
         let layer = PassOperation.allCases.filter { $0.isStep && $0.isPerLayer }
@@ -35,7 +35,7 @@ struct OperationTests {
         #expect(list.steps.map(\.0) == expected)
         #expect(list.steps.filter { $0.0 == .down }.map(\.1) == Array(0..<file.config.layerCount))
         list.steps = []
-        model.forward(committed: [1], logitRows: [])
+        try model.forward(committed: [1], logitRows: [])
         #expect(!list.steps.contains { $0.0 == .head || $0.0 == .finalNorm })
     }
 
@@ -43,11 +43,11 @@ struct OperationTests {
     func sameLogits() async throws {
         let file = try WeightFile(path: try await SyntheticFile.shared.path())
         let model = try transformer(file, ProfileOptions())
-        model.forward(committed: [5, 6], logitRows: [1])
+        try model.forward(committed: [5, 6], logitRows: [1])
         let plain = (0..<file.config.vocabularySize).map { model.logits[$0] }
         model.reset()
-        model.observer = StepList()
-        model.forward(committed: [5, 6], logitRows: [1])
+        model.workspace.observer = StepList()
+        try model.forward(committed: [5, 6], logitRows: [1])
         #expect(plain == (0..<file.config.vocabularySize).map { model.logits[$0] })
     }
 
@@ -94,8 +94,8 @@ struct OperationTests {
     func totals() async throws {
         let file = try WeightFile(path: try await SyntheticFile.shared.path())
         let model = try transformer(file, ProfileOptions())
-        let totals = StepTotals(model)
-        model.forward(committed: [1, 2, 3], logitRows: [2])
+        let totals = StepTotals(model.workspace)
+        try model.forward(committed: [1, 2, 3], logitRows: [2])
         let parts = totals.parts(of: 100, rest: "rest")
         #expect(
             parts.map(\.name) == ["products", "attention", "norms and activation", "input", "rest"])

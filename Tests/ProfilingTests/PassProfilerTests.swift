@@ -99,7 +99,7 @@ struct PassProfilerTests {
             work.cacheBytesPerPosition == config.layerCount * config.kvHeadCount * 2
                 * (config.headDim + 4))
         let model = try transformer(file, ProfileOptions())
-        #expect(work.layerBytes + work.headBytes == model.weightBytes)
+        #expect(work.layerBytes + work.headBytes == model.model.weightBytes)
     }
 
     @Test("What cannot be measured is refused")

@@ -32,10 +32,10 @@ actor SyntheticFile {
 }
 
 /// Opens a transformer whose cache holds what `options` ask for.
-func transformer(_ file: WeightFile, _ options: ProfileOptions) throws -> Transformer {
-    var settings = Transformer.Options()
+func transformer(_ file: WeightFile, _ options: ProfileOptions) throws -> TokenSequence {
+    var settings = Model.Options()
     settings.threads = 1
     settings.contextLength = options.contextLength
     settings.logitCapacity = options.logitCapacity
-    return try Transformer(file, options: settings)
+    return try TokenSequence(file, options: settings)
 }

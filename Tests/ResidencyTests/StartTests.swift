@@ -47,8 +47,8 @@ import WeightFile
         let url = try codedModel()
         defer { try? FileManager.default.removeItem(at: url) }
         let options = try StreamTests().options(3, .auto, path: url.path)
-        let transformer = try Transformer(try WeightFile(path: url.path), options: options)
-        #expect(transformer.residency.isResident && transformer.residency.decodesAhead)
+        let transformer = try TokenSequence(try WeightFile(path: url.path), options: options)
+        #expect(transformer.model.residency.isResident && transformer.model.residency.decodesAhead)
         #expect(try cachedShare(of: url) > 0.9)
         #expect(!(try maps(of: url.path).flags.contains("rr")))
     }
@@ -57,9 +57,9 @@ import WeightFile
         let url = try codedModel()
         defer { try? FileManager.default.removeItem(at: url) }
         let file = try WeightFile(path: url.path)
-        let streamed = try Transformer(
+        let streamed = try TokenSequence(
             file, options: try StreamTests().options(0.2, .auto, path: url.path))
-        #expect(!streamed.residency.isResident)
+        #expect(!streamed.model.residency.isResident)
         #expect(try maps(of: url.path).flags.contains("rr"))
         withExtendedLifetime(streamed) {}
     }
@@ -69,14 +69,14 @@ import WeightFile
         var options = try StreamTests().options(0.2, .direct)
         options.paces = kept.memory
         let file = try WeightFile(path: StreamTests.model.path)
-        let first = try Transformer(file, options: options)
+        let first = try TokenSequence(file, options: options)
         #expect(kept.count == 1 && kept.pace?.method == .direct)
-        #expect(first.store.pace == kept.pace)
+        #expect(first.model.store.pace == kept.pace)
         let told = ReadingPace(method: .buffered, bytesPerSecond: 12345)
         kept.pace = told
-        let second = try Transformer(file, options: options)
-        #expect(kept.count == 1 && second.store.pace == told)
-        #expect(second.inputMethod == .buffered)
+        let second = try TokenSequence(file, options: options)
+        #expect(kept.count == 1 && second.model.store.pace == told)
+        #expect(second.model.inputMethod == .buffered)
     }
 
     @Test func aDiskThatCannotBeReadHasNoPace() throws {
@@ -85,7 +85,7 @@ import WeightFile
         let options = try StreamTests().options(0.2, .direct, path: copy.url.path)
         try copy.cut(to: file.metadataBytes)
         #expect {
-            _ = try Transformer.measuredPlan(file, options: options)
+            _ = try Model.measuredPlan(file, options: options)
         } throws: {
             guard case .residency(.unreadable(copy.url.path, let reason))? = $0 as? TransformerError
             else { return false }
@@ -96,12 +96,13 @@ import WeightFile
     @Test func rowsThatAreLookedUpDoNotPileUpInMemory() throws {
         let copy = try ModelCopy()
         let file = try WeightFile(path: copy.url.path)
-        let transformer = try Transformer(
+        let transformer = try TokenSequence(
             file, options: try StreamTests().options(0, .direct, path: copy.url.path))
         for start in stride(from: 0, to: 600, by: 32) {
-            transformer.forward(committed: (start..<start + 32).map { Int32($0) }, logitRows: [])
+            try transformer.forward(
+                committed: (start..<start + 32).map { Int32($0) }, logitRows: [])
         }
-        let held = transformer.residency.heldBytes + file.metadataBytes
+        let held = transformer.model.residency.heldBytes + file.metadataBytes
         let resident = try maps(of: copy.url.path).residentBytes
         #expect(resident <= held + (64 << 10), "\(resident) of \(held) bytes")
     }

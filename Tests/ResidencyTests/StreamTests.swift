@@ -15,22 +15,22 @@ import WeightFile
     /// - Parameter share: Of the weights that have room; nil: no limit.
     func options(
         _ share: Double?, _ method: InputMethod, path: String = model.path
-    ) throws -> Transformer.Options {
-        var options = Transformer.Options()
+    ) throws -> Model.Options {
+        var options = Model.Options()
         options.threads = 2
         options.contextLength = 256
         options.batchCapacity = 32
         options.logitCapacity = 16
         options.inputMethod = method
         guard let share else { return options }
-        let plan = try Transformer.plan(try WeightFile(path: path), options: options)
+        let plan = try Model.plan(try WeightFile(path: path), options: options)
         let free = Int(share * Double(plan.weightBytes)) + 650_000
         options.memory = MemoryBudget(bytes: plan.needs.total + free, source: .option)
         return options
     }
 
     /// Logits of some passes: with and without logits, long and short, some twice.
-    func logits(_ transformer: Transformer) -> [Float] {
+    func logits(_ transformer: TokenSequence) throws -> [Float] {
         var values: [Float] = []
         func keep(_ rows: Int) {
             for row in 0..<rows {
@@ -39,13 +39,14 @@ import WeightFile
                 }
             }
         }
-        transformer.forward(committed: (0..<70).map { Int32($0 * 7 % 600) }, logitRows: [])
-        transformer.forward(committed: [5], logitRows: [0])
+        try transformer.forward(committed: (0..<70).map { Int32($0 * 7 % 600) }, logitRows: [])
+        try transformer.forward(committed: [5], logitRows: [0])
         keep(1)
-        transformer.forward(committed: [9, 8], open: [3, 3, 3, 3], logitRows: [1, 2, 3, 4, 5])
+        try transformer.forward(
+            committed: [9, 8], open: [3, 3, 3, 3], logitRows: [1, 2, 3, 4, 5])
         keep(5)
-        transformer.forward(committed: [4, 4], logitRows: [])
-        transformer.forward(committed: [], open: [3], logitRows: [0])
+        try transformer.forward(committed: [4, 4], logitRows: [])
+        try transformer.forward(committed: [], open: [3], logitRows: [0])
         keep(1)
         return values
     }
@@ -55,15 +56,37 @@ import WeightFile
         share: Double, method: InputMethod
     ) throws {
         let file = try WeightFile(path: Self.model.path)
-        let resident = try Transformer(file, options: try options(nil, method))
-        #expect(resident.residency.isResident && resident.inputMethod == nil)
-        let streamed = try Transformer(file, options: try options(share, method))
-        #expect(!streamed.residency.isResident)
-        #expect(streamed.residency.hitRate < 0.95)
-        #expect(logits(streamed) == logits(resident))
-        let counters = streamed.takeStreamCounters()
+        let resident = try TokenSequence(file, options: try options(nil, method))
+        #expect(resident.model.residency.isResident && resident.model.inputMethod == nil)
+        let streamed = try TokenSequence(file, options: try options(share, method))
+        #expect(!streamed.model.residency.isResident)
+        #expect(streamed.model.residency.hitRate < 0.95)
+        #expect(try logits(streamed) == logits(resident))
+        let counters = streamed.model.takeStreamCounters()
         // Eight passes, one of which is cut in three; five do without the head.
-        #expect(counters.bytes > 3 * streamed.residency.streamedBytes)
+        #expect(counters.bytes > 3 * streamed.model.residency.streamedBytes)
+    }
+
+    @Test func severalSequencesReadStreamedWeightsOnce() throws {
+        let file = try WeightFile(path: Self.model.path)
+        var options = try options(0.2, .direct)
+        options.sequences = 3
+        options.memory?.bytes += 2 << 20
+        let workspace = try Workspace(Model(file, options: options))
+        let sequences = try (0..<3).map { _ in try TokenSequence(workspace) }
+        for (index, sequence) in sequences.enumerated() {
+            try sequence.forward(committed: Array(repeating: 7, count: 5 + index), logitRows: [])
+        }
+        _ = workspace.model.takeStreamCounters()
+        let plan = workspace.model.residency
+        for _ in 0..<20 {
+            try workspace.forward(
+                sequences.map { Segment($0, committed: [3], logitRows: [0]) })
+        }
+        let window = plan.windowBytes
+        let bytes = workspace.model.takeStreamCounters().bytes
+        #expect(!plan.isResident && bytes <= 20 * plan.streamedBytes + window)
+        #expect(bytes >= 20 * plan.streamedBytes - window)
     }
 
     /// The model with its matrices of integers coded.
@@ -151,47 +174,47 @@ import WeightFile
         let url = try trellisModel()
         defer { try? FileManager.default.removeItem(at: url) }
         let file = try WeightFile(path: url.path)
-        let resident = try Transformer(file, options: try options(nil, .direct))
-        let streamed = try Transformer(
+        let resident = try TokenSequence(file, options: try options(nil, .direct))
+        let streamed = try TokenSequence(
             file, options: try options(share, .direct, path: url.path))
-        #expect(!streamed.residency.isResident)
-        let expected = logits(resident)
+        #expect(!streamed.model.residency.isResident)
+        let expected = try logits(resident)
         #expect(expected.contains { $0 != 0 })
-        #expect(logits(streamed) == expected)
+        #expect(try logits(streamed) == expected)
     }
 
     @Test(arguments: [0.0, 0.3, 0.7, 3.0])
     func codedTilesGiveTheSameWhereverTheyAreDecoded(share: Double) throws {
-        let expected = logits(
-            try Transformer(
+        let expected = try logits(
+            try TokenSequence(
                 try WeightFile(path: Self.model.path), options: try options(nil, .direct)))
         let url = try codedModel()
         defer { try? FileManager.default.removeItem(at: url) }
         let file = try WeightFile(path: url.path)
-        let unlimited = try Transformer(file, options: try options(nil, .direct))
-        #expect(!unlimited.residency.decodesAhead)
-        #expect(logits(unlimited) == expected)
-        let limited = try Transformer(
+        let unlimited = try TokenSequence(file, options: try options(nil, .direct))
+        #expect(!unlimited.model.residency.decodesAhead)
+        #expect(try logits(unlimited) == expected)
+        let limited = try TokenSequence(
             file, options: try options(share, .direct, path: url.path))
-        let plan = limited.residency
+        let plan = limited.model.residency
         #expect(plan.totalBytes <= plan.budget.bytes)
         if share < 0.5 { #expect(!plan.isResident) }
         // Where there is room for all of it, decoded, no pass decodes.
         if share > 1 { #expect(plan.items.allSatisfy { $0.decodedTiles == $0.tiles.count }) }
-        #expect(logits(limited) == expected)
+        #expect(try logits(limited) == expected)
     }
 
     @Test func weightsThatAllStayedAreStreamedAfterALimitWasLowered() throws {
         let file = try WeightFile(path: Self.model.path)
-        let expected = logits(try Transformer(file, options: try options(nil, .direct)))
-        let transformer = try Transformer(file, options: try options(nil, .direct))
-        #expect(transformer.residency.isResident)
+        let expected = try logits(try TokenSequence(file, options: try options(nil, .direct)))
+        let transformer = try TokenSequence(file, options: try options(nil, .direct))
+        #expect(transformer.model.residency.isResident)
         let least = try options(0.3, .direct)
-        try transformer.store.refit(to: try #require(least.memory))
-        #expect(!transformer.residency.isResident)
-        #expect(logits(transformer) == expected)
-        let streamed = transformer.residency.streamedBytes
-        #expect(transformer.takeStreamCounters().bytes > 3 * streamed)
+        try transformer.model.store.refit(to: try #require(least.memory))
+        #expect(!transformer.model.residency.isResident)
+        #expect(try logits(transformer) == expected)
+        let streamed = transformer.model.residency.streamedBytes
+        #expect(transformer.model.takeStreamCounters().bytes > 3 * streamed)
     }
 
     @Test(arguments: [InputMethod.direct, .mapped], [false, true])
@@ -200,21 +223,23 @@ import WeightFile
         defer { if isCoded { try? FileManager.default.removeItem(at: url) } }
         let file = try WeightFile(path: url.path)
         let options = try options(0.6, method, path: url.path)
-        let expected = logits(try Transformer(file, options: options))
-        let transformer = try Transformer(file, options: options)
-        #expect(logits(transformer) == expected)
-        let before = transformer.residency
+        let expected = try logits(try TokenSequence(file, options: options))
+        let transformer = try TokenSequence(file, options: options)
+        #expect(try logits(transformer) == expected)
+        let before = transformer.model.residency
         let least = try self.options(0.1, method, path: url.path)
-        try transformer.store.refit(to: try #require(least.memory))
-        #expect(transformer.residency.hotBytes < before.hotBytes)
-        #expect(!transformer.residency.decodesAhead)
+        try transformer.model.store.refit(to: try #require(least.memory))
+        #expect(transformer.model.residency.hotBytes < before.hotBytes)
+        #expect(!transformer.model.residency.decodesAhead)
         transformer.reset()
-        #expect(transformer.takeStreamCounters().bytes > 3 * before.streamedBytes)
-        #expect(logits(transformer) == expected)
+        #expect(transformer.model.takeStreamCounters().bytes > 3 * before.streamedBytes)
+        #expect(try logits(transformer) == expected)
         #expect(
-            transformer.takeStreamCounters().bytes > 3 * transformer.residency.streamedBytes)
+            transformer.model.takeStreamCounters().bytes > 3
+                * transformer.model.residency.streamedBytes)
         #expect(throws: ResidencyError.self) {
-            try transformer.store.refit(to: MemoryBudget(bytes: 1 << 20, source: .controlGroup))
+            try transformer.model.store.refit(
+                to: MemoryBudget(bytes: 1 << 20, source: .controlGroup))
         }
     }
 

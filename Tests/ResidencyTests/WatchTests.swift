@@ -78,15 +78,15 @@ struct ModelCopy {
     @Test func theStoreTellsOfATouchAndGoesOn() throws {
         let copy = try ModelCopy()
         let notices = Notices()
-        var options = Transformer.Options()
+        var options = Model.Options()
         options.contextLength = 64
         options.notice = { notices.add($0) }
-        let transformer = try Transformer(
+        let transformer = try TokenSequence(
             try WeightFile(path: copy.url.path), options: options)
-        transformer.forward(committed: [1], logitRows: [0])
+        try transformer.forward(committed: [1], logitRows: [0])
         try copy.touch()
         Thread.sleep(forTimeInterval: 0.3)
-        transformer.forward(committed: [2], logitRows: [0])
+        try transformer.forward(committed: [2], logitRows: [0])
         guard case .fileTouched(copy.url.path, let checked, let all)? = notices.all.first else {
             Issue.record("nothing was told")
             return

@@ -11,12 +11,12 @@ import WeightFile
     func batches(_ model: TinyModel, _ batch: Int) async throws {
         let file = try await model.open()
         let tokens = randomTokens(64)
-        let single = try Transformer.reference(file, batch: 128)
-        let expected = tokens.flatMap { single.causalLogits([$0]) }
-        let batched = try Transformer.reference(file, batch: batch)
-        #expect(largestError(expected, batched.causalLogits(tokens)) <= 1e-5)
+        let single = try TokenSequence.reference(file, batch: 128)
+        let expected = try tokens.flatMap { try single.causalLogits([$0]) }
+        let batched = try TokenSequence.reference(file, batch: batch)
+        #expect(largestError(expected, try batched.causalLogits(tokens)) <= 1e-5)
         #expect(batched.position == 64)
-        #expect(batched.passCount == (64 + batch - 1) / batch)
+        #expect(batched.workspace.passCount == (64 + batch - 1) / batch)
     }
 
     @Test(
@@ -25,11 +25,11 @@ import WeightFile
     func bitwise(_ model: TinyModel, _ bits: EncodingPlan.Options.Bits) async throws {
         let file = try await model.open(bits: bits)
         let tokens = randomTokens(64)
-        let single = try Transformer.reference(file, context: 40, batch: 24, cache: .int8)
-        let expected = tokens.flatMap { single.causalLogits([$0]) }
-        let batched = try Transformer.reference(
+        let single = try TokenSequence.reference(file, context: 40, batch: 24, cache: .int8)
+        let expected = try tokens.flatMap { try single.causalLogits([$0]) }
+        let batched = try TokenSequence.reference(
             file, context: 40, batch: 24, cache: .int8, threads: 2)
-        #expect(largestError(expected, batched.causalLogits(tokens)) == 0)
+        #expect(largestError(expected, try batched.causalLogits(tokens)) == 0)
     }
 
     @Test(
@@ -42,9 +42,9 @@ import WeightFile
         let context = sinks + 1 + random.below(30)
         let batch = 1 + random.below(40)
         let tokens = randomTokens(150, seed: UInt64(seed))
-        let single = try Transformer.reference(file, context: context, sinks: sinks, batch: batch)
-        let expected = tokens.flatMap { single.causalLogits([$0]) }
-        let other = try Transformer.reference(file, context: context, sinks: sinks, batch: batch)
+        let single = try TokenSequence.reference(file, context: context, sinks: sinks, batch: batch)
+        let expected = try tokens.flatMap { try single.causalLogits([$0]) }
+        let other = try TokenSequence.reference(file, context: context, sinks: sinks, batch: batch)
         var rest = tokens[...]
         var got: [[Float]] = []
         while !rest.isEmpty {
@@ -52,7 +52,7 @@ import WeightFile
             rest = rest.dropFirst(part.count)
             // Open tokens on the way must not show.
             let open = randomTokens(random.below(min(batch, 8) + 1), seed: 99)
-            got += other.logits(committed: part, open: open, rows: Array(part.indices))
+            got += try other.logits(committed: part, open: open, rows: Array(part.indices))
         }
         let error = largestError(expected, got)
         #expect(error <= 1e-5, "context \(context), sinks \(sinks), batch \(batch): \(error)")
@@ -63,28 +63,28 @@ import WeightFile
         let file = try await TinyModel.qwen3.open()
         let tokens = randomTokens(48)
         let masks = [Int32](repeating: 319, count: 8)
-        let plain = try Transformer.reference(file)
-        let expected = plain.causalLogits(tokens)
-        let blocks = try Transformer.reference(file)
-        var got = blocks.logits(
+        let plain = try TokenSequence.reference(file)
+        let expected = try plain.causalLogits(tokens)
+        let blocks = try TokenSequence.reference(file)
+        var got = try blocks.logits(
             committed: Array(tokens[..<16]), open: masks, rows: Array(0..<16))
         for begin in stride(from: 16, to: 40, by: 8) {
-            _ = blocks.logits(committed: [], open: masks, rows: [0])
-            got += blocks.logits(
+            _ = try blocks.logits(committed: [], open: masks, rows: [0])
+            got += try blocks.logits(
                 committed: Array(tokens[begin..<begin + 8]), open: masks, rows: Array(0..<8))
         }
-        got += blocks.causalLogits(Array(tokens[40...]))
+        got += try blocks.causalLogits(Array(tokens[40...]))
         #expect(largestError(expected, got) <= 1e-5)
     }
 
     @Test("Open tokens leave no trace")
     func openLeavesNoTrace() async throws {
         let file = try await TinyModel.llama.open()
-        let transformer = try Transformer.reference(file, context: 24, batch: 16)
-        transformer.forward(committed: randomTokens(50), logitRows: [])
+        let transformer = try TokenSequence.reference(file, context: 24, batch: 16)
+        try transformer.forward(committed: randomTokens(50), logitRows: [])
         let open = randomTokens(16, seed: 3)
-        let once = transformer.logits(committed: [], open: open, rows: [0, 15])
-        let again = transformer.logits(committed: [], open: open, rows: [0, 15])
+        let once = try transformer.logits(committed: [], open: open, rows: [0, 15])
+        let again = try transformer.logits(committed: [], open: open, rows: [0, 15])
         #expect(largestError(once, again) == 0)
         #expect(transformer.position == 50)
     }
@@ -93,25 +93,25 @@ import WeightFile
     func truncation(_ sinks: Int) async throws {
         let file = try await TinyModel.smollm.open()
         let (kept, wrong, right) = (randomTokens(61), randomTokens(16, seed: 5), randomTokens(30))
-        let direct = try Transformer.reference(file, context: 20, sinks: sinks, batch: 16)
-        direct.forward(committed: kept, logitRows: [])
-        let expected = direct.causalLogits(right)
-        let transformer = try Transformer.reference(file, context: 20, sinks: sinks, batch: 16)
-        transformer.forward(committed: kept, logitRows: [])
+        let direct = try TokenSequence.reference(file, context: 20, sinks: sinks, batch: 16)
+        try direct.forward(committed: kept, logitRows: [])
+        let expected = try direct.causalLogits(right)
+        let transformer = try TokenSequence.reference(file, context: 20, sinks: sinks, batch: 16)
+        try transformer.forward(committed: kept, logitRows: [])
         for length in [16, 1, 7] {
-            transformer.forward(committed: Array(wrong[..<length]), logitRows: [])
+            try transformer.forward(committed: Array(wrong[..<length]), logitRows: [])
             transformer.truncate(to: 61)
         }
-        #expect(largestError(expected, transformer.causalLogits(right)) <= 1e-5)
+        #expect(largestError(expected, try transformer.causalLogits(right)) <= 1e-5)
     }
 
     @Test("Tokens can be dropped as far back as the ring reaches, and no farther")
     func truncationLimits() async throws {
         let file = try await TinyModel.smollm.open()
-        let transformer = try Transformer.reference(file, context: 20, sinks: 2, batch: 16)
-        transformer.forward(committed: randomTokens(30), logitRows: [])
+        let transformer = try TokenSequence.reference(file, context: 20, sinks: 2, batch: 16)
+        try transformer.forward(committed: randomTokens(30), logitRows: [])
         #expect(transformer.canTruncate(to: 5))  // nothing has been overwritten
-        transformer.forward(committed: randomTokens(30), logitRows: [])
+        try transformer.forward(committed: randomTokens(30), logitRows: [])
         #expect(transformer.canTruncate(to: 44))
         #expect(!transformer.canTruncate(to: 61))
         #expect(transformer.canTruncate(to: 43))
@@ -122,9 +122,9 @@ import WeightFile
         transformer.truncate(to: 1)
         // From there on it is as good as new.
         let tokens = randomTokens(60)
-        let direct = try Transformer.reference(file, context: 20, sinks: 2, batch: 16)
-        let expected = direct.causalLogits(tokens)
-        let got = transformer.causalLogits(Array(tokens[1...]))
+        let direct = try TokenSequence.reference(file, context: 20, sinks: 2, batch: 16)
+        let expected = try direct.causalLogits(tokens)
+        let got = try transformer.causalLogits(Array(tokens[1...]))
         #expect(largestError(Array(expected[1...]), got) <= 1e-5)
         #expect(transformer.canTruncate(to: 61 - 16))
     }
@@ -132,17 +132,17 @@ import WeightFile
     @Test("A reset transformer begins anew")
     func reset() async throws {
         let file = try await TinyModel.llama.open()
-        let transformer = try Transformer.reference(file, context: 20, sinks: 4, batch: 16)
+        let transformer = try TokenSequence.reference(file, context: 20, sinks: 4, batch: 16)
         let tokens = randomTokens(70)
-        let first = transformer.causalLogits(tokens)
+        let first = try transformer.causalLogits(tokens)
         transformer.reset()
         #expect(transformer.position == 0)
-        #expect(largestError(first, transformer.causalLogits(tokens)) == 0)
+        #expect(largestError(first, try transformer.causalLogits(tokens)) == 0)
     }
 }
 
 /// A seeded source of small numbers.
-private struct SmallNumbers {
+struct SmallNumbers {
     var state: UInt64
 
     init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 &+ 0x1234_5678_9ABC_DEF1 }

@@ -37,7 +37,7 @@ struct Golden: Decodable {
 
     /// Runs every scenario; returns reference and computed rows by scenario.
     static func run(
-        _ model: TinyModel, _ make: (Scenario) throws -> Transformer
+        _ model: TinyModel, _ make: (Scenario) throws -> TokenSequence
     ) throws -> [(name: String, reference: [[Float]], computed: [[Float]])] {
         let (golden, logits) = try load(model)
         var rest = logits[...]
@@ -47,7 +47,7 @@ struct Golden: Decodable {
             let vocabulary = transformer.config.vocabularySize
             var (reference, computed): ([[Float]], [[Float]]) = ([], [])
             for step in scenario.steps {
-                computed += transformer.logits(
+                computed += try transformer.logits(
                     committed: step.committed, open: step.open, rows: step.rows,
                     blockSize: step.blockSize)
                 for _ in step.rows {

@@ -27,12 +27,12 @@ import WeightFile
     @Test("Its logits are those of its weights in floats", arguments: Compute.availableISAs)
     func logits(isa: String) async throws {
         let tokens = randomTokens(60)
-        let reference = try Transformer.reference(try await imported(.thirtyTwo).file)
+        let reference = try TokenSequence.reference(try await imported(.thirtyTwo).file)
             .causalLogits(tokens)
         func divergence(_ bits: EncodingPlan.Options.Bits?) async throws -> Double {
-            var options = Transformer.Options()
+            var options = Model.Options()
             options.isa = isa
-            let got = try Transformer(try await imported(bits).file, options: options)
+            let got = try TokenSequence(try await imported(bits).file, options: options)
                 .causalLogits(tokens)
             return Divergence(reference, got).mean
         }

@@ -18,21 +18,32 @@ enum TinyModel: String, CaseIterable {
     func open(
         _ source: Source = .folder, bits: EncodingPlan.Options.Bits = .thirtyTwo
     ) async throws -> WeightFile {
-        try await OpenFiles.shared.file("\(self) \(source) \(bits)") {
-            try await convert(source, bits)
-        }
+        var options = EncodingPlan.Options()
+        options.bits = bits
+        let name = source == .folder ? rawValue : rawValue + ".gguf"
+        return try await Self.open(name, options)
+    }
+
+    /// Imports and opens one of `Resources` as `options` ask for, once for all tests.
+    static func open(
+        _ name: String, _ options: EncodingPlan.Options
+    ) async throws -> WeightFile {
+        let bits = options.bits.map { "\($0)" } ?? "as found"
+        let key = "\(name) \(bits) \(options.affine) \(options.storage) \(options.target != nil)"
+        return try await OpenFiles.shared.file(key) { try await convert(name, options) }
     }
 
     /// The file on disk is gone when this returns.
-    private func convert(
-        _ source: Source, _ bits: EncodingPlan.Options.Bits
+    private static func convert(
+        _ name: String, _ options: EncodingPlan.Options
     ) async throws -> WeightFile {
-        let name = source == .folder ? rawValue : rawValue + ".gguf"
-        let model = try openModel(at: Self.resources.appending(path: name).path)
-        var options = EncodingPlan.Options()
-        options.bits = bits
-        let plan = try EncodingPlan(
-            for: model.tensors, tiedHead: model.config.tieWordEmbeddings, options: options)
+        let model = try openModel(at: resources.appending(path: name).path)
+        let plan =
+            try options.target == nil
+            ? EncodingPlan(
+                for: model.tensors, tiedHead: model.config.tieWordEmbeddings, options: options)
+            : await RatePlanner(model, options: options, threads: 1)
+                .plan(progress: { _, _ in }, isCancelled: { false })
         let path = FileManager.default.temporaryDirectory
             .appending(path: "tessera-\(UUID().uuidString).tsr").path
         _ = try await Quantizer(model, plan: plan, threads: 1).write(
@@ -56,35 +67,35 @@ private actor OpenFiles {
     }
 }
 
-extension Transformer {
-    /// A transformer that computes in floats wherever the file allows it.
+extension TokenSequence {
+    /// A sequence that is computed in floats wherever the file allows it.
     static func reference(
         _ file: WeightFile, context: Int = 256, sinks: Int = 4, batch: Int = 128,
         cache: KVLayer.Encoding = .f32, threads: Int = 1
-    ) throws -> Transformer {
-        var options = Options()
+    ) throws -> TokenSequence {
+        var options = Model.Options()
         options.contextLength = context
         options.sinks = sinks
         options.batchCapacity = batch
         options.kvEncoding = cache
         options.threads = threads
         options.logitCapacity = 128
-        return try Transformer(file, options: options)
+        return try TokenSequence(file, options: options)
     }
 
     /// One pass; returns the wanted rows of logits.
     func logits(
         committed: [Int32], open: [Int32] = [], rows: [Int], blockSize: Int = 1
-    ) -> [[Float]] {
-        forward(committed: committed, open: open, logitRows: rows, blockSize: blockSize)
+    ) throws -> [[Float]] {
+        try forward(committed: committed, open: open, logitRows: rows, blockSize: blockSize)
         return rows.indices.map { row in
             (0..<config.vocabularySize).map { logits[row * logitStride + $0] }
         }
     }
 
     /// Logits behind each of `tokens`.
-    func causalLogits(_ tokens: [Int32]) -> [[Float]] {
-        logits(committed: tokens, rows: Array(tokens.indices))
+    func causalLogits(_ tokens: [Int32]) throws -> [[Float]] {
+        try logits(committed: tokens, rows: Array(tokens.indices))
     }
 }
 

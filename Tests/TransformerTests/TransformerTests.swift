@@ -9,10 +9,10 @@ import WeightFile
     func wantedRows() async throws {
         let file = try await TinyModel.llama.open()
         let tokens = randomTokens(40)
-        let all = try Transformer.reference(file).causalLogits(tokens)
-        let transformer = try Transformer.reference(file, batch: 9)
+        let all = try TokenSequence.reference(file).causalLogits(tokens)
+        let transformer = try TokenSequence.reference(file, batch: 9)
         let rows = [0, 8, 9, 20, 39]
-        let some = transformer.logits(committed: tokens, rows: rows)
+        let some = try transformer.logits(committed: tokens, rows: rows)
         #expect(largestError(rows.map { all[$0] }, some) <= 1e-5)
     }
 
@@ -23,18 +23,26 @@ import WeightFile
     func noAllocation(_ model: TinyModel) async throws {
         let file = try await model.open(bits: .eight)
         // Small enough that the window moves on and sinks are placed anew.
-        let transformer = try Transformer.reference(
+        let sequence = try TokenSequence.reference(
             file, context: 40, sinks: 4, batch: 32, cache: .int8, threads: 2)
-        transformer.forward(committed: randomTokens(60), logitRows: [])
+        let other = try TokenSequence(sequence.workspace)
+        try sequence.forward(committed: randomTokens(60), logitRows: [])
+        try other.forward(committed: randomTokens(30), logitRows: [])
         let token: [Int32] = [17]
         let block = randomTokens(8)
         let (first, rows) = ([0], Array(7..<16))
-        func steps(_ count: Int) -> Int {
+        let shared = [
+            Segment(other, committed: token, logitRows: first),
+            Segment(sequence, committed: block, open: block, logitRows: rows),
+        ]
+        func steps(_ count: Int) throws -> Int {
             let before = tsr_allocation_count()
             for _ in 0..<count {
-                transformer.forward(committed: token, logitRows: first)
-                transformer.forward(committed: block, open: block, logitRows: rows)
-                transformer.truncate(to: transformer.position - 8)
+                try sequence.forward(committed: token, logitRows: first)
+                try sequence.forward(committed: block, open: block, logitRows: rows)
+                sequence.truncate(to: sequence.position - 8)
+                try sequence.workspace.forward(shared)
+                sequence.truncate(to: sequence.position - 8)
             }
             return tsr_allocation_count() - before
         }
@@ -42,19 +50,19 @@ import WeightFile
         withExtendedLifetime(Buffer<UInt8>(count: 1)) {}
         try #require(tsr_allocation_count() > uncounted, "the counter does not count")
         // The Swift runtime makes its type metadata; within 16 positions the sinks are placed anew too.
-        _ = steps(20)
-        #expect(steps(40) == 0)
+        _ = try steps(20)
+        #expect(try steps(40) == 0)
     }
 
     @Test("Every instruction set gives the same logits", arguments: Compute.availableISAs)
     func instructionSets(_ isa: String) async throws {
         let file = try await TinyModel.qwen3.open(bits: .eight)
-        var options = Transformer.Options()
+        var options = Model.Options()
         options.isa = "scalar"
         let tokens = randomTokens(30)
-        let expected = try Transformer(file, options: options).causalLogits(tokens)
+        let expected = try TokenSequence(file, options: options).causalLogits(tokens)
         options.isa = isa
-        let got = try Transformer(file, options: options).causalLogits(tokens)
+        let got = try TokenSequence(file, options: options).causalLogits(tokens)
         let divergence = Divergence(expected, got)
         #expect(divergence.mean < 1e-3, "\(isa): \(divergence.mean)")
     }
@@ -62,11 +70,11 @@ import WeightFile
     @Test("Options that cannot work are refused with advice")
     func refusals() async throws {
         let file = try await TinyModel.smollm.open()
-        func error(_ change: (inout Transformer.Options) -> Void) -> TransformerError? {
-            var options = Transformer.Options()
+        func error(_ change: (inout Model.Options) -> Void) -> TransformerError? {
+            var options = Model.Options()
             change(&options)
             do {
-                _ = try Transformer(file, options: options)
+                _ = try TokenSequence(file, options: options)
                 return nil
             } catch {
                 return error
@@ -85,14 +93,14 @@ import WeightFile
     @Test("The numbers shown to the user add up")
     func sizes() async throws {
         let file = try await TinyModel.llama.open()
-        let transformer = try Transformer.reference(file, context: 100, sinks: 4, batch: 16)
+        let transformer = try TokenSequence.reference(file, context: 100, sinks: 4, batch: 16)
         // 2 layers, 2 kv heads of 16, keys and values, floats, at least context + batch slots.
         let least = 2 * 2 * 16 * 2 * 4 * (100 + 16)
         #expect(transformer.cacheBytes >= least && transformer.cacheBytes < least * 2)
         // All matrices but the embedding, which a pass only looks up.
         let matrices = file.tensors.filter { $0.rows > 1 && !$0.name.contains("embed") }
-        #expect(transformer.weightBytes == matrices.reduce(0) { $0 + $1.byteCount })
-        #expect(transformer.scratchBytes > transformer.logits.count * 4)
-        #expect(transformer.residency.isResident)
+        #expect(transformer.model.weightBytes == matrices.reduce(0) { $0 + $1.byteCount })
+        #expect(transformer.workspace.scratchBytes > transformer.logits.count * 4)
+        #expect(transformer.model.residency.isResident)
     }
 }

@@ -307,7 +307,8 @@ typedef struct {
   const int32_t *visible;  // [tokens, 4, 2]: begin and end of up to four slot ranges
   float scale;
   const tsr_kv *kv;
-  const tsr_activations *out;  // [tokens, heads * head_dim]
+  const tsr_activations *out;  // [first_out + tokens, heads * head_dim]
+  size_t first_out;            // row of the first token
 } tsr_attention;
 // Needs scratch_floats >= tsr_attention_scratch(heads / kv_heads, head_dim).
 // With partials, the slots of few tokens are shared out over the threads too; no bit depends on it.

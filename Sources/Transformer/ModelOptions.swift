@@ -8,7 +8,7 @@ public import WeightFile
     internal import Musl
 #endif
 
-extension Transformer {
+extension Model {
     /// How a model is run.
     public struct Options: Sendable {
         /// Threads; by default the processors this process may use.
@@ -24,6 +24,8 @@ extension Transformer {
         public var sinks = 4
         /// Rows of logits one pass can give.
         public var logitCapacity = 64
+        /// Sequences whose caches are planned for, each of `contextLength` positions.
+        public var sequences = 1
         /// Memory that all of this process may take: weights beyond it are read in each pass. By
         /// default all weights are used from the mapping of the file.
         public var memory: MemoryBudget?
@@ -35,14 +37,11 @@ extension Transformer {
         public var paces = PaceMemory.none
         /// Told of what happens to the weights between passes.
         public var notice: @Sendable (WeightNotice) -> Void = { _ in }
-        /// Ends the program where weights cannot be read in the middle of a pass; gets what happened,
-        /// where, and what to do.
-        public var weightsLost: @Sendable (String) -> Never = { fatalError($0) }
         public init() {}
     }
 }
 
-extension Transformer.Options {
+extension Model.Options {
     /// The context length that suits a memory budget: the model's own, at most 4096 positions, whose
     /// cache takes no more than an eighth, but 512 at least.
     public static func context(

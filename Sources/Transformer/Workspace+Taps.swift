@@ -3,7 +3,7 @@ internal import Residency
 internal import WeightFile
 
 /// What multiplications take and give, for whoever observes a pass.
-extension Transformer {
+extension Workspace {
     /// A matrix's product in a buffer: `[tokens, stride]`, from `offset`, `columns` wide.
     public struct Product {
         public let buffer: Buffer<Float>
@@ -29,15 +29,15 @@ extension Transformer {
     ///
     /// - Parameter matrix: 0 but for q, k, v and for gate, up.
     public func product(of operation: PassOperation, matrix: Int) -> Product? {
-        let layer = layers[0]
+        let layer = model.layers[0]
         let hidden = Product(
-            buffer: scratch.hidden, offset: 0, stride: config.hiddenSize,
-            columns: config.hiddenSize)
+            buffer: scratch.hidden, offset: 0, stride: model.config.hiddenSize,
+            columns: model.config.hiddenSize)
         switch operation {
         case .embed, .attentionOutput, .down: return hidden
         case .queryKeyValue: return product(layer.queryKeyValue.matrices, matrix, scratch.qkv)
         case .gateUp: return product(layer.gateUp.matrices, matrix, scratch.gateUp)
-        case .head: return product(head.matrices, 0, logits)
+        case .head: return product(model.head.matrices, 0, logits)
         default: return nil
         }
     }

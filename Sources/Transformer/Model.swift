@@ -1,0 +1,126 @@
+public import Kernels
+public import Residency
+public import WeightFile
+
+/// A decoder-only transformer over a mapped weight file: its weights, what of them stays in memory, and
+/// the threads that compute with them. One config-driven class: Llama, Qwen2, Qwen3, SmolLM2 and
+/// Ministral 3 are data.
+///
+/// Any number of ``TokenSequence``s share a model, and a ``Workspace`` runs passes over them. One pass
+/// runs at a time.
+public final class Model {
+    public let config: ModelConfig
+    public let compute: Compute
+    /// Positions that a query sees, itself included; a sequence may ask for fewer.
+    public let contextLength: Int
+
+    let options: Options
+    let file: WeightFile
+    let layers: [DecoderLayer]
+    let embedding: Matrix
+    let finalNorm: Buffer<Float>
+    let head: WeightGroup
+    let store: WeightStore
+    /// Bytes of the caches of all sequences that live.
+    private var usedCacheBytes = 0
+
+    public init(_ file: WeightFile, options: Options = Options()) throws(TransformerError) {
+        let config = file.config
+        contextLength = try options.check(for: config)
+        let plan = try Self.plan(file, options: options)
+        compute = try Self.compute(file, options)
+        do throws(ResidencyError) {
+            store = try WeightStore(
+                file, plan: plan, compute: compute, method: options.inputMethod,
+                paces: options.paces, loading: options.loading, notice: options.notice)
+        } catch {
+            throw .residency(error)
+        }
+        self.file = file
+        self.config = config
+        self.options = options
+        let store = store
+        layers = (0..<config.layerCount).map { DecoderLayer(file, store, $0) }
+        embedding = file.matrix(Self.embeddingName)
+        finalNorm = file.vector("model.norm.weight")
+        head = store.group([config.headName])
+        store.forgetUnused()
+        if options.threads == nil, compute.threads > 1, plan.isResident,
+            weightBytes <= Self.smallBytes
+        {
+            try chooseThreads()
+        }
+    }
+
+    /// Bytes of weights that caches hold: a step over them may take less time than sharing it out.
+    private static let smallBytes = 16 << 20
+
+    /// Leaves all work to one thread if short passes are faster so, which is measured: sharing a step
+    /// out takes a microsecond or less between processors with a common cache, several without. A
+    /// tenth is not enough, and three rounds are not: another program may have had a processor meanwhile.
+    private func chooseThreads() throws(TransformerError) {
+        let sequence = try TokenSequence(Workspace(self))
+        var best = [Double.infinity, .infinity]
+        let sizes = [1, min(8, options.batchCapacity)]
+        for round in 0..<10 {
+            if round >= 3, best[1] >= 0.9 * best[0] { break }
+            for alone in [false, true] {
+                compute.workAlone(alone)
+                let start = ContinuousClock.now
+                for size in sizes {
+                    try sequence.forward(
+                        committed: Array(repeating: 0, count: size), logitRows: [])
+                    sequence.reset()
+                }
+                let time = (ContinuousClock.now - start) / .seconds(1)
+                best[alone ? 1 : 0] = min(best[alone ? 1 : 0], time)
+            }
+        }
+        compute.workAlone(best[1] < 0.9 * best[0])
+    }
+
+    static let embeddingName = "model.embed_tokens.weight"
+
+    /// What of the weights is in memory, and what is read in each pass.
+    public var residency: ResidencyPlan { store.plan }
+
+    /// How weights that do not stay in memory are read; nil where all stay.
+    public var inputMethod: InputMethod? { store.pace?.method }
+
+    /// Weights that passes have read from disk since the last call.
+    public func takeStreamCounters() -> StreamCounters { store.takeCounters() }
+
+    /// Whether the counters also hold every single read.
+    public func noteStreamReads(_ isOn: Bool) { store.noteReads(isOn) }
+
+    /// Bytes of weights a pass with logits reads.
+    public var weightBytes: Int { store.plan.weightBytes }
+
+    /// Bytes that the caches of further sequences may take: what the budget leaves beside weights and
+    /// scratch.
+    public var freeCacheBytes: Int {
+        let plan = store.plan
+        return plan.budget.bytes - (plan.totalBytes - plan.needs.cache) - usedCacheBytes
+    }
+
+    /// Counts a new sequence's cache.
+    func admit(cacheBytes: Int) throws(TransformerError) {
+        guard cacheBytes <= freeCacheBytes else {
+            throw .noRoomForSequence(needed: cacheBytes, available: max(0, freeCacheBytes))
+        }
+        usedCacheBytes += cacheBytes
+    }
+
+    /// A sequence with such a cache is gone.
+    func release(cacheBytes: Int) { usedCacheBytes -= cacheBytes }
+
+    /// Fails where the file is not what it was or a coded tile could not be decoded. Between passes.
+    func check() throws(TransformerError) {
+        do throws(ResidencyError) {
+            try store.check()
+        } catch {
+            throw .residency(error)
+        }
+        guard !compute.hasSeenDamage else { throw .damagedWeights(path: file.path) }
+    }
+}

@@ -1,0 +1,157 @@
+internal import Kernels
+internal import Residency
+internal import WeightFile
+
+/// The steps of a pass over the rows of all parts of a batch.
+extension Workspace {
+    /// From ids to logits.
+    func compute() throws(TransformerError) {
+        do throws(ResidencyError) {
+            let last = parts[parts.count - 1]
+            try layers(tokens: last.first + last.count)
+            let rows = parts[0].rows.lowerBound..<last.rows.upperBound
+            if !rows.isEmpty { try head(rows) }
+        } catch {
+            throw .residency(error)
+        }
+    }
+
+    private func layers(tokens: Int) throws(ResidencyError) {
+        let (s, compute, observer) = (scratch, model.compute, observer)
+        embed(tokens)
+        observer?.finished(.embed, layer: 0)
+        for index in model.layers.indices {
+            let layer = model.layers[index]
+            try attention(layer, index, tokens: tokens, observer)
+            compute.rmsNorm(
+                s.hidden, tokens: tokens, weight: layer.postAttentionNorm,
+                eps: model.config.rmsNormEps, into: s.normed)
+            observer?.finished(.mlpNorm, layer: index)
+            try layer.gateUp.forEachPart {
+                compute.multiply(
+                    layer.gateUp.matrices, s.normed, tokens: tokens, into: s.gateUp)
+            }
+            observer?.finished(.gateUp, layer: index)
+            compute.swiGLU(
+                s.gateUp, stride: layer.gateUp.matrices.outputStride,
+                upOffset: layer.gateUp.matrices.rowOffsets[1], tokens: tokens, into: s.activated)
+            observer?.finished(.activation, layer: index)
+            try layer.down.forEachPart {
+                compute.multiplyAdding(
+                    layer.down.matrices, s.activated, tokens: tokens, into: s.hidden)
+            }
+            observer?.finished(.down, layer: index)
+        }
+    }
+
+    private func head(_ rows: Range<Int>) throws(ResidencyError) {
+        let (s, compute, observer) = (scratch, model.compute, observer)
+        compute.rmsNorm(
+            s.hidden, rows: s.logitRows, tokens: rows.count, weight: model.finalNorm,
+            eps: model.config.rmsNormEps, into: s.headInput)
+        observer?.finished(.finalNorm, layer: 0)
+        try model.head.forEachPart {
+            compute.multiply(
+                model.head.matrices, s.headInput, tokens: rows.count, into: logits,
+                firstRow: rows.lowerBound)
+        }
+        observer?.finished(.head, layer: 0)
+    }
+
+    /// Copies the embeddings of the batch's tokens into the residual stream. Where not all weights stay,
+    /// the pages that hold them are given back after a few tokens.
+    private func embed(_ tokens: Int) {
+        let step = model.store.isStreaming ? Model.rowsHeld : tokens
+        for first in stride(from: 0, to: tokens, by: step) {
+            model.compute.embed(
+                model.embedding, tokens: scratch.ids, first: first,
+                count: min(step, tokens - first), into: scratch.hidden)
+            model.store.forgetRows(of: Model.embeddingName)
+        }
+    }
+
+    /// Adds one layer's attention to the residual stream. Each part attends over the cache of its sequence.
+    ///
+    /// - Parameter tokens: Rows of `scratch.hidden`.
+    private func attention(
+        _ layer: DecoderLayer, _ index: Int, tokens: Int, _ observer: (any PassObserver)?
+    ) throws(ResidencyError) {
+        let (s, compute, config) = (scratch, model.compute, model.config)
+        let group = layer.queryKeyValue.matrices
+        compute.rmsNorm(
+            s.hidden, tokens: tokens, weight: layer.inputNorm, eps: config.rmsNormEps,
+            into: s.normed)
+        observer?.finished(.attentionNorm, layer: index)
+        try layer.queryKeyValue.forEachPart {
+            compute.multiply(group, s.normed, tokens: tokens, into: s.qkv)
+        }
+        for part in layer.biases.indices {
+            compute.addBias(
+                layer.biases[part], to: s.qkv, offset: group.rowOffsets[part],
+                stride: group.outputStride, tokens: tokens)
+        }
+        observer?.finished(.queryKeyValue, layer: index)
+        let heads = HeadLayouts(
+            queries: layout(group, 0, config.headCount),
+            keys: layout(group, 1, config.kvHeadCount),
+            values: layout(group, 2, config.kvHeadCount))
+        for part in parts.indices { store(parts[part], heads, layer, index) }
+        observer?.finished(.storeKeyValue, layer: index)
+        for part in parts.indices {
+            let part = parts[part]
+            compute.attend(
+                s.qkv, queries: heads.queries, first: part.first, tokens: part.count,
+                visible: s.visible, scale: 1 / Float(config.headDim).squareRoot(),
+                layer: part.sequence.cache.layers[index], into: s.attended)
+        }
+        observer?.finished(.attend, layer: index)
+        try layer.output.forEachPart {
+            compute.multiplyAdding(
+                layer.output.matrices, s.attended, tokens: tokens, into: s.hidden)
+        }
+        observer?.finished(.attentionOutput, layer: index)
+    }
+
+    private func layout(_ group: MatrixGroup, _ part: Int, _ count: Int) -> HeadLayout {
+        HeadLayout(
+            offset: group.rowOffsets[part], stride: group.outputStride, heads: count,
+            headDim: model.config.headDim)
+    }
+
+    /// Rotates a part's queries and keys, and puts its keys and values into the cache of its sequence.
+    private func store(_ part: Part, _ heads: HeadLayouts, _ layer: DecoderLayer, _ index: Int) {
+        let sequence = part.sequence
+        let (cache, eps) = (sequence.cache, model.config.rmsNormEps)
+        cache.placement.keep(
+            scratch.qkv, keys: heads.keys, values: heads.values, first: part.first,
+            positions: sequence.position..<sequence.position + part.committed.count, layer: index)
+        placeSinks(of: sequence, layer, index)
+        model.compute.rotateAndStore(
+            scratch.qkv, heads, first: part.first, tokens: part.count,
+            by: (
+                queries: rotary.queryRotation(norm: layer.queryNorm, eps: eps),
+                keys: rotary.keyRotation(norm: layer.keyNorm, eps: eps)
+            ), slots: scratch.slots, into: cache.layers[index])
+    }
+
+    /// Stores the sinks of one layer at the places that this pass needs and that are new.
+    private func placeSinks(of sequence: TokenSequence, _ layer: DecoderLayer, _ index: Int) {
+        let placement = sequence.cache.placement
+        guard placement.pending > 0 else { return }
+        placement.load(layer: index)
+        let (tokens, heads) = (placement.pending * placement.sinks, model.config.kvHeadCount)
+        let keys = placement.keyLayout(kvHeads: heads)
+        model.compute.rotate(
+            placement.rows, keys, tokens: tokens,
+            by: sequence.sinkRotary.keyRotation(
+                norm: layer.keyNorm, eps: model.config.rmsNormEps))
+        model.compute.store(
+            placement.rows, keys: keys, values: placement.valueLayout(kvHeads: heads),
+            tokens: tokens, slots: placement.pendingSlots, into: sequence.cache.layers[index])
+    }
+}
+
+extension Model {
+    /// Rows of the embedding that are in memory at a time where not all weights stay.
+    static let rowsHeld = 16
+}
