@@ -33,21 +33,23 @@ public final class LogitReader {
     public let vocabulary: Int
     /// The text, one id longer than there are rows.
     public let ids: [Int32]
-    private let descriptor: Int32
+    private let file: ReadableFile
+    /// Bytes before the next row.
+    private var place: Int
     private var rowsLeft: Int
 
     public init(path: String) throws(LogitFileError) {
         self.path = path
-        // Non-blocking, so that a pipe is refused below and not waited for.
-        descriptor = unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else {
-            throw .unreadable(path, reason: systemMessage(errno))
+        do {
+            file = try ReadableFile(path)
+        } catch {
+            throw .unreadable(path, reason: error.description)
         }
         var status = stat()
-        guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+        guard unsafe fstat(file.descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             throw .unreadable(path, reason: "not a regular file; give a file of logits")
         }
-        let header = try Self.bytes(headerBytes, descriptor, path)
+        let header = try Self.bytes(headerBytes, of: file, at: 0, path)
         func field(_ offset: Int) -> Int {
             (0..<4).reduce(0) { $0 | Int(header[offset + $1]) << (8 * $1) }
         }
@@ -66,13 +68,12 @@ public final class LogitReader {
                 reason: "\(status.st_size) bytes, but \(positions) positions of "
                     + "\(vocabulary) logits take \(size)")
         }
-        let raw = try Self.bytes(4 * (positions + 1), descriptor, path)
+        let raw = try Self.bytes(4 * (positions + 1), of: file, at: headerBytes, path)
+        place = headerBytes + raw.count
         ids = (0...positions).map { index in
             Int32(bitPattern: (0..<4).reduce(0) { $0 | UInt32(raw[4 * index + $1]) << (8 * $1) })
         }
     }
-
-    deinit { close(descriptor) }
 
     /// Bytes of the whole file; nil where they do not fit an Int.
     private static func byteCount(positions: Int, vocabulary: Int) -> Int? {
@@ -85,31 +86,23 @@ public final class LogitReader {
     public func read(into row: inout [Float]) throws(LogitFileError) {
         precondition(rowsLeft > 0 && row.count == vocabulary, "\(rowsLeft) rows left")
         rowsLeft -= 1
-        let done = unsafe row.withUnsafeMutableBytes { bytes in
-            unsafe Self.fill(bytes, descriptor)
+        let (file, start) = (file, place)
+        let outcome = unsafe row.withUnsafeMutableBytes { bytes in
+            unsafe file.read(into: bytes, at: start)
         }
-        guard done else { throw .cutShort(path) }
+        guard outcome == .complete else { throw .cutShort(path) }
+        place += 4 * vocabulary
     }
 
     private static func bytes(
-        _ count: Int, _ descriptor: Int32, _ path: String
+        _ count: Int, of file: ReadableFile, at offset: Int, _ path: String
     ) throws(LogitFileError) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
-        let done = unsafe bytes.withUnsafeMutableBytes { unsafe fill($0, descriptor) }
-        guard done else { throw .damaged(path, reason: "ends too early") }
-        return bytes
-    }
-
-    private static func fill(_ bytes: UnsafeMutableRawBufferPointer, _ descriptor: Int32) -> Bool {
-        var at = 0
-        while at < bytes.count {
-            let count = unsafe Glibc.read(
-                descriptor, bytes.baseAddress.map { unsafe $0 + at }, bytes.count - at)
-            if count < 0 && errno == EINTR { continue }
-            if count <= 0 { return false }
-            at += count
+        let outcome = unsafe bytes.withUnsafeMutableBytes { bytes in
+            unsafe file.read(into: bytes, at: offset)
         }
-        return true
+        guard outcome == .complete else { throw .damaged(path, reason: "ends too early") }
+        return bytes
     }
 }
 

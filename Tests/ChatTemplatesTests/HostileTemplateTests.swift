@@ -22,7 +22,7 @@ struct HostileTemplateTests {
     }
 
     @Test(
-        .timeLimit(.minutes(5)),
+        .timeLimit(.minutes(30)),
         arguments: [
             "{% for i in range(60000) %}{% for j in range(60000) %}x{% endfor %}{% endfor %}",
             grown("'aaaaaaaaaaaaaaaa'", "ns.s ~ ns.s", "{{ ns.s }}"),
@@ -42,7 +42,7 @@ struct HostileTemplateTests {
 
     /// Values whose parts are shared hold exponentially many.
     @Test(
-        .timeLimit(.minutes(5)),
+        .timeLimit(.minutes(30)),
         arguments: ["{{ s }}", "{{ s|tojson }}", "{{ s == t }}", "{{ s in [t] }}", "{{ s < t }}"])
     func workOnSharedPartsIsBounded(use: String) {
         let doubling = "{% for i in range(40) %}{% set ns.s = [ns.s, ns.s] %}"
@@ -53,7 +53,7 @@ struct HostileTemplateTests {
     }
 
     @Test(
-        .timeLimit(.minutes(5)),
+        .timeLimit(.minutes(30)),
         arguments: [
             "{% macro m() %}{{ m() }}{{ m() }}{% endmacro %}{{ m() }}",
             "{% macro m() %}{{ caller() }}{% endmacro %}{% macro r() %}"
@@ -66,7 +66,7 @@ struct HostileTemplateTests {
         expectFailure(source) { if case .limit = $0 { true } else { false } }
     }
 
-    @Test(.timeLimit(.minutes(5)))
+    @Test(.timeLimit(.minutes(30)))
     func namespacesThatHoldEachOtherAreTakenApart() throws {
         let chain = Self.grown("[]", "namespace(s=ns.s)", "ok{% set ns.s = [ns] %}")
         let text = try ChatTemplate(parsing: chain).render([])
@@ -74,7 +74,7 @@ struct HostileTemplateTests {
     }
 
     @Test(
-        .timeLimit(.minutes(5)),
+        .timeLimit(.minutes(30)),
         arguments: ["(", "[", "{1: ", "not ", "-", "- ", "1 if 1 else ", "x[", "f("])
     func nestedExpressionsAreRefused(opening: String) {
         let source = "{{ " + String(repeating: opening, count: 20_000) + "1"
@@ -86,7 +86,7 @@ struct HostileTemplateTests {
     }
 
     @Test(
-        .timeLimit(.minutes(5)),
+        .timeLimit(.minutes(30)),
         arguments: ["{% if a %}", "{% for a in b %}", "{% macro a() %}", "{% with %}"])
     func nestedStatementsAreRefused(opening: String) {
         expectFailure(String(repeating: opening, count: 5000)) {
@@ -96,7 +96,7 @@ struct HostileTemplateTests {
 
     /// Long chains need no depth.
     @Test(
-        .timeLimit(.minutes(5)),
+        .timeLimit(.minutes(30)),
         arguments: [
             ("1", "+1", "5001"), ("1", "**1", "1"), ("1", " and 1", "1"), ("0", " or 0", "0"),
             ("1", "<=1", "True"), ("'a'", "~''", "a"), ("1", "*1", "1"), ("[]", "|list", "[]"),
@@ -135,7 +135,7 @@ struct HostileTemplateTests {
     }
 
     @Test(
-        .timeLimit(.minutes(5)),
+        .timeLimit(.minutes(30)),
         arguments: [
             "{% raw %}x{% endraw", "{% raw %}x{% endraw %", "{% raw", "{% raw %}",
             "{% raw %}" + String(repeating: "{% ", count: 20_000), "{#", "{{", "{%",
@@ -150,7 +150,7 @@ struct HostileTemplateTests {
 
     /// A template takes time linear in its length: a megabyte of each kind of token.
     @Test(
-        .timeLimit(.minutes(5)),
+        .timeLimit(.minutes(30)),
         arguments: ["{{ a }}\n", "{# a #}\n", "{ ", "{{ {}['a'] }}", "{% if a %}\n{% endif %}"])
     func longTemplatesAreParsed(unit: String) throws {
         let count = 200_000 / unit.count
@@ -159,7 +159,7 @@ struct HostileTemplateTests {
 
     /// A long message takes time linear in its length.
     @Test(
-        .timeLimit(.minutes(5)),
+        .timeLimit(.minutes(30)),
         arguments: [
             "m.split('\\n')|length", "m|replace('\\n', '')|length", "m.splitlines()|length",
             "m.count('\\n')", "m.rsplit('\\n')|length", "m.find('zz')", "('a' * 30000) in m",

@@ -5,7 +5,7 @@ import Testing
 /// Signals that come while the program waits for input.
 @Suite struct InputTests {
     @Test(
-        .timeLimit(.minutes(5)),
+        .timeLimit(.minutes(30)),
         arguments: [
             ["chat", Models.standard], ["generate", Models.standard, "-"],
             ["generate", Models.standard, "-f", "FIFO"],

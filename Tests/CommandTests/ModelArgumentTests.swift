@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// What is given as a model, and where one comes from when none is given.
-@Suite(.timeLimit(.minutes(10))) struct ModelArgumentTests {
+@Suite(.timeLimit(.minutes(30))) struct ModelArgumentTests {
     private static let commands = [
         ["generate", "-p", "x"], ["chat"], ["perplexity", "/dev/null"], ["inspect"], ["verify"],
         ["estimate"], ["profile"],

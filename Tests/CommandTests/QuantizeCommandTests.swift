@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// `tessera quantize` as a user runs it, on a model of a hundred thousand weights.
-@Suite(.timeLimit(.minutes(10))) struct QuantizeCommandTests {
+@Suite(.timeLimit(.minutes(30))) struct QuantizeCommandTests {
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }

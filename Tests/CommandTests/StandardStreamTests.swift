@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// What happens when standard output or error cannot take what is said.
-@Suite(.timeLimit(.minutes(10))) struct StandardStreamTests {
+@Suite(.timeLimit(.minutes(30))) struct StandardStreamTests {
     private let folder: TemporaryFolder
     private let model: String
 

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// `tokenize` and `perplexity` as a user runs them.
-@Suite(.timeLimit(.minutes(10))) struct TextCommandTests {
+@Suite(.timeLimit(.minutes(30))) struct TextCommandTests {
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }

@@ -50,6 +50,12 @@ struct SavedFileTests {
                 Issue.record("\(String(describing: error))")
                 return
             }
+            // A server that refuses many files does not run out of descriptors.
+            let open = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")
+            let names = open.map {
+                try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)")
+            }
+            #expect(!names.contains(path))
         }
     }
 

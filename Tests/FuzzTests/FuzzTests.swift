@@ -4,7 +4,7 @@ import Testing
 
 /// Every fuzz target over its seeds, over what was found before, and over a fixed number of seeded
 /// mutations. A broken promise ends the process; `Tools/fuzz/run` looks further, with AddressSanitizer.
-@Suite(.timeLimit(.minutes(10))) struct FuzzTests {
+@Suite(.timeLimit(.minutes(30))) struct FuzzTests {
     private static func mutations(_ target: FuzzTarget) -> Int {
         switch target {
         case .weightFile, .blocks, .pattern, .logits, .saved: 2000

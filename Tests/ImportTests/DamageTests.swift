@@ -6,7 +6,7 @@ import WeightFile
 
 /// Damaged sources give a typed error or a correct load: no crash, no hang, no memory out of
 /// proportion. Every byte is changed once and every length is tried once; Tools/fuzz goes further.
-@Suite(.timeLimit(.minutes(10))) struct DamageTests {
+@Suite(.timeLimit(.minutes(30))) struct DamageTests {
     @Test func everyChangedByteOfAGGUFFile() throws {
         // Behind the metadata lie weights, where every value is possible.
         try damage(resources.appending(path: "mini.gguf"), in: 0..<7500)

@@ -13,7 +13,7 @@ private final class Tally: @unchecked Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(10))) struct PoolTests {
+@Suite(.timeLimit(.minutes(30))) struct PoolTests {
     /// Thousands of regions of all sizes, back to back and after pauses long enough to park.
     @Test(arguments: [1, 2, 3, 8])
     func everyIndexOfEveryRegionIsTakenOnce(threads: Int) throws {

@@ -6,7 +6,7 @@ import Testing
 import Transformer
 import WeightFile
 
-@Suite("Profile of a model", .timeLimit(.minutes(10)))
+@Suite("Profile of a model", .timeLimit(.minutes(30)))
 struct PassProfilerTests {
     private func options(_ change: (inout ProfileOptions) -> Void) -> ProfileOptions {
         var options = ProfileOptions()

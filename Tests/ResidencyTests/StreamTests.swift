@@ -8,7 +8,7 @@ import WeightFile
 @testable import Transformer
 
 /// The model that comes with the program, with less memory than its weights.
-@Suite(.timeLimit(.minutes(10))) struct StreamTests {
+@Suite(.timeLimit(.minutes(30))) struct StreamTests {
     static let model = URL(filePath: #filePath).deletingLastPathComponent()
         .appending(path: "Resources/word-problems.tsr").standardizedFileURL
 

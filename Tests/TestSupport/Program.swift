@@ -58,7 +58,7 @@ public enum Program {
     }
 }
 
-/// A run that has not ended. It is killed after two minutes, so that a hang fails a test.
+/// A run that has not ended. It is killed after ten minutes, so that a hang fails a test.
 public final class RunningProgram {
     private let process = Process()
     private let folder: TemporaryFolder
@@ -82,7 +82,7 @@ public final class RunningProgram {
         try process.run()
         let number = process.processIdentifier
         watchdog = DispatchWorkItem { kill(number, SIGKILL) }
-        DispatchQueue.global().asyncAfter(deadline: .now() + 120, execute: watchdog)
+        DispatchQueue.global().asyncAfter(deadline: .now() + 600, execute: watchdog)
     }
 
     private var watchdog = DispatchWorkItem {}
