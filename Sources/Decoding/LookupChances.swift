@@ -1,8 +1,8 @@
 /// How often a looked-up token is right where all before it in its draft are, learned from the text.
 ///
-/// A chance belongs to a match of some length, an offset behind it, and what other matches say. Where few
-/// such tokens were seen, those of other drafts count that stood behind as many known tokens, matched or
-/// drafted; and before any were seen, a guess.
+/// A chance belongs to a match of some length, an offset behind it, whether the match is where a copy goes
+/// on, and what other matches say. Where few such tokens were seen, those of other drafts count that stood
+/// behind as many known tokens, matched or drafted; and before any were seen, a guess.
 struct LookupChances {
     /// What further matches have in a draft token's place.
     enum Agreement: Int {
@@ -17,7 +17,9 @@ struct LookupChances {
     /// What makes a token likely.
     struct Case {
         var agreement: Agreement
-        /// Tokens of the match.
+        /// The match is near the place where the text goes on that was copied last.
+        var isNear: Bool
+        /// Tokens of the match; 0 only where a copy goes on.
         var length: Int
         /// Tokens of the draft before this one.
         var offset: Int
@@ -47,16 +49,18 @@ struct LookupChances {
     private var byKnown: [Share]
 
     /// The first length of each class, of matches and of known tokens; and the first offset of each.
-    private static let lengths = [1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 65]
+    private static let lengths = [0, 1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 65]
     private static let offsets = [0, 1, 2, 4, 8, 16]
-    /// By class of length: the chance before anything was seen, of a single match.
-    private static let guesses: [Float] = [
-        0.1, 0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.87, 0.92, 0.94, 0.96, 0.98,
+    /// By class of length: the chance before anything was seen, of a match that is alone: far from the place
+    /// where a copy goes on, and near. As SmolLM2 copied, edited and wrote prose.
+    private static let guesses: [[Float]] = [
+        [0.05, 0.18, 0.35, 0.45, 0.55, 0.65, 0.75, 0.82, 0.88, 0.92, 0.94, 0.96, 0.97],
+        [0.05, 0.4, 0.55, 0.6, 0.7, 0.8, 0.85, 0.92, 0.94, 0.96, 0.96, 0.97, 0.98],
     ]
     private static let (memory, doubt): (Float, Float) = (60, 4)
 
     init() {
-        byKnown = Array(repeating: Share(), count: 3 * Self.lengths.count)
+        byKnown = Array(repeating: Share(), count: 6 * Self.lengths.count)
         byBoth = Array(repeating: Share(), count: byKnown.count * Self.offsets.count)
     }
 
@@ -76,10 +80,16 @@ struct LookupChances {
         func place(_ value: Int, _ limits: [Int]) -> Int {
             (limits.firstIndex { $0 > value } ?? limits.count) - 1
         }
-        let row = what.agreement.rawValue * lengths.count
+        let row = (2 * what.agreement.rawValue + (what.isNear ? 1 : 0)) * lengths.count
         let length = place(what.length + what.offset, lengths)
         let both = (row + place(what.length, lengths)) * offsets.count
-        let guess = guesses[length] * (what.agreement == .contested ? 0.5 : 1)
+        let alone = guesses[what.isNear ? 1 : 0][length]
+        let guess =
+            switch what.agreement {
+            case .alone: alone
+            case .unanimous: 1 - 0.4 * (1 - alone)
+            case .contested: 0.4 * alone
+            }
         return (row + length, both + place(what.offset, offsets), guess)
     }
 }

@@ -1,0 +1,85 @@
+"""How much faster are looked-up drafts? Tokens per second with `--draft lookup` to those with `--draft off`.
+
+    Tools/fetch-model --bits 8
+    python3 Benchmarks/lookup/compare.py models/smollm2-135m-int8.tsr
+    python3 Benchmarks/lookup/compare.py models/smollm2-135m-int8.tsr --options "--ram 110M --io direct"    # streamed
+
+Thirty prompts ask for a copy of something they hold (prompts.py), answered at temperature 0; twelve ask for prose, drawn
+as the model's chats are. Both ways make the same text, which is checked. A process answers a few prompts; the ways take turns.
+Only decoding counts, behind the first token. A kind's ratio is the median over its prompts, each the median of the rounds.
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import prompts
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+WAYS = ["off", "lookup"]
+
+
+def answers(args: argparse.Namespace, way: str, texts: list[str], options: list[str]) -> list[dict]:
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file, tempfile.TemporaryDirectory() as cache:
+        file.writelines(json.dumps(t) + "\n" for t in texts)
+        file.flush()
+        command = [args.tessera, "generate", args.model, "--chat", "--batch", file.name, "-n", str(args.limit), "--draft", way,
+                   *options, *args.options.split()]
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TESSERA_CACHE": cache})
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("model", metavar="FILE.tsr")
+    p.add_argument("--tessera", default=os.path.join(ROOT, ".build", "release", "tessera"))
+    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--chunk", type=int, default=4, help="prompts that one process answers")
+    p.add_argument("--limit", type=int, default=256, help="most tokens of an answer")
+    p.add_argument("--kinds", nargs="+", default=["quote", "edit", "extract", "prose"])
+    p.add_argument("--options", default="", help="further options of all runs")
+    args = p.parse_args()
+    asked = prompts.copying() + [("prose", text) for text in prompts.PROSE]
+    results: dict[str, list[tuple[float, dict]]] = {}
+    for kind in args.kinds:
+        texts = [text for k, text in asked if k == kind]
+        options = ["--seed", "1"] if kind == "prose" else ["--temp", "0"]
+        ratios: list[list[float]] = [[] for _ in texts]
+        last: list[dict] = []
+        for round_ in range(args.rounds):
+            last = []
+            for begin in range(0, len(texts), args.chunk):
+                part = texts[begin:begin + args.chunk]
+                turns = WAYS if (round_ + begin // args.chunk) % 2 == 0 else WAYS[::-1]
+                got = {way: answers(args, way, part, options) for way in turns}
+                for index, (off, lookup) in enumerate(zip(got["off"], got["lookup"])):
+                    if off["token_ids"] != lookup["token_ids"]:
+                        raise SystemExit(f"the texts differ: {part[index]}")
+                    if off["generated_tokens"] > 1:
+                        ratios[begin + index].append(off["decode_seconds"] / max(lookup["decode_seconds"], 1e-9))
+                last += got["lookup"]
+                print(f"\r{kind}, round {round_ + 1}: {begin + len(part)} of {len(texts)}", end="", file=sys.stderr)
+        results[kind] = [(statistics.median(r), a) for r, a in zip(ratios, last) if r]
+    print(file=sys.stderr)
+    print("| prompts | of them | tokens | tokens per pass | right of the drafted | tokens/s to single tokens: median | least | most |")
+    print("|---|--:|--:|--:|--:|--:|--:|--:|")
+    kinds = {kind: results[kind] for kind in args.kinds}
+    copies = [r for kind in args.kinds if kind != "prose" for r in results[kind]]
+    if copies:
+        kinds["all copying"] = copies
+    for kind, rows in kinds.items():
+        total = {key: sum(a[key] for _, a in rows)
+                 for key in ["generated_tokens", "forward_passes", "drafted_tokens", "accepted_tokens"]}
+        pace = [ratio for ratio, _ in rows]
+        share = total["accepted_tokens"] / max(1, total["drafted_tokens"])
+        print(f"| {kind} | {len(rows)} | {total['generated_tokens']} | {total['generated_tokens'] / total['forward_passes']:.2f} "
+              f"| {100 * share:.0f} % | {statistics.median(pace):.2f}x | {min(pace):.2f}x | {max(pace):.2f}x |")
+
+
+if __name__ == "__main__":
+    main()
