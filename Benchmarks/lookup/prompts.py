@@ -196,22 +196,22 @@ _PEOPLE = [
 ]
 
 
-def _record(index: int, indent: str) -> str:
-    first, last, city, age, work = _PEOPLE[index % len(_PEOPLE)]
-    return (f'{indent}{{\n{indent}  "id": {101 + index},\n{indent}  "first_name": "{first}",\n{indent}  "last_name": "{last}",\n'
-            f'{indent}  "city": "{city}",\n{indent}  "age": {age},\n{indent}  "occupation": "{work}",\n'
-            f'{indent}  "email": "{first.lower()}.{last.lower()}@example.org"\n{indent}}}')
-
-
-def _list(first: int, count: int) -> str:
-    return "[\n" + ",\n".join(_record(first + i, "  ") for i in range(count)) + "\n]"
+def _records(first: int, count: int) -> str:
+    """One JSON object per line."""
+    lines = []
+    for index in range(first, first + count):
+        given, family, city, age, work = _PEOPLE[index % len(_PEOPLE)]
+        lines.append(f'{{"id": {101 + index}, "first_name": "{given}", "last_name": "{family}", "city": "{city}", "age": {age}, '
+                     f'"occupation": "{work}", "email": "{given.lower()}.{family.lower()}@example.org"}}')
+    return "\n".join(lines)
 
 
 def copying() -> list[tuple[str, str]]:
     """Kind and prompt: ten of each of three kinds."""
     result = [("quote", f"Repeat the following text exactly, word for word:\n\n{text}") for text in PASSAGES]
     result += [("edit", f"Here is a file:\n\n{text}\nPrint the whole file again, but {change}.") for change, text in FILES]
-    result += [("extract", f"Here is a list of people as JSON:\n\n{_list(i, 4)}\n\nPrint the last three entries of the list as JSON.")
+    result += [("extract", f"These are people, one JSON object per line:\n\n{_records(i, 4)}\n\nPrint the lines of "
+                f"{_PEOPLE[(i + 1) % 10][0]}, {_PEOPLE[(i + 2) % 10][0]} and {_PEOPLE[(i + 3) % 10][0]} as they are.")
                for i in range(10)]
     return result
 

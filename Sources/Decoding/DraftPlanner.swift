@@ -6,7 +6,7 @@
 ///     E(v) = 1 + c1 + c1 c2 + ... + c1 ... cv
 ///
 /// tokens: those that are right, and the one that the pass draws behind them. Of all v, the one with the
-/// largest E(v) / T(1 + v) is taken. Where a text goes on as it is, every pass meets such a draft, and
+/// largest E(v) / (D + T(1 + v)) is taken, where D is what the draft took to make. Where a text goes on as it is, every pass meets such a draft, and
 /// tokens per second of each pass are those of the text; v = 0 is next-token prediction, so that no pass is
 /// expected to be slower than that.
 ///
@@ -20,7 +20,8 @@ public final class DraftPlanner: DraftPolicy {
         // Of a pass that reads a prompt no time is known; and one of a single token comes first.
         guard given == 1, times.single > 0, !draft.isEmpty else { return .single }
         var (reach, tokens, verified) = (1.0, 1.0, 0)
-        var best = (rate: 1.0, verified: 0)
+        let made = draft.seconds / times.single
+        var best = (rate: 1 / (1 + made), verified: 0)
         for (index, positions) in PassTimes.sizes.enumerated().dropFirst() {
             guard positions <= 1 + min(draft.count, limit - 1) else { break }
             while verified < positions - 1 {
@@ -29,7 +30,7 @@ public final class DraftPlanner: DraftPolicy {
                 tokens += reach
                 verified += 1
             }
-            let rate = tokens / times.expected[index]
+            let rate = tokens / (made + times.expected[index])
             if rate > best.rate { best = (rate, verified) }
         }
         return DraftPlan(verified: best.verified, masks: 0)

@@ -8,6 +8,8 @@ public struct Draft: Sendable {
     public var isOver = false
     /// Masks have just made it: it is not what was left of another.
     public var isNew = false
+    /// What its source took to make it.
+    public var seconds = 0.0
 
     public init() {}
 
@@ -28,7 +30,7 @@ public struct Draft: Sendable {
 
     mutating func clear() {
         cut(to: 0)
-        (isOver, isNew) = (false, false)
+        (isOver, isNew, seconds) = (false, false, 0)
     }
 }
 

@@ -56,26 +56,29 @@ public final class LookupSource: DraftSource {
         places.reserveCapacity(Self.mostPlaces)
     }
 
-    public func draft(
-        behind text: [Int32], unchanged: Int, most: Int, into draft: inout Draft
-    ) {
-        if offeredAt <= unchanged { learn(from: text) } else { copied = nil }
-        index.truncate(to: textStart + unchanged)
-        for token in text[unchanged...] { index.append(token) }
-        offeredAt = text.count
+    public func draft(_ request: DraftRequest, into draft: inout Draft) {
+        follow(request.text, unchanged: request.unchanged)
         offered.clear()
         let (longest, length) = findLongest()
         if length > 0 {
-            follow(longest, length: length, isNear: copied?.place == longest, most: most)
+            follow(longest, length: length, isNear: copied?.place == longest, most: request.most)
         }
         if let near = findNear(), near.place != longest {
             swap(&offered, &other)
-            follow(near.place, length: near.length, isNear: true, most: most)
+            follow(near.place, length: near.length, isNear: true, most: request.most)
             if offered.expected < other.expected { swap(&offered, &other) }
         }
         for index in offered.tokens.indices {
             draft.append(offered.tokens[index], offered.chances[index])
         }
+    }
+
+    /// Learns from what came, and brings the index up to date.
+    private func follow(_ text: [Int32], unchanged: Int) {
+        if offeredAt <= unchanged { learn(from: text) } else { copied = nil }
+        index.truncate(to: textStart + unchanged)
+        for token in text[unchanged...] { index.append(token) }
+        offeredAt = text.count
     }
 
     /// Compares the last draft with what came, whether it was verified or not.

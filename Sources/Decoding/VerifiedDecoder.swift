@@ -113,8 +113,10 @@ public final class VerifiedDecoder: TokenDecoder {
         guard let source else { return }
         draft.clear()
         try source.draft(
-            behind: state.history, unchanged: state.takeUnchanged(),
-            most: min(limit, largest) - 1, into: &draft)
+            DraftRequest(
+                text: state.history, unchanged: state.takeUnchanged(),
+                most: min(limit, largest) - 1, sampler: state.sampler),
+            into: &draft)
         for index in 0..<draft.count {
             let token = draft.tokens[index]
             guard token >= 0, Int(token) < state.model.vocabularySize else {

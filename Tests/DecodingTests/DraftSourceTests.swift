@@ -12,9 +12,9 @@ private final class TestSource: DraftSource {
         self.make = make
     }
 
-    func draft(behind text: [Int32], unchanged: Int, most: Int, into draft: inout Draft) {
-        calls.append((text, unchanged))
-        make(text, most, &draft)
+    func draft(_ request: DraftRequest, into draft: inout Draft) {
+        calls.append((request.text, request.unchanged))
+        make(request.text, request.most, &draft)
     }
 }
 
@@ -31,9 +31,17 @@ private final class Everything: DraftPolicy {
     /// Sources that know everything, nothing, or less, and ones that offer too much.
     private enum Kind: CaseIterable {
         case oracle, oftenRight, random, wrong, empty, tooLong, noNumbers, lookup, sameAgain
+        case sameModel, otherModel, similarModel
     }
 
-    private static func source(_ kind: Kind, truth: [Int32], seed: UInt64) -> any DraftSource {
+    private static func source(
+        _ kind: Kind, truth: [Int32], seed: UInt64, stop: Set<Int32>
+    ) throws -> any DraftSource {
+        func model(_ seed: UInt64, noise: Float = 3) throws -> ModelDrafts {
+            let model = try ScriptedModel(maskToken: nil, seed: seed)
+            model.noise = noise
+            return ModelDrafts(model, name: "small", stopTokens: stop)
+        }
         var random = SplitMix(seed: seed)
         func at(_ text: [Int32], _ offset: Int) -> Int32 {
             let place = text.count + offset
@@ -41,6 +49,9 @@ private final class Everything: DraftPolicy {
         }
         return switch kind {
         case .lookup: LookupSource()
+        case .sameModel: try model(seed)
+        case .otherModel: try model(seed + 1)
+        case .similarModel: try model(seed, noise: 2)
         case .empty: TestSource { _, _, _ in }
         case .oracle:
             TestSource { text, most, draft in
@@ -120,7 +131,9 @@ private final class Everything: DraftPolicy {
             }
             let truth = [1, 2, 3] + (try plain(80)).ids
             for plans in [false, true] {
-                let (model, source) = (try model(), Self.source(kind, truth: truth, seed: seed))
+                let (model, source) = (
+                    try model(), try Self.source(kind, truth: truth, seed: seed, stop: stop)
+                )
                 let (tokens, state) = try Self.decode(
                     model, source, plans: plans, limit: 50, options: options, stop: stop)
                 let single = try plain(50)
@@ -131,6 +144,10 @@ private final class Everything: DraftPolicy {
                 let fromDrafts = tokens.count - state.passCount
                 #expect((0...1).contains(state.draftCounts.accepted - fromDrafts))
                 if kind == .oracle, !plans { #expect(state.passCount <= (tokens.count + 8) / 9) }
+                if kind == .sameModel {
+                    #expect(state.draftCounts.accepted == state.draftCounts.drafted)
+                    if !plans { #expect(state.draftCounts.drafted > 0) }
+                }
                 if kind == .wrong { #expect(state.draftCounts.accepted == 0) }
             }
         }
@@ -187,6 +204,33 @@ private final class Everything: DraftPolicy {
         #expect(source.calls.map(\.unchanged) == [0, 3, 3, 0])
     }
 
+    /// A drafter follows texts that are cut, go on otherwise and begin anew, and never falls out of step.
+    @Test func aDraftingModelFollowsTheText() throws {
+        let model = try ScriptedModel(maskToken: nil, seed: 5)
+        let small = try ScriptedModel(maskToken: nil, seed: 5)
+        let sampler = Sampler(
+            sampling(), vocabularySize: 32, forbidden: [31], compute: model.compute)
+        let state = DecodingState(model, sampler: sampler, stopTokens: [])
+        let decoder = try VerifiedDecoder(
+            state, policy: Everything(),
+            source: ModelDrafts(small, name: "small", stopTokens: []), largest: 6)
+        var random = SplitMix(seed: 2)
+        for round in 0..<60 {
+            switch round % 6 {
+            case 2: state.drop(last: min(state.history.count, Int(random.unit() * 9)))
+            case 4: state.reset()
+            case 5: small.held = 3  // has lost what it would go back to
+            default: small.held = .max
+            }
+            try state.append([Int32(random.unit() * 30), Int32(random.unit() * 30)])
+            var tokens: [FixedToken] = []
+            for _ in 0..<3 { try decoder.step(limit: 50, into: &tokens) }
+            #expect(state.draftCounts.accepted == state.draftCounts.drafted)
+            #expect(small.cache.count >= state.history.count - 8)
+        }
+        #expect(state.draftCounts.drafted > 300)
+    }
+
     @Test func aPassNeedsRoomForItsLogits() throws {
         let state = DecodingState(
             try ScriptedModel(maskToken: nil),
@@ -198,4 +242,10 @@ private final class Everything: DraftPolicy {
                 state, policy: Everything(), source: LookupSource(), largest: 129)
         }
     }
+}
+
+/// A sampler for requests to sources that do not draw.
+func anySampler() -> Sampler {
+    guard let model = try? ScriptedModel(maskToken: nil) else { fatalError("no scalar kernels") }
+    return Sampler(SamplingOptions(), vocabularySize: 32, forbidden: [], compute: model.compute)
 }

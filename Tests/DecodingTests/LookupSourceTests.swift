@@ -2,11 +2,15 @@
 import Testing
 
 @Suite struct LookupSourceTests {
+    private let sampler = anySampler()
+
     private func offer(
         _ source: LookupSource, _ text: [Int32], unchanged: Int = 0, most: Int = 8
     ) -> Draft {
         var draft = Draft()
-        source.draft(behind: text, unchanged: unchanged, most: most, into: &draft)
+        source.draft(
+            DraftRequest(text: text, unchanged: unchanged, most: most, sampler: sampler),
+            into: &draft)
         return draft
     }
 
@@ -163,6 +167,15 @@ import Testing
         #expect(verified(free, [0.01, 0.01, 0.01]) == 3)
         let dear = planner { Double($0) }
         #expect(verified(dear, [0.99, 0.99, 0.99]) == 0)
+    }
+
+    /// A draft that took long to make is verified further: its time is spent.
+    @Test func whatADraftTookCounts() {
+        let planner = planner { 1 + 0.3 * Double($0 - 1) }
+        var draft = draft([0.55, 0.4])
+        #expect(planner.plan(draft, given: 1, limit: 99).verified == 1)
+        draft.seconds = 3
+        #expect(planner.plan(draft, given: 1, limit: 99).verified == 2)
     }
 
     @Test func nothingIsDraftedBeforeASingleTokenWasTimedOrBehindAPrompt() {

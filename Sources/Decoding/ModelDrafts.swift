@@ -1,0 +1,130 @@
+internal import System
+
+/// Drafts of a second, smaller model with the same vocabulary.
+///
+/// It keeps a cache of its own, catches up on what the text has gained, and draws with the sampler and so
+/// with the noise of the text's own positions: where both models have nearly the same distribution, they
+/// nearly always draw the same token, at any temperature.
+///
+/// Another draft token takes d seconds and is right with a chance c. Seconds are worth the rate at which
+/// tokens have come lately, r, so it is drawn while c > r d. Where not even the first is, the drafter rests,
+/// and tries again now and then.
+public final class ModelDrafts: DraftSource {
+    public let name: String
+    private let model: any LanguageModel
+    private let stopTokens: Set<Int32>
+    /// What the model's cache holds.
+    private var cached: [Int32] = []
+
+    /// The last draft, with the model's confidences, and the tokens of the text when it was made.
+    private var offered = Draft()
+    private var offeredAt = 0
+    /// Tokens that a pass behind it may have given.
+    private var most = 0
+    private var curve = ConfidenceCurve()
+    /// Right tokens among draft tokens whose predecessors were right: a moving average.
+    private var hits = 0.8
+    /// Seconds that a draft token takes; 0 before the first.
+    private var tokenSeconds = 0.0
+    /// Tokens of the text, and the seconds that they took, of the last passes.
+    private var pace = (tokens: 0.0, seconds: 0.0)
+    private var askedAt: ContinuousClock.Instant?
+    private var rests = 0
+
+    /// Passes between two drafts of a drafter that does not pay.
+    private static let longestRest = 32
+    /// Draft tokens after which what was seen of confidences counts for a third.
+    private static let span = 200.0
+
+    /// - Parameters:
+    ///   - name: As users call it.
+    ///   - stopTokens: Ids behind which nothing is drafted.
+    public init(_ model: any LanguageModel, name: String, stopTokens: Set<Int32>) {
+        self.model = model
+        self.name = name
+        self.stopTokens = stopTokens
+    }
+
+    public func draft(_ request: DraftRequest, into draft: inout Draft) throws(DecodingError) {
+        let start = ContinuousClock.now
+        learn(request, now: start)
+        offered.clear()
+        (offeredAt, most) = (request.text.count, request.most + 1)
+        askedAt = start
+        rests += 1
+        guard request.most > 0, isWorthwhile(1) || rests > Self.longestRest else { return }
+        rests = 0
+        try draw(request)
+        for (token, confidence) in zip(offered.tokens, offered.confidences) {
+            draft.append(token, Float(curve.chance(confidence)))
+        }
+        draft.seconds = (ContinuousClock.now - start).seconds
+    }
+
+    /// Whether a token that counts if all before it are right, of which the chance is `reach`, is worth its time.
+    private func isWorthwhile(_ reach: Double) -> Bool {
+        guard tokenSeconds > 0, pace.seconds > 0 else { return true }
+        return reach * hits > pace.tokens / pace.seconds * tokenSeconds
+    }
+
+    private func draw(_ request: DraftRequest) throws(DecodingError) {
+        var fresh = catchUp(with: request)
+        var reach = 1.0
+        while true {
+            let begin = ContinuousClock.now
+            let isSingle = fresh.count == 1
+            model.forward(committed: fresh, open: [], logitRows: [fresh.count - 1], blockSize: 1)
+            cached += fresh
+            let prediction = try request.sampler.prepare(
+                model.logits, begin: 0, history: request.text, block: offered.tokens[...])
+            let drawn = request.sampler.draw(
+                model.logits, begin: 0, prediction: prediction,
+                position: request.text.count + offered.count)
+            offered.append(drawn.token, prediction.confidence)
+            if isSingle {
+                let seconds = (ContinuousClock.now - begin).seconds
+                tokenSeconds += (tokenSeconds > 0 ? 0.1 : 1) * (seconds - tokenSeconds)
+            }
+            reach *= curve.chance(prediction.confidence)
+            guard offered.count < request.most, isWorthwhile(reach),
+                !stopTokens.contains(drawn.token)
+            else { return }
+            fresh = [drawn.token]
+        }
+    }
+
+    /// Takes back what the cache holds and the text has not; returns what it lacks, one token at least.
+    private func catchUp(with request: DraftRequest) -> [Int32] {
+        let text = request.text
+        var same = min(request.unchanged, cached.count)
+        while same < min(cached.count, text.count), cached[same] == text[same] { same += 1 }
+        same = min(same, text.count - 1)
+        if same < cached.count {
+            if model.canTruncate(to: same) {
+                model.truncate(to: same)
+            } else {
+                model.reset()
+                same = 0
+            }
+            cached.removeLast(cached.count - same)
+        }
+        return Array(text[same...])
+    }
+
+    /// Compares the last draft with what came, whether it was verified or not.
+    private func learn(_ request: DraftRequest, now: ContinuousClock.Instant) {
+        let fresh = request.text.count - offeredAt
+        guard offeredAt <= request.unchanged, (1...max(1, most)).contains(fresh) else { return }
+        for index in 0..<min(fresh, offered.count) {
+            let isRight = request.text[offeredAt + index] == offered.tokens[index]
+            curve.table.fade(to: 1 - 1 / Self.span)
+            curve.add(offered.confidences[index], isRight: isRight)
+            hits += 0.05 * ((isRight ? 1 : 0) - hits)
+            guard isRight else { break }
+        }
+        if let askedAt {
+            pace.tokens = 0.9 * pace.tokens + Double(fresh)
+            pace.seconds = 0.9 * pace.seconds + (now - askedAt).seconds
+        }
+    }
+}
