@@ -73,7 +73,7 @@ public final class ModelDrafts: DraftSource {
         while true {
             let begin = ContinuousClock.now
             let isSingle = fresh.count == 1
-            model.forward(committed: fresh, open: [], logitRows: [fresh.count - 1], blockSize: 1)
+            try model.pass(committed: fresh, logitRows: [fresh.count - 1])
             cached += fresh
             let prediction = try request.sampler.prepare(
                 model.logits, begin: 0, history: request.text, block: offered.tokens[...])
