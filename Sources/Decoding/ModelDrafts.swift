@@ -15,6 +15,8 @@ public final class ModelDrafts: DraftSource {
     private let stopTokens: Set<Int32>
     /// What the model's cache holds.
     private var cached: [Int32] = []
+    /// So many of its first tokens are the text's.
+    private var shared = 0
 
     /// The last draft, with the model's confidences, and the tokens of the text when it was made.
     private var offered = Draft()
@@ -48,6 +50,7 @@ public final class ModelDrafts: DraftSource {
     public func draft(_ request: DraftRequest, into draft: inout Draft) throws(DecodingError) {
         let start = ContinuousClock.now
         learn(request, now: start)
+        shared = min(shared, request.unchanged)
         offered.clear()
         (offeredAt, most) = (request.text.count, request.most + 1)
         askedAt = start
@@ -96,7 +99,7 @@ public final class ModelDrafts: DraftSource {
     /// Takes back what the cache holds and the text has not; returns what it lacks, one token at least.
     private func catchUp(with request: DraftRequest) -> [Int32] {
         let text = request.text
-        var same = min(request.unchanged, cached.count)
+        var same = shared
         while same < min(cached.count, text.count), cached[same] == text[same] { same += 1 }
         same = min(same, text.count - 1)
         if same < cached.count {
@@ -108,6 +111,7 @@ public final class ModelDrafts: DraftSource {
             }
             cached.removeLast(cached.count - same)
         }
+        shared = text.count  // once it is computed
         return Array(text[same...])
     }
 

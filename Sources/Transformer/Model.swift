@@ -14,7 +14,7 @@ public final class Model {
     /// Positions that a query sees, itself included; a sequence may ask for fewer.
     public let contextLength: Int
 
-    let options: Options
+    public let options: Options
     let file: WeightFile
     let layers: [DecoderLayer]
     let embedding: Matrix

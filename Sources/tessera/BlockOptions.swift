@@ -7,12 +7,13 @@ internal import WeightFile
 /// How many tokens a pass is to give.
 struct BlockOptions: ParsableArguments {
     @Option(
-        help: """
+        help: ArgumentHelp(
+            """
             Where drafts come from, tokens guessed ahead that a pass verifies together; the text is that of \
             single tokens. lookup: what followed the same words earlier in prompt and output, with any model; \
-            masks: the model's own guesses, if it was trained with a mask token; off: single tokens; \
-            auto: masks, or else lookup.
-            """)
+            masks: the model's own guesses, if it was trained with a mask token; MODEL.tsr: a smaller model \
+            with the same vocabulary; off: single tokens; auto: masks, or else lookup.
+            """, valueName: "source"), completion: .file(extensions: ["tsr"]))
     var draft = DraftChoice.auto
 
     @Option(
@@ -64,8 +65,33 @@ struct BlockOptions: ParsableArguments {
         }
     }
 
-    enum DraftChoice: String, ExpressibleByArgument, CaseIterable {
+    enum DraftChoice: ExpressibleByArgument, CustomStringConvertible, Equatable {
         case auto, off, lookup, masks
+        /// The file of a second model.
+        case model(String)
+
+        private static let named: [DraftChoice] = [.auto, .off, .lookup, .masks]
+        static var allValueStrings: [String] { named.map(\.description) }
+
+        init?(argument: String) {
+            if let named = Self.named.first(where: { $0.description == argument }) {
+                self = named
+            } else if argument.hasSuffix(".tsr") || argument.contains("/") {
+                self = .model(argument)
+            } else {
+                return nil
+            }
+        }
+
+        var description: String {
+            switch self {
+            case .auto: "auto"
+            case .off: "off"
+            case .lookup: "lookup"
+            case .masks: "masks"
+            case .model(let path): path
+            }
+        }
     }
 
     enum Size: ExpressibleByArgument, CustomStringConvertible {
@@ -92,9 +118,9 @@ struct BlockOptions: ParsableArguments {
 
     /// Where the user and the model say nothing: few enough risks to keep the text's quality.
     static let defaultGamma: Float = 0.1
-    /// Positions of a pass that verifies what was looked up: more cost as much as they save, even where
+    /// Positions of a pass that verifies what a source drafted: more cost as much as they save, even where
     /// passes wait for a disk.
-    private static let lookupPositions = 32
+    private static let sourcePositions = 32
 
     func validate() throws {
         try validateDraft()
@@ -117,14 +143,14 @@ struct BlockOptions: ParsableArguments {
     }
 
     private func validateDraft() throws {
-        guard draft == .off || draft == .lookup else { return }
+        guard draft != .auto, draft != .masks else { return }
         guard risks.isEmpty else {
             throw ValidationError(
                 "\(risks.joined(separator: ", ")): a risk is taken with masks; "
-                    + "leave out --draft \(draft.rawValue)")
+                    + "leave out --draft \(draft)")
         }
         guard case .fixed(let size) = blockSize, (size == 1) != (draft == .off) else { return }
-        throw ValidationError("--draft \(draft.rawValue) does not go with --block-size \(size)")
+        throw ValidationError("--draft \(draft) does not go with --block-size \(size)")
     }
 
     /// Refuses what a model without a mask token cannot do, and says what has no effect.
@@ -146,36 +172,46 @@ struct BlockOptions: ParsableArguments {
         Terminal.note("tessera: \(risks.joined(separator: ", ")): no effect with \(cause)")
     }
 
-    /// Whether drafts are looked up.
-    func looksUp(_ traits: ModelConfig.BlockDecoding?) -> Bool {
-        guard draft == .auto, traits == nil else { return draft == .lookup }
-        if case .auto = blockSize { return true }
-        return false
+    /// Whether drafts come from a source, and not from masks.
+    private func usesSource(_ traits: ModelConfig.BlockDecoding?) -> Bool {
+        switch draft {
+        case .lookup, .model: return true
+        case .off, .masks: return false
+        case .auto:
+            guard traits == nil, case .auto = blockSize else { return false }
+            return true
+        }
+    }
+
+    /// The second model, where drafts come from one.
+    func draftModel(for target: ModelSource) throws -> DraftModel? {
+        guard case .model(let path) = draft else { return nil }
+        return try DraftModel(path: path, for: target)
     }
 
     /// Whether tokens are checked against next-token prediction. Unless the user names a risk, or the
     /// model was made for one, they are.
     func verifies(_ traits: ModelConfig.BlockDecoding?) -> Bool {
-        if looksUp(traits) { return true }
+        if usesSource(traits) { return true }
         if let verify { return verify }
         guard let traits, gamma == nil, factor == nil, threshold == nil else { return false }
         return !traits.bidirectionalCommit && traits.confidenceThreshold == 0
     }
 
     /// The largest block that will be asked for: auto keeps to sizes that the model was trained for. With
-    /// looked-up drafts, the most positions of a pass.
+    /// drafts of a source, the most positions of a pass.
     func largest(_ traits: ModelConfig.BlockDecoding?) -> Int {
         switch blockSize {
         case .fixed(let size): size
         case .auto where draft == .off: 1
-        case .auto: looksUp(traits) ? Self.lookupPositions : traits?.blockSize ?? 1
+        case .auto: usesSource(traits) ? Self.sourcePositions : traits?.blockSize ?? 1
         }
     }
 
     /// Rows of logits that a pass may ask for.
     func logitRows(_ traits: ModelConfig.BlockDecoding?) -> Int {
         let largest = largest(traits)
-        return verifies(traits) && !looksUp(traits) && largest > 1 ? 2 * largest : largest
+        return verifies(traits) && !usesSource(traits) && largest > 1 ? 2 * largest : largest
     }
 
     /// What decides; the model's own threshold where the user names nothing.
@@ -193,15 +229,18 @@ struct BlockOptions: ParsableArguments {
 
     /// The decoder for a model that was opened for these options, and what it learns where the block
     /// size is its own choice.
+    ///
+    /// - Parameter source: Of drafts, where it is not the text itself.
     func decoder(
-        _ state: DecodingState, _ sequence: TokenSequence
+        _ state: DecodingState, _ sequence: TokenSequence, source: (any DraftSource)? = nil
     ) throws -> (any TokenDecoder, Learned?) {
         let traits = sequence.config.blockDecoding
         let largest = largest(traits)
         guard largest > 1 else { return (NextTokenDecoder(state), nil) }
-        if looksUp(traits) {
+        if usesSource(traits) {
             let decoder = try VerifiedDecoder(
-                state, policy: DraftPlanner(), source: LookupSource(), largest: largest)
+                state, policy: DraftPlanner(), source: source ?? LookupSource(),
+                largest: largest)
             return (decoder, nil)
         }
         guard let traits else { throw DecodingError.noMaskToken(blockSize: largest) }

@@ -73,14 +73,16 @@ struct ChatCommand: AsyncParsableCommand {
         let sampling = draw.options(config, chat: true)
         draw.noteIneffective(sampling)
         try blocks.check(config.blockDecoding)
-        let options = modelOptions.options(
-            for: source.file, logitCapacity: blocks.logitRows(config.blockDecoding))
+        let drafter = try blocks.draftModel(for: source)
+        let options = try modelOptions.options(
+            for: source.file, logitCapacity: blocks.logitRows(config.blockDecoding),
+            need: .conversation, drafter: drafter)
         if modelOptions.ram != nil {
             modelOptions.noteShortContext(
                 options.contextLength ?? 0, wanted: config.maxPositions, "that the model knows")
         }
         return try Session(
             source, try modelOptions.open(source.file, options), sampling: sampling,
-            blocks: blocks, startedAt: start)
+            blocks: blocks, drafter: drafter, startedAt: start)
     }
 }

@@ -27,6 +27,7 @@ struct GenerateCommand: AsyncParsableCommand {
               tessera generate model.tsr -p "The three laws of robotics are" -n 100
               tessera generate model.tsr -f prompt.txt --temp 0.8 --top-p 0.95 --seed 1 > out.txt
               tessera generate model.tsr --chat -p "What is the capital of Japan?"
+              tessera generate model.tsr --chat -f edit.txt --draft small.tsr --timings
               tessera generate model.tsr -p "..." --block-size 16 --gamma 0.35 --trace
               echo "Once upon a time" | tessera generate model.tsr - --json
               tessera generate model.tsr --chat --batch questions.jsonl > answers.jsonl
@@ -123,7 +124,7 @@ struct GenerateCommand: AsyncParsableCommand {
     /// Continues one text.
     private func answer(_ text: String, _ setup: GenerateSetup, startedAt start: Double) throws {
         var job = try setup.job(BatchRequest(prompt: text))
-        let options = setup.transformerOptions(for: [job])
+        let options = try setup.transformerOptions(for: [job])
         try setup.fit(&job, context: options.contextLength ?? 0)
         let session = try setup.session(options, startedAt: start)
         defer { session.learned?.save() }
@@ -137,7 +138,7 @@ struct GenerateCommand: AsyncParsableCommand {
         var jobs = lines.enumerated().map { index, line in
             Result { try setup.job(try line.request.get(), index: index) }
         }
-        let options = setup.transformerOptions(for: jobs.compactMap { try? $0.get() })
+        let options = try setup.transformerOptions(for: jobs.compactMap { try? $0.get() })
         jobs = jobs.map { job in
             Result {
                 var job = try job.get()

@@ -24,6 +24,7 @@ struct GenerateSetup {
     private let source: ModelSource
     private let format: ChatFormat?
     private let sampling: SamplingOptions
+    private let drafter: DraftModel?
 
     init(_ command: GenerateCommand, _ path: String) throws {
         self.command = command
@@ -32,6 +33,7 @@ struct GenerateSetup {
         sampling = command.draw.options(source.file.config, chat: command.chat)
         command.draw.noteIneffective(sampling)
         try command.blocks.check(source.file.config.blockDecoding)
+        drafter = try command.blocks.draftModel(for: source)
     }
 
     /// - Parameter index: Of several that are asked for together.
@@ -69,12 +71,12 @@ struct GenerateSetup {
     static let bosNote =
         "tessera: the text begins with the beginning-of-sequence token itself; no second one is added"
 
-    func transformerOptions(for jobs: [Job]) -> Model.Options {
+    func transformerOptions(for jobs: [Job]) throws -> Model.Options {
         let config = source.file.config
         let needed = jobs.map { $0.prompt.ids.count + $0.limit }.max() ?? 0
-        let options = command.modelOptions.options(
+        let options = try command.modelOptions.options(
             for: source.file, logitCapacity: command.blocks.logitRows(config.blockDecoding),
-            need: .positions(needed))
+            need: .positions(needed), drafter: drafter)
         command.modelOptions.noteShortContext(
             options.contextLength ?? 0, wanted: min(needed, config.maxPositions),
             "that the prompt and -n may take")
@@ -102,7 +104,8 @@ struct GenerateSetup {
     func session(_ options: Model.Options, startedAt start: Double) throws -> Session {
         try Session(
             source, try command.modelOptions.open(source.file, options), sampling: sampling,
-            blocks: command.blocks, startedAt: start, ignoresEnd: command.ignoreEnd,
+            blocks: command.blocks, drafter: drafter, startedAt: start,
+            ignoresEnd: command.ignoreEnd,
             traced: command.trace)
     }
 }

@@ -98,11 +98,25 @@ struct ModelOptions: ParsableArguments {
         return try TokenSequence(file, options: options)
     }
 
+    /// The same for a model that shares the memory with one that drafts.
     func options(
-        for file: WeightFile, logitCapacity: Int, need: ContextNeed = .conversation
+        for file: WeightFile, logitCapacity: Int, need: ContextNeed, drafter: DraftModel?
+    ) throws -> Model.Options {
+        let alone = options(for: file, logitCapacity: logitCapacity, need: need)
+        guard let drafter, let memory = alone.memory else { return alone }
+        let rest = max(0, memory.bytes - (try drafter.bytes(beside: alone)))
+        return options(for: file, logitCapacity: logitCapacity, need: need, memory: rest)
+    }
+
+    /// - Parameter memory: Bytes to take at most, if less than is there.
+    func options(
+        for file: WeightFile, logitCapacity: Int, need: ContextNeed = .conversation,
+        memory: Int = .max
     ) -> Model.Options {
         var options = Model.Options()
-        options.memory = budget(for: file)
+        var budget = budget(for: file)
+        budget.bytes = min(budget.bytes, memory)
+        options.memory = budget
         options.inputMethod = io
         options.paces = PaceCache.memory(of: file, io)
         options.notice = { Terminal.note("tessera: \($0.sentence)") }

@@ -47,8 +47,8 @@ struct Session {
 
     init(
         _ source: ModelSource, _ sequence: TokenSequence, sampling: SamplingOptions,
-        blocks: BlockOptions, startedAt start: Double, ignoresEnd: Bool = false,
-        traced: Bool = false
+        blocks: BlockOptions, drafter: DraftModel?, startedAt start: Double,
+        ignoresEnd: Bool = false, traced: Bool = false
     ) throws {
         self.source = source
         self.sequence = sequence
@@ -60,7 +60,9 @@ struct Session {
             compute: sequence.compute)
         state = DecodingState(
             sequence, sampler: sampler, stopTokens: ignoresEnd ? [] : ends, traced: traced)
-        (decoder, learned) = try blocks.decoder(state, sequence)
+        let drafts = try drafter?.open(
+            beside: sequence.model.options, stopTokens: state.stopTokens)
+        (decoder, learned) = try blocks.decoder(state, sequence, source: drafts)
         loadSeconds = Clock.now - start
     }
 
