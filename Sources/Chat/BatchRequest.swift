@@ -24,6 +24,14 @@ public struct BatchRequest: Sendable {
         /// What the line calls itself; printed with its answer.
         public var id: JSONOutput?
         public var request: Result<BatchRequest, Failure>
+
+        public init(
+            number: Int, id: JSONOutput? = nil, request: Result<BatchRequest, Failure>
+        ) {
+            self.number = number
+            self.id = id
+            self.request = request
+        }
     }
 
     /// The requests of a file, one on each line: an object with a `prompt`, a JSON string, or plain

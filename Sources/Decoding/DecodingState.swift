@@ -18,15 +18,19 @@ public final class DecodingState {
     /// What each pass decided, where a trace is kept.
     public internal(set) var trace: Trace?
 
-    /// - Parameter capacity: Tokens that fit without growing anything.
+    /// - Parameters:
+    ///   - capacity: Tokens that fit without growing anything.
+    ///   - cached: Those that the model has committed already.
     public init(
         _ model: any LanguageModel, sampler: Sampler, stopTokens: Set<Int32>, traced: Bool = false,
-        capacity: Int = 8192
+        capacity: Int = 8192, cached: [Int32] = []
     ) {
+        precondition(cached.count == model.position, "\(cached.count) of \(model.position) tokens")
         self.model = model
         self.sampler = sampler
         self.stopTokens = stopTokens
         history.reserveCapacity(capacity)
+        history += cached
         trace = traced ? Trace() : nil
     }
 
@@ -45,7 +49,7 @@ public final class DecodingState {
         history.removeAll(keepingCapacity: true)
         unchanged = 0
         pending.removeAll(keepingCapacity: true)
-        restartTrace()
+        if trace != nil { trace = Trace() }
     }
 
     /// Positions of the context that no token has taken yet.
@@ -83,11 +87,6 @@ public final class DecodingState {
         return unchanged
     }
 
-    /// Begins the trace anew, where one is kept.
-    public func restartTrace() {
-        if trace != nil { trace = Trace() }
-    }
-
     /// Takes back the newest tokens, as far as the model can go back.
     public func drop(last count: Int) {
         precondition(count <= history.count, "\(count) of \(history.count) tokens")
@@ -101,20 +100,15 @@ public final class DecodingState {
     /// Absolute position of the next token to decide.
     var nextPosition: Int { model.position + pending.count }
 
-    /// Commits all but the last part of a long input, one batch per call.
+    /// How many of the pending tokens a pass commits that decodes nothing yet; 0 where the next pass holds
+    /// all of them.
     ///
-    /// - Parameter blockSize: Of blocks whose tokens see each other once finished; 1 for causal.
-    /// - Returns: Whether there is more to commit before the next decoding pass.
-    func prefill(blockSize: Int) throws(DecodingError) -> Bool {
-        let batch = model.batchCapacity
-        guard pending.count > batch else { return false }
-        var count = batch
-        if blockSize > 1 { count -= (model.position + count) % blockSize }
-        guard count > 0 else { return false }
-        try model.pass(
-            committed: Array(pending[..<count]), logitRows: [], blockSize: blockSize)
-        pending.removeFirst(count)
-        return pending.count > batch
+    /// - Parameters:
+    ///   - room: Positions of the pass.
+    ///   - blockSize: Of blocks whose tokens see each other once finished; 1 for causal.
+    func promptPart(room: Int, blockSize: Int) -> Int {
+        guard pending.count > room else { return 0 }
+        return blockSize > 1 ? max(0, room - (model.position + room) % blockSize) : room
     }
 }
 
@@ -142,16 +136,28 @@ public protocol TokenDecoder: AnyObject {
     var blockSize: Int { get }
     /// What makes the drafts that passes verify, as users call it; nil where there are none.
     var draftSource: String? { get }
-    /// One forward pass. Appends the tokens whose prefix it completed to `output`: at most `limit`,
-    /// and none behind a stop token. May append none.
+    /// What the next pass is to compute.
+    ///
+    /// - Parameter limit: Tokens that are wanted at most.
+    /// - Throws: Where drafts cannot be made.
+    /// - Precondition: `limit` is positive and does not fall by more than was appended.
+    func plan(limit: Int) throws(DecodingError) -> PassRequest
+    /// Takes the logits of what was planned. Appends the tokens whose prefix they complete to `output`: at
+    /// most the limit, and none behind a stop token. May append none.
     ///
     /// - Throws: `notFinite` where a logit is; nothing was appended, and decoding cannot go on.
-    /// - Precondition: `limit` is positive and does not fall by more than was appended.
-    func step(limit: Int, into output: inout [FixedToken]) throws(DecodingError)
+    func consume(
+        _ result: PassResult, into output: inout [FixedToken]
+    ) throws(DecodingError)
     /// Ends decoding here: what is not fixed is forgotten. The state can be continued.
     func finish()
 }
 
 extension TokenDecoder {
     public var draftSource: String? { nil }
+
+    /// ``plan(limit:)``, a pass alone, and ``consume(_:into:)``.
+    public func step(limit: Int, into output: inout [FixedToken]) throws(DecodingError) {
+        try consume(state.model.pass(try plan(limit: limit)), into: &output)
+    }
 }

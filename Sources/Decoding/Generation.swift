@@ -1,4 +1,3 @@
-internal import System
 public import Tokenization
 
 /// Why a generation ended.
@@ -49,8 +48,8 @@ public struct GenerationSummary: Sendable {
 
 /// Lets a decoder run: prompt, tokens, text, and the reasons to end.
 public struct Generation {
-    private let decoder: any TokenDecoder
-    private let tokenizer: Tokenizer
+    let decoder: any TokenDecoder
+    let tokenizer: Tokenizer
     /// Most tokens to decide.
     public var limit: Int
     public var stopStrings: [String]
@@ -87,111 +86,20 @@ public struct Generation {
     ///
     /// - Throws: Before anything is computed, if the context has no room for the prompt and a token.
     public func run(_ prompt: [Int32]) throws(DecodingError) -> GenerationSummary {
-        let state = decoder.state
-        let needed = prompt.count + min(limit, 1)
-        guard slides || needed <= state.room else {
-            throw .promptTooLong(
-                state.history.count + prompt.count, context: state.model.contextLength)
-        }
-        try state.append(prompt)
-        guard !state.pending.isEmpty else { throw .emptyPrompt }
-        let start = ContinuousClock.now
-        var summary = GenerationSummary()
-        summary.promptTokens = prompt.count
-        let passesBefore = state.passCount
-        state.draftCounts = DraftCounts()
-        defer { decoder.finish() }
-        guard try prefill() else {
-            summary.stopReason = .cancelled
-            return summary
-        }
-        var stream = TextStream(tokenizer, stopStrings, printsSpecials)
-        var first: ContinuousClock.Instant?
-        var fixed: [FixedToken] = []
-        fixed.reserveCapacity(64)
-        summary.tokens.reserveCapacity(min(limit, 1 << 16))
-        let most = slides ? limit : min(limit, state.room)
-        var reason: StopReason?
-        while reason == nil {
-            if summary.tokens.count >= most {
-                reason = most < limit ? .context : .length
-            } else if isCancelled() {
-                reason = .cancelled
+        let run = try start(prompt)
+        while let request = try run.request() {
+            do throws(DecodingError) {
+                try run.consume(decoder.state.model.pass(request))
+            } catch {
+                run.fail()
+                throw error
             }
-            guard reason == nil else { break }
-            fixed.removeAll(keepingCapacity: true)
-            try decoder.step(limit: most - summary.tokens.count, into: &fixed)
-            summary.largestBlock = max(summary.largestBlock, decoder.blockSize)
-            if first == nil, !fixed.isEmpty {
-                first = .now
-                summary.firstTokens = fixed.count
-            }
-            reason = take(fixed, most, &stream, &summary)
         }
-        if reason == .cancelled {
-            let rest = stream.finish(after: "").text
-            if !rest.isEmpty { output(nil, rest) }
-        }
-        summary.stopReason = reason ?? .length
-        summary.forwardPasses = state.passCount - passesBefore
-        summary.drafts = state.draftCounts
-        let end = ContinuousClock.now
-        summary.timeToFirstTokenSeconds = ((first ?? end) - start).seconds
-        summary.decodeSeconds = (end - (first ?? end)).seconds
-        return summary
+        return run.summary
     }
 
-    /// Computes all but the last batch of a long prompt; false if cancelled on the way.
-    private func prefill() throws(DecodingError) -> Bool {
-        let total = decoder.state.pending.count
-        repeat {
-            promptProgress(total - decoder.state.pending.count, total)
-            if isCancelled() { return false }
-        } while try decoder.state.prefill(blockSize: decoder.commitBlockSize)
-        promptProgress(total - decoder.state.pending.count, total)
-        return true
-    }
-
-    /// Turns tokens into text; tokens behind a stop string are taken back.
-    private func take(
-        _ fixed: [FixedToken], _ most: Int, _ stream: inout TextStream,
-        _ summary: inout GenerationSummary
-    ) -> StopReason? {
-        for (index, token) in fixed.enumerated() {
-            summary.tokens.append(token)
-            let isStop = decoder.state.stopTokens.contains(token.id)
-            var (text, isStopped) = stream.append(token.id)
-            let isLast = isStop || (index == fixed.count - 1 && summary.tokens.count == most)
-            if isLast && !isStopped { (text, isStopped) = stream.finish(after: text) }
-            output(token, text)
-            if isStopped && !isStop {
-                decoder.finish()
-                decoder.state.drop(last: fixed.count - 1 - index)
-                return .stopString
-            }
-            if isStop { return .endOfText }
-        }
-        return nil
-    }
-}
-
-/// Ids to text: whole characters, without stop strings.
-private struct TextStream {
-    private var decoder: StreamDecoder
-    private var stops: StopStrings
-
-    init(_ tokenizer: Tokenizer, _ stopStrings: [String], _ printsSpecials: Bool) {
-        decoder = StreamDecoder(tokenizer, printsSpecials: printsSpecials)
-        stops = StopStrings(stopStrings)
-    }
-
-    mutating func append(_ id: Int32) -> (text: String, isStopped: Bool) {
-        stops.append(decoder.append(id))
-    }
-
-    /// All that was held back, behind `text`.
-    mutating func finish(after text: String) -> (text: String, isStopped: Bool) {
-        let rest = stops.append(decoder.finish())
-        return (text + rest.text + (rest.isStopped ? "" : stops.finish()), rest.isStopped)
+    /// The same for passes that are made elsewhere.
+    public func start(_ prompt: [Int32]) throws(DecodingError) -> GenerationRun {
+        try GenerationRun(self, prompt)
     }
 }

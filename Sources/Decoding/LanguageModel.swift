@@ -53,6 +53,15 @@ extension LanguageModel {
             throw .pass(error)
         }
     }
+
+    /// A pass for one request.
+    public func pass(_ request: PassRequest) throws(DecodingError) -> PassResult {
+        let start = ContinuousClock.now
+        try pass(
+            committed: request.committed, open: request.open, logitRows: request.logitRows,
+            blockSize: request.blockSize)
+        return PassResult(logits: logits, stride: logitStride, start: start)
+    }
 }
 
 extension TokenSequence: LanguageModel {

@@ -6,20 +6,26 @@ public final class NextTokenDecoder: TokenDecoder {
 
     public init(_ state: DecodingState) { self.state = state }
 
-    public func step(limit: Int, into output: inout [FixedToken]) throws(DecodingError) {
+    public func plan(limit: Int) -> PassRequest {
         precondition(!state.pending.isEmpty && limit > 0, "nothing to continue")
-        let model = state.model
-        let committed = state.pending.count
         state.trace?.begin(position: state.nextPosition, size: 1)
-        try model.pass(committed: state.pending, logitRows: [committed - 1])
+        return PassRequest(committed: state.pending, logitRows: [state.pending.count - 1])
+    }
+
+    public func consume(
+        _ result: PassResult, into output: inout [FixedToken]
+    ) throws(DecodingError) {
+        let committed = state.pending.count
+        let position = state.model.position
         state.passCount += 1
         state.pending.removeAll(keepingCapacity: true)
+        let begin = result.begin(0)
         let prediction = try state.sampler.prepare(
-            model.logits, begin: 0, history: state.history)
+            result.logits, begin: begin, history: state.history)
         let drawn = state.sampler.draw(
-            model.logits, begin: 0, prediction: prediction, position: model.position)
+            result.logits, begin: begin, prediction: prediction, position: position)
         let reveal = Trace.Reveal(
-            position: model.position, token: drawn.token, entropy: prediction.entropy)
+            position: position, token: drawn.token, entropy: prediction.entropy)
         state.trace?.add(Trace.Pass(committed: committed, open: 0, reveals: [reveal]))
         state.fix(drawn, into: &output)
         state.pending.append(drawn.token)

@@ -32,6 +32,9 @@ public final class SetBlockDecoder: TokenDecoder {
     private let slides: Bool
 
     private var block = Block()
+    /// Of the pass at hand: whether it is next-token prediction, and positions of the block in it.
+    private var isSingle = false
+    private var computedCount = 0
     // Reused in every pass.
     private var rows: [Int] = []
     private var open: [Int] = []
@@ -78,33 +81,42 @@ public final class SetBlockDecoder: TokenDecoder {
 
     public private(set) var blockSize = 1
 
-    public func step(limit: Int, into output: inout [FixedToken]) throws(DecodingError) {
+    public func plan(limit: Int) -> PassRequest {
         precondition(limit > 0, "a limit of \(limit)")
+        isSingle = false
         if block.isEmpty {
             let size = min(policy.nextBlockSize(), limit)
             if size == 1, !isBidirectional {
-                return try stepSingly(limit: limit, into: &output)
+                isSingle = true
+                return single.plan(limit: limit)
             }
             beginBlock(size, limit: limit)
         } else if slides {
             slide(limit: limit)
         }
-        let committed = state.pending.count
         let isAlone =
             block.isPlain || (beginsAlone && block.passes == 0 && block.isOpen[0])
         let computed = isAlone ? [] : block.tokens
-        chooseRows(committed: committed, isAlone: isAlone)
-        let start = ContinuousClock.now
-        try state.model.pass(
+        computedCount = computed.count
+        chooseRows(committed: state.pending.count, isAlone: isAlone)
+        return PassRequest(
             committed: state.pending, open: computed, logitRows: rows, blockSize: commitBlockSize)
+    }
+
+    public func consume(
+        _ result: PassResult, into output: inout [FixedToken]
+    ) throws(DecodingError) {
+        let committed = state.pending.count
+        guard !isSingle else { return try consumeSingly(result, into: &output) }
         state.passCount += 1
         state.pending.removeAll(keepingCapacity: true)
-        try predict()
-        let decided = decide()
-        policy.passMeasured(
-            positions: committed + computed.count, rows: rows.count,
-            seconds: (ContinuousClock.now - start).seconds)
-        record(committed: committed, open: computed.count, decided)
+        try predict(result)
+        let decided = decide(result)
+        if let seconds = result.seconds {
+            policy.passMeasured(
+                positions: committed + computedCount, rows: rows.count, seconds: seconds)
+        }
+        record(committed: committed, open: computedCount, decided)
         block.passes += 1
         let (before, end) = (output.count, block.end)
         emit(&output)
@@ -118,15 +130,15 @@ public final class SetBlockDecoder: TokenDecoder {
     }
 
     /// Next-token prediction, where the policy asks for no block.
-    private func stepSingly(
-        limit: Int, into output: inout [FixedToken]
+    private func consumeSingly(
+        _ result: PassResult, into output: inout [FixedToken]
     ) throws(DecodingError) {
         let positions = state.pending.count
-        let start = ContinuousClock.now
-        try single.step(limit: limit, into: &output)
+        try single.consume(result, into: &output)
         blockSize = 1
-        policy.passMeasured(
-            positions: positions, rows: 1, seconds: (ContinuousClock.now - start).seconds)
+        if let seconds = result.seconds {
+            policy.passMeasured(positions: positions, rows: 1, seconds: seconds)
+        }
         if slides {
             policy.windowMoved(by: 1, of: 1)
         } else {
@@ -181,28 +193,26 @@ public final class SetBlockDecoder: TokenDecoder {
         }
     }
 
-    private func predict() throws(DecodingError) {
-        let model = state.model
+    private func predict(_ result: PassResult) throws(DecodingError) {
         for (row, position) in open.enumerated() {
             predictions[position] = try state.sampler.prepare(
-                model.logits, begin: row * model.logitStride, history: state.history,
+                result.logits, begin: result.begin(row), history: state.history,
                 block: block.tokens[block.fixed..<position])
             block.row[position] = row
         }
     }
 
     /// Draws at the positions the rule names; returns them, ascending.
-    private func decide() -> ArraySlice<Int> {
+    private func decide(_ result: PassResult) -> ArraySlice<Int> {
         var count = rule.select(&open, predictions)
         // Shifted logits give the first position a prediction in the first pass only.
         if isShifted, block.isOpen[0], let first = open.firstIndex(of: 0), first >= count {
             open.swapAt(first, count)
             count += 1
         }
-        let model = state.model
         for position in open[..<count] {
             let drawn = state.sampler.draw(
-                model.logits, begin: block.row[position] * model.logitStride,
+                result.logits, begin: result.begin(block.row[position]),
                 prediction: predictions[position], position: block.position + position)
             block.decide(position, drawn, pass: state.passCount)
             if state.stopTokens.contains(drawn.token) {

@@ -30,6 +30,8 @@ public final class VerifiedDecoder: TokenDecoder {
     private let isShifted: Bool
 
     private var draft = Draft()
+    /// Of the pass at hand.
+    private var plan = DraftPlan.single
     // Reused in every pass.
     private var next = Draft()
     private var committed: [Int32] = []
@@ -69,12 +71,11 @@ public final class VerifiedDecoder: TokenDecoder {
         rows.reserveCapacity(largest)
     }
 
-    public func step(limit: Int, into output: inout [FixedToken]) throws(DecodingError) {
+    public func plan(limit: Int) throws(DecodingError) -> PassRequest {
         precondition(!state.pending.isEmpty && limit > 0, "nothing to continue")
         try askSource(limit: limit)
         draft.cut(to: min(limit, largest) - 1)
-        let given = state.pending.count
-        var plan = policy.plan(draft, given: given, limit: limit)
+        plan = policy.plan(draft, given: state.pending.count, limit: limit)
         if source != nil { plan.masks = 0 }
         // No more masks than there can be tokens behind the one this pass decides, and none behind
         // the end of the text.
@@ -84,23 +85,29 @@ public final class VerifiedDecoder: TokenDecoder {
         }
         blockSize = max(1, plan.masks)
         state.trace?.begin(position: state.nextPosition, size: blockSize)
-        let start = ContinuousClock.now
-        try run(plan)
+        return request()
+    }
+
+    public func consume(
+        _ result: PassResult, into output: inout [FixedToken]
+    ) throws(DecodingError) {
+        let given = state.pending.count
+        state.passCount += 1
         reveals.removeAll(keepingCapacity: true)
         let before = output.count
-        let verified = try verify(plan.verified, into: &output)
+        let verified = try verify(result, into: &output)
         policy.draftVerified(draft, verified: plan.verified, accepted: verified.accepted)
         state.draftCounts.drafted += plan.verified
         state.draftCounts.accepted += verified.accepted
         if verified.isOver || source != nil {
             draft.clear()
         } else {
-            try makeDraft(plan, accepted: verified.accepted)
+            try makeDraft(result, accepted: verified.accepted)
         }
-        if given == 1 {
+        if given == 1, let seconds = result.seconds {
             policy.passMeasured(
                 positions: given + plan.verified + open.count, tokens: output.count - before,
-                seconds: (ContinuousClock.now - start).seconds)
+                seconds: seconds)
         }
         state.trace?.add(
             Trace.Pass(committed: given + plan.verified, open: open.count, reveals: reveals))
@@ -131,7 +138,7 @@ public final class VerifiedDecoder: TokenDecoder {
         }
     }
 
-    private func run(_ plan: DraftPlan) throws(DecodingError) {
+    private func request() -> PassRequest {
         committed.removeAll(keepingCapacity: true)
         committed.append(contentsOf: state.pending)
         committed.append(contentsOf: draft.tokens[..<plan.verified])
@@ -143,25 +150,25 @@ public final class VerifiedDecoder: TokenDecoder {
         for index in open.indices.dropFirst() {
             rows.append(committed.count + index - (isShifted ? 1 : 0))
         }
-        try state.model.pass(committed: committed, open: open, logitRows: rows)
-        state.passCount += 1
+        return PassRequest(committed: committed, open: open, logitRows: rows)
     }
 
     /// Draws behind the last given token and behind each draft token as long as the draft agrees.
     private func verify(
-        _ count: Int, into output: inout [FixedToken]
+        _ result: PassResult, into output: inout [FixedToken]
     ) throws(DecodingError) -> (accepted: Int, isOver: Bool) {
         let model = state.model
         let end = model.position  // of all that was committed
+        let count = plan.verified
         let start = end - count
         state.pending.removeAll(keepingCapacity: true)
         var accepted = 0
         while true {
-            let begin = accepted * model.logitStride
+            let begin = result.begin(accepted)
             let prediction = try state.sampler.prepare(
-                model.logits, begin: begin, history: state.history)
+                result.logits, begin: begin, history: state.history)
             let drawn = state.sampler.draw(
-                model.logits, begin: begin, prediction: prediction, position: start + accepted)
+                result.logits, begin: begin, prediction: prediction, position: start + accepted)
             note(drawn.token, at: start + accepted, prediction)
             state.fix(drawn, into: &output)
             let isStop = state.stopTokens.contains(drawn.token)
@@ -178,12 +185,12 @@ public final class VerifiedDecoder: TokenDecoder {
 
     /// Guesses what follows what was verified: by the masks, or by what was left of the draft if that
     /// has been right so far.
-    private func makeDraft(_ plan: DraftPlan, accepted: Int) throws(DecodingError) {
+    private func makeDraft(_ result: PassResult, accepted: Int) throws(DecodingError) {
         next.clear()
         if accepted == plan.verified {
             if !open.isEmpty {
                 // Their first position has just been decided.
-                try drawDraft(from: plan.verified + 1)
+                try drawDraft(result, from: plan.verified + 1)
                 next.isNew = true
             } else if accepted < draft.count, draft.tokens[accepted] == state.pending[0] {
                 for index in accepted + 1..<draft.count {
@@ -196,15 +203,14 @@ public final class VerifiedDecoder: TokenDecoder {
     }
 
     /// Draws from the rows of the last pass, beginning with `row`, up to a stop token.
-    private func drawDraft(from row: Int) throws(DecodingError) {
-        let model = state.model
+    private func drawDraft(_ result: PassResult, from row: Int) throws(DecodingError) {
         for row in row..<rows.count {
-            let begin = row * model.logitStride
+            let begin = result.begin(row)
             let position = state.nextPosition + next.count
             let prediction = try state.sampler.prepare(
-                model.logits, begin: begin, history: state.history, block: next.tokens[...])
+                result.logits, begin: begin, history: state.history, block: next.tokens[...])
             let drawn = state.sampler.draw(
-                model.logits, begin: begin, prediction: prediction, position: position)
+                result.logits, begin: begin, prediction: prediction, position: position)
             next.append(drawn.token, prediction.confidence)
             note(drawn.token, at: position, prediction, isKept: false)
             if state.stopTokens.contains(drawn.token) { return next.isOver = true }

@@ -65,20 +65,18 @@ public final class KVCache {
         if end <= sinks { oldestHeld = sinks }
     }
 
-    /// Takes over what another cache holds of the positions below `position`.
-    ///
-    /// - Precondition: As many slots, or nothing overwritten there that there is room for here.
-    func copy(_ other: KVCache, position: Int) {
-        let used = max(0, position - sinks)
-        let isSame = other.ringSlots == ringSlots
+    /// Whether all positions below `end` are held.
+    func isWhole(at end: Int) -> Bool { oldestHeld <= sinks && end - sinks <= ringSlots }
+
+    /// Takes over the first `count` positions of another cache, which is whole and perhaps longer or shorter.
+    func copy(_ other: KVCache, count: Int) {
+        let slots = ringBegin + max(0, count - sinks)
         precondition(
-            other.ringBegin == ringBegin && other.sinks == sinks
-                && (isSame || other.oldestHeld <= sinks && used <= min(ringSlots, other.ringSlots)),
-            "caches of other shapes")
-        let slots = ringBegin + min(used, ringSlots)
+            other.ringBegin == ringBegin && other.sinks == sinks && count - sinks <= ringSlots,
+            "\(count) positions into a cache of another shape")
         for (layer, source) in zip(layers, other.layers) { layer.copy(source, slots: slots) }
         placement.copy(other.placement)
-        oldestHeld = other.oldestHeld
+        oldestHeld = sinks
     }
 
     /// Writes the slot ranges that one query sees into `visible[8 * token...]`.

@@ -42,8 +42,9 @@ extension Model {
         _ config: ModelConfig, metadataBytes: Int, context: Int, options: Options
     ) -> ResidencyPlan.Needs {
         ResidencyPlan.Needs(
-            cache: options.sequences
-                * KVCache.byteCount(config, contextLength: context, options),
+            cache: ([context] + options.furtherContexts).reduce(0) {
+                $0 + KVCache.byteCount(config, contextLength: $1, options)
+            },
             scratch: Scratch.byteCount(config, options),
             base: base(metadataBytes: metadataBytes, options))
     }

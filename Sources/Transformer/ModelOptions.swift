@@ -24,8 +24,8 @@ extension Model {
         public var sinks = 4
         /// Rows of logits one pass can give.
         public var logitCapacity = 64
-        /// Sequences whose caches are planned for, each of `contextLength` positions.
-        public var sequences = 1
+        /// Context lengths of the sequences beside the first whose caches are planned for.
+        public var furtherContexts: [Int] = []
         /// Memory that all of this process may take: weights beyond it are read in each pass. By
         /// default all weights are used from the mapping of the file.
         public var memory: MemoryBudget?

@@ -103,16 +103,14 @@ final class SinkPlacement {
         }
     }
 
-    /// Takes over the sinks of another sequence. Its placements are made anew where they differ.
+    /// Takes over the sinks of another sequence, which has evicted nothing: its first copy holds them where
+    /// they stand as ordinary positions.
     func copy(_ other: SinkPlacement) {
         precondition(other.sinks == sinks && other.width == width, "sinks of another shape")
         for (buffer, source) in zip(raw, other.raw) {
-            for index in 0..<buffer.count { buffer[index] = source[index] }
+            buffer.copy(source, from: 0, to: 0, count: buffer.count)
         }
-        let isSame = contextLength == other.contextLength
-        for copy in steps.indices {
-            steps[copy] = isSame || other.steps[copy] == 0 ? other.steps[copy] : -1
-        }
+        for copy in steps.indices { steps[copy] = copy == 0 ? 0 : -1 }
     }
 
     /// Copies the raw rows of a layer into `rows`, once for each pending placement.

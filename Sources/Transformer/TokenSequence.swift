@@ -88,14 +88,19 @@ public final class TokenSequence {
         if position == 0 { isNotFinite = false }
     }
 
-    /// Takes over all that another sequence has computed: what follows is what would follow there.
+    /// Whether the cache holds every committed token, and right.
+    public var canBeCopied: Bool { !isNotFinite && cache.isWhole(at: position) }
+
+    /// Takes over what another sequence has computed of its first tokens: what follows here is what would
+    /// follow there.
     ///
-    /// - Precondition: Both belong to one model; `other` has evicted nothing, or both have contexts
-    ///   of one length; and this context is not shorter than what `other` has committed.
-    public func copy(_ other: TokenSequence) {
-        precondition(other.model === model, "sequences of two models")
-        cache.copy(other.cache, position: other.position)
-        position = other.position
+    /// - Parameter count: Tokens.
+    /// - Precondition: Both belong to one workspace; `other.canBeCopied`, and has committed as many.
+    public func copy(_ other: TokenSequence, upTo count: Int) {
+        precondition(other.workspace === workspace && other !== self, "sequences of two workspaces")
+        precondition(other.canBeCopied && count <= other.position, "\(count) tokens")
+        cache.copy(other.cache, count: count)
+        position = count
         isNotFinite = other.isNotFinite
     }
 }

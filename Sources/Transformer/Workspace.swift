@@ -212,7 +212,8 @@ public final class Workspace {
 
 /// What one batch computes of one segment.
 struct Part {
-    var sequence: TokenSequence
+    /// Of the segment, which keeps it; not kept here when the pass is over.
+    unowned var sequence: TokenSequence
     /// Its index.
     var segment: Int
     /// Row of the first token in the buffers of the pass.

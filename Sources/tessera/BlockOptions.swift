@@ -230,13 +230,18 @@ struct BlockOptions: ParsableArguments {
     /// The decoder for a model that was opened for these options, and what it learns where the block
     /// size is its own choice.
     ///
-    /// - Parameter source: Of drafts, where it is not the text itself.
+    /// - Parameters:
+    ///   - source: Of drafts, where it is not the text itself.
+    ///   - sharesPasses: Other texts fill the passes: what is lossless takes one token from each.
     func decoder(
-        _ state: DecodingState, _ sequence: TokenSequence, source: (any DraftSource)? = nil
+        _ state: DecodingState, _ sequence: TokenSequence, source: (any DraftSource)? = nil,
+        sharesPasses: Bool = false
     ) throws -> (any TokenDecoder, Learned?) {
         let traits = sequence.config.blockDecoding
         let largest = largest(traits)
-        guard largest > 1 else { return (NextTokenDecoder(state), nil) }
+        guard largest > 1, !(sharesPasses && verifies(traits)) else {
+            return (NextTokenDecoder(state), nil)
+        }
         if usesSource(traits) {
             let decoder = try VerifiedDecoder(
                 state, policy: DraftPlanner(), source: source ?? LookupSource(),

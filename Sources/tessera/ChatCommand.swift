@@ -82,7 +82,7 @@ struct ChatCommand: AsyncParsableCommand {
                 options.contextLength ?? 0, wanted: config.maxPositions, "that the model knows")
         }
         return try Session(
-            source, try modelOptions.open(source.file, options), sampling: sampling,
-            blocks: blocks, drafter: drafter, startedAt: start)
+            source, TokenSequence(Workspace(modelOptions.open(source.file, options))),
+            sampling: sampling, blocks: blocks, drafter: drafter, startedAt: start)
     }
 }

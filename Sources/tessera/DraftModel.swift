@@ -36,6 +36,7 @@ struct DraftModel {
         var options = target
         options.memory = nil
         options.logitCapacity = 1
+        options.furtherContexts = []
         options.loading = { _, _ in }
         let most = source.file.config.maxPositions
         options.contextLength = min(target.contextLength ?? most, most)

@@ -31,6 +31,7 @@ struct GenerateCommand: AsyncParsableCommand {
               tessera generate model.tsr -p "..." --block-size 16 --gamma 0.35 --trace
               echo "Once upon a time" | tessera generate model.tsr - --json
               tessera generate model.tsr --chat --batch questions.jsonl > answers.jsonl
+              tessera generate model.tsr -p "A name for a cat:" --temp 1 --samples 8
             """)
 
     @Argument(help: "A .tsr file.", completion: .file(extensions: ["tsr"]))
@@ -79,17 +80,34 @@ struct GenerateCommand: AsyncParsableCommand {
 
     @Option(
         help: """
-            Answer every line of this file (- for standard input); prints what --json does, a line \
-            each, or an object with an "error".
+            Answer every line of this file (- for standard input), several at a time; prints what --json \
+            does, a line each in the file's order, or an object with an "error".
             """, completion: .file())
     var batch: String?
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            Give so many answers to the one text, each drawn with random numbers of its own; prints what \
+            --json does, a line each.
+            """, valueName: "count"))
+    var samples: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            Lines of --batch, or --samples, that are answered in common passes, 1 to 64: such a pass reads \
+            the weights once. Texts do not depend on it. auto takes 16, or 32 where weights are read from \
+            disk, fewer where memory has no room for their caches.
+            """, valueName: "count|auto"))
+    var parallel = Parallel.auto
 
     @Flag(help: "Say on standard error how long it took.")
     var timings = false
 
     @Flag(
         help: """
-            Show which pass decided which token: on standard error, or with --json and --batch as \
+            Show which pass decided which token: on standard error, or where JSON is printed as \
             "trace". 2:"at"~0.14 is the token "at", decided in the block's second pass at an entropy \
             of 0.14 nats; drafts that were not kept stand in parentheses.
             """)
@@ -99,8 +117,14 @@ struct GenerateCommand: AsyncParsableCommand {
         guard maxTokens >= 0 else { throw ValidationError("-n takes 0 or more") }
         guard !(json && jsonl) else { throw ValidationError("give one of --json and --jsonl") }
         guard chat || system == nil else { throw ValidationError("--system needs --chat") }
-        guard batch == nil || !source.isNamed && !jsonl else {
-            throw ValidationError("--batch goes without -p, -f, - and --jsonl")
+        guard batch == nil || !source.isNamed && !jsonl && samples == nil else {
+            throw ValidationError("--batch goes without -p, -f, -, --jsonl and --samples")
+        }
+        guard samples.map({ (1...1 << 16).contains($0) }) ?? true else {
+            throw ValidationError("--samples takes 1 to 65536")
+        }
+        guard samples == nil || !jsonl else {
+            throw ValidationError("--samples goes without --jsonl")
         }
     }
 
@@ -113,76 +137,45 @@ struct GenerateCommand: AsyncParsableCommand {
             let path = try readsInput ? DefaultModel.path() : model ?? DefaultModel.path()
             if let batch {
                 let lines = BatchRequest.lines(try Input.all(pathOrInput: batch))
-                try answer(lines, try GenerateSetup(self, path), startedAt: start)
-            } else {
-                let text = try source.text(standardInput: readsInput, dropsLineEnd: true)
-                try answer(text, try GenerateSetup(self, path), startedAt: start)
+                let setup = try GenerateSetup(self, path)
+                return try BatchAnswers(command: self, setup: setup, lines: lines)
+                    .run(startedAt: start)
             }
+            let text = try source.text(standardInput: readsInput, dropsLineEnd: true)
+            let setup = try GenerateSetup(self, path)
+            guard let samples else { return try answer(text, setup, startedAt: start) }
+            let request = BatchRequest(prompt: text)
+            _ = try setup.job(request)  // an error of all of them is one
+            let line = BatchRequest.Line(number: 1, request: .success(request))
+            try BatchAnswers(
+                command: self, setup: setup, lines: Array(repeating: line, count: samples)
+            ).run(startedAt: start)
         }
     }
 
     /// Continues one text.
     private func answer(_ text: String, _ setup: GenerateSetup, startedAt start: Double) throws {
         var job = try setup.job(BatchRequest(prompt: text))
-        let options = try setup.transformerOptions(for: [job])
+        let options = try setup.modelOptions(for: job)
+        setup.noteShortContext(options, for: [job])
         try setup.fit(&job, context: options.contextLength ?? 0)
-        let session = try setup.session(options, startedAt: start)
+        let session = try setup.session(
+            TokenSequence(Workspace(setup.open(options))), startedAt: start)
         defer { session.learned?.save() }
-        _ = try run(job, session)
-    }
-
-    /// Continues a text for each line; a line that cannot be is reported in its place.
-    private func answer(
-        _ lines: [BatchRequest.Line], _ setup: GenerateSetup, startedAt start: Double
-    ) throws {
-        var jobs = lines.enumerated().map { index, line in
-            Result { try setup.job(try line.request.get(), index: index) }
-        }
-        let options = try setup.transformerOptions(for: jobs.compactMap { try? $0.get() })
-        jobs = jobs.map { job in
-            Result {
-                var job = try job.get()
-                try setup.fit(&job, context: options.contextLength ?? 0)
-                return job
-            }
-        }
-        let session = try setup.session(options, startedAt: start)
-        defer { session.learned?.save() }
-        var failures = 0
-        for (index, (line, job)) in zip(lines, jobs).enumerated() {
-            let place = [("index", JSONOutput.int(index))] + (line.id.map { [("id", $0)] } ?? [])
-            do {
-                _ = try run(try job.get(), session, place)
-            } catch let code as ExitCode {
-                throw code
-            } catch DecodingError.pass(let error) {
-                throw error  // no later line could be answered either
-            } catch {
-                failures += 1
-                let reason = JSONOutput.string("line \(line.number): \(error)")
-                Terminal.write(JSONOutput.object(place + [("error", reason)]).text + "\n")
-            }
-        }
-        guard failures == 0 else {
-            throw CommandError(
-                .badData, "\(failures) of \(lines.count) lines got an error instead of an answer")
-        }
+        try run(job, session)
     }
 
     /// Generates, prints and reports.
-    private func run(
-        _ job: Job, _ session: Session, _ place: [(String, JSONOutput)] = []
-    ) throws {
-        session.state.restartTrace()
+    private func run(_ job: Job, _ session: Session) throws {
         session.draw(job.sampling)
         let steps = timings ? StepTotals(session.sequence.workspace) : nil
         let start = Clock.now
-        let summary = try generate(job, session, place)
+        let summary = try generate(job, session)
         let elapsed = Clock.now - start
-        if trace && !isJSON && !jsonl { TraceReport.write(session) }
+        if trace && !json && !jsonl { TraceReport.write(session) }
         if timings || summary.stopReason == .cancelled { Terminal.note(summary.report(session)) }
         if let steps { Terminal.note(steps.text(of: elapsed, rest: "sampling and text")) }
-        if summary.stopReason == .context, place.isEmpty {
+        if summary.stopReason == .context {
             Terminal.note(
                 "tessera: the context of \(session.sequence.contextLength) positions is full; "
                     + "--keep-last goes on and forgets the oldest tokens")
@@ -190,20 +183,15 @@ struct GenerateCommand: AsyncParsableCommand {
         if summary.stopReason == .cancelled { throw ExitCode(Interruption.status.rawValue) }
     }
 
-    /// Whether a JSON object stands for a text.
-    private var isJSON: Bool { json || batch != nil }
-
-    private func generate(
-        _ job: Job, _ session: Session, _ place: [(String, JSONOutput)]
-    ) throws -> GenerationSummary {
-        if echo && !isJSON && !jsonl { Terminal.write(job.text) }
+    private func generate(_ job: Job, _ session: Session) throws -> GenerationSummary {
+        if echo && !json && !jsonl { Terminal.write(job.text) }
         var collected = ""
         var endsLine = true
         let events = jsonl ? TokenEvents() : nil
         var generation = session.generation(
             limit: job.limit, stop: job.stop, printsSpecials: raw
         ) { token, piece in
-            if isJSON { return collected += piece }
+            if json { return collected += piece }
             if let events {
                 collected += piece
                 return events.write(token, piece)
@@ -213,16 +201,12 @@ struct GenerateCommand: AsyncParsableCommand {
             Terminal.write(piece)
         }
         generation.slides = keepLast
-        // Lines of a batch may begin alike: what the cache holds of this one is not computed again.
-        let kept = session.state.keep(
-            commonWith: job.prompt.ids, blockSize: session.decoder.commitBlockSize)
-        var summary = try generation.run(Array(job.prompt.ids[kept...]))
-        summary.promptTokens = job.prompt.ids.count
-        let members = place + summary.members(session, text: collected, dropped: job.dropped)
-        if isJSON { Terminal.write(JSONOutput.object(members).text + "\n") }
+        let summary = try generation.run(job.prompt.ids)
+        let members = summary.members(session, text: collected, dropped: job.dropped)
+        if json { Terminal.write(JSONOutput.object(members).text + "\n") }
         if jsonl { TokenEvents.writeEnd(members) }
         // A file gets the text byte for byte; a terminal's next line begins at its left.
-        if !isJSON && !jsonl && Terminal.outputIsTTY && !endsLine { Terminal.write("\n") }
+        if !json && !jsonl && Terminal.outputIsTTY && !endsLine { Terminal.write("\n") }
         return summary
     }
 }

@@ -1,6 +1,7 @@
 internal import Chat
 internal import ChatTemplates
 internal import Decoding
+internal import Residency
 internal import Tokenization
 internal import Transformer
 internal import WeightFile
@@ -71,16 +72,65 @@ struct GenerateSetup {
     static let bosNote =
         "tessera: the text begins with the beginning-of-sequence token itself; no second one is added"
 
-    func transformerOptions(for jobs: [Job]) throws -> Model.Options {
-        let config = source.file.config
-        let needed = jobs.map { $0.prompt.ids.count + $0.limit }.max() ?? 0
+    /// How the model is to be opened for one text.
+    func modelOptions(for job: Job) throws -> Model.Options {
+        try options(needed: job.prompt.ids.count + job.limit, places: 1, further: [])
+    }
+
+    /// How the model is to be opened for several texts, and how many of them at a time.
+    func modelOptions(for jobs: [Job]) throws -> (Model.Options, places: Int) {
+        let shared = Batch.sharedCount(jobs.map(\.prompt.ids))
+        let needs = jobs.map { $0.prompt.ids.count + $0.limit }.sorted(by: >)
+        func options(_ places: Int) throws -> Model.Options {
+            let most = source.file.config.maxPositions
+            let further = needs.dropFirst().prefix(places - 1) + (shared > 0 ? [shared] : [])
+            return try self.options(
+                needed: needs.first ?? 0, places: places,
+                further: further.map { min(Batch.contextLength($0), most) })
+        }
+        let most = max(1, jobs.count)
+        if case .fixed(let count) = command.parallel {
+            return (try options(min(count, most)), min(count, most))
+        }
+        let alone = try options(1)
+        let plan = try Model.plan(source.file, options: alone)
+        // Where weights are read from disk in each pass, it takes long enough for more texts; their caches
+        // take memory from weights.
+        var places = min(plan.isResident ? 16 : 32, most)
+        while places > 1 {
+            let options = try options(places)
+            if let shared = try? Model.plan(source.file, options: options),
+                options.contextLength == alone.contextLength,
+                plan.isResident
+                    ? shared.isResident : shared.needs.cache <= plan.budget.bytes / 4
+            {
+                return (options, places)
+            }
+            places -= 1
+        }
+        return (alone, 1)
+    }
+
+    private func options(
+        needed: Int, places: Int, further: [Int]
+    ) throws -> Model.Options {
+        let traits = source.file.config.blockDecoding
+        // Lossless texts that share passes take one token from each.
+        let isSingle = places > 1 && command.blocks.verifies(traits)
         let options = try command.modelOptions.options(
-            for: source.file, logitCapacity: command.blocks.logitRows(config.blockDecoding),
-            need: .positions(needed), drafter: drafter)
-        command.modelOptions.noteShortContext(
-            options.contextLength ?? 0, wanted: min(needed, config.maxPositions),
-            "that the prompt and -n may take")
+            for: source.file,
+            logitCapacity: isSingle ? places : places * command.blocks.logitRows(traits),
+            need: .positions(needed), furtherContexts: further,
+            drafter: places > 1 ? nil : drafter)
         return options
+    }
+
+    /// Says where memory has less room than texts may need.
+    func noteShortContext(_ options: Model.Options, for jobs: [Job]) {
+        let needed = jobs.map { $0.prompt.ids.count + $0.limit }.max() ?? 0
+        command.modelOptions.noteShortContext(
+            options.contextLength ?? 0, wanted: min(needed, source.file.config.maxPositions),
+            "that the prompt and -n may take")
     }
 
     /// Refuses a prompt that leaves no position of the context for a token, or drops its beginning.
@@ -101,11 +151,23 @@ struct GenerateSetup {
         )
     }
 
-    func session(_ options: Model.Options, startedAt start: Double) throws -> Session {
+    /// Opens the model.
+    func open(_ options: Model.Options) throws -> Model {
+        try command.modelOptions.open(source.file, options)
+    }
+
+    /// - Parameters:
+    ///   - sampling: Instead of the command's.
+    ///   - cached: Tokens that the sequence has committed already.
+    ///   - sharesPasses: Other texts are in the passes too.
+    func session(
+        _ sequence: TokenSequence, sampling: SamplingOptions? = nil, startedAt start: Double,
+        cached: [Int32] = [], sharesPasses: Bool = false
+    ) throws -> Session {
         try Session(
-            source, try command.modelOptions.open(source.file, options), sampling: sampling,
-            blocks: command.blocks, drafter: drafter, startedAt: start,
-            ignoresEnd: command.ignoreEnd,
-            traced: command.trace)
+            source, sequence, sampling: sampling ?? self.sampling, blocks: command.blocks,
+            drafter: sharesPasses ? nil : drafter, startedAt: start,
+            ignoresEnd: command.ignoreEnd, traced: command.trace, cached: cached,
+            sharesPasses: sharesPasses)
     }
 }

@@ -85,33 +85,38 @@ struct ModelOptions: ParsableArguments {
     func open(
         _ file: WeightFile, logitCapacity: Int, need: ContextNeed = .conversation
     ) throws -> TokenSequence {
-        try open(file, options(for: file, logitCapacity: logitCapacity, need: need))
+        let options = options(for: file, logitCapacity: logitCapacity, need: need)
+        return try TokenSequence(Workspace(open(file, options)))
     }
 
-    func open(_ file: WeightFile, _ options: Model.Options) throws -> TokenSequence {
+    func open(_ file: WeightFile, _ options: Model.Options) throws -> Model {
         var options = options
         noteThreads()
         let isLimited = ram != nil
         options.loading = { plan, pace in
             if isLimited || !plan.isResident { Terminal.note("tessera: " + plan.sentence(pace)) }
         }
-        return try TokenSequence(file, options: options)
+        return try Model(file, options: options)
     }
 
     /// The same for a model that shares the memory with one that drafts.
     func options(
-        for file: WeightFile, logitCapacity: Int, need: ContextNeed, drafter: DraftModel?
+        for file: WeightFile, logitCapacity: Int, need: ContextNeed,
+        furtherContexts: [Int] = [], drafter: DraftModel?
     ) throws -> Model.Options {
-        let alone = options(for: file, logitCapacity: logitCapacity, need: need)
+        let alone = options(
+            for: file, logitCapacity: logitCapacity, need: need, furtherContexts: furtherContexts)
         guard let drafter, let memory = alone.memory else { return alone }
         let rest = max(0, memory.bytes - (try drafter.bytes(beside: alone)))
-        return options(for: file, logitCapacity: logitCapacity, need: need, memory: rest)
+        return options(
+            for: file, logitCapacity: logitCapacity, need: need,
+            furtherContexts: furtherContexts, memory: rest)
     }
 
     /// - Parameter memory: Bytes to take at most, if less than is there.
     func options(
         for file: WeightFile, logitCapacity: Int, need: ContextNeed = .conversation,
-        memory: Int = .max
+        furtherContexts: [Int] = [], memory: Int = .max
     ) -> Model.Options {
         var options = Model.Options()
         var budget = budget(for: file)
@@ -124,6 +129,7 @@ struct ModelOptions: ParsableArguments {
         options.isa = isa
         options.logitCapacity = max(1, logitCapacity)
         options.kvEncoding = kv.encoding
+        options.furtherContexts = furtherContexts
         options.contextLength = context ?? Self.context(file, options, need)
         return options
     }

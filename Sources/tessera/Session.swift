@@ -45,10 +45,14 @@ struct Session {
     var file: WeightFile { source.file }
     var model: Model { sequence.model }
 
+    /// - Parameters:
+    ///   - cached: Tokens that the sequence has committed already.
+    ///   - sharesPasses: Other texts are in the passes too.
     init(
         _ source: ModelSource, _ sequence: TokenSequence, sampling: SamplingOptions,
         blocks: BlockOptions, drafter: DraftModel?, startedAt start: Double,
-        ignoresEnd: Bool = false, traced: Bool = false
+        ignoresEnd: Bool = false, traced: Bool = false, cached: [Int32] = [],
+        sharesPasses: Bool = false
     ) throws {
         self.source = source
         self.sequence = sequence
@@ -59,10 +63,12 @@ struct Session {
             forbidden: Self.forbidden(source.file) + (ignoresEnd ? Array(ends) : []),
             compute: sequence.compute)
         state = DecodingState(
-            sequence, sampler: sampler, stopTokens: ignoresEnd ? [] : ends, traced: traced)
+            sequence, sampler: sampler, stopTokens: ignoresEnd ? [] : ends, traced: traced,
+            cached: cached)
         let drafts = try drafter?.open(
             beside: sequence.model.options, stopTokens: state.stopTokens)
-        (decoder, learned) = try blocks.decoder(state, sequence, source: drafts)
+        (decoder, learned) = try blocks.decoder(
+            state, sequence, source: drafts, sharesPasses: sharesPasses)
         loadSeconds = Clock.now - start
     }
 

@@ -138,4 +138,47 @@ import Testing
             #expect(single["token_ids"] as? [Int] == answer["token_ids"] as? [Int])
         }
     }
+
+    @Test(arguments: ["0", "1"])
+    func textsDoNotDependOnHowManyShareAPass(temperature: String) throws {
+        let names = ["Tom", "Ann", "Carl", "Eva", "Hugo", "Sam", "Liam"]
+        let lines = names.enumerated().map { index, name in
+            index == 4 ? "{\"prompt\": 1}" : "\(name) has \(index + 2) pens. He gets \(index) more."
+        }
+        let file = try home.write(lines.joined(separator: "\n"), to: "batch")
+        func answers(_ parallel: String) throws -> [[String: Any]] {
+            let result = try home.run(
+                generate + [
+                    "--batch", file, "-n", "20", "--temp", temperature, "--seed", "5", "--parallel",
+                    parallel,
+                ])
+            #expect(result.status == 65)
+            return try result.objects()
+        }
+        let expected = try answers("1")
+        #expect(expected.count == 7 && expected[4]["error"] != nil)
+        for parallel in ["3", "16", "auto"] {
+            let got = try answers(parallel)
+            #expect(got.map { $0["index"] as? Int } == Array(0..<7))
+            #expect(got.map { $0["seed"] as? Int } == expected.map { $0["seed"] as? Int })
+            #expect(
+                got.map { $0["token_ids"] as? [Int] } == expected.map { $0["token_ids"] as? [Int] })
+            #expect(got.map { $0["text"] as? String } == expected.map { $0["text"] as? String })
+        }
+    }
+
+    @Test func samplesAreAnswersToOneTextEachDrawnByItself() throws {
+        let drawing = ["-p", "Tom has", "-n", "12", "--temp", "3", "--ignore-end", "--seed", "7"]
+        let result = try home.run(generate + drawing + ["--samples", "5"])
+        let answers = try result.objects()
+        #expect(result.status == 0 && answers.map { $0["index"] as? Int } == Array(0..<5))
+        #expect(Set(answers.map { $0["token_ids"] as? [Int] ?? [] }).count == 5)
+        let single = try object(drawing)
+        #expect(single["token_ids"] as? [Int] == answers[0]["token_ids"] as? [Int])
+        for wrong in [["--samples", "0"], ["--samples", "2", "--jsonl"], ["--parallel", "0"]] {
+            #expect(try home.run(generate + drawing + wrong).status == 64)
+        }
+        let empty = try home.run(generate + ["-p", "", "--samples", "3"])
+        #expect(empty.status == 64 && empty.output.isEmpty)
+    }
 }

@@ -96,8 +96,8 @@ import WeightFile
     }
 
     @Test func cancellingShowsWhatWasHeldBackAndKeepsTheState() throws {
-        // Asked once before the prompt, then before each pass.
-        let result = try Self.run(ids("abcdef"), stop: ["cx"], cancelAfter: 4)
+        // Asked before each pass.
+        let result = try Self.run(ids("abcdef"), stop: ["cx"], cancelAfter: 3)
         #expect(result.summary.stopReason == .cancelled)
         #expect(result.text == "abc")
         #expect(result.state.history == [5] + ids("abc"))
@@ -193,12 +193,13 @@ import WeightFile
         let state = DecodingState(model, sampler: sampler, stopTokens: [])
         let tokens = (0..<300).map { Int32($0 % 30) }
         let decoder = NextTokenDecoder(state)
-        let generation = Generation(decoder, tokenizer: try Self.tokenizer(), limit: 0)
+        let generation = Generation(decoder, tokenizer: try Self.tokenizer(), limit: 1)
         _ = try generation.run(tokens)
-        #expect(model.position == 256 && state.history.count == 300)
-        #expect(state.keep(first: 400) == 300)
+        try state.append(Array(tokens[..<9]))
+        #expect(model.position == 300 && state.history.count == 310)
+        #expect(state.keep(first: 400) == 310)
         // The last tokens have not been committed: taking them back cuts no block.
-        #expect(state.keep(first: 291, blockSize: 8) == 291)
+        #expect(state.keep(first: 303, blockSize: 8) == 303)
         #expect(state.keep(first: 255, blockSize: 8) == 248 && model.position == 248)
         #expect(state.history == Array(tokens[..<248]))
         #expect(state.keep(commonWith: Array(tokens[..<248])) == 247)

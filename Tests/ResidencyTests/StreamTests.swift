@@ -70,7 +70,7 @@ import WeightFile
     @Test func severalSequencesReadStreamedWeightsOnce() throws {
         let file = try WeightFile(path: Self.model.path)
         var options = try options(nil, .direct)
-        options.sequences = 3
+        options.furtherContexts = [256, 256]
         let plan = try Model.plan(file, options: options)
         options.memory = MemoryBudget(
             bytes: plan.needs.total + plan.weightBytes / 5 + 650_000, source: .option)

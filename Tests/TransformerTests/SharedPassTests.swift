@@ -113,19 +113,22 @@ enum StoredWeights: String, CaseIterable {
         let first = try TokenSequence(workspace)
         try first.forward(committed: randomTokens(23, seed: 9), logitRows: [])
         let same = try TokenSequence(workspace)
-        try same.forward(committed: randomTokens(60, seed: 2), logitRows: [])  // is replaced
-        same.copy(first)
+        try same.forward(committed: randomTokens(90, seed: 2), logitRows: [])  // is replaced
+        #expect(first.canBeCopied && !same.canBeCopied)
+        same.copy(first, upTo: 23)
         let shorter = try TokenSequence(workspace, contextLength: 28)
-        shorter.copy(first)
+        shorter.copy(first, upTo: 23)
+        // What comes behind the tokens that are copied leaves no trace.
+        let longer = try TokenSequence(workspace)
+        try longer.forward(committed: randomTokens(23, seed: 9) + [1, 2, 3], logitRows: [])
+        let part = try TokenSequence(workspace)
+        part.copy(longer, upTo: 23)
+        // Long enough for the window to move on.
         let expected = try first.causalLogits(tokens)
         #expect(largestError(expected, try same.causalLogits(tokens)) == 0)
+        #expect(largestError(expected, try part.causalLogits(tokens)) == 0)
         let fits = try shorter.causalLogits(Array(tokens.prefix(5)))
         #expect(largestError(Array(expected.prefix(5)), fits) == 0)
-        // The window has moved on by now.
-        same.copy(first)
-        #expect(
-            largestError(try first.causalLogits(tokens), try same.causalLogits(tokens)) == 0)
-        #expect(first.position == 83)
     }
 
     @Test("Values that are not finite spoil the sequence that has them, and no other")
@@ -175,7 +178,7 @@ enum StoredWeights: String, CaseIterable {
         var options = Model.Options()
         options.contextLength = 128
         options.threads = 1
-        options.sequences = 2
+        options.furtherContexts = [128]
         let plan = try Model.plan(file, options: options)
         options.memory = MemoryBudget(bytes: plan.totalBytes + 4096, source: .option)
         let workspace = try Workspace(Model(file, options: options))

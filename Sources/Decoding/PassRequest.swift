@@ -1,0 +1,52 @@
+public import Kernels
+internal import System
+
+/// What a decoder asks of the next pass over its text, which others may share.
+public struct PassRequest: Sendable, Equatable {
+    /// Ids that follow what is cached.
+    public var committed: [Int32]
+    /// Ids of a block behind them.
+    public var open: [Int32]
+    /// Ascending indices into committed + open.
+    public var logitRows: [Int]
+    /// Where committed tokens see all of their own block of this size.
+    public var blockSize: Int
+
+    public init(
+        committed: [Int32], open: [Int32] = [], logitRows: [Int], blockSize: Int = 1
+    ) {
+        self.committed = committed
+        self.open = open
+        self.logitRows = logitRows
+        self.blockSize = blockSize
+    }
+
+    /// Positions.
+    public var count: Int { committed.count + open.count }
+}
+
+/// The rows of logits that a request got. A sampler may write on them.
+public struct PassResult {
+    public let logits: Buffer<Float>
+    /// Row of `logits` that belongs to the request's first.
+    public let firstRow: Int
+    public let stride: Int
+    /// When the pass began; nil where it had requests of others too, so that its time says nothing of
+    /// this one.
+    public let start: ContinuousClock.Instant?
+
+    public init(
+        logits: Buffer<Float>, firstRow: Int = 0, stride: Int, start: ContinuousClock.Instant?
+    ) {
+        self.logits = logits
+        self.firstRow = firstRow
+        self.stride = stride
+        self.start = start
+    }
+
+    /// Index of the first logit of one of the request's rows.
+    func begin(_ row: Int) -> Int { (firstRow + row) * stride }
+
+    /// Seconds since the pass began; nil where it was shared.
+    var seconds: Double? { start.map { (ContinuousClock.now - $0).seconds } }
+}
