@@ -16,6 +16,16 @@ public struct Draft: Sendable {
     public var count: Int { tokens.count }
     public var isEmpty: Bool { tokens.isEmpty }
 
+    /// Tokens that are expected to be right, where confidences are chances.
+    var expected: Double {
+        var (reach, sum) = (1.0, 0.0)
+        for confidence in confidences {
+            reach *= Double(confidence)
+            sum += reach
+        }
+        return sum
+    }
+
     public mutating func append(_ token: Int32, _ confidence: Float) {
         tokens.append(token)
         confidences.append(confidence)

@@ -49,7 +49,7 @@ public final class LookupSource: DraftSource {
 
     /// - Parameter corpus: Token ids of a text that the output may repeat.
     public init(corpus: [Int32] = []) {
-        index = TextIndex(lengths: Self.lengths, capacity: max(8192, 2 * corpus.count))
+        index = TextIndex(lengths: Self.lengths, capacity: max(1024, 2 * corpus.count))
         for token in corpus { index.append(token) }
         if !corpus.isEmpty { index.append(-1) }
         textStart = index.tokens.count

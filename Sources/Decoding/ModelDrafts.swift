@@ -32,6 +32,9 @@ public final class ModelDrafts: DraftSource {
     private var pace = (tokens: 0.0, seconds: 0.0)
     private var askedAt: ContinuousClock.Instant?
     private var rests = 0
+    /// Tokens that a draft has been expected to give lately, less those that its time is worth; nil before
+    /// the first.
+    private(set) var gain: Double?
 
     /// Passes between two drafts of a drafter that does not pay.
     private static let longestRest = 32
@@ -48,12 +51,8 @@ public final class ModelDrafts: DraftSource {
     }
 
     public func draft(_ request: DraftRequest, into draft: inout Draft) throws(DecodingError) {
+        skip(request)
         let start = ContinuousClock.now
-        learn(request, now: start)
-        shared = min(shared, request.unchanged)
-        offered.clear()
-        (offeredAt, most) = (request.text.count, request.most + 1)
-        askedAt = start
         rests += 1
         guard request.most > 0, isWorthwhile(1) || rests > Self.longestRest else { return }
         rests = 0
@@ -62,12 +61,26 @@ public final class ModelDrafts: DraftSource {
             draft.append(token, Float(curve.chance(confidence)))
         }
         draft.seconds = (ContinuousClock.now - start).seconds
+        let gain = max(0, draft.expected - rate * draft.seconds)
+        self.gain = self.gain.map { $0 + 0.2 * (gain - $0) } ?? gain
     }
+
+    /// Follows the text without a draft.
+    func skip(_ request: DraftRequest) {
+        let now = ContinuousClock.now
+        learn(request, now: now)
+        shared = min(shared, request.unchanged)
+        offered.clear()
+        (offeredAt, most) = (request.text.count, request.most + 1)
+        askedAt = now
+    }
+
+    /// Tokens per second of the text, lately; 0 where nothing is known.
+    private var rate: Double { pace.seconds > 0 ? pace.tokens / pace.seconds : 0 }
 
     /// Whether a token that counts if all before it are right, of which the chance is `reach`, is worth its time.
     private func isWorthwhile(_ reach: Double) -> Bool {
-        guard tokenSeconds > 0, pace.seconds > 0 else { return true }
-        return reach * hits > pace.tokens / pace.seconds * tokenSeconds
+        reach * hits > rate * tokenSeconds
     }
 
     private func draw(_ request: DraftRequest) throws(DecodingError) {

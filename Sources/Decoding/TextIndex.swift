@@ -42,7 +42,7 @@ struct TextIndex {
     }
 
     /// - Parameter lengths: Of n-grams.
-    init(lengths: [Int], capacity: Int = 8192) {
+    init(lengths: [Int], capacity: Int = 1024) {
         let size = 1 << (Int.bitWidth - (2 * capacity - 1).leadingZeroBitCount)
         tables = lengths.map { Table(length: $0, heads: Array(repeating: 0, count: size)) }
         reserve(capacity)

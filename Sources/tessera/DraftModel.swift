@@ -48,9 +48,10 @@ struct DraftModel {
         try Model.plan(source.file, options: options(beside: target)).totalBytes
     }
 
-    func open(beside target: Model.Options, stopTokens: Set<Int32>) throws -> ModelDrafts {
-        ModelDrafts(
-            try TokenSequence(source.file, options: options(beside: target)), name: source.path,
-            stopTokens: stopTokens)
+    /// Its drafts, and those of the text where they promise more.
+    func open(beside target: Model.Options, stopTokens: Set<Int32>) throws -> CombinedDrafts {
+        let sequence = try TokenSequence(source.file, options: options(beside: target))
+        return CombinedDrafts(
+            LookupSource(), ModelDrafts(sequence, name: source.path, stopTokens: stopTokens))
     }
 }

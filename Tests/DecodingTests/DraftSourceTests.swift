@@ -31,7 +31,7 @@ private final class Everything: DraftPolicy {
     /// Sources that know everything, nothing, or less, and ones that offer too much.
     private enum Kind: CaseIterable {
         case oracle, oftenRight, random, wrong, empty, tooLong, noNumbers, lookup, sameAgain
-        case sameModel, otherModel, similarModel
+        case sameModel, otherModel, similarModel, combined
     }
 
     private static func source(
@@ -51,6 +51,7 @@ private final class Everything: DraftPolicy {
         case .lookup: LookupSource()
         case .sameModel: try model(seed)
         case .otherModel: try model(seed + 1)
+        case .combined: CombinedDrafts(LookupSource(), try model(seed, noise: 2))
         case .similarModel: try model(seed, noise: 2)
         case .empty: TestSource { _, _, _ in }
         case .oracle:
@@ -228,6 +229,29 @@ private final class Everything: DraftPolicy {
             #expect(state.draftCounts.accepted == state.draftCounts.drafted)
         }
         #expect(state.draftCounts.drafted > 0)
+    }
+
+    /// What the text promises spares the model, and what it does not is the model's to draft.
+    @Test func theTextIsAskedBeforeTheModel() throws {
+        let small = try ScriptedModel(maskToken: nil, seed: 5)
+        let sampler = Sampler(
+            SamplingOptions(), vocabularySize: 32, forbidden: [], compute: small.compute)
+        let source = CombinedDrafts(
+            LookupSource(), ModelDrafts(small, name: "small", stopTokens: []))
+        func draft(_ text: [Int32], unchanged: Int) throws -> Draft {
+            var draft = Draft()
+            let request = DraftRequest(
+                text: text, unchanged: unchanged, most: 8, sampler: sampler)
+            try source.draft(request, into: &draft)
+            return draft
+        }
+        #expect(source.name == "small")
+        #expect(try draft([1, 2, 3], unchanged: 0).count > 0)
+        let passes = small.passes.count
+        #expect(passes > 0)
+        let copy = Array(repeating: [7, 8, 9] as [Int32], count: 30).flatMap(\.self)
+        #expect(try draft([1, 2, 3] + copy, unchanged: 3).tokens.prefix(3) == [7, 8, 9])
+        #expect(small.passes.count == passes)
     }
 
     @Test func aPassNeedsRoomForItsLogits() throws {
