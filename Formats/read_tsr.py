@@ -205,21 +205,26 @@ def tokenizer_tables(data, offset, size, vocabulary):
     count, merge_count, text_bytes, eos_count, pattern_bytes = fields.read("5I")
     need(count <= vocabulary, "tokenizerSize", offset, "more tokens than embeddings")
     pre, flags = fields.read("II")
-    need(1 <= pre <= 5 and flags < 32, "tokenizerReserved", offset + 20)
+    need(1 <= pre <= 6 and flags < 32, "tokenizerReserved", offset + 20)
     ids = fields.read("3I")
     need(all(i < count or i == NONE for i in ids), "tokenIDs", offset + 28)
-    fields.zeros(8, "tokenizerReserved")
+    space = fields.read("I")
+    need(space <= (3 if pre == 6 else 0), "tokenizerReserved", offset + 40)
+    fields.zeros(4, "tokenizerReserved")
     offsets = fields.array("<u4", count + 1).astype(np.int64)
     merges = fields.array("<u4", 3 * merge_count).astype(np.int64).reshape(-1, 3)
+    shares_rank = merges[:, 0] >> 31
+    merges[:, 0] &= 0x7FFFFFFF
     eos = fields.array("<u4", eos_count)
     kinds = fields.array("u1", count)
-    kinds, added_flags = kinds & 3, kinds & 252
+    is_byte = (kinds == 4) & (np.diff(offsets) == 1)
+    kinds, added_flags = np.where(is_byte, 4, kinds & 3), np.where(is_byte, 0, kinds & 252)
     text = bytes(fields.take(text_bytes))
     pattern = fields.text(pattern_bytes, "tokenizerText")
     fields.finish()
     lengths = np.diff(offsets)
     need(offsets[0] == 0 and (lengths >= 0).all() and offsets[-1] == text_bytes, "tokenOffsets", offset + 48)
-    need((merges < count).all(), "merges", offset + 52 + 4 * count)
+    need((merges < count).all() and not shares_rank[:1].any(), "merges", offset + 52 + 4 * count)
     parts = lengths[merges] if merge_count else merges
     need((parts[:, 0] + parts[:, 1] == parts[:, 2]).all(), "merges", offset + 52 + 4 * count)
     need((eos < count).all(), "tokenIDs", offset + 52 + 4 * count + 12 * merge_count)
@@ -227,7 +232,8 @@ def tokenizer_tables(data, offset, size, vocabulary):
     need(((added_flags == 0) | added & (added_flags < 64)).all(), "tokenKinds", offset + 52 + 4 * (count + eos_count) + 12 * merge_count)
     bos, pad, unknown = (None if i == NONE else i for i in ids)
     tokens = [text[offsets[t]:offsets[t + 1]] for t in range(count)]
-    return dict(tokens=tokens, merges=merges, kinds=kinds, preTokenizer=pre, pattern=pattern, flags=flags, bos=bos, pad=pad,
+    return dict(tokens=tokens, merges=merges, kinds=kinds, preTokenizer=pre, pattern=pattern, flags=flags, bos=bos, pad=pad, spacePrefix=space,
+                sharesRank=shares_rank,
                 unknown=unknown, eos=eos.tolist(), addedFlags={int(t): int(added_flags[t]) for t in np.flatnonzero(added_flags)})
 
 
@@ -237,10 +243,14 @@ def read_tokenizer(data, offset, size, vocabulary):
     rare = {} if flags < 8 else dict(namesBOS=not flags & 8, namesEOS=not flags & 16)
     if tables["addedFlags"]:
         rare["addedFlags"] = {str(t): value for t, value in tables["addedFlags"].items()}
+    if tables["preTokenizer"] == 6:
+        rare["spacePrefix"] = tables["spacePrefix"]
+    if tables["sharesRank"].any():
+        rare["sharedRanks"] = np.flatnonzero(tables["sharesRank"]).tolist()
     return dict(rare, tokenCount=len(tokens), mergeCount=len(merges), preTokenizer=tables["preTokenizer"], pattern=tables["pattern"],
                 ignoreMerges=bool(flags & 1), normalizesNFC=bool(flags & 2), addsBOS=bool(flags & 4), bosToken=tables["bos"],
                 padToken=tables["pad"], unknownToken=tables["unknown"], eosTokens=tables["eos"],
-                kindCounts=[int((tables["kinds"] == kind).sum()) for kind in range(4)],
+                kindCounts=[int((tables["kinds"] == kind).sum()) for kind in range(5 if (tables["kinds"] == 4).any() else 4)],
                 firstTokens=[token.hex() for token in tokens[:8]], firstMerges=merges[:8].tolist(),
                 textChecksum=f"{xxh64(b''.join(tokens)):016x}")
 

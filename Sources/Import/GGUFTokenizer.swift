@@ -2,26 +2,26 @@ internal import Reporting
 internal import WeightFile
 
 extension GGUFFile {
-    /// The byte-level BPE tokenizer in this file's metadata.
+    /// The tokenizer in this file's metadata.
     ///
     /// - Parameter vocabularySize: Rows of the embedding; nil: as many as there are tokens.
     func tokenizerTables(vocabularySize: Int?) throws(ImportError) -> TokenizerTables {
         let model = try metadata.string("tokenizer.ggml.model") ?? ""
-        guard model == "gpt2" else {
+        switch model {
+        case "gpt2": break
+        case "llama": return try sentencePieceTables(vocabularySize: vocabularySize)
+        default:
+            let kind = ["t5": " (Unigram)", "bert": " (WordPiece)", "rwkv": " (RWKV)"][model] ?? ""
             throw .unsupported(
-                path: file.path, what: "tokenizer model '\(model.printable)'",
-                advice: "choose a model with a byte-level BPE tokenizer ('gpt2')")
+                path: file.path, what: "tokenizer model '\(model.printable)'\(kind)",
+                advice: "choose a model with a BPE tokenizer ('gpt2' or 'llama')")
         }
         let spellings = try texts("tokenizer.ggml.tokens")
         let merges = try texts("tokenizer.ggml.merges")
-        let vocabularySize = vocabularySize ?? spellings.count
-        guard spellings.count <= vocabularySize else {
-            throw .malformed(
-                path: file.path, offset: nil,
-                reason: "\(spellings.count) tokens for \(vocabularySize) rows of embedding")
-        }
         let types = (try metadata.array("tokenizer.ggml.token_type") ?? []).map { $0.int ?? 1 }
-        var tables = tokens(spellings, types, vocabularySize)
+        var tables = try tokens(spellings, types, vocabularySize ?? spellings.count) {
+            spelling, _ in (.normal, ByteLevel.bytes(of: spelling))
+        }
         let builder = MergeBuilder(spellings: spellings)
         for (index, merge) in merges.enumerated() {
             guard let space = merge.dropFirst().firstIndex(of: 0x20),
@@ -48,22 +48,30 @@ extension GGUFFile {
         ]
     }
 
-    private func texts(_ name: String) throws(ImportError) -> [[UInt8]] {
+    func texts(_ name: String) throws(ImportError) -> [[UInt8]] {
         try metadata.required(name, try metadata.array(name)).map { value throws(ImportError) in
             guard let text = value.bytes else { throw metadata.wrong(name, "a list of texts") }
             return text
         }
     }
 
-    private func tokens(
-        _ spellings: [[UInt8]], _ types: [Int], _ vocabularySize: Int
-    ) -> TokenizerTables {
+    /// - Parameter normal: The kind and the bytes of a token that is neither special nor added, by its spelling and its type;
+    ///   no bytes: it stands for its spelling.
+    func tokens(
+        _ spellings: [[UInt8]], _ types: [Int], _ vocabularySize: Int,
+        normal: ([UInt8], Int) -> (TokenizerTables.TokenKind, [UInt8]?)
+    ) throws(ImportError) -> TokenizerTables {
+        guard spellings.count <= vocabularySize else {
+            throw .malformed(
+                path: file.path, offset: nil,
+                reason: "\(spellings.count) tokens for \(vocabularySize) rows of embedding")
+        }
         var bytes: [[UInt8]] = []
         var kinds: [TokenizerTables.TokenKind] = []
         for (id, spelling) in spellings.enumerated() {
             let type = id < types.count ? types[id] : 1
             switch type {
-            case 3:
+            case 2, 3:  // unknown, control
                 kinds.append(.special)
                 bytes.append(spelling)
             case 4:
@@ -75,8 +83,9 @@ extension GGUFFile {
                 kinds.append(.unused)
                 bytes.append(spelling)
             default:
-                kinds.append(.normal)
-                bytes.append(ByteLevel.bytes(of: spelling) ?? spelling)
+                let (kind, text) = normal(spelling, type)
+                kinds.append(kind)
+                bytes.append(text ?? spelling)
             }
         }
         for id in spellings.count..<max(spellings.count, vocabularySize) {
@@ -96,6 +105,13 @@ extension GGUFFile {
         case "qwen2", "deepseek-r1-qwen", "kormo":
             tables.preTokenizer = .qwen2
             tables.normalizesNFC = true
+        case "qwen35":
+            tables.preTokenizer = .regex
+            tables.pattern = PreTokenizerPatterns.qwen35
+            tables.normalizesNFC = true
+        case "gpt-4o", "llama4", "kanana2":
+            tables.preTokenizer = .regex
+            tables.pattern = PreTokenizerPatterns.o200k
         case "smollm":
             tables.preTokenizer = .digitsGPT2
         case "gpt-2", "gpt2", "phi-2":
@@ -113,7 +129,7 @@ extension GGUFFile {
         if let adds = try metadata.bool("tokenizer.ggml.add_bos_token") { tables.addsBOS = adds }
     }
 
-    private func setSpecialTokens(_ tables: inout TokenizerTables) throws(ImportError) {
+    func setSpecialTokens(_ tables: inout TokenizerTables) throws(ImportError) {
         func id(_ name: String) throws(ImportError) -> Int? {
             try metadata.int("tokenizer.ggml.\(name)_token_id").flatMap {
                 tables.tokens.indices.contains($0) ? $0 : nil

@@ -84,18 +84,18 @@ extension HuggingFaceTokenizer {
         return (front, back)
     }
 
-    private func unsupportedPreTokenizer(_ step: Settings) -> ImportError {
-        unsupported(step, "pre-tokenizer", "choose a model with a byte-level BPE tokenizer")
+    func unsupportedPreTokenizer(_ step: Settings) -> ImportError {
+        unsupported(step, "pre-tokenizer", "choose a model with another tokenizer")
     }
 
-    private func unsupported(_ step: Settings, _ kind: String, _ advice: String) -> ImportError {
+    func unsupported(_ step: Settings, _ kind: String, _ advice: String) -> ImportError {
         let type = step.value("type")?.string ?? "?"
         return .unsupported(
             path: json.path, what: "\(kind) '\(type.printable)' as configured", advice: advice)
     }
 
     /// The members of a Sequence, or the step itself.
-    private static func steps(
+    static func steps(
         _ settings: Settings, _ name: String, _ members: String
     ) throws(ImportError) -> [Settings] {
         guard let step = try settings.object(name) else { return [] }

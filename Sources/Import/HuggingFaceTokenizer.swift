@@ -34,19 +34,24 @@ struct HuggingFaceTokenizer {
         let type = try model.string("type") ?? "BPE"
         guard type == "BPE", let vocabulary = model.value("vocab")?.members else {
             throw .unsupported(
-                path: json.path, what: "a tokenizer that is not BPE", advice: "choose another model"
-            )
+                path: json.path, what: "a tokenizer of type \(type.printable)",
+                advice: "choose a model whose tokenizer has the type BPE")
         }
+        let isSentencePiece = try isSentencePiece(model)
         let added = try addedTokens()
         let highest = (vocabulary.compactMap(\.value.int) + added.map(\.id)).max() ?? 0
         let size = vocabularySize ?? min(highest, 1 << 22) + 1
-        var tables = try tokens(vocabulary, count: size)
-        try refuseOtherSpelling(model, tables)
-        apply(added, to: &tables)
+        var tables = try tokens(vocabulary, count: size, isSentencePiece)
+        try refuseOtherSpelling(model, tables, vocabulary, isSentencePiece)
         tables.merges = try merges(model, vocabulary)
+        apply(added, to: &tables)
         tables.ignoreMerges = try model.bool("ignore_merges") ?? false
         try model.finish()
-        try setPipeline(&tables)
+        if isSentencePiece {
+            try setSentencePiece(&tables)
+        } else {
+            try setPipeline(&tables)
+        }
         try setSpecialTokens(&tables, endTokens: endTokens)
         json.ignore("version", "truncation", "padding")
         try json.finish()
@@ -54,7 +59,7 @@ struct HuggingFaceTokenizer {
     }
 
     private func tokens(
-        _ vocabulary: [JSONValue.Member], count: Int
+        _ vocabulary: [JSONValue.Member], count: Int, _ isSentencePiece: Bool
     ) throws(ImportError) -> TokenizerTables {
         var spellings = [[UInt8]?](repeating: nil, count: count)
         for member in vocabulary {
@@ -66,15 +71,27 @@ struct HuggingFaceTokenizer {
             }
             spellings[id] = member.name
         }
-        return TokenizerTables(
-            tokens: spellings.enumerated().map { id, spelling in
-                spelling.map { ByteLevel.bytes(of: $0) ?? $0 } ?? Array("[unused\(id)]".utf8)
-            }, kinds: spellings.map { $0 == nil ? .unused : .normal })
+        var kinds: [TokenizerTables.TokenKind] = []
+        let tokens = spellings.enumerated().map { id, spelling -> [UInt8] in
+            guard let spelling else {
+                kinds.append(.unused)
+                return Array("[unused\(id)]".utf8)
+            }
+            if isSentencePiece, let byte = SentencePiece.byte(of: spelling) {
+                kinds.append(.byte)
+                return [byte]
+            }
+            kinds.append(.normal)
+            return isSentencePiece
+                ? TokenizerTables.unmarked(spelling) : ByteLevel.bytes(of: spelling) ?? spelling
+        }
+        return TokenizerTables(tokens: tokens, kinds: kinds)
     }
 
-    /// Settings of BPE that byte-level vocabularies have, but switched off.
+    /// Settings of BPE that vocabularies of ours have, but switched off or never used.
     private func refuseOtherSpelling(
-        _ model: Settings, _ tables: TokenizerTables
+        _ model: Settings, _ tables: TokenizerTables, _ vocabulary: [JSONValue.Member],
+        _ isSentencePiece: Bool
     ) throws(ImportError) {
         for name in ["continuing_subword_prefix", "end_of_word_suffix"] {
             if let text = try model.string(name), !text.isEmpty { throw model.unsupported(name) }
@@ -85,6 +102,16 @@ struct HuggingFaceTokenizer {
         let unknown = try model.string("unk_token")
         let fallback = try model.bool("byte_fallback") ?? false
         model.ignore("fuse_unk")
+        if isSentencePiece {
+            guard SentencePiece.spellsAllBytes(vocabulary.lazy.map(\.name)) else {
+                throw model.unsupported("byte_fallback")
+            }
+            // It would look like U+2581.
+            guard !vocabulary.contains(where: { $0.name == [0x20] }) else {
+                throw malformed("model.vocab: ' ' is a token next to U+2581")
+            }
+            return
+        }
         guard unknown != nil || fallback else { return }
         // Never used where every byte that UTF-8 has is a token.
         let bytes = Set(

@@ -18,6 +18,8 @@ struct AddedTokens: Sendable {
     /// By first byte, longest first.
     private let patterns: [[Pattern]]
     let isEmpty: Bool
+    /// Where a space is SentencePiece's sign, which is no white space.
+    private let keepsSpaces: Bool
 
     /// - Parameter normalized: Take the tokens that are matched in the normalized text; else the others.
     init(_ tables: TokenizerTables, normalized: Bool) {
@@ -26,14 +28,17 @@ struct AddedTokens: Sendable {
             let flags = tables.addedFlags[id] ?? []
             guard flags.contains(.normalized) == normalized else { continue }
             var bytes = Array(tables.tokens[id])
-            if normalized, tables.normalizesNFC {
-                bytes = Array(Normalization.nfc(String(decoding: bytes, as: UTF8.self)).utf8)
+            if normalized {
+                bytes = Array(tables.normalized(String(decoding: bytes, as: UTF8.self)).utf8)
             }
             guard let first = bytes.first else { continue }
             patterns[Int(first)].append(Pattern(id: id, bytes: bytes, flags: flags))
         }
         self.patterns = patterns.map { $0.sorted { $0.bytes.count > $1.bytes.count } }
         isEmpty = patterns.allSatisfy(\.isEmpty)
+        keepsSpaces =
+            normalized && tables.preTokenizer == .sentencePiece
+            && [.none, .section].contains(tables.spacePrefix)
     }
 
     /// The parts of a text in order.
@@ -50,7 +55,7 @@ struct AddedTokens: Sendable {
             let found = at..<at + pattern.bytes.count
             at = found.upperBound
             if pattern.flags.contains(.singleWord), Self.touchesWord(found, in: bytes) { continue }
-            let range = Self.widened(found, pattern.flags, from: done, in: bytes)
+            let range = widened(found, pattern.flags, from: done, in: bytes)
             if done < range.lowerBound { pieces.append(.text(done..<range.lowerBound)) }
             // Of a token of white space that another one has taken, nothing is left.
             if !range.isEmpty { pieces.append(.token(pattern.id)) }
@@ -65,23 +70,27 @@ struct AddedTokens: Sendable {
     }
 
     /// The range with the white space that the token takes, as far as no token before took it.
-    private static func widened(
+    private func widened(
         _ range: Range<Int>, _ flags: TokenizerTables.AddedTokenFlags, from done: Int,
         in bytes: [UInt8]
     ) -> Range<Int> {
         var (begin, end) = (range.lowerBound, range.upperBound)
         if flags.contains(.stripsLeft) {
-            while let scalar = scalar(before: begin, in: bytes), scalar.properties.isWhitespace {
+            while let scalar = Self.scalar(before: begin, in: bytes), isBlank(scalar) {
                 begin -= scalar.utf8.count
             }
             begin = max(begin, done)
         }
         if flags.contains(.stripsRight) {
-            while let scalar = scalar(at: end, in: bytes), scalar.properties.isWhitespace {
+            while let scalar = Self.scalar(at: end, in: bytes), isBlank(scalar) {
                 end += scalar.utf8.count
             }
         }
         return min(begin, end)..<end
+    }
+
+    private func isBlank(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.properties.isWhitespace && !(keepsSpaces && scalar == " ")
     }
 
     private static func touchesWord(_ range: Range<Int>, in bytes: [UInt8]) -> Bool {

@@ -1,13 +1,13 @@
 internal import WeightFile
 
-/// Merges the byte tokens of one piece: lowest rank first, leftmost among equals. A heap over a
+/// Merges the bytes or characters of one piece: lowest rank first, leftmost among equals. A heap over a
 /// linked list, so that long pieces take n log n steps.
 struct BytePairMerger {
     private struct Candidate {
         var rank: UInt32
         var left: Int32
-        var leftID: UInt32
-        var rightID: UInt32
+        /// Its index.
+        var merge: UInt32
 
         @inline(__always)
         func precedes(_ other: Candidate) -> Bool {
@@ -22,8 +22,7 @@ struct BytePairMerger {
 
     /// Merges `symbols` and appends the result to `output`.
     mutating func merge(
-        _ symbols: [UInt32], _ table: MergeTable, _ merges: [TokenizerTables.Merge],
-        into output: inout [Int32]
+        _ symbols: [UInt32], _ table: MergeTable, into output: inout [Int32]
     ) {
         guard symbols.count > 1 else {
             for symbol in symbols { output.append(Int32(symbol)) }
@@ -42,11 +41,11 @@ struct BytePairMerger {
         while let candidate = popLowest() {
             let left = Int(candidate.left)
             // Stale where either side has been merged since; a merged-away symbol has no id.
-            guard ids[left] == candidate.leftID, next[left] >= 0,
-                ids[Int(next[left])] == candidate.rightID
+            guard next[left] >= 0,
+                table.isMerge(Int(candidate.merge), of: ids[left], ids[Int(next[left])])
             else { continue }
             let right = Int(next[left])
-            ids[left] = merges[Int(candidate.rank)].result
+            ids[left] = table.result(of: candidate.merge)
             ids[right] = .max
             next[left] = next[right]
             if next[right] >= 0 { previous[Int(next[right])] = Int32(left) }
@@ -65,8 +64,8 @@ struct BytePairMerger {
         let right = next[Int(left)]
         guard right >= 0 else { return }
         let (a, b) = (ids[Int(left)], ids[Int(right)])
-        guard let rank = table.rank(a, b) else { return }
-        heap.append(Candidate(rank: rank, left: left, leftID: a, rightID: b))
+        guard let merge = table.index(a, b) else { return }
+        heap.append(Candidate(rank: table.rank(of: merge), left: left, merge: merge))
         var child = heap.count - 1
         while child > 0 {
             let parent = (child - 1) / 2

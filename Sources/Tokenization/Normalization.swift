@@ -1,4 +1,29 @@
 @_spi(_Unicode) internal import Swift
+internal import WeightFile
+
+extension TokenizerTables {
+    /// A section of a text before it is cut.
+    ///
+    /// - Parameter isBegun: It goes on with a text and not behind a token.
+    func normalized(_ text: String, isBegun: Bool = false) -> String {
+        var text = normalizesNFC ? Normalization.nfc(text) : text
+        guard preTokenizer == .sentencePiece, !text.isEmpty else { return text }
+        if text.utf8.contains(0xe2) {
+            text = String(decoding: Self.unmarked(text.utf8), as: UTF8.self)
+        }
+        return spacePrefix == .section && !isBegun ? " " + text : text
+    }
+
+    /// Whether the token is one character from which merging may begin. Tokens of the vocabulary that are added
+    /// tokens too are such.
+    func isCharacter(_ id: Int) -> Bool {
+        guard kinds[id] == .normal || kinds[id] == .added, let first = tokens[id].first else {
+            return false
+        }
+        let width = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4
+        return first & 0xc0 != 0x80 && tokens[id].count == width
+    }
+}
 
 /// Canonical composition (NFC), as Hugging Face's `tokenizers` does it.
 ///

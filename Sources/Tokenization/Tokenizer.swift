@@ -12,7 +12,7 @@ public struct Segment: Equatable, Sendable {
     }
 }
 
-/// Byte-level byte-pair encoding, as Hugging Face's `tokenizers` does it.
+/// Byte-pair encoding, from bytes or as SentencePiece from characters, as Hugging Face's `tokenizers` does it.
 public final class Tokenizer: Sendable {
     /// What becomes of added and special tokens spelled out in a text.
     public enum Specials: Sendable {
@@ -25,6 +25,8 @@ public final class Tokenizer: Sendable {
     public let tables: TokenizerTables
     private let merges: MergeTable
     private let vocabulary: VocabularyTable?
+    /// Tokens of single characters, where merging begins with these.
+    private let characters: VocabularyTable?
     /// Token of each byte; bytes without one are dropped, as Hugging Face does without `unk_token`.
     private let byteTokens: [UInt32?]
     private let addedTokens: AddedTokens
@@ -35,9 +37,14 @@ public final class Tokenizer: Sendable {
     public init(_ tables: TokenizerTables) throws(TokenizerError) {
         self.tables = tables
         merges = MergeTable(tables.merges)
-        vocabulary = tables.ignoreMerges ? VocabularyTable(tables) : nil
+        vocabulary =
+            tables.ignoreMerges ? VocabularyTable(tables) { tables.kinds[$0] == .normal } : nil
+        let isSentencePiece = tables.preTokenizer == .sentencePiece
+        characters =
+            isSentencePiece ? VocabularyTable(tables) { tables.isCharacter($0) } : nil
         var bytes = [UInt32?](repeating: nil, count: 256)
-        for (id, token) in tables.tokens.enumerated() where tables.kinds[id] == .normal {
+        let byteKind: TokenizerTables.TokenKind = isSentencePiece ? .byte : .normal
+        for (id, token) in tables.tokens.enumerated() where tables.kinds[id] == byteKind {
             guard token.count == 1, let byte = token.first, bytes[Int(byte)] == nil else {
                 continue
             }
@@ -68,10 +75,10 @@ public final class Tokenizer: Sendable {
     public func encode(
         _ text: String, specials: Specials = .parse, addBOS: Bool = false
     ) -> [Int32] {
-        var ids: [Int32] = []
-        if addBOS, let bos = tables.bosToken { ids.append(Int32(bos)) }
-        append(text, specials, to: &ids)
-        return ids
+        var encoded = Encoded()
+        append(text, specials, to: &encoded)
+        guard addBOS, let bos = tables.bosToken else { return encoded.ids }
+        return [Int32(bos)] + encoded.ids
     }
 
     /// Ids of a text that begins with one beginning-of-sequence token at most, whoever puts it there.
@@ -87,25 +94,46 @@ public final class Tokenizer: Sendable {
 
     /// Ids of a rendered conversation. Text on the two sides of a border is never merged.
     public func encode(_ segments: [Segment]) -> [Int32] {
-        var ids: [Int32] = []
+        var encoded = Encoded()
         for segment in segments {
-            append(segment.text, segment.isUserText ? .asText : .parse, to: &ids)
+            append(segment.text, segment.isUserText ? .asText : .parse, to: &encoded)
         }
-        return ids
+        return encoded.ids
     }
 
-    private func append(_ text: String, _ specials: Specials, to ids: inout [Int32]) {
-        guard specials == .parse else { return appendPlain(normalized(text), to: &ids) }
+    /// Ids of what of a text was read, and what that ended with.
+    private struct Encoded {
+        enum End { case nothing, token, text }
+
+        var ids: [Int32] = []
+        var end = End.nothing
+
+        mutating func append(token: Int32) {
+            ids.append(token)
+            end = .token
+        }
+    }
+
+    private func append(_ text: String, _ specials: Specials, to encoded: inout Encoded) {
+        guard specials == .parse else { return appendSection(text, specials, to: &encoded) }
         for piece in pieces(of: text, addedTokens) {
             switch piece {
-            case .token(let id): ids.append(id)
-            case .text(let text):
-                for piece in pieces(of: normalized(text), normalizedTokens) {
-                    switch piece {
-                    case .token(let id): ids.append(id)
-                    case .text(let text): appendPlain(text, to: &ids)
-                    }
-                }
+            case .token(let id): encoded.append(token: id)
+            case .text(let text): appendSection(text, specials, to: &encoded)
+            }
+        }
+    }
+
+    /// Text between tokens that are matched before it is normalized.
+    private func appendSection(
+        _ text: String, _ specials: Specials, to encoded: inout Encoded
+    ) {
+        let text = tables.normalized(text, isBegun: encoded.end == .text)
+        guard specials == .parse else { return appendPlain(text, to: &encoded) }
+        for piece in pieces(of: text, normalizedTokens) {
+            switch piece {
+            case .token(let id): encoded.append(token: id)
+            case .text(let text): appendPlain(text, to: &encoded)
             }
         }
     }
@@ -127,15 +155,53 @@ public final class Tokenizer: Sendable {
         }
     }
 
-    private func normalized(_ text: String) -> String {
-        tables.normalizesNFC ? Normalization.nfc(text) : text
-    }
-
-    /// Ids of a normalized text without added tokens.
-    private func appendPlain(_ text: String, to ids: inout [Int32]) {
+    /// Adds a normalized text without added tokens.
+    private func appendPlain(_ text: String, to encoded: inout Encoded) {
         guard !text.isEmpty else { return }
         var text = text
         text.makeContiguousUTF8()
+        if let characters {
+            if takesSpace(text, after: encoded.end) { text = " " + text }
+            appendWhole(Array(text.utf8), characters, to: &encoded.ids)
+        } else {
+            appendPieces(text, to: &encoded.ids)
+        }
+        encoded.end = .text
+    }
+
+    /// Whether a piece of text gets a space in front.
+    private func takesSpace(_ text: String, after end: Encoded.End) -> Bool {
+        switch tables.spacePrefix {
+        case .none, .section: false
+        case .text: end == .nothing && text.utf8.first != 0x20
+        case .piece: end != .text && text.utf8.first != 0x20
+        }
+    }
+
+    /// Merges a text from its characters.
+    private func appendWhole(
+        _ bytes: [UInt8], _ characters: VocabularyTable, to ids: inout [Int32]
+    ) {
+        if let id = vocabulary?.id(of: bytes[...]) { return ids.append(Int32(id)) }
+        var symbols: [UInt32] = []
+        symbols.reserveCapacity(bytes.count)
+        var begin = 0
+        while begin < bytes.count {
+            var end = begin + 1
+            while end < bytes.count, bytes[end] & 0xc0 == 0x80 { end += 1 }
+            if let id = characters.id(of: bytes[begin..<end]) {
+                symbols.append(id)
+            } else {
+                symbols += bytes[begin..<end].compactMap { byteTokens[Int($0)] }
+            }
+            begin = end
+        }
+        var merger = BytePairMerger()
+        merger.merge(symbols, merges, into: &ids)
+    }
+
+    /// Cuts a text and merges each piece from its bytes.
+    private func appendPieces(_ text: String, to ids: inout [Int32]) {
         let scanner = TextScanner(text)
         let bytes = Array(text.utf8)
         var merger = BytePairMerger()
@@ -147,7 +213,7 @@ public final class Tokenizer: Sendable {
             for byte in slice {
                 if let token = byteTokens[Int(byte)] { symbols.append(token) }
             }
-            merger.merge(symbols, merges, tables.merges, into: &ids)
+            merger.merge(symbols, merges, into: &ids)
         }
         split(scanner, emit)
     }
@@ -161,6 +227,7 @@ public final class Tokenizer: Sendable {
         case .llama3: PreTokenization.llama3(text, all, digits: 3, emit)
         case .qwen2: PreTokenization.llama3(text, all, digits: 1, emit)
         case .regex: pattern?.split(text, emit)
+        case .sentencePiece: emit(all)
         }
     }
 
@@ -180,11 +247,19 @@ public struct StreamDecoder: Sendable {
     private let tokenizer: Tokenizer
     private let printsSpecials: Bool
     private var pending: [UInt8] = []
+    /// A space at the beginning is the tokenizer's and not the text's.
+    private var dropsSpace: Bool
 
-    /// - Parameter printsSpecials: Special tokens appear as they are spelled.
-    public init(_ tokenizer: Tokenizer, printsSpecials: Bool = false) {
+    /// - Parameters:
+    ///   - printsSpecials: Special tokens appear as they are spelled.
+    ///   - beginsText: The first id begins a text, so that the space in front that some tokenizers put there
+    ///     is left out.
+    public init(
+        _ tokenizer: Tokenizer, printsSpecials: Bool = false, beginsText: Bool = false
+    ) {
         self.tokenizer = tokenizer
         self.printsSpecials = printsSpecials
+        dropsSpace = beginsText && tokenizer.tables.spacePrefix != .none
     }
 
     /// The characters that `id` completes.
@@ -194,7 +269,12 @@ public struct StreamDecoder: Sendable {
         case .special where !printsSpecials: return ""
         default: break
         }
-        pending.append(contentsOf: tokenizer.bytes(of: id))
+        var bytes = tokenizer.bytes(of: id)
+        if dropsSpace, let first = bytes.first {
+            if first == 0x20 { bytes = bytes.dropFirst() }
+            dropsSpace = false
+        }
+        pending.append(contentsOf: bytes)
         let complete = pending.count - Self.incompleteTail(pending)
         let text = String(decoding: pending[..<complete], as: UTF8.self)
         pending.removeFirst(complete)

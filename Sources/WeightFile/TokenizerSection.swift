@@ -33,7 +33,8 @@ enum TokenizerSection {
         tables.bosToken = try tokenID(&fields, below: tokenCount)
         tables.padToken = try tokenID(&fields, below: tokenCount)
         tables.unknownToken = try tokenID(&fields, below: tokenCount)
-        try fields.zeros(8, .tokenizerReserved)
+        tables.spacePrefix = try spacePrefix(&fields, tables.preTokenizer)
+        try fields.zeros(4, .tokenizerReserved)
 
         let offsets = try readOffsets(&fields, tokenCount: tokenCount, textBytes: textBytes)
         let mergesOffset = fields.offset
@@ -47,7 +48,7 @@ enum TokenizerSection {
                 .tokenIDs, at: eosOffset + 4 * index, found: tables.eosTokens[index],
                 expected: "below \(tokenCount)")
         }
-        try readKinds(&fields, count: tokenCount, into: &tables)
+        try readKinds(&fields, offsets, into: &tables)
         let text = try fields.array(of: UInt8.self, count: textBytes)
         tables.tokens = TokenList(bytes: text, offsets: offsets)
         tables.pattern = try fields.text(byteCount: patternBytes, .tokenizerText)
@@ -62,7 +63,7 @@ enum TokenizerSection {
         let kind = try fields.u32()
         guard let preTokenizer = TokenizerTables.PreTokenizer(rawValue: kind) else {
             throw Violation(
-                .tokenizerReserved, at: offset, found: "pre-tokenizer \(kind)", expected: "1...5")
+                .tokenizerReserved, at: offset, found: "pre-tokenizer \(kind)", expected: "1...6")
         }
         let flags = try fields.u32()
         guard flags & ~knownFlags == 0 else {
@@ -76,6 +77,19 @@ enum TokenizerSection {
         tables.addsBOS = flags & addsBOS != 0
         tables.namesBOS = flags & namelessBOS == 0
         tables.namesEOS = flags & namelessEOS == 0
+    }
+
+    private static func spacePrefix(
+        _ fields: inout FieldReader, _ preTokenizer: TokenizerTables.PreTokenizer
+    ) throws(Violation) -> TokenizerTables.SpacePrefix {
+        let offset = fields.offset
+        let value = try fields.u32()
+        let most: UInt32 = preTokenizer == .sentencePiece ? 3 : 0
+        guard value <= most, let prefix = TokenizerTables.SpacePrefix(rawValue: value) else {
+            throw Violation(
+                .tokenizerReserved, at: offset, found: "space \(value)", expected: "0...\(most)")
+        }
+        return prefix
     }
 
     private static func tokenID(
@@ -112,11 +126,16 @@ enum TokenizerSection {
         return offsets
     }
 
-    /// Ids exist, and the result is as long as its parts together.
+    /// Ids exist, the result is as long as its parts together, and the first merge has a rank of its own.
     private static func check(
         _ merges: [TokenizerTables.Merge], _ offsets: [UInt32], base: Int
     ) throws(Violation) {
         let count = offsets.count - 1
+        guard merges.first?.sharesRank != true else {
+            throw Violation(
+                .merges, at: base, found: "a first merge with the rank of the one before",
+                expected: "a rank of its own")
+        }
         for index in merges.indices {
             let merge = merges[index]
             let (left, right, result) = (Int(merge.left), Int(merge.right), Int(merge.result))
@@ -136,21 +155,26 @@ enum TokenizerSection {
         }
     }
 
-    /// The lowest two bits are the kind, the next four say how added and special tokens are matched.
+    /// The lowest two bits are the kind, the next four say how added and special tokens are matched; 4 is a kind
+    /// of its own.
     private static func readKinds(
-        _ fields: inout FieldReader, count: Int, into tables: inout TokenizerTables
+        _ fields: inout FieldReader, _ offsets: [UInt32], into tables: inout TokenizerTables
     ) throws(Violation) {
         let base = fields.offset
-        let bytes = try fields.array(of: UInt8.self, count: count)
-        tables.kinds.reserveCapacity(count)
+        let bytes = try fields.array(of: UInt8.self, count: offsets.count - 1)
+        tables.kinds.reserveCapacity(bytes.count)
         for (id, byte) in bytes.enumerated() {
+            if byte == TokenizerTables.TokenKind.byte.rawValue, offsets[id + 1] - offsets[id] == 1 {
+                tables.kinds.append(.byte)
+                continue
+            }
             let kind = TokenizerTables.TokenKind(rawValue: byte & 3) ?? .normal
             let flags = TokenizerTables.AddedTokenFlags(rawValue: byte & ~3)
             let isAdded = kind == .added || kind == .special
             guard byte < 64, flags.isEmpty || isAdded else {
                 throw Violation(
                     .tokenKinds, at: base + id, found: byte,
-                    expected: "0...3, with flags up to 60 for the kinds 1 and 2")
+                    expected: "0...3, with flags up to 60 for the kinds 1 and 2, or 4 for one byte")
             }
             tables.kinds.append(kind)
             if !flags.isEmpty { tables.addedFlags[id] = flags }
@@ -182,10 +206,11 @@ enum TokenizerSection {
             // An id that does not fit becomes one that no vocabulary has.
             fields.u32(id.map { UInt32(exactly: $0) ?? none - 1 } ?? none)
         }
-        fields.zeros(8)
+        fields.u32(tables.spacePrefix.rawValue)
+        fields.zeros(4)
         for offset in tables.tokens.offsets { fields.u32(offset) }
         for merge in tables.merges {
-            fields.u32(merge.left)
+            fields.u32(merge.markedLeft)
             fields.u32(merge.right)
             fields.u32(merge.result)
         }

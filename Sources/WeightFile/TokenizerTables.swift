@@ -1,4 +1,4 @@
-/// A byte-level BPE tokenizer as data, independent of where it came from. Formats/TSR.md §6.
+/// A tokenizer of byte-pair encoding as data, independent of where it came from. Formats/TSR.md §6.
 public struct TokenizerTables: Equatable, Sendable {
     /// How text is cut before merging.
     public enum PreTokenizer: UInt32, Sendable, CaseIterable {
@@ -12,6 +12,21 @@ public struct TokenizerTables: Equatable, Sendable {
         case qwen2 = 4
         /// `pattern` holds a regular expression that the scanners do not know.
         case regex = 5
+        /// SentencePiece: text is not cut, and merging begins with characters. One without a token becomes the
+        /// tokens of its bytes. U+2581 counts as a space.
+        case sentencePiece = 6
+    }
+
+    /// Where SentencePiece puts a space into the text. The numbers are those of the file.
+    public enum SpacePrefix: UInt32, Sendable, CaseIterable {
+        /// Nowhere.
+        case none = 0
+        /// In front of the text, and after each token that was matched in the text before it was normalized.
+        case section = 1
+        /// In front of the text, unless a space or an added token is there.
+        case text = 2
+        /// In front of the text and after each added token, unless a space is there.
+        case piece = 3
     }
 
     public enum TokenKind: UInt8, Sendable {
@@ -23,6 +38,8 @@ public struct TokenizerTables: Equatable, Sendable {
         case special = 2
         /// Padding of the vocabulary: never produced, never sampled.
         case unused = 3
+        /// One byte of a character that has no token (SentencePiece).
+        case byte = 4
     }
 
     /// How an added or special token is matched in a text, as in Hugging Face's `tokenizers`. The numbers
@@ -40,16 +57,25 @@ public struct TokenizerTables: Equatable, Sendable {
         public static let normalized = AddedTokenFlags(rawValue: 32)
     }
 
-    /// One merge: `left` followed by `right` becomes `result`. Rank is the position in `merges`.
+    /// One merge: `left` followed by `right` becomes `result`. Rank is the position in `merges`, or where
+    /// `sharesRank` is set the rank of the merge before.
     public struct Merge: Equatable, Sendable, BitwiseCopyable {
-        public var left: UInt32
+        /// The highest bit is `sharesRank`.
+        private(set) var markedLeft: UInt32
         public var right: UInt32
         public var result: UInt32
-        public init(left: UInt32, right: UInt32, result: UInt32) {
-            self.left = left
+
+        private static let mark: UInt32 = 1 << 31
+
+        public init(left: UInt32, right: UInt32, result: UInt32, sharesRank: Bool = false) {
+            precondition(left < Self.mark, "token \(left)")
+            markedLeft = sharesRank ? left | Self.mark : left
             self.right = right
             self.result = result
         }
+
+        public var left: UInt32 { markedLeft & ~Self.mark }
+        public var sharesRank: Bool { markedLeft & Self.mark != 0 }
     }
 
     /// Bytes of each token; the index is the id. Added and special tokens hold their text in UTF-8.
@@ -67,6 +93,8 @@ public struct TokenizerTables: Equatable, Sendable {
     public var ignoreMerges = false
     /// Unicode NFC before pre-tokenizing (Qwen).
     public var normalizesNFC = false
+    /// Only for `.sentencePiece`.
+    public var spacePrefix = SpacePrefix.none
     /// Put `bosToken` in front of a plain prompt.
     public var addsBOS = false
     public var bosToken: Int?
@@ -87,5 +115,24 @@ public struct TokenizerTables: Equatable, Sendable {
         self.kinds =
             kinds.isEmpty ? Array(repeating: .normal, count: tokens.count) : kinds
         self.merges = merges
+    }
+}
+
+extension TokenizerTables {
+    /// U+2581, with which SentencePiece spells a space.
+    private static let spaceMark: [UInt8] = [0xe2, 0x96, 0x81]
+
+    /// The text with spaces where SentencePiece's sign for them is.
+    public static func unmarked(_ text: some Collection<UInt8>) -> [UInt8] {
+        var result: [UInt8] = []
+        result.reserveCapacity(text.count)
+        for byte in text {
+            result.append(byte)
+            if byte == spaceMark[2], result.suffix(3).elementsEqual(spaceMark) {
+                result.removeLast(3)
+                result.append(0x20)
+            }
+        }
+        return result
     }
 }

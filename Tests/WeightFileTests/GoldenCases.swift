@@ -8,7 +8,7 @@ enum GoldenModels {
         ("int4-coded", coded(.int4)), ("int8-coded", coded(.int8)),
         ("int4Affine-coded", tinyCoded), ("int8-rans", coded(.int8, .rans)),
         ("int4-rans", coded(.int4, .rans)), ("int8-trellis", coded(.int8, .trellis)),
-        ("planes", planes), ("added-tokens", addedTokens),
+        ("planes", planes), ("added-tokens", addedTokens), ("sentencepiece", sentencePiece),
     ]
 
     /// A tensor of each encoding whose codes lie in planes of bits or whose scales are integers, of two super-groups
@@ -76,6 +76,27 @@ enum GoldenModels {
         ]
         model.tokenizer.namesBOS = false
         model.tokenizer.namesEOS = false
+        return model
+    }
+
+    /// Bytes, merges of one rank, and a space in front.
+    static var sentencePiece: TinyModel {
+        var model = TinyModel()
+        let texts = ["<s>", "\n", " ", "a", "b", " a", "ab", " ab"]
+        model.config.vocabularySize = texts.count
+        model.tokenizer = TokenizerTables(
+            tokens: texts.map { Array($0.utf8) },
+            kinds: [.special, .byte] + Array(repeating: .normal, count: 6),
+            merges: [
+                .init(left: 2, right: 3, result: 5),
+                .init(left: 3, right: 4, result: 6, sharesRank: true),
+                .init(left: 5, right: 4, result: 7),
+                .init(left: 2, right: 6, result: 7, sharesRank: true),
+            ])
+        model.tokenizer.preTokenizer = .sentencePiece
+        model.tokenizer.spacePrefix = .section
+        model.tokenizer.bosToken = 0
+        model.setTensors(encoding: .int4)
         return model
     }
 
@@ -217,9 +238,19 @@ enum GoldenErrors {
         Case(rule: .tokenOffsets, label: "falling") { $0.set($0.tokenizer + 52, u32: 3) },
         Case(rule: .tokenOffsets, label: "not-from-0") { $0.set($0.tokenizer + 48, u32: 1) },
         Case(rule: .tokenOffsets, label: "end") { $0.set($0.tokenizer + 68, u32: 1000) },
-        Case(rule: .tokenKinds, label: "4") { $0.bytes[$0.tokenizer + 100] = 4 },
+        Case(rule: .tokenizerReserved, label: "space-prefix-1") {
+            $0.set($0.tokenizer + 40, u32: 1)
+        },
+        Case(
+            rule: .tokenizerReserved, label: "space-prefix-4", model: GoldenModels.sentencePiece
+        ) { $0.set($0.tokenizer + 40, u32: 4) },
+        Case(rule: .tokenKinds, label: "byte-of-two") { $0.bytes[$0.tokenizer + 102] = 4 },
+        Case(rule: .tokenKinds, label: "byte-with-flag") { $0.bytes[$0.tokenizer + 100] = 12 },
         Case(rule: .tokenKinds, label: "flag-64", model: GoldenModels.addedTokens) {
             $0.bytes[$0.tokenizer + 104] |= 64
+        },
+        Case(rule: .merges, label: "first-of-equals") {
+            $0.set($0.tokenizer + 72, u32: 1 << 31)
         },
         Case(rule: .merges, label: "unknown-id") { $0.set($0.tokenizer + 72, u32: 5) },
         Case(rule: .merges, label: "result-too-long") { $0.set($0.tokenizer + 80, u32: 3) },

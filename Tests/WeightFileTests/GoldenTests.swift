@@ -156,7 +156,7 @@ struct GoldenTests {
             "addsBOS": tables.addsBOS, "bosToken": tables.bosToken ?? NSNull(),
             "padToken": tables.padToken ?? NSNull(),
             "unknownToken": tables.unknownToken ?? NSNull(), "eosTokens": tables.eosTokens,
-            "kindCounts": (0..<4).map { kind in
+            "kindCounts": (0..<(tables.kinds.contains(.byte) ? 5 : 4)).map { kind in
                 tables.kinds.count { $0.rawValue == UInt8(kind) }
             },
             "firstTokens": tables.tokens.prefix(8).map { token in
@@ -170,6 +170,12 @@ struct GoldenTests {
         // Only where they say something.
         if !tables.namesBOS || !tables.namesEOS {
             (fields["namesBOS"], fields["namesEOS"]) = (tables.namesBOS, tables.namesEOS)
+        }
+        if tables.preTokenizer == .sentencePiece {
+            fields["spacePrefix"] = Int(tables.spacePrefix.rawValue)
+        }
+        if tables.merges.contains(where: \.sharesRank) {
+            fields["sharedRanks"] = tables.merges.indices.filter { tables.merges[$0].sharesRank }
         }
         if !tables.addedFlags.isEmpty {
             fields["addedFlags"] = Dictionary(

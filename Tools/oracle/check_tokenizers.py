@@ -3,9 +3,9 @@
     python3 Tools/oracle/check_tokenizers.py --tessera .build/release/tessera \
         smollm=SmolLM2.gguf llama3=ggml-vocab-llama-bpe.gguf qwen2=ggml-vocab-qwen2.gguf
 
-Needs the PyPI packages `tokenizers` and `gguf`. Each GGUF's vocabulary is rebuilt as a Hugging Face
-tokenizer with the pre-tokenizer of its family; every text must give the same ids. Exit status 1 and
-the first difference where one does not.
+Needs the PyPI packages `tokenizers` and `gguf`, for the family `sentencepiece` also `sentencepiece` and `protobuf`. Each GGUF's
+vocabulary is rebuilt as a Hugging Face tokenizer with the pre-tokenizer of its family, or as a SentencePiece model; every
+text must give the same ids. Exit status 1 and the first difference where one does not.
 """
 
 import argparse
@@ -21,6 +21,11 @@ from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_to
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
           r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
+QWEN35 = QWEN2.replace(r"?\p{L}+", r"?[\p{L}\p{M}]+").replace(r"[^\s\p{L}\p{N}]", r"[^\s\p{L}\p{M}\p{N}]")
+GPT4O = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+         r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}|"
+         r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+PATTERNS = {"llama3": LLAMA3, "qwen2": QWEN2, "qwen35": QWEN35, "gpt4o": GPT4O}
 
 
 def strings(reader, key):
@@ -41,16 +46,39 @@ def reference(family, path):
         steps = [pre_tokenizers.Digits(individual_digits=True),
                  byte_level(add_prefix_space=False, use_regex=True)]
     else:
-        pattern = Regex(LLAMA3 if family == "llama3" else QWEN2)
-        steps = [pre_tokenizers.Split(pattern, "isolated"),
+        steps = [pre_tokenizers.Split(Regex(PATTERNS[family]), "isolated"),
                  byte_level(add_prefix_space=False, use_regex=False)]
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(steps)
-    if family == "qwen2":
+    if family.startswith("qwen"):
         tokenizer.normalizer = normalizers.NFC()
     special = [token for token, kind in zip(tokens, types)
                if kind == 3 or kind == 4 and not token.startswith("[PAD")]
     tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in special])
     return tokenizer, special
+
+
+def sentencepiece_reference(path):
+    """A SentencePiece model of the same tokens and scores. Tokens that a converter marks as user-defined have the spaces and no score."""
+    from sentencepiece import SentencePieceProcessor
+    from sentencepiece import sentencepiece_model_pb2 as proto
+    kinds = proto.ModelProto.SentencePiece
+    fields = {name: field.contents() for name, field in GGUFReader(path).fields.items() if name.startswith("tokenizer.")}
+    tokens, types = fields["tokenizer.ggml.tokens"], fields["tokenizer.ggml.token_type"]
+    model = proto.ModelProto()
+    for token, kind, score in zip(tokens, types, fields["tokenizer.ggml.scores"]):
+        defined = kind == kinds.USER_DEFINED
+        model.pieces.add(piece=token.replace(" ", "\u2581"), type=kind, score=0 if defined else score)
+    unknown = fields.get("tokenizer.ggml.unknown_token_id", 0)
+    model.pieces[unknown].type = kinds.UNKNOWN
+    trainer = model.trainer_spec
+    trainer.model_type, trainer.byte_fallback, trainer.vocab_size = proto.TrainerSpec.BPE, True, len(tokens)
+    trainer.unk_id, trainer.unk_piece = unknown, model.pieces[unknown].piece
+    model.normalizer_spec.name = "identity"
+    model.normalizer_spec.add_dummy_prefix = fields.get("tokenizer.ggml.add_space_prefix", True)
+    model.normalizer_spec.remove_extra_whitespaces = False
+    processor = SentencePieceProcessor(model_proto=model.SerializeToString())
+    defined = [token for token, kind in zip(tokens, types) if kind == kinds.USER_DEFINED]
+    return processor, [] if model.normalizer_spec.add_dummy_prefix else defined
 
 
 def corpus(special, seed=1):
@@ -98,19 +126,24 @@ def main():
     failed = False
     for entry in arguments.models:
         family, path = entry.split("=", 1)
-        tokenizer, special = reference(family, path)
+        if family == "sentencepiece":
+            tokenizer, special = sentencepiece_reference(path)
+            encode, name_of = tokenizer.encode, tokenizer.id_to_piece
+        else:
+            tokenizer, special = reference(family, path)
+            encode, name_of = (lambda text, t=tokenizer: t.encode(text, add_special_tokens=False).ids), tokenizer.id_to_token
         texts = corpus(special)
         wrong = 0
         for text in texts:
             ours = ids(arguments.tessera, path, text)
-            theirs = tokenizer.encode(text, add_special_tokens=False).ids
+            theirs = encode(text)
             if ours != theirs:
                 wrong += 1
                 at = next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b),
                           min(len(ours), len(theirs)))
                 print(f"{family}: {text[:40]!r}: differs at id {at}: tessera {ours[at:at + 5]}, "
                       f"tokenizers {theirs[at:at + 5]} "
-                      f"{[tokenizer.id_to_token(i) for i in theirs[max(0, at - 2):at + 3]]}")
+                      f"{[name_of(i) for i in theirs[max(0, at - 2):at + 3]]}")
         print(f"{family}: {len(texts) - wrong} of {len(texts)} texts equal")
         failed |= wrong > 0
     sys.exit(1 if failed else 0)

@@ -3,7 +3,7 @@
     python3 Tools/oracle/make_tokenizer_cases.py Tests/TokenizationTests/Resources
 
 One small byte-level vocabulary, trained on the words below, under the pre-tokenizers of SmolLM2, Llama 3,
-Qwen 2, GPT-2 and Tekken. check_tokenizers.py does the same with real vocabularies.
+Qwen 2, GPT-2, Tekken, GPT-4o and Qwen 3.5. check_tokenizers.py does the same with real vocabularies.
 """
 
 import json
@@ -11,7 +11,7 @@ import pathlib
 import random
 import sys
 
-from check_tokenizers import LLAMA3, QWEN2, corpus
+from check_tokenizers import GPT4O, LLAMA3, QWEN2, QWEN35, corpus
 from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers,
                         pre_tokenizers, trainers)
 
@@ -31,7 +31,7 @@ def pipeline(family):
                 byte_level(add_prefix_space=False, use_regex=True)]
     if family == "gpt2":
         return [byte_level(add_prefix_space=False, use_regex=True)]
-    pattern = {"llama3": LLAMA3, "qwen2": QWEN2, "tekken": TEKKEN}[family]
+    pattern = {"llama3": LLAMA3, "qwen2": QWEN2, "tekken": TEKKEN, "gpt4o": GPT4O, "qwen35": QWEN35}[family]
     return [pre_tokenizers.Split(Regex(pattern), "isolated"),
             byte_level(add_prefix_space=False, use_regex=False)]
 
@@ -54,12 +54,12 @@ def main():
     generator = random.Random(4)
     texts += [" ".join(generator.choices(WORDS, k=20)) for _ in range(10)]
     cases = {}
-    for family in ("smollm", "gpt2", "llama3", "qwen2", "tekken"):
+    for family in ("smollm", "gpt2", "llama3", "qwen2", "tekken", "gpt4o", "qwen35"):
         bpe = models.BPE(model["vocab"], merges, ignore_merges=family in ("llama3", "tekken"))
         tokenizer = Tokenizer(bpe)
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(pipeline(family))
         tokenizer.decoder = decoders.ByteLevel()
-        if family == "qwen2":
+        if family.startswith("qwen"):
             tokenizer.normalizer = normalizers.NFC()
         tokenizer.add_special_tokens([AddedToken(s, normalized=False) for s in SPECIAL[:3]])
         tokenizer.add_tokens([AddedToken(SPECIAL[3], normalized=False)])
