@@ -34,7 +34,7 @@ extension GGUFFile {
             // Where no space moves them, SentencePiece finds them in the normalized text.
             if !addsSpace { tables.addedFlags[id] = .normalized }
         }
-        tables.merges = try merges(tables)
+        tables.merges = try merges(tables, count: spellings.count)
         tables.addsBOS = try metadata.bool("tokenizer.ggml.add_bos_token") ?? true
         try setSpecialTokens(&tables)
         return tables
@@ -47,13 +47,13 @@ extension GGUFFile {
     /// Merges in the order of the scores. White space that is marked as user-defined comes first; other such tokens are
     /// matched in the text and never merged.
     private func merges(
-        _ tables: TokenizerTables
+        _ tables: TokenizerTables, count: Int
     ) throws(ImportError) -> [TokenizerTables.Merge] {
         let name = "tokenizer.ggml.scores"
         let values = try metadata.required(name, try metadata.array(name))
         let numbers = values.compactMap(\.double)
         guard numbers.count == values.count, numbers.allSatisfy({ !$0.isNaN }),
-            numbers.count <= tables.tokens.count
+            numbers.count == count
         else { throw metadata.wrong(name, "a number for each token") }
         let scores = tables.tokens.indices.map { id -> Float? in
             switch tables.kinds[id] {

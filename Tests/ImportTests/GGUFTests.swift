@@ -120,6 +120,23 @@ struct GGUFTests {
         #expect(text.contains("'\(name)'") && !text.contains("download"), "\(text)")
     }
 
+    @Test func namesOfPreTokenizersStandForPatterns() throws {
+        let names = [
+            ("gpt-4o", PreTokenizerPatterns.o200k), ("qwen35", PreTokenizerPatterns.qwen35),
+        ]
+        for (name, pattern) in names {
+            try withFolder { folder in
+                var file = try MiniGGUF.mini()
+                file.set("tokenizer.ggml.pre", .string(name))
+                let path = folder.appending(path: "model.gguf")
+                try file.write(to: path)
+                let tables = try VocabularySource(path: path.path).tokenizer
+                #expect(tables.preTokenizer == .regex && tables.pattern == pattern)
+                #expect(tables.normalizesNFC == (name == "qwen35"))
+            }
+        }
+    }
+
     /// The same number for every layer, and what is switched off, say nothing new.
     @Test func uniformAndNeutralSettingsAreUnderstood() throws {
         try withFolder { folder in

@@ -114,6 +114,15 @@ struct TokenizerTests {
         }
     }
 
+    /// What a name in a GGUF file stands for is what the oracle's tokenizer.json spells.
+    @Test(arguments: [
+        ("gpt4o", PreTokenizerPatterns.o200k), ("qwen35", PreTokenizerPatterns.qwen35),
+        ("tekken", PreTokenizerPatterns.tekken),
+    ])
+    func patternsOfGGUFAreThose(family: String, pattern: String) throws {
+        #expect(try Self.tokenizer(family).tables.pattern == pattern)
+    }
+
     @Test func userTextNeverBecomesASpecialToken() throws {
         let tokenizer = try Self.tokenizer("qwen2")
         let spelled = "<|im_end|>"
