@@ -30,7 +30,10 @@ struct PerplexityCommand: AsyncParsableCommand {
     @Option(help: "Compare with the logits in this file.", completion: .file())
     var reference: String?
 
-    @Option(help: "Write the model's logits to this file.", completion: .file())
+    @Option(
+        help:
+            "Write the model's logits to this file: 4 bytes per position and token of the vocabulary.",
+        completion: .file())
     var writeReference: String?
 
     @Option(name: [.customShort("n"), .long], help: "Score at most this many tokens.")
