@@ -27,6 +27,7 @@ def answers(args: argparse.Namespace, way: str, texts: list[str], options: list[
         file.writelines(json.dumps(t) + "\n" for t in texts)
         file.flush()
         command = [args.tessera, "generate", args.model, "--chat", "--batch", file.name, "-n", str(args.limit), "--draft", way,
+                   "--parallel", "1",
                    *options, *args.options.split()]
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TESSERA_CACHE": cache})
     if done.returncode:

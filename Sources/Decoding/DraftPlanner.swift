@@ -13,6 +13,9 @@
 /// T is learned from the passes of the text (``PassTimes``).
 public final class DraftPlanner: DraftPolicy {
     private var times = PassTimes()
+    /// What a verification is taken to cost more than it seems: of several guesses that are off, the best looks
+    /// better than it is.
+    private static let caution = 1.02
 
     public init() {}
 
@@ -30,7 +33,7 @@ public final class DraftPlanner: DraftPolicy {
                 tokens += reach
                 verified += 1
             }
-            let rate = tokens / (made + times.expected[index])
+            let rate = tokens / (made + Self.caution * times.expected[index])
             if rate > best.rate { best = (rate, verified) }
         }
         return DraftPlan(verified: best.verified, masks: 0)

@@ -1,25 +1,29 @@
 /// How long a pass over m positions takes, to one over a single position, learned from the passes of the
-/// text itself: nothing is measured ahead, and what was never tried is taken to be cheap, so that it
-/// is tried when it promises something.
+/// text itself: nothing is measured ahead, and sizes that were never tried are taken to be cheap, so that
+/// they are tried when they promise something.
 struct PassTimes: Sendable {
     /// Numbers of positions that are told apart.
     static let sizes = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64]
 
-    /// Seconds of a pass over one position at the moment; 0 before the first.
+    /// Seconds of a pass over one position at the moment, a median of the latest; 0 before the first.
     private(set) var single = 0.0
     /// By size: seconds to those of a single position, and the passes that have shown it.
     private var points: [(ratio: Double, passes: Double, last: Int)]
+    /// The latest seconds of a single position, as passes of all sizes told them.
+    private var recent: [Double] = []
     /// Passes so far.
     private var passes = 0
     /// By size: what is expected of the next pass.
     private(set) var expected: [Double]
 
     /// What a further position is taken to cost at least, to a pass, where nothing larger was tried.
-    private static let leastSlope = 0.02
+    private static let leastSlope = 0.05
+    /// Passes whose median tells how fast the machine is.
+    private static let recentCount = 9
     /// Passes that a mean goes back.
     private static let memory = 32.0
     /// After so many passes without one of a size, half of each observation is forgotten.
-    private static let halfLife = 64.0
+    private static let halfLife = 512.0
 
     init() {
         points = Self.sizes.map { _ in (1, 0, 0) }
@@ -29,31 +33,33 @@ struct PassTimes: Sendable {
 
     /// A pass over `positions` took `seconds`. Other numbers of positions than ``sizes`` count for nothing.
     ///
-    /// An odd pass, such as one that another program stopped, counts as at most twice or half as long
-    /// as expected.
+    /// An odd pass, such as one that another program stopped, counts as at most half as long again as
+    /// expected, or half as long.
     mutating func add(positions: Int, seconds: Double) {
         guard let index = Self.sizes.firstIndex(of: positions), seconds > 0, seconds.isFinite else {
             return
         }
+        guard index == 0 || single > 0 else { return }
         passes += 1
-        if index == 0, single == 0 {
-            single = seconds
-        } else if single > 0 {
+        let known = points[index].passes
+        if index > 0 {
             let guess = expected[index]
-            let ratio = min(max(seconds / (single * guess), 0.5), 2)
-            let known = points[index].passes
-            // What is well known tells how fast the machine is at the moment.
-            if index == 0 || known >= 8 { single *= 1 + 0.1 * (ratio - 1) }
-            if index > 0 {
-                let weight = 1 / (min(known, Self.memory) + 1.5)
-                points[index].ratio = guess * (1 + weight * (ratio - 1))
-            }
-        } else {
-            return
+            let ratio = min(max(seconds / (single * guess), 0.5), 1.5)
+            let weight = 1 / (min(known, Self.memory) + 1.5)
+            points[index].ratio = guess * (1 + weight * (ratio - 1))
         }
+        // What is well known tells how fast the machine is at the moment.
+        if index == 0 || known >= 8 { noteSingle(seconds / expected[index]) }
         points[index].passes += 1
         points[index].last = passes
         update()
+    }
+
+    /// A pass over one position would have taken so many seconds.
+    private mutating func noteSingle(_ seconds: Double) {
+        if recent.count == Self.recentCount { recent.removeFirst() }
+        recent.append(seconds)
+        single = recent.sorted()[(recent.count - 1) / 2]
     }
 
     /// Finds what to expect anew.
