@@ -20,7 +20,8 @@ THINGS = ["a lighthouse", "bread", "the moon", "a river", "chess", "a clock", "w
 
 
 def prompts(count):
-    return [f"Write a short note about {THINGS[i % len(THINGS)]}, number {i + 1}:" for i in range(count)]
+    """Short ones: what is compared is decoding."""
+    return [THINGS[i % len(THINGS)] + "!" * (i // len(THINGS)) for i in range(count)]
 
 
 def run(program, model, path, parallel, arguments):
