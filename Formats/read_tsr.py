@@ -305,7 +305,7 @@ def read_tensors(data, header):
         seen.add(name)
         need(1 <= rows <= 1 << 31 and 1 <= columns <= 1 << 31, "tensorShape", at + 8, name)
         need(code in ENCODINGS, "tensorEncoding", at + 24, name)
-        need(storage == 0 or storage <= 2 and 3 <= code <= 5 or storage == 3 and code == 3, "tensorStorage", at + 28, name)
+        need(storage == 0 or storage <= 2 and 3 <= code <= 5 or storage == 4 and code == 3, "tensorStorage", at + 28, name)
         encoding = ENCODINGS[code]
         unit, panel = (1 if code <= 2 else 16), panel_bytes(encoding, columns)
         need(tile_rows > 0 and tile_rows % unit == 0 and panel <= (1 << 25 if storage else 1 << 30)
@@ -316,7 +316,7 @@ def read_tensors(data, header):
         need(offset == up(end, 16384 if total >= 16384 and not storage else 64), "tensorPlacement", at + 48, name)
         padding, end, tile = (end, offset), offset + stored, tile + tiles
         need(end <= len(data), "tensorPlacement", at + 56, name)
-        tensors.append(dict(name=name, rows=rows, columns=columns, encoding=encoding, storage=("plain", "zstd", "rans", "trellis")[storage],
+        tensors.append(dict(name=name, rows=rows, columns=columns, encoding=encoding, storage=("plain", "zstd", "rans", None, "trellis")[storage],
                             tileRows=tile_rows, tileCount=tiles, offset=offset, byteCount=stored, padding=padding,
                             plainBytes=[min(tile_rows, up(rows, unit) - first) // unit * panel for first in range(0, rows, tile_rows)]))
     names.finish()
@@ -411,11 +411,11 @@ def rans(data, size, nibbles, at, name):
 
 
 def trellis(tile, panels, groups, at, name):
-    """The panels that a tile of class 3 stands for."""
+    """The panels that a tile of class 4 stands for."""
     need(len(tile) >= 136, "tileCoding", at, name)
-    bits, count = np.frombuffer(tile, "<u4", 2).tolist()
-    strand, lists = 64 * groups * bits + 1, 136 + 32 * panels
-    need(1 <= bits <= 6 and len(tile) == lists + 8 * count + panels * strand, "tileCoding", at, name)
+    rate, count = np.frombuffer(tile, "<u4", 2).tolist()
+    strand, lists = 32 * groups * rate + 1, 136 + 32 * panels
+    need(2 <= rate <= 12 and len(tile) == lists + 8 * count + panels * strand, "tileCoding", at, name)
     table = np.frombuffer(tile, np.uint8, 128, 8)
     scales = np.repeat(np.frombuffer(tile, np.uint8, 32 * panels, 136).reshape(panels, 1, 32), groups, axis=1)
     exceptions = np.frombuffer(tile, np.dtype([("place", "<u4"), ("scale", "2u1"), ("zero", "<u2")]), count, lists)
@@ -427,8 +427,8 @@ def trellis(tile, panels, groups, at, name):
     planes[:, :32 * groups] = scales.reshape(panels, -1)
     strands = np.frombuffer(tile, np.uint8, panels * strand, lists + 8 * count).reshape(panels, strand)
     stream = np.unpackbits(strands, axis=1, bitorder="little")
-    need(not stream[:, 512 * groups * bits + 7 - bits:].any(), "tileCoding", at, name)
-    starts = bits * np.arange(512 * groups)
+    need(not stream[:, 256 * groups * rate + 7 - (rate + 1) // 2:].any(), "tileCoding", at, name)
+    starts = rate * np.arange(512 * groups) // 2
     windows = sum(stream[:, starts + bit].astype(np.int64) << bit for bit in range(7))
     return np.concatenate([planes, table[windows]], axis=1).ravel()
 
@@ -497,7 +497,20 @@ def values(data, tensor):
         result = scale * (codes - 2.0 ** (code_bits(encoding) - 1)).astype(np.float32)
     else:
         result = scale * codes + minimum
-    return result.reshape(-1, up(columns, 32))[:rows, :columns]
+    result = result.reshape(-1, up(columns, 32))[:rows, :columns]
+    return turned(result) if tensor["storage"] == "trellis" else result
+
+
+def turned(values):
+    """The rows times the Hadamard matrices of the largest order that divides their length."""
+    rows, columns = values.shape
+    order, width = columns & -columns, 1
+    values = values * (np.float32(1) / np.sqrt(np.float32(order)))
+    while width < order:
+        a, b = values.reshape(rows, -1, 2, width).transpose(2, 0, 1, 3)
+        values = np.stack([a + b, a - b], axis=2).reshape(rows, columns)
+        width *= 2
+    return values
 
 
 def panel_codes(panels, encoding, columns):

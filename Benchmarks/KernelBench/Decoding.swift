@@ -29,13 +29,13 @@ struct Decoding {
     }
 
     /// The same for a trellis and values of a normal distribution.
-    static func trellisRate(_ compute: Compute, bits: Int, runs: Int) throws -> Rate {
+    static func trellisRate(_ compute: Compute, rate: Int, runs: Int) throws -> Rate {
         let rows = rows(.int8, .trellis)
         var state: UInt64 = 1
         let values = (0..<rows * columns).map { _ in Float(normal(&state)) }
-        let trellis = Trellis(bits: bits, values: Array(values[..<(1 << 15)]))
+        let trellis = Trellis(rate: rate, values: Array(values[..<(1 << 15)]))
         let tile = try trellis.encode(values, rows: rows, columns: columns).tile
-        return rate(compute, .int8, .trellis, tile: tile, deviation: 0, runs: runs)
+        return Self.rate(compute, .int8, .trellis, tile: tile, deviation: 0, runs: runs)
     }
 
     private static func rows(_ encoding: TensorEncoding, _ storage: StorageClass) -> Int {
@@ -126,7 +126,7 @@ struct Decoding {
                 rates.append(rate(compute, encoding, storage, deviation: deviation, runs: runs))
             }
         }
-        for bits in Trellis.rates { rates.append(try trellisRate(compute, bits: bits, runs: runs)) }
+        for rate in Trellis.rates { rates.append(try trellisRate(compute, rate: rate, runs: runs)) }
         for rate in rates {
             lines.append(
                 "| \(rate.encoding) "

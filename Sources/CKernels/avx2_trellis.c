@@ -1,4 +1,4 @@
-// Decodes strands of class 3 with AVX2: 32 codes at a time, whose windows are cut out of pairs of bytes by
+// Decodes strands of class 4 with AVX2: 32 codes at a time, whose windows are cut out of pairs of bytes by
 // multiplications and looked up in eight tables of 16.
 #include "x86_kernels.h"
 
@@ -18,11 +18,11 @@ typedef struct {
 } cuts;
 
 // Windows first to first + 7 behind a lane's start.
-static cuts make_cuts(unsigned bits, unsigned first) {
+static cuts make_cuts(unsigned rate, unsigned first) {
   uint8_t bytes[16];
   uint16_t factors[8];
   for (unsigned i = 0; i < 8; i++) {
-    unsigned at = (first + i) * bits;
+    unsigned at = (unsigned)tsr_trellis_start(first + i, rate);
     bytes[2 * i] = (uint8_t)(at / 8);
     bytes[2 * i + 1] = (uint8_t)(at / 8 + 1);
     factors[i] = (uint16_t)(1 << (16 - TSR_TRELLIS_WINDOW - at % 8));
@@ -51,10 +51,10 @@ INLINE __m256i look_up(const __m256i tables[TABLES], __m256i index) {
   return found[0];
 }
 
-void tsr_trellis_avx2(const uint8_t *strand, size_t readable, size_t count, unsigned bits,
+void tsr_trellis_avx2(const uint8_t *strand, size_t readable, size_t count, unsigned rate,
                       const uint8_t *table, uint8_t *out) {
-  const cuts low = make_cuts(bits, 0), high = make_cuts(bits, 8);
-  const size_t half = 2 * bits, reach = half + LOADED;
+  const cuts low = make_cuts(rate, 0), high = make_cuts(rate, 8);
+  const size_t half = rate, reach = half + LOADED;
   __m256i tables[TABLES];
   for (int t = 0; t < TABLES; t++)
     tables[t] = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(table + 16 * t)));

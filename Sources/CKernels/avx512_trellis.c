@@ -1,4 +1,4 @@
-// What avx512vnni.c does, of matrices of class 3 and where there is VBMI: codes are decoded in registers and multiplied
+// What avx512vnni.c does, of matrices of class 4 and where there is VBMI: codes are decoded in registers and multiplied
 // from there.
 #include "x86_kernels.h"
 
@@ -17,11 +17,11 @@
 #include "avx512_strands.h"
 #include "avx512_panels.h"
 
-void tsr_trellis_vbmi(const uint8_t *strand, size_t readable, size_t count, unsigned bits,
+void tsr_trellis_vbmi(const uint8_t *strand, size_t readable, size_t count, unsigned rate,
                       const uint8_t *table, uint8_t *out) {
   (void)readable;
-  const strand_decoder decoder = make_decoder(bits, table);
-  for (size_t i = 0; i < count; i += 64, strand += (size_t)8 * bits)
+  const strand_decoder decoder = make_decoder(rate, table);
+  for (size_t i = 0; i < count; i += 64, strand += (size_t)4 * rate)
     _mm512_storeu_si512(out + i, decode_64(&decoder, strand));
 }
 
@@ -29,8 +29,8 @@ void tsr_strands_vbmi(const tsr_trellis_tile *tile, size_t panel, size_t panels,
                       const tsr_activations *x, size_t first, size_t tokens, float *out) {
   const panel_source source = {.scales = tile->planes, .codes = tile->strands,
                                .scales_stride = tile->stride, .codes_stride = tile->strand_bytes,
-                               .group_bytes = 64 * tile->bits,
-                               .decoder = make_decoder(tile->bits, tile->table)};
+                               .group_bytes = 32 * tile->rate,
+                               .decoder = make_decoder(tile->rate, tile->table)};
   if (panels == 2) multiply_panels(&source, panel, 2, x, first, tokens, out, STRANDS);
   else multiply_panels(&source, panel, 1, x, first, tokens, out, STRANDS);
 }

@@ -16,7 +16,7 @@
 TSR_SIMPLE_ENCODINGS(TSR_NEON_PANEL)
 TSR_BIT_PLANE_ENCODINGS(TSR_NEON_PANEL)
 size_t tsr_neon_mac_loop(size_t rounds);
-void tsr_neon_trellis(const uint8_t *strand, size_t readable, size_t count, unsigned bits,
+void tsr_neon_trellis(const uint8_t *strand, size_t readable, size_t count, unsigned rate,
                       const uint8_t *table, uint8_t *out);
 void tsr_neon_fold_section(const tsr_section *section);
 size_t tsr_i8mm_mac_loop(size_t rounds);

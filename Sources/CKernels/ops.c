@@ -52,6 +52,7 @@ void tsr_embed(const tsr_compute *compute, const tsr_matrix *matrix, const int32
     const uint8_t *panel = stored_panel(compute, matrix, row);
     if (panel) decode_row(matrix, panel, row % TSR_PANEL_ROWS, x);
     else memset(x, 0, matrix->columns * sizeof(float));
+    if (tsr_is_turned(matrix->storage)) compute->kernels->hadamard(x, matrix->columns);
   }
 }
 
@@ -85,7 +86,7 @@ static void sum_halves(const tsr_activations *a, size_t first, size_t count) {
   }
 }
 
-size_t tsr_quantize_token(const tsr_kernels *k, const tsr_activations *a, size_t token) {
+static size_t code_token(const tsr_kernels *k, const tsr_activations *a, size_t token) {
   const float *x = a->values + token * a->columns;
   size_t first = token * a->terms, bad = k->quantize(a, x, first, a->groups);
   k->choose_largest(a->scales + first, a->groups, a->residuals,
@@ -101,6 +102,15 @@ size_t tsr_quantize_token(const tsr_kernels *k, const tsr_activations *a, size_t
   }
   sum_halves(a, first, a->terms);
   return bad;
+}
+
+size_t tsr_quantize_token(const tsr_kernels *k, const tsr_activations *a, size_t token) {
+  size_t bad = a->only_turned ? 0 : code_token(k, a, token);
+  if (!a->turned) return bad;
+  float *x = a->turned->values + token * a->columns;
+  memcpy(x, a->values + token * a->columns, a->width * sizeof(float));
+  k->hadamard(x, a->width);
+  return bad + code_token(k, a->turned, token);
 }
 
 // Entries of one block, placed by counting: `ends` holds each group's number, then its next place.
@@ -266,15 +276,16 @@ static void multiply_panels(const multiply_job *job, const tsr_matrix *m, size_t
                             size_t panels, panels_at source, size_t index, size_t offset) {
   _Alignas(64) float out[TSR_TOKEN_BLOCK * 2 * TSR_PANEL_ROWS];
   const tsr_kernels *k = job->compute->kernels;
+  const tsr_activations *x = tsr_is_turned(m->storage) ? job->x->turned : job->x;
   for (size_t first = 0; first < job->tokens; first += TSR_TOKEN_BLOCK) {
     size_t tokens = job->tokens - first < TSR_TOKEN_BLOCK ? job->tokens - first : TSR_TOKEN_BLOCK;
     if (source.strands)
-      k->strands(source.strands, index, panels, job->x, first, tokens, out);
+      k->strands(source.strands, index, panels, x, first, tokens, out);
     else if (m->encoding == TSR_F32 || m->encoding == TSR_F16)
       multiply_dense(job, m, panel, first, tokens, out);
     else
       (panels == 2 ? k->pair : k->panel)[m->encoding - TSR_FIRST_PANEL](
-          source.bytes + index * m->panel_bytes, job->x, first, tokens, out);
+          source.bytes + index * m->panel_bytes, x, first, tokens, out);
     store_panels(job, m, panel, panels, first, tokens, offset, out);
   }
 }

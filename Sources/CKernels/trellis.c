@@ -1,4 +1,4 @@
-// Stored tiles of class 3 (Formats/TSR.md, "Storage class 3"): what surrounds the strands, and how one is decoded.
+// Stored tiles of class 4 (Formats/TSR.md, "Storage class 4"): what surrounds the strands, and how one is decoded.
 #include "trellis.h"
 
 #include <string.h>
@@ -7,7 +7,7 @@
 
 enum { HEAD = 8 + TSR_TRELLIS_TABLE, EXCEPTION = 8, LINE = 64 };
 
-void tsr_trellis_scalar(const uint8_t *strand, size_t readable, size_t count, unsigned bits,
+void tsr_trellis_scalar(const uint8_t *strand, size_t readable, size_t count, unsigned rate,
                         const uint8_t *table, uint8_t *out) {
   (void)readable;
   uint32_t window = *strand++, held = 8;
@@ -17,8 +17,9 @@ void tsr_trellis_scalar(const uint8_t *strand, size_t readable, size_t count, un
       held += 8;
     }
     out[i] = table[window % TSR_TRELLIS_TABLE];
-    window >>= bits;
-    held -= bits;
+    unsigned step = (unsigned)(tsr_trellis_start(i % 2 + 1, rate) - tsr_trellis_start(i % 2, rate));
+    window >>= step;
+    held -= step;
   }
 }
 
@@ -36,9 +37,9 @@ bool tsr_trellis_open(const uint8_t *stored, size_t size, size_t panels, size_t 
                       uint8_t *planes, size_t stride, tsr_trellis_tile *tile) {
   const size_t row_scales = panels * 2 * TSR_PANEL_ROWS, scales = groups * TSR_PANEL_ROWS;
   if (size < HEAD + row_scales) return false;
-  const uint32_t bits = get32(stored);
-  if (bits == 0 || bits > TSR_TRELLIS_MAX_BITS) return false;
-  const size_t strand_bytes = tsr_trellis_strand_bytes(groups, bits);
+  const uint32_t rate = get32(stored);
+  if (rate < TSR_TRELLIS_MIN_RATE || rate > TSR_TRELLIS_MAX_RATE) return false;
+  const size_t strand_bytes = tsr_trellis_strand_bytes(groups, rate);
   const size_t exceptions = (size_t)get32(stored + 4) * EXCEPTION;
   if (size != HEAD + row_scales + exceptions + panels * strand_bytes) return false;
   const uint8_t *each = stored + HEAD, *exception = each + row_scales;
@@ -52,8 +53,8 @@ bool tsr_trellis_open(const uint8_t *stored, size_t size, size_t panels, size_t 
     next = place + 1;
   }
   for (size_t p = 1; p <= panels; p++)
-    if (strands[p * strand_bytes - 1] >> (TSR_TRELLIS_WINDOW - bits)) return false;
-  *tile = (tsr_trellis_tile){.bits = bits, .table = stored + 8, .strands = strands,
+    if (strands[p * strand_bytes - 1] >> (TSR_TRELLIS_WINDOW - (rate + 1) / 2)) return false;
+  *tile = (tsr_trellis_tile){.rate = rate, .table = stored + 8, .strands = strands,
                              .strand_bytes = strand_bytes, .planes = planes, .stride = stride};
   return true;
 }
@@ -65,7 +66,7 @@ bool tsr_trellis_decode(const uint8_t *stored, size_t size, tsr_trellis_loop loo
   if (!tsr_trellis_open(stored, size, panels, groups, out, plane + codes, &tile)) return false;
   for (size_t p = 0; p < panels; p++) {
     const uint8_t *strand = tile.strands + p * tile.strand_bytes;
-    loop(strand, (size_t)(stored + size - strand), codes, tile.bits, tile.table,
+    loop(strand, (size_t)(stored + size - strand), codes, tile.rate, tile.table,
          out + p * tile.stride + plane);
   }
   return true;

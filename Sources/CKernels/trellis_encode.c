@@ -1,4 +1,4 @@
-// Writes tiles of class 3: chooses scales, has the strands' entries looked for, and makes up for errors where it is known how.
+// Writes tiles of class 4: chooses scales, has the strands' entries looked for, and makes up for errors where it is known how.
 // A strand is searched in sixteen parts at once; each must end where the next begins, which costs some of its last few
 // codes a little. With feedback a part is a block of columns, and eight columns are settled at a time.
 #include <float.h>
@@ -26,7 +26,7 @@ static const float IMPOSSIBLE = 1e30f;
 size_t tsr_trellis_bound(const tsr_trellis_rows *r) {
   size_t groups = (r->columns + TSR_GROUP - 1) / TSR_GROUP;
   size_t panels = (r->rows + TSR_PANEL_ROWS - 1) / TSR_PANEL_ROWS;
-  size_t strand = tsr_trellis_strand_bytes(groups, r->bits);
+  size_t strand = tsr_trellis_strand_bytes(groups, r->rate);
   return HEAD + panels * (2 * ROWS + 8 * groups * ROWS + strand);
 }
 
@@ -50,8 +50,8 @@ static float row_scale(const float *row, size_t columns, float unit) {
 }
 
 // The power of two by which a group's scale is to be multiplied. Values out of reach are cut; a coarser scale makes all
-// errors of the group larger, by what codes of so many bits are off: about 1.6^2 / 4^bits of a row's energy.
-static float widening(const float *group, size_t count, float scale, float unit, unsigned bits) {
+// errors of the group larger, by what codes of that rate are off: about 1.6^2 / 2^rate of a row's energy.
+static float widening(const float *group, size_t count, float scale, float unit, unsigned rate) {
   float least = FLT_MAX, chosen = 1;
   for (float factor = 1; factor <= 4096 && scale * factor <= 65504; factor *= 2) {
     float reach = 127 * scale * factor, deviation = scale * factor / unit, cut = 0;
@@ -59,7 +59,7 @@ static float widening(const float *group, size_t count, float scale, float unit,
       float beyond = fabsf(group[i]) - reach;
       cut += beyond > 0 ? beyond * beyond : 0;
     }
-    float error = cut + (float)count * deviation * deviation * 2.56f / (float)(1 << 2 * bits);
+    float error = cut + (float)count * deviation * deviation * 2.56f / (float)(1 << rate);
     if (error < least) least = error, chosen = factor;
     if (cut == 0) break;
   }
@@ -140,8 +140,8 @@ static double settle(const work *w, size_t at, size_t count) {
 // Returns the state that the last one ends with.
 static int search_parts(const work *w, size_t at, size_t lanes, size_t length, size_t step,
                         int begin, double *sum) {
-  unsigned bits = w->rows->bits;
-  size_t states = ENTRIES >> bits;
+  unsigned rate = w->rows->rate;
+  size_t states = ENTRIES >> (rate + 1) / 2;  // between an even number of codes and the next
   int starts[LANES], now[LANES];
   for (size_t l = 0; l < LANES; l++) starts[l] = now[l] = l == 0 ? begin : FREE;
   for (size_t done = 0; done < length; done += step) {
@@ -151,11 +151,11 @@ static int search_parts(const work *w, size_t at, size_t lanes, size_t length, s
       for (size_t s = 0; s < states && now[l] != FREE; s++)
         costs[s * LANES + l] = s == (size_t)now[l] ? 0 : IMPOSSIBLE;
     }
-    tsr_search_forward(w->x, w->weights, step, w->values, bits, costs, w->paths);
+    tsr_search_forward(w->x, w->weights, step, w->values, rate, costs, w->paths);
     for (size_t l = lanes; l-- > 0;) {
       bool meets = done + step == length && l + 1 < lanes;
-      now[l] = meets ? starts[l + 1] : (int)tsr_search_best(costs, bits, l);
-      size_t before = tsr_search_back(w->paths, step, bits, l, (size_t)now[l], w->part);
+      now[l] = meets ? starts[l + 1] : (int)tsr_search_best(costs, rate, l);
+      size_t before = tsr_search_back(w->paths, step, rate, l, (size_t)now[l], w->part);
       if (done == 0) starts[l] = (int)before;
       for (size_t i = 0, to = at + l * length + done; i < step && to + i < w->count; i++)
         w->entries[to + i] = w->part[i * LANES + l];
@@ -169,12 +169,13 @@ static int search_parts(const work *w, size_t at, size_t lanes, size_t length, s
 
 // The bits of a strand.
 static void put_strand(const work *w, uint8_t *strand) {
-  unsigned bits = w->rows->bits;
-  memset(strand, 0, w->count * bits / 8 + 1);
-  for (size_t at = 0; at < w->count; at++) {
-    uint32_t window = (uint32_t)w->entries[at] << at * bits % 8;
-    strand[at * bits / 8] |= (uint8_t)window;
-    if (window >> 8) strand[at * bits / 8 + 1] |= (uint8_t)(window >> 8);
+  unsigned rate = w->rows->rate;
+  memset(strand, 0, tsr_trellis_start(w->count, rate) / 8 + 1);
+  for (size_t i = 0; i < w->count; i++) {
+    size_t at = tsr_trellis_start(i, rate);
+    uint32_t window = (uint32_t)w->entries[i] << at % 8;
+    strand[at / 8] |= (uint8_t)window;
+    if (window >> 8) strand[at / 8 + 1] |= (uint8_t)(window >> 8);
   }
 }
 
@@ -191,6 +192,67 @@ static double encode_panel(const work *w, size_t panel, uint8_t *out) {
   }
   if (!r->feedback) sum = settle(w, 0, w->count);
   put_strand(w, out);
+  return sum;
+}
+
+static float half_at(const uint8_t *p) {
+  return tsr_half_to_float((uint16_t)(p[0] | p[1] << 8));
+}
+
+static float code_at(const work *w, size_t column, size_t row) {
+  size_t at = column / 32 * 512 + column % 32 / 4 * 64 + row * 4 + column % 4;
+  return w->values[w->entries[at]];
+}
+
+// By what each row's scales are to be multiplied so that the stored row is as long as the given one in that one's direction.
+// The nearest codes are shorter, by the part that their error is, and a sum of many products feels that more than noise.
+static void find_lengths(const work *w, size_t panel, float factors[ROWS]) {
+  const tsr_trellis_rows *r = w->rows;
+  for (size_t row = 0; row < ROWS; row++) {
+    factors[row] = 1;
+    if (panel * ROWS + row >= r->rows) continue;
+    const float *values = r->values + (panel * ROWS + row) * r->columns;
+    double square = 0, common = 0;
+    for (size_t c = 0; c < r->columns; c++) {
+      square += (double)values[c] * values[c];
+      common += (double)values[c] * (w->scales[c / TSR_GROUP * ROWS + row] * code_at(w, c, row));
+    }
+    if (common > 0) factors[row] = (float)(square / common);
+  }
+}
+
+static void scale_half(uint8_t *half, float factor) {
+  float scaled = half_at(half) * factor;
+  if (scaled <= 65504) put16(half, tsr_float_to_half(scaled));
+}
+
+// Makes the rows of a panel as long as they were, in its row scales and in those of the exceptions that are its own, and in
+// w->scales. Returns the squared error that is left.
+static double restore_lengths(const work *w, size_t panel, uint8_t *row_scales, uint8_t *exceptions,
+                              size_t exception_count) {
+  const tsr_trellis_rows *r = w->rows;
+  const size_t groups = w->columns / TSR_GROUP;
+  float factors[ROWS];
+  double sum = 0;
+  find_lengths(w, panel, factors);
+  for (size_t row = 0; row < ROWS; row++) {
+    scale_half(row_scales + 2 * row, factors[row]);
+    float scale = half_at(row_scales + 2 * row);
+    for (size_t g = 0; g < groups; g++) w->scales[g * ROWS + row] = scale;
+  }
+  for (uint8_t *e = exceptions; e < exceptions + 8 * exception_count; e += 8) {
+    size_t place = e[0] | (size_t)e[1] << 8 | (size_t)e[2] << 16 | (size_t)e[3] << 24;
+    if (place / (groups * ROWS) != panel) continue;
+    scale_half(e + 4, factors[place % ROWS]);
+    w->scales[place % (groups * ROWS)] = half_at(e + 4);
+  }
+  for (size_t row = 0; row < ROWS && panel * ROWS + row < r->rows; row++) {
+    const float *values = r->values + (panel * ROWS + row) * r->columns;
+    for (size_t c = 0; c < r->columns; c++) {
+      float error = values[c] - w->scales[c / TSR_GROUP * ROWS + row] * code_at(w, c, row);
+      sum += (double)error * error;
+    }
+  }
   return sum;
 }
 
@@ -212,7 +274,7 @@ static int choose_scales(const tsr_trellis_rows *r, size_t panel, float *scales,
     for (size_t g = 0; g < groups; g++) {
       size_t left = r->columns - g * TSR_GROUP, count = left < TSR_GROUP ? left : TSR_GROUP;
       scales[g * ROWS + row] =
-          scale * widening(values + g * TSR_GROUP, count, scale, r->table->unit, r->bits);
+          scale * widening(values + g * TSR_GROUP, count, scale, r->table->unit, r->rate);
     }
   }
   for (size_t i = 0; i < groups * ROWS; i++) {
@@ -235,7 +297,7 @@ int tsr_trellis_encode(const tsr_trellis_rows *r, uint8_t *stored, size_t *size,
   w.targets = malloc(count * sizeof(float));
   w.x = malloc(step * LANES * sizeof(float));
   w.weights = malloc(step * LANES * sizeof(float));
-  w.paths = malloc(step * LANES * (ENTRIES >> r->bits));
+  w.paths = malloc(step * LANES * (ENTRIES >> r->rate / 2));
   w.part = malloc(step * LANES);
   w.entries = malloc(count);
   for (int e = 0; e < ENTRIES; e++) w.values[e] = (float)r->table->codes[e] - 128;
@@ -249,10 +311,12 @@ int tsr_trellis_encode(const tsr_trellis_rows *r, uint8_t *stored, size_t *size,
   uint8_t *out = list + 8 * exceptions;
   for (size_t p = 0; p < panels && result == TSR_ENCODED; p++) {
     w.scales = all_scales + p * groups * ROWS;
-    sums[0] += encode_panel(&w, p, out);
-    out += tsr_trellis_strand_bytes(groups, r->bits);
+    double counted = encode_panel(&w, p, out);
+    double left = restore_lengths(&w, p, scales + p * 2 * ROWS, list, exceptions);
+    sums[0] += r->feedback ? counted : left;
+    out += tsr_trellis_strand_bytes(groups, r->rate);
   }
-  put32(stored, r->bits);
+  put32(stored, r->rate);
   put32(stored + 4, (uint32_t)exceptions);
   memcpy(stored + 8, r->table->codes, ENTRIES);
   *size = (size_t)(out - stored);

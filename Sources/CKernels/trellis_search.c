@@ -20,20 +20,28 @@ enum {
 };
 #define EACH_LANE for (size_t l = 0; l < LANES; l++)
 
-// One step: of every state that follows, the least sum of errors and the entry that leads there. Entry e leads from state
-// e mod S to state e / 2^bits.
+// Bits by which a window moves on behind code i, and states that there are then.
+static inline unsigned step_of(size_t i, unsigned rate) {
+  return (unsigned)(tsr_trellis_start(i % 2 + 1, rate) - tsr_trellis_start(i % 2, rate));
+}
+static inline size_t states_after(size_t i, unsigned rate) { return ENTRIES >> step_of(i, rate); }
+
+// Step i: of every state that follows, the least sum of errors and the entry that leads there. Entry e leads from state
+// e mod S, where S are the states before, to state e / 2^bits.
 static inline __attribute__((always_inline)) void advance(const float x[LANES],
                                                           const float weights[LANES],
                                                           const float values[ENTRIES],
-                                                          unsigned bits, const float *costs,
-                                                          float *next, uint8_t *entries) {
-  size_t states = ENTRIES >> bits, branches = (size_t)1 << bits;
+                                                          unsigned rate, size_t i,
+                                                          const float *costs, float *next,
+                                                          uint8_t *entries) {
+  size_t before = states_after(i + 1, rate), states = states_after(i, rate);
+  size_t branches = (size_t)1 << step_of(i, rate);
   for (size_t to = 0; to < states; to++) {
     float best[LANES];
     int32_t entry[LANES];
     EACH_LANE best[l] = FLT_MAX, entry[l] = 0;
     for (size_t e = to * branches; e < (to + 1) * branches; e++) {
-      const float *from = costs + e % states * LANES;
+      const float *from = costs + e % before * LANES;
       EACH_LANE {
         float error = x[l] - values[e];
         float cost = from[l] + weights[l] * (error * error);
@@ -49,11 +57,12 @@ static inline __attribute__((always_inline)) void advance(const float x[LANES],
 
 TSR_CLONES
 void tsr_search_forward(const float *x, const float *weights, size_t count,
-                        const float values[ENTRIES], unsigned bits, float *costs, uint8_t *paths) {
-  size_t states = ENTRIES >> bits, step = states * LANES;
+                        const float values[ENTRIES], unsigned rate, float *costs, uint8_t *paths) {
+  const size_t step = states_after(0, rate) * LANES;
   float next[MAX_STATES * LANES];
   for (size_t i = 0; i < count; i++) {
-    advance(x + i * LANES, weights + i * LANES, values, bits, costs, next, paths + i * step);
+    const size_t states = states_after(i, rate);
+    advance(x + i * LANES, weights + i * LANES, values, rate, i, costs, next, paths + i * step);
     // Sums stay small: only their differences matter.
     float least[LANES];
     EACH_LANE least[l] = next[l];
@@ -66,20 +75,20 @@ void tsr_search_forward(const float *x, const float *weights, size_t count,
   }
 }
 
-size_t tsr_search_best(const float *costs, unsigned bits, size_t lane) {
+size_t tsr_search_best(const float *costs, unsigned rate, size_t lane) {
   size_t state = 0;
-  for (size_t s = 1; s < (size_t)ENTRIES >> bits; s++)
+  for (size_t s = 1; s < states_after(1, rate); s++)
     if (costs[s * LANES + lane] < costs[state * LANES + lane]) state = s;
   return state;
 }
 
-size_t tsr_search_back(const uint8_t *paths, size_t count, unsigned bits, size_t lane, size_t state,
+size_t tsr_search_back(const uint8_t *paths, size_t count, unsigned rate, size_t lane, size_t state,
                        uint8_t *entries) {
-  size_t states = ENTRIES >> bits;
+  const size_t step = states_after(0, rate) * LANES;
   for (size_t i = count; i-- > 0;) {
-    uint8_t entry = paths[(i * states + state) * LANES + lane];
+    uint8_t entry = paths[i * step + state * LANES + lane];
     entries[i * LANES + lane] = entry;
-    state = entry % states;
+    state = entry % states_after(i + 1, rate);
   }
   return state;
 }
@@ -106,9 +115,9 @@ static void normal_values(float *values, uint32_t count) {
 }
 
 // Lloyd's algorithm: the values of entries become the means of what they were chosen for.
-static bool improve(const float *x, size_t count, unsigned bits, int rounds,
+static bool improve(const float *x, size_t count, unsigned rate, int rounds,
                     float values[ENTRIES]) {
-  uint8_t *paths = malloc(count * (ENTRIES >> bits)), *entries = malloc(count);
+  uint8_t *paths = malloc(count * states_after(0, rate)), *entries = malloc(count);
   float *weights = malloc(count * sizeof *weights);
   bool done = paths && entries && weights;
   for (size_t i = 0; done && i < count; i++) weights[i] = 1;
@@ -116,9 +125,9 @@ static bool improve(const float *x, size_t count, unsigned bits, int rounds,
     double sums[ENTRIES] = {0};
     size_t counts[ENTRIES] = {0};
     float costs[MAX_STATES * LANES] = {0};
-    tsr_search_forward(x, weights, count / LANES, values, bits, costs, paths);
+    tsr_search_forward(x, weights, count / LANES, values, rate, costs, paths);
     for (size_t l = 0; l < LANES; l++)
-      tsr_search_back(paths, count / LANES, bits, l, tsr_search_best(costs, bits, l), entries);
+      tsr_search_back(paths, count / LANES, rate, l, tsr_search_best(costs, rate, l), entries);
     for (size_t i = 0; i < count; i++) {
       sums[entries[i]] += x[i];
       counts[entries[i]]++;
@@ -142,21 +151,21 @@ static void put_table(const float values[ENTRIES], tsr_trellis_table *table) {
 
 // Branches of a state should lie far apart; no order of the first values was found that ends better than one without
 // pattern.
-bool tsr_trellis_standard(unsigned bits, tsr_trellis_table *table) {
+bool tsr_trellis_standard(unsigned rate, tsr_trellis_table *table) {
   float values[ENTRIES], *sample = malloc(SAMPLE * sizeof *sample);
   if (!sample) return false;
   normal_values(sample, SAMPLE);
   normal_values(values, ENTRIES);
-  bool done = improve(sample, SAMPLE, bits, FIRST_ROUNDS, values);
+  bool done = improve(sample, SAMPLE, rate, FIRST_ROUNDS, values);
   free(sample);
   put_table(values, table);
   return done;
 }
 
-bool tsr_trellis_train(const float *x, size_t count, unsigned bits, tsr_trellis_table *table) {
+bool tsr_trellis_train(const float *x, size_t count, unsigned rate, tsr_trellis_table *table) {
   float values[ENTRIES];
   for (int e = 0; e < ENTRIES; e++) values[e] = ((float)table->codes[e] - 128) * table->unit;
-  bool done = improve(x, count, bits, ROUNDS, values);
+  bool done = improve(x, count, rate, ROUNDS, values);
   put_table(values, table);
   return done;
 }

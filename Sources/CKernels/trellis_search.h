@@ -6,13 +6,13 @@
 
 enum { TSR_SEARCH_LANES = 16 };
 
-// Goes on by `count` steps: costs[states][lanes], the least sum of weights[count][lanes] times squared errors of
+// Goes on by `count` steps, an even number: costs[states][lanes], the least sum of weights[count][lanes] times squared errors of
 // x[count][lanes] by state, differences only. paths[count][states][lanes]: the entries that lead to each state.
 void tsr_search_forward(const float *x, const float *weights, size_t count, const float *values,
-                        unsigned bits, float *costs, uint8_t *paths);
+                        unsigned rate, float *costs, uint8_t *paths);
 // The state that costs a lane least.
-size_t tsr_search_best(const float *costs, unsigned bits, size_t lane);
+size_t tsr_search_best(const float *costs, unsigned rate, size_t lane);
 // entries[count][lanes] of one lane, whose last one leads to `state`; returns the state before the first.
-size_t tsr_search_back(const uint8_t *paths, size_t count, unsigned bits, size_t lane, size_t state,
+size_t tsr_search_back(const uint8_t *paths, size_t count, unsigned rate, size_t lane, size_t state,
                        uint8_t *entries);
 #endif

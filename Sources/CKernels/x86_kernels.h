@@ -27,11 +27,11 @@ TSR_DECLARE_VECTOR_KERNELS(tsr_avx2_)
 TSR_DECLARE_VECTOR_KERNELS(tsr_avx512_)
 void tsr_rans_avx512(const tsr_rans_table *table, tsr_rans_streams *streams, size_t steps,
                      bool nibbles, uint8_t base, uint8_t *out);
-void tsr_trellis_avx2(const uint8_t *strand, size_t readable, size_t count, unsigned bits,
+void tsr_trellis_avx2(const uint8_t *strand, size_t readable, size_t count, unsigned rate,
                       const uint8_t *table, uint8_t *out);
 void tsr_strands_vbmi(const tsr_trellis_tile *tile, size_t panel, size_t panels,
                       const tsr_activations *x, size_t first, size_t tokens, float *out);
-void tsr_trellis_vbmi(const uint8_t *strand, size_t readable, size_t count, unsigned bits,
+void tsr_trellis_vbmi(const uint8_t *strand, size_t readable, size_t count, unsigned rate,
                       const uint8_t *table, uint8_t *out);
 
 // Initializers of a table's entries.

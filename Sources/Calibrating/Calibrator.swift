@@ -3,7 +3,7 @@ public import Import
 internal import Kernels
 public import Quantization
 public import Transformer
-internal import WeightFile
+public import WeightFile
 
 /// Runs a text through a model to learn which errors of which matrix matter.
 ///
@@ -14,6 +14,7 @@ public final class Calibrator {
     private let sequence: TokenSequence
     private let source: any TensorSource
     private let ids: [Int32]
+    private let forms: Matrix.Forms
     private let tap: Tap
 
     /// Positions of a pass.
@@ -27,14 +28,18 @@ public final class Calibrator {
 
     /// - Parameters:
     ///   - sequence: Of a close copy of the source, with batches and logits of ``batch`` positions.
+    ///   - storage: How the matrices will be stored.
     ///   - ids: The text.
-    public init(_ sequence: TokenSequence, source: any TensorSource, ids: [Int32]) {
+    public init(
+        _ sequence: TokenSequence, source: any TensorSource, storage: StorageClass, ids: [Int32]
+    ) {
         precondition(
             sequence.batchCapacity == Self.batch && sequence.logitCapacity >= Self.batch,
             "batches of \(sequence.batchCapacity)")
         self.sequence = sequence
         self.source = source
         self.ids = ids
+        forms = storage.form
         tap = Tap(sequence.workspace)
         sequence.workspace.observer = tap
     }
@@ -98,7 +103,8 @@ public final class Calibrator {
             bytes <= Self.productBytes
             ? ColumnFeedback.blocks.large : ColumnFeedback.blocks.small
         for (operation, layer, columns) in sites {
-            tap.watch(operation, layer, ColumnFeedback(columns: columns, block: block))
+            tap.watch(
+                operation, layer, ColumnFeedback(columns: columns, block: block, forms: forms))
         }
         var at = 0
         while at < ids.count {
@@ -138,24 +144,27 @@ public final class Calibrator {
 
     private func run(_ window: Range<Int>) throws {
         sequence.reset()
+        tap.ids = Array(ids[window])
         try sequence.forward(
-            committed: Array(ids[window]), logitRows: Array(0..<window.count))
+            committed: tap.ids, logitRows: Array(0..<window.count))
     }
 
     /// Where noise of a tensor shows: a tied embedding is the head as well.
     private func noise(for tensor: SourceTensor, deviation: Float) -> [Tap.Noise] {
-        let size = deviation * Float(Self.trial.squareRoot())
+        func noise(_ operation: PassOperation, _ layer: Int, _ matrix: Int) -> Tap.Noise {
+            Tap.Noise(
+                operation: operation, layer: layer, matrix: matrix,
+                deviation: deviation * Float(Self.trial.squareRoot()),
+                frequency: RowFrequency(tensor, source.config))
+        }
         if tensor.name == "model.embed_tokens.weight" {
-            let embed = Tap.Noise(operation: .embed, layer: 0, matrix: 0, deviation: size)
-            let head = Tap.Noise(operation: .head, layer: 0, matrix: 0, deviation: size)
+            let embed = noise(.embed, 0, 0)
+            let head = noise(.head, 0, 0)
             return source.config.tieWordEmbeddings ? [embed, head] : [embed]
         }
         for (operation, layer, names) in Self.steps(source.config) {
             if let matrix = names.firstIndex(of: tensor.name) {
-                return [
-                    Tap.Noise(
-                        operation: operation, layer: layer, matrix: matrix, deviation: size)
-                ]
+                return [noise(operation, layer, matrix)]
             }
         }
         return []

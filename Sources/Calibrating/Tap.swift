@@ -1,4 +1,5 @@
 internal import Kernels
+internal import Quantization
 internal import Transformer
 
 /// Adds up inputs of matrices and puts noise on their products, while passes run.
@@ -10,9 +11,16 @@ final class Tap: PassObserver {
         var matrix: Int
         /// Of the weights' errors.
         var deviation: Float
+        /// How often rows of the matrix matter: those that do have smaller errors.
+        var frequency: RowFrequency
+
+        /// Of the errors of one row, compared with the mean.
+        func size(_ row: Int32) -> Float { 1 / Float(frequency(Int(row)).squareRoot()) }
     }
 
     var noise: [Noise] = []
+    /// Of the pass.
+    var ids: [Int32] = []
     var isCollecting = true
     private unowned let workspace: Workspace
     private var tokens = 0
@@ -66,9 +74,13 @@ final class Tap: PassObserver {
                 }
             }
             let size = noise.deviation * square.squareRoot()
+            let looked = noise.operation == .embed ? noise.size(ids[token]) : 1
             let begin = token * product.stride + product.offset
             product.buffer.withMutableSpan(begin..<begin + product.columns) { row in
-                for index in row.indices { row[index] += size * gaussian() }
+                for index in row.indices {
+                    let each = noise.operation == .head ? noise.size(Int32(index)) : looked
+                    row[index] += size * each * gaussian()
+                }
             }
         }
     }

@@ -6,6 +6,8 @@ internal import CKernels
     public let columns: Int
     /// Columns that make up for each other's errors.
     public let block: Int
+    /// Whether the matrix's rows are turned: the products are those of turned inputs.
+    public let isTurned: Bool
     /// `[padded columns, block]`: products, then feedback.
     let values: Buffer<Float>
     let gains: Buffer<Float>
@@ -18,10 +20,11 @@ internal import CKernels
         (columns + 31) / 32 * 32 * (block + 1) * 4
     }
 
-    public init(columns: Int, block: Int) {
+    public init(columns: Int, block: Int, forms: Matrix.Forms = .straight) {
         precondition(columns > 0 && block % 32 == 0 && block <= Int(TSR_FEEDBACK_BLOCK), "\(block)")
         self.columns = columns
         self.block = block
+        isTurned = forms == .turned
         let padded = (columns + 31) / 32 * 32
         values = Buffer(count: padded * block)
         gains = Buffer(count: padded)
@@ -31,12 +34,26 @@ internal import CKernels
     public func add(_ a: Activations, tokens: Int) {
         precondition(a.columns == columns && !isFinished, "\(a.columns) columns for \(columns)")
         a.check(tokens: tokens)
+        let values = isTurned ? turned(a, tokens: tokens) : a.values
         for first in stride(from: 0, to: columns, by: block) {
             // Safe: a block's columns lie within a token's row, its products within the buffer.
             unsafe tsr_add_products(
-                a.values.pointer + first, tokens, a.paddedColumns, min(block, columns - first),
-                block, values.pointer + first * block)
+                values.pointer + first, tokens, a.paddedColumns, min(block, columns - first),
+                block, self.values.pointer + first * block)
         }
+    }
+
+    private func turned(_ a: Activations, tokens: Int) -> Buffer<Float> {
+        let turned = Buffer<Float>(count: tokens * a.paddedColumns)
+        for token in 0..<tokens {
+            let begin = token * a.paddedColumns
+            a.values.withSpan(begin..<begin + columns) { row in
+                for column in row.indices { turned[begin + column] = row[column] }
+            }
+            // Safe: a whole row.
+            unsafe tsr_kernels_scalar().pointee.hadamard(turned.pointer + begin, columns)
+        }
+        return turned
     }
 
     /// Makes the feedback; nothing can be added from then on.

@@ -61,7 +61,7 @@ extension Compute {
         }
     }
 
-    /// Makes the 8-bit form of what stands in `a.values`.
+    /// Makes the 8-bit forms of what stands in `a.values`.
     public func quantize(_ a: Activations, tokens: Int) {
         a.check(tokens: tokens)
         a.listed = 0
@@ -101,13 +101,14 @@ extension Compute {
     ) {
         a.check(tokens: tokens)
         precondition(group.columns == a.columns, "\(group.columns) columns by \(a.columns)")
+        precondition(a.forms.isSuperset(of: group.forms), "activations lack a form")
         let final = group.matrices.count - 1
         let last = group.rowOffsets[final] + group.matrices[final].rows
         precondition(
             start >= 0 && last <= stride && start + tokens * stride <= y.count,
             "\(tokens) x \(stride) from \(start) of \(y.count)")
         checkDecoders(group.codedTileBytes)
-        if group.hasCodes { listTerms(a, tokens: tokens) }
+        if !group.forms.isEmpty { listTerms(a, tokens: tokens) }
         unsafe withRaw { compute in
             unsafe withUnsafePointer(to: a.raw) { x in
                 unsafe tsr_multiply(
@@ -121,9 +122,14 @@ extension Compute {
     private func listTerms(_ a: Activations, tokens: Int) {
         guard a.listed != tokens else { return }
         a.listed = tokens
-        var x = unsafe a.raw
-        if unsafe !raw.kernels.pointee.reads_entries { unsafe x.entries = nil }
-        unsafe tsr_list_terms(&x, tokens)
+        if a.forms.contains(.straight) { unsafe listTerms(a.raw, tokens) }
+        if a.forms.contains(.turned) { unsafe listTerms(a.rawTurned, tokens) }
+    }
+
+    private func listTerms(_ form: tsr_activations, _ tokens: Int) {
+        var form = unsafe form
+        if unsafe !raw.kernels.pointee.reads_entries { unsafe form.entries = nil }
+        unsafe tsr_list_terms(&form, tokens)
     }
 
     private func checkDecoders(_ bytes: Int) {

@@ -72,7 +72,7 @@ extension Compute {
         case plain = 0
         case zstd = 1
         case rans = 2
-        case trellis = 3
+        case trellis = 4
     }
 
     public let rows: Int
@@ -84,6 +84,8 @@ extension Compute {
     public let isCoded: Bool
     /// Bytes of a tile when plain; 0 for a matrix that is not in tiles.
     public let tileBytes: Int
+    /// The activations' codes that it multiplies; none for floats.
+    public let forms: Forms
     let raw: tsr_matrix
     private let tiles: TileTable?
     private let owner: (any AnyObject & Sendable)?
@@ -112,6 +114,7 @@ extension Compute {
         byteCount = bytes.count
         isCoded = false
         tileBytes = 0
+        forms = encoding.isFloat ? [] : .straight
         tiles = nil
         self.owner = owner
         unsafe raw = tsr_matrix(
@@ -142,6 +145,7 @@ extension Compute {
         self.byteCount = byteCount
         isCoded = storage != .plain
         tileBytes = tileRows / 16 * panelBytes
+        forms = storage.form
         self.tiles = tiles
         self.owner = owner
         unsafe raw = tsr_matrix(
@@ -171,8 +175,8 @@ extension Compute {
     public let matrices: [Matrix]
     /// Bytes of the largest decoded tile; 0 where none is.
     let codedTileBytes: Int
-    /// Whether any matrix multiplies the activations' codes.
-    let hasCodes: Bool
+    /// The activations' codes that its matrices multiply.
+    let forms: Matrix.Forms
     let raw: Buffer<tsr_matrix>
     let parts: Buffer<tsr_part>
 
@@ -184,7 +188,7 @@ extension Compute {
         parts = Buffer(count: matrices.count)
         self.matrices = matrices
         codedTileBytes = matrices.reduce(0) { max($0, $1.codedTileBytes) }
-        hasCodes = matrices.contains { !$0.encoding.isFloat }
+        forms = matrices.reduce(into: []) { $0.formUnion($1.forms) }
         var stride = 0
         var starts: [Int] = []
         for (index, matrix) in matrices.enumerated() {

@@ -1,11 +1,14 @@
 internal import CKernels
 
-/// How a matrix becomes tiles of storage class 3: bits per code, and the values codes stand for.
+/// How a tile of storage class 4 is made: bits per code, and the values codes stand for.
 public struct Trellis: Sendable, Equatable {
-    /// Bits per code that there are.
-    public static let rates = 1...Int(TSR_TRELLIS_MAX_BITS)
+    /// Half bits per code that there are.
+    public static let rates = Int(TSR_TRELLIS_MIN_RATE)...Int(TSR_TRELLIS_MAX_RATE)
 
-    public let bits: Int
+    /// Half bits per code.
+    public let rate: Int
+    /// Bits per code.
+    public var bits: Double { Double(rate) / 2 }
     /// The table of every tile, `[128]`.
     public let codes: [UInt8]
     /// What a code's distance from 128 is multiplied by, in units of a row's deviation.
@@ -14,30 +17,30 @@ public struct Trellis: Sendable, Equatable {
     /// Values that training takes together.
     public static let trainingUnit = 512
 
-    /// For a normal distribution, by bits.
-    private static let standard = rates.map { bits in
+    /// For a normal distribution, by rate.
+    private static let standard = rates.map { rate in
         var table = tsr_trellis_table()
-        let isDone = unsafe tsr_trellis_standard(UInt32(bits), &table)
+        let isDone = unsafe tsr_trellis_standard(UInt32(rate), &table)
         precondition(isDone, "no memory to make a table")
-        return Trellis(bits: bits, table)
+        return Trellis(rate: rate, table)
     }
 
     /// The table that suits `values`: that of a normal distribution, made better for them.
     ///
-    /// - Parameter values: Divided by the deviations of their rows; as many as a multiple of
+    /// - Parameter values: Turned, divided by the deviations of their rows; as many as a multiple of
     ///   `trainingUnit`.
-    public init(bits: Int, values: [Float]) {
+    public init(rate: Int, values: [Float]) {
         precondition(
-            Self.rates.contains(bits) && !values.isEmpty
-                && values.count % Self.trainingUnit == 0, "\(values.count) values, \(bits) bits")
-        var table = Self.standard[bits - 1].raw
-        let isDone = unsafe tsr_trellis_train(values, values.count, UInt32(bits), &table)
+            Self.rates.contains(rate) && !values.isEmpty
+                && values.count % Self.trainingUnit == 0, "\(values.count) values, rate \(rate)")
+        var table = Self.standard[rate - Self.rates.lowerBound].raw
+        let isDone = unsafe tsr_trellis_train(values, values.count, UInt32(rate), &table)
         precondition(isDone, "no memory to train a table")
-        self.init(bits: bits, table)
+        self.init(rate: rate, table)
     }
 
-    private init(bits: Int, _ table: tsr_trellis_table) {
-        self.bits = bits
+    private init(rate: Int, _ table: tsr_trellis_table) {
+        self.rate = rate
         unit = table.unit
         codes = unsafe withUnsafeBytes(of: table.codes) { unsafe Array($0) }
     }
@@ -50,7 +53,7 @@ public struct Trellis: Sendable, Equatable {
     }
 
     /// - Parameters:
-    ///   - values: `[rows, columns]` of one tile.
+    ///   - values: `[rows, columns]` of one tile, turned (``turnRows(_:columns:)``).
     ///   - feedback: How columns make up for each other's errors; finished.
     /// - Returns: The tile as it is stored. Formats/TSR.md §9.
     public func encode(
@@ -64,7 +67,7 @@ public struct Trellis: Sendable, Equatable {
         let code = unsafe withUnsafePointer(to: raw) { table in
             unsafe values.withUnsafeBufferPointer { values in
                 var source = unsafe tsr_trellis_rows(
-                    values: values.baseAddress!, rows: rows, columns: columns, bits: UInt32(bits),
+                    values: values.baseAddress!, rows: rows, columns: columns, rate: UInt32(rate),
                     table: table, feedback: feedback?.values.pointer,
                     gains: feedback?.gains.pointer, block: feedback?.block ?? 0)
                 tile = [UInt8](repeating: 0, count: unsafe tsr_trellis_bound(&source))

@@ -1,6 +1,6 @@
 public import Import
 public import Kernels
-internal import WeightFile
+public import WeightFile
 
 /// What a text told of a model: which errors matter, and which can be made up for.
 public struct Calibration: Sendable {
@@ -24,4 +24,9 @@ public struct Calibration: Sendable {
     func importance(of name: String) -> Double? {
         importance[name].map { max($0, (importance.values.max() ?? 0) * 1e-5) }
     }
+}
+
+extension StorageClass {
+    /// The activations that matrices of integers stored so multiply.
+    public var form: Matrix.Forms { Matrix.Storage(rawValue: rawValue)?.form ?? .straight }
 }

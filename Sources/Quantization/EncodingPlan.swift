@@ -1,5 +1,5 @@
 public import Import
-public import Kernels
+internal import Kernels
 public import WeightFile
 
 /// Which encoding each tensor of a model gets, decided before anything is written.
@@ -47,7 +47,7 @@ public struct EncodingPlan: Sendable {
         /// Its distance of codes where it is coded by symbols; nil elsewhere.
         public var steps: UniformSteps?
         /// How it is coded by a trellis; nil where it is not.
-        public var trellis: Trellis?
+        public var trellis: TrellisMix?
         /// Bytes in the file; of a coded tensor expected, not known.
         public var byteCount: Int
         /// Expected root of the squared error over the squared values; nil where it was not measured.

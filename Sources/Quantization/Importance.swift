@@ -14,7 +14,8 @@ enum Importance {
             ("up_proj", 1.5), ("down_proj", 4),
         ]
         for (kind, factor) in kinds where tensor.name.contains(kind) { return factor }
-        // Logits are its direct product; rows of an untied embedding are only looked up.
-        return tensor.name.hasPrefix("lm_head") || config.tieWordEmbeddings ? 100 : 4
+        // Logits are its direct product; rows of an untied embedding are only looked up. Errors of frequent tokens count
+        // more already (RowFrequency).
+        return tensor.name.hasPrefix("lm_head") || config.tieWordEmbeddings ? 50 : 2
     }
 }

@@ -246,12 +246,16 @@ extension Quantizer {
         for entry in plan.entries {
             let bytes = try sampleBytes(of: entry.tensor)
             let steps = entry.steps.map { "\($0.step.bitPattern) \($0.deviation.bitPattern)" }
-            let trellis = entry.trellis.map { "\($0.bits) \($0.unit.bitPattern) \($0.codes)" }
+            let trellis = entry.trellis.map { "\($0.trellises.map(key)) \($0.choices)" }
             hashes += "\(XXH64.hash(bytes)) \(entry.exact) \(steps ?? trellis ?? "plain")\n"
         }
         let calibration = plan.options.calibration?.key ?? ""
         return "\(source.origin) \(source.sourceBytes) \(plan.options.candidates)\n"
             + "\(source.fingerprint)\n\(calibration)\n\(hashes)"
+    }
+
+    private func key(_ trellis: Trellis) -> String {
+        "\(trellis.rate) \(trellis.unit.bitPattern) \(trellis.codes)"
     }
 
     /// The first, the middle and the last eight rows, or all of a smaller tensor.

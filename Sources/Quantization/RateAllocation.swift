@@ -4,13 +4,13 @@
     internal import Musl
 #endif
 
-/// Shares bytes out over matrices so that the sum of importance times error is least: at the optimum
+/// Shares bytes out over matrices so that the sum of importance times loss is least: at the optimum
 /// a further byte would help each of them alike (reverse water-filling).
 struct RateAllocation {
     struct Item {
         var points: [RateCurve.Point]
         var weights: Int
-        /// What a relative squared error of 1 costs.
+        /// What a loss of 1 costs.
         var importance: Double
     }
 
@@ -25,7 +25,7 @@ struct RateAllocation {
                 var best = item.points[0]
                 var least = Double.infinity
                 for point in item.points {
-                    let loss = item.importance * point.error + value * point.cost
+                    let loss = item.importance * point.loss + value * point.cost
                     if loss < least { (least, best) = (loss, point) }
                 }
                 return best
@@ -53,10 +53,10 @@ struct RateAllocation {
         self.choices = choices
     }
 
-    /// The way of an item with the least error that costs at most `cost` bytes per weight; the cheapest
+    /// The way of an item with the least loss that costs at most `cost` bytes per weight; the cheapest
     /// where none does.
     static func best(_ points: [RateCurve.Point], cost: Double) -> RateCurve.Point? {
-        points.filter { $0.cost <= cost }.min { $0.error < $1.error }
+        points.filter { $0.cost <= cost }.min { $0.loss < $1.loss }
             ?? points.min { $0.cost < $1.cost }
     }
 }

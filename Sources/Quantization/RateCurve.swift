@@ -11,10 +11,12 @@ struct RateCurve: Sendable {
         var step: Double
         /// Stored bytes per weight, the tile table's part included.
         var cost: Double
-        /// Squared error over squared value, or what else was measured in its place.
+        /// Squared error over squared value.
         var error: Double
+        /// The same with errors of frequent rows counted more.
+        var loss: Double
         /// Instead of a step.
-        var trellis: Trellis?
+        var trellis: TrellisMix?
     }
 
     /// Root of the mean square of the sample's values.
@@ -36,23 +38,22 @@ struct RateCurve: Sendable {
                     }
                     return Point(
                         encoding: a.encoding, step: geometric(a.step, b.step),
-                        cost: a.cost + t * (b.cost - a.cost), error: geometric(a.error, b.error))
+                        cost: a.cost + t * (b.cost - a.cost), error: geometric(a.error, b.error),
+                        loss: geometric(a.loss, b.loss))
                 }
             } + [ladder[ladder.count - 1]]
         }
     }
 
-    /// - Parameter measure: Cost and error of a step over deviation.
+    /// - Parameter measure: The way of a step over deviation.
     init(
         deviation: Float,
-        _ measure: (TensorEncoding, Double) throws -> (cost: Double, error: Double)
+        _ measure: (TensorEncoding, Double) throws -> Point
     ) rethrows {
         self.deviation = deviation
         measured = try [(TensorEncoding.int8, 2, 17), (.int4, 2, 6)].map { encoding, first, count in
             try (0..<count).map { index in
-                let step = pow2(Double(first - index) / 2)
-                let (cost, error) = try measure(encoding, step)
-                return Point(encoding: encoding, step: step, cost: cost, error: error)
+                try measure(encoding, pow2(Double(first - index) / 2))
             }
         }
     }
@@ -79,6 +80,7 @@ struct TileSample: Sendable {
     /// Row-major values of each piece: whole tiles of every encoding.
     private let pieces: [(values: [Float], rows: Range<Int>)]
     private let count: Int
+    private let frequency: RowFrequency
     let deviation: Float
 
     /// Values of a sample, at least.
@@ -88,12 +90,14 @@ struct TileSample: Sendable {
         _ tensor: SourceTensor, of source: any TensorSource, storage: StorageClass
     ) throws {
         self.tensor = tensor
+        frequency = RowFrequency(tensor, source.config)
         let tile = TensorSpec(
             name: tensor.name, rows: tensor.rows, columns: tensor.columns,
             encoding: storage == .trellis ? .int8 : .int4, storage: storage
         ).tileRows
         let tiles = (tensor.rows - 1) / tile + 1
-        let wanted = min(tiles, max(4, Self.size / (tile * tensor.columns)))
+        let wanted = min(
+            tiles, storage == .trellis ? 2 : max(4, Self.size / (tile * tensor.columns)))
         pieces = try (0..<wanted).map { index in
             let first = (2 * index + 1) * tiles / (2 * wanted) * tile
             let rows = first..<min(first + tile, tensor.rows)
@@ -110,31 +114,31 @@ struct TileSample: Sendable {
         deviation = Float((square / Double(count)).squareRoot())
     }
 
-    /// Trellises of every rate, their tables made for these values, and what each costs and loses.
-    func trellises(feedback: ColumnFeedback?) throws -> RateCurve {
+    /// Trellises of every rate and mixtures of two, their tables made for these values, and what each costs and loses.
+    func trellises(feedback: ColumnFeedback?, shares: TileShares) throws -> RateCurve {
         let values = trainingValues()
-        return RateCurve(
-            deviation: deviation,
-            of: try Trellis.rates.map { bits in
-                let trellis = Trellis(bits: bits, values: values)
-                let packer = PanelPacker(
-                    tensor: tensor, encoding: .int8, candidates: 0, feedback: feedback,
-                    trellis: trellis)
-                var bytes = 0
-                var distance = PanelEncoder.Distance()
-                for piece in pieces {
-                    let packed = try packer.packTiles(piece.values, rows: piece.rows)
-                    bytes += packed.tiles.reduce(0) { $0 + $1.count + TensorRecord.tileEntryBytes }
-                    distance += packed.distance
-                }
-                let value = distance.squaredValue
-                return RateCurve.Point(
-                    encoding: .int8, step: 0, cost: Double(bytes) / Double(count),
-                    error: value > 0 ? distance.squaredError / value : 0, trellis: trellis)
-            })
+        let ways = try Trellis.rates.map { rate in
+            let trellis = Trellis(rate: rate, values: values)
+            let packer = PanelPacker(
+                tensor: tensor, encoding: .int8, candidates: 0, feedback: feedback,
+                trellis: TrellisMix([trellis]))
+            var bytes = 0
+            var distance = PanelEncoder.Distance()
+            for piece in pieces {
+                let packed = try packer.packTiles(piece.values, rows: piece.rows)
+                bytes += packed.tiles.reduce(0) { $0 + $1.count + TensorRecord.tileEntryBytes }
+                distance += packed.distance
+            }
+            let value = distance.squaredValue
+            let error = value > 0 ? distance.squaredError / value : 0
+            return RateCurve.Point(
+                encoding: .int8, step: 0, cost: Double(bytes) / Double(count), error: error,
+                loss: error, trellis: TrellisMix([trellis]))
+        }
+        return RateCurve(deviation: deviation, of: shares.mixtures(ways))
     }
 
-    /// Values to train tables with, from all pieces alike, divided by the deviations of their rows.
+    /// Values to train tables with, from all pieces alike, turned and divided by the deviations of their rows.
     private func trainingValues() -> [Float] {
         let wanted = 1 << 15
         var values: [Float] = []
@@ -146,7 +150,9 @@ struct TileSample: Sendable {
             for index in 0..<piece.rows.count {
                 defer { row += 1 }
                 guard row % every == 0 else { continue }
-                let part = piece.values[index * tensor.columns..<(index + 1) * tensor.columns]
+                var part = Array(
+                    piece.values[index * tensor.columns..<(index + 1) * tensor.columns])
+                turnRows(&part, columns: tensor.columns)
                 let square = part.reduce(0.0) { $0 + Double($1) * Double($1) }
                 let deviation = Float((square / Double(tensor.columns)).squareRoot())
                 guard deviation > 0, deviation.isFinite else { continue }
@@ -159,21 +165,23 @@ struct TileSample: Sendable {
         return whole > 0 ? Array(values[..<whole]) : [Float](repeating: 0, count: unit)
     }
 
-    /// Stored bytes per weight and relative squared error with a step.
+    /// What a step over deviation costs and loses.
     func measure(
         _ encoding: TensorEncoding, storage: StorageClass, step: Double,
         feedback: ColumnFeedback? = nil
-    ) throws -> (cost: Double, error: Double) {
+    ) throws -> RateCurve.Point {
         let packer = PanelPacker(
             tensor: tensor, encoding: encoding, candidates: 0,
-            steps: UniformSteps(step: Float(step) * deviation, deviation: deviation),
+            steps: UniformSteps(
+                step: Float(step) * deviation, deviation: deviation, frequency: frequency),
             feedback: feedback)
         let coder = TileCoder(encoding: encoding, storage: storage, columns: tensor.columns)
         let tile = TensorSpec(
             name: tensor.name, rows: tensor.rows, columns: tensor.columns, encoding: encoding
         ).tileRows
         var bytes = 0
-        var packed = PackedRows(bytes: [])
+        var distance = PanelEncoder.Distance()
+        var (loss, most) = (0.0, 0.0)
         for piece in pieces {
             var row = 0
             while row < piece.rows.count {
@@ -182,13 +190,16 @@ struct TileSample: Sendable {
                     Array(piece.values[row * tensor.columns..<end * tensor.columns]),
                     rows: piece.rows.lowerBound + row..<piece.rows.lowerBound + end)
                 bytes += coder.encode(part.bytes).count + TensorRecord.tileEntryBytes
-                packed.distance += part.distance
+                distance += part.distance
+                let weight = frequency(piece.rows.lowerBound + (row + end) / 2)
+                loss += weight * part.distance.squaredError
+                most += weight * part.distance.squaredValue
                 row = end
             }
         }
-        let value = packed.distance.squaredValue
-        return (
-            Double(bytes) / Double(count), value > 0 ? packed.distance.squaredError / value : 0
-        )
+        let value = distance.squaredValue
+        return RateCurve.Point(
+            encoding: encoding, step: step, cost: Double(bytes) / Double(count),
+            error: value > 0 ? distance.squaredError / value : 0, loss: most > 0 ? loss / most : 0)
     }
 }

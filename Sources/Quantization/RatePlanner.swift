@@ -33,7 +33,8 @@ public struct RatePlanner: Sendable {
                 requests[index].tensor, of: source, storage: options.storage)
             let feedback = self.feedback(index)
             guard options.storage != .trellis else {
-                return try sample.trellises(feedback: feedback)
+                let shares = try TileShares(requests[index].tensor, of: source)
+                return try sample.trellises(feedback: feedback, shares: shares)
             }
             return try RateCurve(deviation: sample.deviation) {
                 try sample.measure($0, storage: options.storage, step: $1, feedback: feedback)
@@ -45,19 +46,20 @@ public struct RatePlanner: Sendable {
         var choices = try choose(curves)
         guard options.storage != .trellis else { return plan(choices, curves) }
         // What was interpolated is measured, and what it costs corrected.
-        var costs: [Int: (cost: Double, error: Double)] = [:]
+        var costs: [Int: Double] = [:]
         try await each(coded, isCancelled) { [choices] index in
             let sample = try TileSample(
                 requests[index].tensor, of: source, storage: options.storage)
-            guard let choice = choices[index] else { return (0, 0) }
+            guard let choice = choices[index] else { return 0 }
             return try sample.measure(
                 choice.encoding, storage: options.storage, step: choice.step,
-                feedback: feedback(index))
-        } finished: { index, result in
-            costs[index] = result
+                feedback: feedback(index)
+            ).cost
+        } finished: { index, cost in
+            costs[index] = cost
         }
         for index in coded {
-            guard let choice = choices[index], let cost = costs[index]?.cost else { continue }
+            guard let choice = choices[index], let cost = costs[index] else { continue }
             curves[index]?.correct(choice, cost: cost)
         }
         choices = try choose(curves)
@@ -179,12 +181,14 @@ public struct RatePlanner: Sendable {
             return EncodingPlan.plain(tensor, encoding)
         }
         // Before anything is chosen: the encoding with more tiles.
-        let choice = choice ?? RateCurve.Point(encoding: .int8, step: 1, cost: 1, error: 1)
+        let choice = choice ?? RateCurve.Point(encoding: .int8, step: 1, cost: 1, error: 1, loss: 1)
         let deviation = curve?.deviation ?? 1
         return EncodingPlan.Entry(
             tensor: tensor, encoding: choice.encoding, exact: false,
             steps: choice.trellis == nil
-                ? UniformSteps(step: Float(choice.step) * deviation, deviation: deviation) : nil,
+                ? UniformSteps(
+                    step: Float(choice.step) * deviation, deviation: deviation,
+                    frequency: RowFrequency(tensor, source.config)) : nil,
             trellis: choice.trellis, byteCount: Int(choice.cost * Double(weights(index))),
             relativeError: choice.error.squareRoot(), storage: options.storage)
     }

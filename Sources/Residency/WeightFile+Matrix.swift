@@ -65,6 +65,13 @@ extension WeightFile {
         return tileRanges(of: record)
     }
 
+    /// The activations' codes that its matrices multiply, those of further tensors among them.
+    public var forms: Matrix.Forms {
+        tensors.reduce(into: []) { forms, record in
+            if record.encoding.rowsPerPanel > 1 { forms.formUnion(record.kernelStorage.form) }
+        }
+    }
+
     /// Plain bytes of the largest coded tile; 0 where none is coded.
     public var largestCodedTile: Int {
         tensors.reduce(0) { largest, record in

@@ -1,4 +1,4 @@
-internal import Kernels
+public import Kernels
 public import Residency
 internal import System
 public import WeightFile
@@ -25,7 +25,8 @@ extension Model {
             }
         }
         let needs = needs(
-            config, metadataBytes: file.metadataBytes, context: context, options: options)
+            config, forms: file.forms, metadataBytes: file.metadataBytes, context: context,
+            options: options)
         let budget = options.memory ?? .unlimited
         do throws(ResidencyError) {
             return try ResidencyPlan(
@@ -37,15 +38,18 @@ extension Model {
 
     /// What a run of such a model holds beside weights.
     ///
-    /// - Parameter metadataBytes: Of the file: tokenizer, directory and tile table.
+    /// - Parameters:
+    ///   - forms: Of the weights.
+    ///   - metadataBytes: Of the file: tokenizer, directory and tile table.
     public static func needs(
-        _ config: ModelConfig, metadataBytes: Int, context: Int, options: Options
+        _ config: ModelConfig, forms: Matrix.Forms, metadataBytes: Int, context: Int,
+        options: Options
     ) -> ResidencyPlan.Needs {
         ResidencyPlan.Needs(
             cache: ([context] + options.furtherContexts).reduce(0) {
                 $0 + KVCache.byteCount(config, contextLength: $1, options)
             },
-            scratch: Scratch.byteCount(config, options),
+            scratch: Scratch.byteCount(config, forms: forms, options),
             base: base(metadataBytes: metadataBytes, options))
     }
 
@@ -116,10 +120,12 @@ extension KVCache {
 
 extension Scratch {
     /// Bytes that the buffers of a pass take, logits included.
-    static func byteCount(_ config: ModelConfig, _ options: Model.Options) -> Int {
+    static func byteCount(
+        _ config: ModelConfig, forms: Matrix.Forms, _ options: Model.Options
+    ) -> Int {
         func padded(_ rows: Int) -> Int { (rows + 15) / 16 * 16 }
         func activations(_ columns: Int, tokens: Int) -> Int {
-            Activations.byteCount(tokenCapacity: tokens, columns: columns)
+            Activations.byteCount(tokenCapacity: tokens, columns: columns, forms: forms)
         }
         let batch = options.batchCapacity
         let queries = config.headCount * config.headDim

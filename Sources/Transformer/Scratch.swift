@@ -16,17 +16,23 @@ final class Scratch {
     let activated: Activations  // [batch, intermediateSize]
     let headInput: Activations  // [logitCapacity, hiddenSize]
 
-    init(_ config: ModelConfig, _ layer: DecoderLayer, _ batch: Int, logitCapacity: Int) {
+    init(
+        _ config: ModelConfig, _ layer: DecoderLayer, _ batch: Int, logitCapacity: Int,
+        forms: Matrix.Forms
+    ) {
+        func activations(_ columns: Int, tokens: Int = batch) -> Activations {
+            Activations(tokenCapacity: tokens, columns: columns, forms: forms)
+        }
         ids = Buffer(count: batch)
         slots = Buffer(count: batch)
         visible = Buffer(count: batch * 8)
         logitRows = Buffer(count: logitCapacity)
         hidden = Buffer(count: batch * config.hiddenSize)
-        normed = Activations(tokenCapacity: batch, columns: config.hiddenSize)
+        normed = activations(config.hiddenSize)
         qkv = Buffer(count: batch * layer.queryKeyValue.matrices.outputStride)
-        attended = Activations(tokenCapacity: batch, columns: config.headCount * config.headDim)
+        attended = activations(config.headCount * config.headDim)
         gateUp = Buffer(count: batch * layer.gateUp.matrices.outputStride)
-        activated = Activations(tokenCapacity: batch, columns: config.intermediateSize)
-        headInput = Activations(tokenCapacity: logitCapacity, columns: config.hiddenSize)
+        activated = activations(config.intermediateSize)
+        headInput = activations(config.hiddenSize, tokens: logitCapacity)
     }
 }

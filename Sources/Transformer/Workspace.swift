@@ -30,7 +30,8 @@ public final class Workspace {
         batchCapacity = model.options.batchCapacity
         logitCapacity = model.options.logitCapacity
         scratch = Scratch(
-            model.config, model.layers[0], batchCapacity, logitCapacity: logitCapacity)
+            model.config, model.layers[0], batchCapacity, logitCapacity: logitCapacity,
+            forms: model.file.forms)
         rotary = RotaryEmbedding(model.config, capacity: batchCapacity)
         logitStride = model.head.matrices.outputStride
         logits = Buffer(count: logitCapacity * logitStride)

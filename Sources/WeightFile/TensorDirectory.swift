@@ -64,7 +64,9 @@ enum TensorDirectory {
         else {
             throw Violation(
                 .tensorStorage, at: start + 28, tensor: name, found: storageCode,
-                expected: "0 or, for int8, int4 and int4Affine, 1 or 2 or, for int8, 3")
+                expected: storageCode == 3
+                    ? "4, the trellis that took the place of class 3"
+                    : "0 or, for int8, int4 and int4Affine, 1 or 2 or, for int8, 4")
         }
         let record = TensorRecord(
             name: name, rows: rows, columns: columns, encoding: encoding, storage: storage,

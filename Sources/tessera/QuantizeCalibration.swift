@@ -29,7 +29,8 @@ extension QuantizeCommand {
         options.logitCapacity = Calibrator.batch
         options.contextLength = min(Calibrator.window, weights.config.maxPositions)
         let sequence = try TokenSequence(weights, options: options)
-        let calibrator = Calibrator(sequence, source: source, ids: Array(ids))
+        let calibrator = Calibrator(
+            sequence, source: source, storage: codec.storage, ids: Array(ids))
         var progress = ProgressReport("calibrating")
         defer { progress.finish() }
         return try calibrator.calibrate(

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Import
+internal import Quantization
 internal import Reporting
 internal import Residency
 internal import Transformer
@@ -19,7 +20,8 @@ extension QuantizeCommand {
         let context = Model.Options.context(
             source.config, in: options.memory ?? .unlimited, options.kvEncoding)
         let needs = Model.needs(
-            source.config, metadataBytes: metadata, context: context, options: options)
+            source.config, forms: codec.storage.form,
+            metadataBytes: metadata, context: context, options: options)
         let free = ram.bytes - needs.total - tables
         guard free > 0 else {
             throw CommandError(

@@ -86,7 +86,7 @@ extension QuantizeCommand {
     func noteUnused(_ plan: EncodingPlan, _ bytes: Int) {
         let reason =
             codec == .trellis
-            ? "a trellis takes 1 to 6 whole bits per weight of each matrix"
+            ? "a trellis takes 1 to 6 bits per weight, half bits in each tile"
             : "finer codes than these would gain nothing"
         if let bits, plan.isCoded, plan.bitsPerWeight < 0.97 * bits {
             let used = Format.fixed(plan.bitsPerWeight, 2)

@@ -111,7 +111,7 @@ extension QuantizeCommand {
                     ("coded", .bool(entry.storage != .plain)),
                     ("storage", .string("\(entry.storage)")),
                     ("step", entry.steps.map { .number(Double($0.step)) } ?? .null),
-                    ("trellis_bits", entry.trellis.map { .int($0.bits) } ?? .null),
+                    ("trellis_bits", entry.trellis.map { .number($0.bits) } ?? .null),
                     ("relative_error", entry.relativeError.map { .number($0) } ?? .null),
                 ])
             }

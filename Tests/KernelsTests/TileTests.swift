@@ -79,13 +79,19 @@ import Testing
         }
     }
 
-    static func activations(_ columns: Int, tokens: Int, _ compute: Compute) -> Activations {
+    /// Values between -1 and 1, the same for the same shape.
+    ///
+    /// - Parameter turned: Whether the values themselves are turned.
+    static func activations(
+        _ columns: Int, tokens: Int, _ compute: Compute, forms: Matrix.Forms = .straight,
+        turned: Bool = false
+    ) -> Activations {
         var random = SeededGenerator(seed: 5)
-        let a = Activations(tokenCapacity: tokens, columns: columns)
+        let a = Activations(tokenCapacity: tokens, columns: columns, forms: forms)
         for token in 0..<tokens {
-            for column in 0..<columns {
-                a.values[token * a.paddedColumns + column] = random.float(-1...1)
-            }
+            var row = (0..<columns).map { _ in random.float(-1...1) }
+            if turned { turnRows(&row, columns: columns) }
+            for column in 0..<columns { a.values[token * a.paddedColumns + column] = row[column] }
         }
         compute.quantize(a, tokens: tokens)
         return a

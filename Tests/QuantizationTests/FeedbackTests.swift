@@ -39,12 +39,16 @@ import WeightFile
             }
         }
         if byTrellis {
-            let trellis = Trellis(bits: 3, values: weights.map { $0 * Float(3).squareRoot() })
+            let trellis = Trellis(rate: 6, values: weights.map { $0 * Float(3).squareRoot() })
+            var turned = weights
+            turnRows(&turned, columns: columns)
             let (tile, distance) = try trellis.encode(
-                weights, rows: rows, columns: columns, feedback: feedback)
+                turned, rows: rows, columns: columns, feedback: feedback)
             let coder = TileCoder(encoding: .int8, storage: .trellis, columns: columns)
             let panel = coder.decode(tile.span.bytes, panels: 1)
-            return (values(try #require(panel)), distance.squaredError)
+            var stored = values(try #require(panel)).map(Float.init)
+            turnRows(&stored, columns: columns)
+            return (stored.map(Double.init), distance.squaredError)
         }
         let encoder = PanelEncoder(
             encoding: .int8, columns: columns, candidates: 0, feedback: feedback)
@@ -56,7 +60,8 @@ import WeightFile
     @Test(arguments: [64, 256], [false, true])
     func productsAreCloserAndAsCloseAsReported(block: Int, byTrellis: Bool) throws {
         let a = inputs()
-        let feedback = ColumnFeedback(columns: columns, block: block)
+        let feedback = ColumnFeedback(
+            columns: columns, block: block, forms: byTrellis ? .turned : .straight)
         feedback.add(a, tokens: tokens)
         feedback.finish()
         var random = SystemRandom(state: 2)

@@ -153,7 +153,7 @@ import WeightFile
                 return Float(Int32(truncatingIfNeeded: state >> 32)) / 0x1p34
             }
         }
-        let trellis = Trellis(bits: 4, values: values(4096).map { $0 * 7 })
+        let trellis = Trellis(rate: 7, values: values(4096).map { $0 * 7 })
         for (record, spec) in zip(file.tensors, specs) {
             guard spec.storage == .trellis else {
                 try writer.append(file.bytes(of: record))

@@ -284,8 +284,11 @@ enum GoldenErrors {
             $0.set($0.record(0) + 24, u32: 6)
             $0.set($0.record(0) + 28, u32: 1)
         },
-        Case(rule: .tensorStorage, label: "4-of-int8", model: GoldenModels.tinyTrellis) {
-            $0.set($0.record(0) + 28, u32: 4)
+        Case(rule: .tensorStorage, label: "5-of-int8", model: GoldenModels.tinyTrellis) {
+            $0.set($0.record(0) + 28, u32: 5)
+        },
+        Case(rule: .tensorStorage, label: "3-of-int8", model: GoldenModels.tinyTrellis) {
+            $0.set($0.record(0) + 28, u32: 3)
         },
         Case(rule: .tensorTiling, label: "half-panel") { $0.set($0.record(0) + 32, u32: 8) },
         Case(rule: .tensorTiling, label: "no-rows") { $0.set($0.record(0) + 32, u32: 0) },
@@ -375,8 +378,11 @@ enum GoldenErrors {
             $0.set(start + 5, u32: 1 << 30)
             $0.sealTensor(0)
         },
-        Case(rule: .tileCoding, label: "trellis-of-7-bits", model: GoldenModels.tinyTrellis) {
-            $0.set($0.tensor(0), u32: 7)
+        Case(
+            rule: .tileCoding, label: "trellis-of-6-and-a-half-bits",
+            model: GoldenModels.tinyTrellis
+        ) {
+            $0.set($0.tensor(0), u32: 13)
             $0.sealTensor(0)
         },
         Case(rule: .tileCoding, label: "4-billion-exceptions", model: GoldenModels.tinyTrellis) {
@@ -393,7 +399,7 @@ enum GoldenErrors {
             $0.sealTensor(0)
         },
         Case(rule: .tileCoding, label: "bits-behind-a-strand", model: GoldenModels.tinyTrellis) {
-            $0.bytes[$0.tensor(0) + 136 + 32 + 16 + 64 * Int($0.bytes[$0.tensor(0)])] |= 0x80
+            $0.bytes[$0.tensor(0) + 136 + 32 + 16 + 32 * Int($0.bytes[$0.tensor(0)])] |= 0x80
             $0.sealTensor(0)
         },
         Case(rule: .values, label: "trellis-code-0", model: GoldenModels.tinyTrellis) {

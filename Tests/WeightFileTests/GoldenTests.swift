@@ -100,7 +100,8 @@ struct GoldenTests {
             "config": config, "tokenizer": describe(file.tokenizer),
             "chatTemplate": file.chatTemplate ?? NSNull(),
             "tensors": file.tensors.map { tensor -> [String: Any] in
-                let values = dequantize(tensor, in: file)
+                var values = dequantize(tensor, in: file)
+                if tensor.storage == .trellis { turn(&values, columns: tensor.columns) }
                 let bytes = values.withUnsafeBytes { Array($0) }
                 var fields: [String: Any] = [
                     "name": tensor.name, "rows": tensor.rows, "columns": tensor.columns,
@@ -116,6 +117,21 @@ struct GoldenTests {
                 return fields
             },
         ]
+    }
+
+    /// Turns rows back, step by step as Formats/TSR.md §10 says.
+    private func turn(_ values: inout [Float], columns: Int) {
+        let block = columns & -columns
+        let factor = 1 / Float(block).squareRoot()
+        for index in values.indices { values[index] *= factor }
+        var width = 1
+        while width < block {
+            for index in values.indices where index % columns % (2 * width) < width {
+                let (a, b) = (values[index], values[index + width])
+                (values[index], values[index + width]) = (a + b, a - b)
+            }
+            width *= 2
+        }
     }
 
     private func describe(_ config: ModelConfig) -> [String: Any] {

@@ -121,19 +121,19 @@ struct TinyModel: Sendable {
     private func trellisTile(of spec: TensorSpec, panels: Int, seed: Int) -> [UInt8] {
         var random = SplitMix(state: UInt64(spec.columns + seed))
         let groups = (spec.columns + 31) / 32
-        let bits = Int(random.next() % 6) + 1
+        let rate = Int(random.next() % 11) + 2
         func byte() -> UInt8 { UInt8(truncatingIfNeeded: random.next()) }
         func scale() -> [UInt8] { little(Float16(Float(random.next() % 16) / 64)) }
         let exceptions = [0, 16 * groups * panels - 1]
-        var tile: [UInt8] = [UInt8(bits), 0, 0, 0, UInt8(exceptions.count), 0, 0, 0]
+        var tile: [UInt8] = [UInt8(rate), 0, 0, 0, UInt8(exceptions.count), 0, 0, 0]
         tile += (0..<128).map { _ in byte() | 1 }
         for _ in 0..<panels * 16 { tile += scale() }
         for place in exceptions {
             tile += (0..<4).map { UInt8(truncatingIfNeeded: place >> (8 * $0)) } + scale() + [0, 0]
         }
         for _ in 0..<panels {
-            tile += (0..<64 * groups * bits).map { _ in byte() }
-            tile.append(byte() % (1 << UInt8(7 - bits)))
+            tile += (0..<32 * groups * rate).map { _ in byte() }
+            tile.append(byte() % (1 << UInt8(7 - (rate + 1) / 2)))
         }
         return tile
     }

@@ -52,7 +52,7 @@ void expect_near(const tsr_kernels *k, const char *what, size_t count, double go
 tsr_activations activations(size_t columns, size_t tokens) {
   size_t groups = (columns + 31) / 32, residuals = (groups + 7) / 8, terms = groups + residuals;
   tsr_activations a = {
-      .columns = groups * 32, .groups = groups, .residuals = residuals, .terms = terms};
+      .width = columns, .columns = groups * 32, .groups = groups, .residuals = residuals, .terms = terms};
   a.values = allocate(tokens * a.columns * sizeof(float));
   a.codes = allocate(tokens * terms * 32);
   a.scales = allocate(tokens * terms * sizeof(float));

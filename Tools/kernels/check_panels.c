@@ -56,17 +56,17 @@ static uint8_t *random_panel(uint32_t encoding, size_t groups, bool extreme) {
   return panel;
 }
 
-static void check_strand(const tsr_kernels *k, size_t groups, unsigned bits) {
-  size_t count = 512 * groups, size = tsr_trellis_strand_bytes(groups, bits);
+static void check_strand(const tsr_kernels *k, size_t groups, unsigned rate) {
+  size_t count = 512 * groups, size = tsr_trellis_strand_bytes(groups, rate);
   uint8_t table[TSR_TRELLIS_TABLE], *strand = malloc(size);  // of that size to the byte
   uint8_t *wanted = allocate(count), *got = allocate(count);
   if (!strand) exit(2);
   for (size_t i = 0; i < sizeof table; i++) table[i] = (uint8_t)(random_bits() % 255 + 1);
   for (size_t i = 0; i < size; i++) strand[i] = (uint8_t)random_bits();
-  tsr_trellis_scalar(strand, size, count, bits, table, wanted);
-  k->decode_strand(strand, size, count, bits, table, got);
+  tsr_trellis_scalar(strand, size, count, rate, table, wanted);
+  k->decode_strand(strand, size, count, rate, table, got);
   for (size_t i = 0; i < count; i++)
-    expect(got[i] == wanted[i], k->name, "strand", 32 * groups, bits, got[i], wanted[i]);
+    expect(got[i] == wanted[i], k->name, "strand", 32 * groups, rate, got[i], wanted[i]);
   free(strand), free(wanted), free(got);
 }
 
@@ -157,13 +157,13 @@ static void check_pair(const tsr_kernels *k, uint32_t encoding, size_t columns, 
   free(both), free(pair), free(one), release(&a);
 }
 
-static void check_strands(const tsr_kernels *k, size_t columns, size_t tokens, unsigned bits) {
+static void check_strands(const tsr_kernels *k, size_t columns, size_t tokens, unsigned rate) {
   tsr_activations a = activations(columns, tokens);
   for (size_t i = 0; i < tokens * a.columns; i++) a.values[i] = random_float(-1, 1);
   for (size_t t = 0; t < tokens; t++) tsr_quantize_token(k, &a, t);
   tsr_list_terms(&a, tokens);
   size_t plane = (a.groups * 32 + 63) / 64 * 64, codes = a.groups * 512;
-  size_t strand = tsr_trellis_strand_bytes(a.groups, bits);
+  size_t strand = tsr_trellis_strand_bytes(a.groups, rate);
   uint8_t table[TSR_TRELLIS_TABLE], *strands = malloc(2 * strand);
   uint8_t *panels = allocate(2 * (plane + codes));
   if (!strands) exit(2);
@@ -173,10 +173,10 @@ static void check_strands(const tsr_kernels *k, size_t columns, size_t tokens, u
     uint8_t *panel = random_panel(TSR_INT8, a.groups, false);
     memcpy(panels + p * (plane + codes), panel, plane);
     free(panel);
-    tsr_trellis_scalar(strands + p * strand, strand, codes, bits, table,
+    tsr_trellis_scalar(strands + p * strand, strand, codes, rate, table,
                        panels + p * (plane + codes) + plane);
   }
-  const tsr_trellis_tile tile = {.bits = bits, .table = table, .strands = strands,
+  const tsr_trellis_tile tile = {.rate = rate, .table = table, .strands = strands,
                                  .strand_bytes = strand, .planes = panels,
                                  .stride = plane + codes};
   float *one = allocate(tokens * 16 * sizeof(float)), *got = allocate(tokens * 32 * sizeof(float));
@@ -206,12 +206,12 @@ void check_products(const tsr_kernels *k) {
         if (k->pair[e - TSR_FIRST_PANEL] && tokens[t] <= k->pair_tokens)
           check_pair(k, e, columns[c], tokens[t]);
       }
-      for (unsigned bits = 1; k->strands && bits <= TSR_TRELLIS_MAX_BITS; bits++)
-        check_strands(k, columns[c], tokens[t], bits);
+      for (unsigned rate = TSR_TRELLIS_MIN_RATE; k->strands && rate <= TSR_TRELLIS_MAX_RATE; rate++)
+        check_strands(k, columns[c], tokens[t], rate);
     }
     check_quantize(k, columns[c], 7);
-    for (unsigned bits = 1; bits <= TSR_TRELLIS_MAX_BITS; bits++)
-      check_strand(k, (columns[c] + 31) / 32, bits);
+    for (unsigned rate = TSR_TRELLIS_MIN_RATE; rate <= TSR_TRELLIS_MAX_RATE; rate++)
+      check_strand(k, (columns[c] + 31) / 32, rate);
     for (uint32_t e = TSR_FIRST_PANEL; e < TSR_FIRST_PANEL + TSR_PANEL_ENCODINGS; e++)
       for (size_t t = 2; t < 20; t += 5) check_batching(k, e, columns[c], t);
   }

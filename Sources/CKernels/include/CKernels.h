@@ -23,7 +23,7 @@ enum { TSR_MAX_HEAD_DIM = 512 };
 enum { TSR_SPAN = 32, TSR_TOKEN_BLOCK = 64 };
 
 // Values of StorageClass (Formats/TSR.md, "Tiles").
-enum { TSR_PLAIN = 0, TSR_ZSTD = 1, TSR_RANS = 2, TSR_TRELLIS = 3 };
+enum { TSR_PLAIN = 0, TSR_ZSTD = 1, TSR_RANS = 2, TSR_TRELLIS = 4 };
 
 // The stored bytes of one tile: whole panels, plain or coded; count 0: decoded before.
 typedef struct {
@@ -42,6 +42,9 @@ typedef struct {
   size_t tile_panels;               // panels of each tile but the last
 } tsr_matrix;
 size_t tsr_units(const tsr_matrix *matrix);
+// Whether a matrix of this storage class holds its rows turned (tsr_kernels.hadamard), so that it multiplies
+// activations which are turned alike.
+static inline bool tsr_is_turned(uint32_t storage) { return storage == TSR_TRELLIS; }
 
 // One residual, in the order in which panel kernels take them: `term` counts over all tokens.
 typedef struct {
@@ -61,7 +64,7 @@ typedef struct {
 // and terms of 32 codes with one scale, |code| <= 127. A token's first terms are its groups of
 // columns, value ~ scale * code. Those after them, the residuals, say once more what rounding left of
 // some groups: of those with the largest scales, where a few large values drown the others.
-typedef struct {
+typedef struct tsr_activations {
   float *values;  // [tokens, columns]
   int8_t *codes;  // [tokens, terms, 32]
   float *scales;  // [tokens, terms]
@@ -72,10 +75,14 @@ typedef struct {
   tsr_residual *residual_list;  // [tokens, residuals]: those of each block, by group, then token
   uint32_t *group_ends;         // [blocks, groups]: entries of a block's list up to each group
   tsr_entry *_Nullable entries;  // [tokens, terms], in the order of blocks; for AVX-512 only
+  size_t width;               // columns without padding
   size_t columns;             // padded
   size_t groups;              // columns / 32
   size_t residuals;           // at most groups
   size_t terms;               // groups + residuals
+  // The same activations turned, for turned matrices; NULL where none multiplies them.
+  const struct tsr_activations *_Nullable turned;
+  bool only_turned;  // no other matrix of integers multiplies them: `values` have no terms here
 } tsr_activations;
 
 enum { TSR_KV_INT8 = 1, TSR_KV_F16 = 2, TSR_KV_F32 = 3, TSR_KV_INT4 = 4 };
@@ -257,8 +264,8 @@ void tsr_rms_norm(const tsr_compute *compute, const float *x, const int32_t *_Nu
 // 1 / sqrt(mean square of x + eps), in double precision where squares are too large for floats; NaN
 // where a value is not finite.
 float tsr_norm_factor(const tsr_kernels *kernels, const float *x, size_t count, float eps);
-// Codes of the values of one token, residuals included, and of `tokens`. Returns the terms with a value
-// that is not finite.
+// Codes of the values of one token, residuals included, and of `tokens`; turned ones too where they are wanted.
+// Returns the terms with a value that is not finite.
 size_t tsr_quantize_token(const tsr_kernels *kernels, const tsr_activations *a, size_t token);
 // Lists the residuals of the first `tokens`, and all terms if there are entries, as panel kernels
 // need them before tsr_multiply.

@@ -1,7 +1,8 @@
-// A fixed-rate coder of int8 matrices (Formats/TSR.md, "Storage class 3"): trellis-coded quantization (Marcellin
+// A fixed-rate coder of int8 matrices (Formats/TSR.md, "Storage class 4"): trellis-coded quantization (Marcellin
 // and Fischer 1990) in the bit-shift form of QTIP (Tseng et al. 2024). A code is looked up in a table of 128 by the last
-// seven bits of a stream that moves on by `bits` each time, so that neighbours share bits: any code can be
-// decoded by itself, many at a time, and the writer looks for the stream whose codes come nearest.
+// seven bits of a stream that moves on by a few each time, so that neighbours share bits: any code can be
+// decoded by itself, many at a time, and the writer looks for the stream whose codes come nearest. Rates count
+// half bits: at an odd rate each second code takes one more bit than the other.
 #ifndef TSR_TRELLIS_H
 #define TSR_TRELLIS_H
 
@@ -14,12 +15,16 @@
 enum {
   TSR_TRELLIS_WINDOW = 7,  // bits that choose a code
   TSR_TRELLIS_TABLE = 128,
-  TSR_TRELLIS_MAX_BITS = 6,  // of each code
+  TSR_TRELLIS_MIN_RATE = 2,  // half bits of each code
+  TSR_TRELLIS_MAX_RATE = 12,
 };
+
+// The bit of a strand that code i begins with.
+static inline size_t tsr_trellis_start(size_t i, unsigned rate) { return i * rate / 2; }
 
 // A stored tile: the codes of each of its panels are one strand.
 typedef struct {
-  unsigned bits;
+  unsigned rate;
   const uint8_t *table;    // [TSR_TRELLIS_TABLE]
   const uint8_t *strands;  // [panels, strand_bytes]
   size_t strand_bytes;
@@ -28,8 +33,8 @@ typedef struct {
 } tsr_trellis_tile;
 
 // Bytes of the strand of a panel.
-static inline size_t tsr_trellis_strand_bytes(size_t groups, unsigned bits) {
-  return 64 * groups * bits + 1;
+static inline size_t tsr_trellis_strand_bytes(size_t groups, unsigned rate) {
+  return 32 * groups * rate + 1;
 }
 
 // Finds its way in a stored tile and writes the scales to `planes`. False where the bytes are not those of a
@@ -39,8 +44,8 @@ bool tsr_trellis_open(const uint8_t *stored, size_t size, size_t panels, size_t 
 
 // Decodes a strand of `count` codes, a multiple of 512. `readable`: bytes from its start that may be read.
 typedef void (*tsr_trellis_loop)(const uint8_t *strand, size_t readable, size_t count,
-                                 unsigned bits, const uint8_t *table, uint8_t *out);
-void tsr_trellis_scalar(const uint8_t *strand, size_t readable, size_t count, unsigned bits,
+                                 unsigned rate, const uint8_t *table, uint8_t *out);
+void tsr_trellis_scalar(const uint8_t *strand, size_t readable, size_t count, unsigned rate,
                         const uint8_t *table, uint8_t *out);
 
 // The int8 panels that a stored tile holds; false as above.
@@ -54,15 +59,15 @@ typedef struct {
 } tsr_trellis_table;
 
 // The table for a normal distribution; false without memory.
-bool tsr_trellis_standard(unsigned bits, tsr_trellis_table *table);
+bool tsr_trellis_standard(unsigned rate, tsr_trellis_table *table);
 // Makes a table better for values like x[count], a multiple of 512, whose deviation is 1; false likewise.
-bool tsr_trellis_train(const float *x, size_t count, unsigned bits, tsr_trellis_table *table);
+bool tsr_trellis_train(const float *x, size_t count, unsigned rate, tsr_trellis_table *table);
 
 // Rows to store: whole panels but for the last.
 typedef struct {
   const float *values;  // [rows, columns]
   size_t rows, columns;
-  unsigned bits;
+  unsigned rate;
   const tsr_trellis_table *table;
   const float *_Nullable feedback, *_Nullable gains;  // as in tsr_rows, both or neither
   size_t block;

@@ -64,12 +64,12 @@ enum TilesTarget {
         return tile
     }
 
-    /// Bits that tables are made for: those of more bits take seconds.
-    private static let tables = [1, 2, 3, 4].map {
-        Trellis(bits: $0, values: (0..<512).map { Float($0 % 61) / 20 - 1.5 })
+    /// Rates that tables are made for: those of more bits take seconds.
+    private static let tables = [2, 3, 4, 5, 6, 7, 8].map {
+        Trellis(rate: $0, values: (0..<512).map { Float($0 % 61) / 20 - 1.5 })
     }
 
-    /// The first bytes choose the bits and how many rows there are; each other byte is a value.
+    /// The first bytes choose the rate and how many rows there are; each other byte is a value.
     private static func trellis(_ plain: [UInt8], _ shape: Shape) -> [UInt8] {
         let rows = shape.panels * 16 - Int(plain[0] % 16)
         let values = (0..<rows * shape.columns).map {
@@ -133,19 +133,24 @@ enum TilesTarget {
                 bytes, storage in
                 let matrix = bytes.matrix(
                     shape.panels, shape.columns, shape.kernelEncoding, storage)
-                return product(matrix, compute)
+                return product(matrix, compute, turned: shape.storage == .trellis)
             }
             precondition(products[0] == products[1], "\(isa) multiplies otherwise")
             precondition(!compute.hasSeenDamage)
         }
     }
 
-    private static func product(_ matrix: Matrix, _ compute: Compute) -> [UInt32] {
+    /// - Parameter turned: Whether the panels are of turned rows, of a trellis or not.
+    private static func product(
+        _ matrix: Matrix, _ compute: Compute, turned: Bool
+    ) -> [UInt32] {
         let tokens = 3
-        let x = Activations(tokenCapacity: tokens, columns: matrix.columns)
+        let x = Activations(tokenCapacity: tokens, columns: matrix.columns, forms: matrix.forms)
         for token in 0..<tokens {
+            var row = (0..<matrix.columns).map { Float(($0 * 7 + token) % 13) - 6 }
+            if turned, matrix.forms == .straight { turnRows(&row, columns: matrix.columns) }
             for column in 0..<matrix.columns {
-                x.values[token * x.paddedColumns + column] = Float((column * 7 + token) % 13) - 6
+                x.values[token * x.paddedColumns + column] = row[column]
             }
         }
         compute.quantize(x, tokens: tokens)
