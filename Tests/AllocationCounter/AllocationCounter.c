@@ -3,7 +3,14 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#if defined(__GLIBC__) && !(defined(__has_feature) && __has_feature(address_sanitizer))
+// Sanitizers have allocators of their own.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+#if defined(__GLIBC__) && !defined(SANITIZED)
 // The test executable comes before libc in the search for symbols, so these serve everyone.
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
