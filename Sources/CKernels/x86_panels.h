@@ -272,9 +272,9 @@ INLINE size_t group_lines(uint32_t encoding) { return tsr_form(encoding).bits; }
 
 INLINE void fetch_lines(const span_job *job, uint32_t encoding, size_t group, size_t from,
                         size_t to) {
-  const uint8_t *codes = job->coming + (group - job->first) * group_lines(encoding) * 64;
-  for (size_t line = from; line < to; line++)
-    _mm_prefetch((const char *)codes + line * 64, _MM_HINT_T0);
+  size_t start = (group - job->first) * group_lines(encoding);
+  for (size_t line = from; line < to; line++)  // none where nothing is coming
+    _mm_prefetch((const char *)job->coming + (start + line) * 64, _MM_HINT_T0);
 }
 
 INLINE void group_any(token_tile *tile, const span_job *job, uint32_t encoding, code_form form,
