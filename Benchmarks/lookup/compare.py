@@ -7,10 +7,14 @@
 Thirty prompts ask for a copy of something they hold (prompts.py), answered at temperature 0; twelve ask for prose, drawn
 as the model's chats are. Both ways make the same text, which is checked. A process answers a few prompts; the ways take turns.
 Only decoding counts, behind the first token. A kind's ratio is the median over its prompts, each the median of the rounds.
+
+On a machine that is busy otherwise, `--cpu` counts processor seconds of one thread instead, less those of answers of one token; a
+prompt's ratio is then that of its process.
 """
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -22,17 +26,24 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 WAYS = ["off", "lookup"]
 
 
-def answers(args: argparse.Namespace, way: str, texts: list[str], options: list[str]) -> list[dict]:
+def processor_seconds() -> float:
+    """Of all child processes that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def answers(args: argparse.Namespace, way: str, texts: list[str], options: list[str], limit: int) -> tuple[list[dict], float]:
+    """The answers, and the processor seconds that they took."""
+    before = processor_seconds()
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file, tempfile.TemporaryDirectory() as cache:
         file.writelines(json.dumps(t) + "\n" for t in texts)
         file.flush()
-        command = [args.tessera, "generate", args.model, "--chat", "--batch", file.name, "-n", str(args.limit), "--draft", way,
-                   "--parallel", "1",
-                   *options, *args.options.split()]
+        command = [args.tessera, "generate", args.model, "--chat", "--batch", file.name, "-n", str(limit), "--draft", way,
+                   "--parallel", "1", *options, *args.options.split()]
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TESSERA_CACHE": cache})
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return [json.loads(line) for line in done.stdout.splitlines()], processor_seconds() - before
 
 
 def main() -> None:
@@ -44,7 +55,10 @@ def main() -> None:
     p.add_argument("--limit", type=int, default=256, help="most tokens of an answer")
     p.add_argument("--kinds", nargs="+", default=["quote", "edit", "extract", "prose"])
     p.add_argument("--options", default="", help="further options of all runs")
+    p.add_argument("--cpu", action="store_true", help="count processor seconds of one thread")
     args = p.parse_args()
+    if args.cpu:
+        args.options += " --threads 1"
     asked = prompts.copying() + [("prose", text) for text in prompts.PROSE]
     results: dict[str, list[tuple[float, dict]]] = {}
     for kind in args.kinds:
@@ -57,12 +71,17 @@ def main() -> None:
             for begin in range(0, len(texts), args.chunk):
                 part = texts[begin:begin + args.chunk]
                 turns = WAYS if (round_ + begin // args.chunk) % 2 == 0 else WAYS[::-1]
-                got = {way: answers(args, way, part, options) for way in turns}
+                got, spent = {}, {}
+                for way in turns:
+                    got[way], spent[way] = answers(args, way, part, options, args.limit)
+                begun = answers(args, "off", part, options, 1)[1] if args.cpu else 0.0
                 for index, (off, lookup) in enumerate(zip(got["off"], got["lookup"])):
                     if off["token_ids"] != lookup["token_ids"]:
                         raise SystemExit(f"the texts differ: {part[index]}")
                     if off["generated_tokens"] > 1:
-                        ratios[begin + index].append(off["decode_seconds"] / max(lookup["decode_seconds"], 1e-9))
+                        times = ([spent[way] - begun for way in WAYS] if args.cpu
+                                 else [off["decode_seconds"], lookup["decode_seconds"]])
+                        ratios[begin + index].append(times[0] / max(times[1], 1e-9))
                 last += got["lookup"]
                 print(f"\r{kind}, round {round_ + 1}: {begin + len(part)} of {len(texts)}", end="", file=sys.stderr)
         results[kind] = [(statistics.median(r), a) for r, a in zip(ratios, last) if r]

@@ -9,7 +9,7 @@ struct PassTimes: Sendable {
     private(set) var single = 0.0
     /// By size: seconds to those of a single position, and the passes that have shown it.
     private var points: [(ratio: Double, passes: Double, last: Int)]
-    /// The latest seconds of a single position, as passes of all sizes told them.
+    /// Seconds of the latest passes over one position.
     private var recent: [Double] = []
     /// Passes so far.
     private var passes = 0
@@ -18,8 +18,8 @@ struct PassTimes: Sendable {
 
     /// What a further position is taken to cost at least, to a pass, where nothing larger was tried.
     private static let leastSlope = 0.05
-    /// Passes whose median tells how fast the machine is.
-    private static let recentCount = 9
+    /// Passes over one position whose median tells how fast the machine is.
+    private static let recentCount = 31
     /// Passes that a mean goes back.
     private static let memory = 32.0
     /// After so many passes without one of a size, half of each observation is forgotten.
@@ -34,7 +34,7 @@ struct PassTimes: Sendable {
     /// A pass over `positions` took `seconds`. Other numbers of positions than ``sizes`` count for nothing.
     ///
     /// An odd pass, such as one that another program stopped, counts as at most half as long again as
-    /// expected, or half as long.
+    /// expected, or two thirds as long: on a busy machine a median is wanted, not a mean.
     mutating func add(positions: Int, seconds: Double) {
         guard let index = Self.sizes.firstIndex(of: positions), seconds > 0, seconds.isFinite else {
             return
@@ -44,18 +44,18 @@ struct PassTimes: Sendable {
         let known = points[index].passes
         if index > 0 {
             let guess = expected[index]
-            let ratio = min(max(seconds / (single * guess), 0.5), 1.5)
+            let ratio = min(max(seconds / (single * guess), 1 / 1.5), 1.5)
             let weight = 1 / (min(known, Self.memory) + 1.5)
             points[index].ratio = guess * (1 + weight * (ratio - 1))
         }
-        // What is well known tells how fast the machine is at the moment.
-        if index == 0 || known >= 8 { noteSingle(seconds / expected[index]) }
+        if index == 0 { noteSingle(seconds) }
         points[index].passes += 1
         points[index].last = passes
         update()
     }
 
-    /// A pass over one position would have taken so many seconds.
+    /// Passes over several positions say nothing of the pace: what is wrongly expected of them would bear itself
+    /// out.
     private mutating func noteSingle(_ seconds: Double) {
         if recent.count == Self.recentCount { recent.removeFirst() }
         recent.append(seconds)
