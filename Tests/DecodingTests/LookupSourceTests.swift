@@ -164,7 +164,7 @@ import Testing
         #expect(verified(linear, Array(repeating: 1, count: 31), limit: 1) == 0)
         #expect(verified(linear, []) == 0)
         let free = planner { _ in 0.25 }
-        #expect(verified(free, [0.03, 0.03, 0.03]) == 3)
+        #expect(verified(free, [0.3, 0.3, 0.3]) == 3)
         let dear = planner { Double($0) }
         #expect(verified(dear, [0.99, 0.99, 0.99]) == 0)
     }
