@@ -10,7 +10,10 @@ struct TensorPattern {
 
     /// Those that values can be rounded to; the others hold a source's codes.
     private static let encodings = TensorEncoding.allCases.filter {
-        $0.rowsPerPanel == 1 || $0.isCodable
+        switch $0 {
+        case .int5, .int5Affine, .int2Nested: false
+        default: true
+        }
     }
 
     let text: String

@@ -15,8 +15,8 @@ enum { TSR_ENCODED = -1, TSR_NOT_FINITE = -2, TSR_NO_MEMORY = -3 };
 typedef struct {
   const float *values;  // [rows, columns]
   size_t rows, columns;
-  uint32_t encoding;    // TSR_INT8, TSR_INT4, TSR_INT4_AFFINE
-  size_t candidates;    // of each 4-bit scale that is searched for
+  uint32_t encoding;    // TSR_INT8, TSR_INT4, TSR_INT4_AFFINE, nested ones of 3 to 6 bits
+  size_t candidates;    // of each scale that is searched for; not of int8
   // [rows]: the distance of two codes, a half-precision number; int8 and int4. Groups with values out of
   // reach take it times a power of two. NULL: each group has the scale that suits it best.
   const float *_Nullable steps;
