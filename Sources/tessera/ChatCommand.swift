@@ -12,13 +12,13 @@ struct ChatCommand: AsyncParsableCommand {
         abstract: "Talks with a model.",
         usage: "tessera chat [MODEL] [--system TEXT] [options]",
         discussion: """
-            Each line of standard input is a message; a line that ends in \\ goes on in the next one. At
-            a terminal, lines are edited and remembered where libedit is installed, and several pasted
-            lines are one message. Ctrl-C ends an answer, throws a line away, and twice in turn ends
+            Each line of standard input is a message; a line that ends in \\ goes on in the next one. At \
+            a terminal, lines are edited and remembered where libedit is installed, and several pasted \
+            lines are one message. Ctrl-C ends an answer, throws a line away, and twice in turn ends \
             the program. /help lists commands, such as /undo, /retry, /save FILE and /set.
 
-            Where the conversation no longer fits the context, its oldest questions are left out, and
-            standard error says so; the system message stays. After /reset and /retry other random
+            Where the conversation no longer fits the context, its oldest questions are left out, and \
+            standard error says so; the system message stays. After /reset and /retry other random \
             numbers are drawn, made from the seed and their count.
 
             \(DrawOptions.discussion)

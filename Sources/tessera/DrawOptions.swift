@@ -6,9 +6,9 @@ internal import WeightFile
 struct DrawOptions: ParsableArguments {
     /// For the help of `chat` and `generate`.
     static let discussion = """
-        What is not named is the model's own, if it has an opinion (see 'tessera inspect'). Else chat
-        and --chat draw with --temp 0.8 --top-k 40 --top-p 0.95 --min-p 0.05 --repeat-penalty 1.1,
-        and 'generate' without --chat takes the likeliest token (--temp 0), as do models that fill
+        What is not named is the model's own, if it has an opinion (see 'tessera inspect'). Else chat \
+        and --chat draw with --temp 0.8 --top-k 40 --top-p 0.95 --min-p 0.05 --repeat-penalty 1.1, \
+        and 'generate' without --chat takes the likeliest token (--temp 0), as do models that fill \
         blocks.
         """
 

@@ -12,9 +12,9 @@ struct EstimateCommand: AsyncParsableCommand {
         abstract: "Says what a model would take in memory, without loading it.",
         usage: "tessera estimate MODEL [--ram SIZE] [--ctx POSITIONS] [--json]",
         discussion: """
-            Prints the plan that generate and chat follow: weights that stay in memory, weights that are
-            read from disk in each pass, cache and buffers. Exit status 0: all weights fit; 1: they do
-            not, and some are read in every pass, or even that needs more memory. Reading is measured now;
+            Prints the plan that generate and chat follow: weights that stay in memory, weights that are \
+            read from disk in each pass, cache and buffers. Exit status 0: all weights fit; 1: they do \
+            not, and some are read in every pass, or even that needs more memory. Reading is measured now; \
             how long multiplying takes is not known ('tessera profile' measures it).
 
             Examples:

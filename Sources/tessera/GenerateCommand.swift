@@ -13,14 +13,14 @@ struct GenerateCommand: AsyncParsableCommand {
         abstract: "Continues a text.",
         usage: "tessera generate [MODEL] [-p TEXT | -f FILE | -] [-n COUNT] [options]",
         discussion: """
-            Standard output is the text and nothing else. Ctrl-C ends it at a token, a second one at
+            Standard output is the text and nothing else. Ctrl-C ends it at a token, a second one at \
             once. Without MODEL, TESSERA_MODEL or the model that comes with the program is used.
 
             \(DrawOptions.discussion)
 
-            A line of --batch is plain text, a JSON string, or an object: "prompt", and if wanted "id",
-            "system", "max_tokens", "temperature", "top_p", "top_k", "seed" and "stop". Each line is
-            drawn with random numbers of its own: the first with --seed, the others with seeds made
+            A line of --batch is plain text, a JSON string, or an object: "prompt", and if wanted "id", \
+            "system", "max_tokens", "temperature", "top_p", "top_k", "seed" and "stop". Each line is \
+            drawn with random numbers of its own: the first with --seed, the others with seeds made \
             from it, which their answers name.
 
             Examples:

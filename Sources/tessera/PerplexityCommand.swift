@@ -11,9 +11,9 @@ struct PerplexityCommand: AsyncParsableCommand {
         commandName: "perplexity",
         abstract: "Measures how well a model predicts a text, and how close it is to another.",
         discussion: """
-            The text is cut into windows of --ctx tokens (default: the model's own maximum, at most
-            4096); every token but the first is predicted once. With a reference, its tokens are
-            scored and FILE may be left out. A reference holds all logits: 4 bytes for each token of
+            The text is cut into windows of --ctx tokens (default: the model's own maximum, at most \
+            4096); every token but the first is predicted once. With a reference, its tokens are \
+            scored and FILE may be left out. A reference holds all logits: 4 bytes for each token of \
             the text and each of the vocabulary, 100 MB for 500 tokens of a vocabulary of 50,000.
 
             Examples:

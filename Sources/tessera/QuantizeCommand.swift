@@ -15,18 +15,18 @@ struct QuantizeCommand: AsyncParsableCommand {
         abstract: "Converts a model to a .tsr weight file.",
         usage: "tessera quantize INPUT -o OUT.tsr [--bits BITS | --size SIZE | --ram SIZE]",
         discussion: """
-            INPUT is a Hugging Face folder, a .gguf file, or a synthetic shape: random weights in
-            the size of a real model, to see whether such a model would run here. A GGUF model in
+            INPUT is a Hugging Face folder, a .gguf file, or a synthetic shape: random weights in \
+            the size of a real model, to see whether such a model would run here. A GGUF model in \
             parts is named by any of them, or by a folder that holds nothing else.
 
-            Weights that are quantized already keep their codes, exactly: a GGUF file in Q4_K_M or any other
-            type takes about as much space afterwards and gives the same logits. Floats get 8 bits, which
+            Weights that are quantized already keep their codes, exactly: a GGUF file in Q4_K_M or any other \
+            type takes about as much space afterwards and gives the same logits. Floats get 8 bits, which \
             changes very little.
 
-            --bits makes the file smaller or larger, and says how far weights then are from the source's. With 4,
-            8, 16 or 32 bits they are stored as kernels read them. Any other number, a size or --coded makes
-            them coded: smaller or closer, and decoded anew in every pass. The bytes
-            are shared out so that the model as a whole loses least. A conversion that was killed goes
+            --bits makes the file smaller or larger, and says how far weights then are from the source's. With 4, \
+            8, 16 or 32 bits they are stored as kernels read them. Any other number, a size or --coded makes \
+            them coded: smaller or closer, and decoded anew in every pass. The bytes \
+            are shared out so that the model as a whole loses least. A conversion that was killed goes \
             on where it was when the same command is given again and the source is as it was.
 
             Examples:

@@ -7,7 +7,7 @@ struct VerifyCommand: AsyncParsableCommand {
         commandName: "verify",
         abstract: "Reads a .tsr weight file to the end and proves it whole.",
         discussion: """
-            Checks every checksum and that every number is finite. Exit status 0 when the file is
+            Checks every checksum and that every number is finite. Exit status 0 when the file is \
             whole, 65 when it is damaged, 66 when it cannot be opened.
 
             Example:
