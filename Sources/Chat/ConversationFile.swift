@@ -57,7 +57,7 @@ public enum ConversationFile {
         guard let values = value?.array else { return nil }
         let ids = values.compactMap { $0.int.flatMap { Int32(exactly: $0) } }
         guard ids.count == values.count else { return nil }
-        var decoder = StreamDecoder(tokenizer)
+        var decoder = StreamDecoder(tokenizer, beginsText: true)
         let spelled = ids.map { decoder.append($0) }.joined() + decoder.finish()
         return spelled == text ? ids : nil
     }

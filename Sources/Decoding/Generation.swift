@@ -57,6 +57,9 @@ public struct Generation {
     public var slides = false
     /// Special tokens appear in the text as they are spelled.
     public var printsSpecials: Bool
+    /// The text is an answer, not a continuation: the space that some tokenizers put in front of every
+    /// text is left out.
+    public var beginsText: Bool
     /// Asked between passes; true ends generation there.
     public var isCancelled: () -> Bool
     /// Hears of prompt tokens computed, before each but the last batch of a long prompt.
@@ -67,7 +70,7 @@ public struct Generation {
 
     public init(
         _ decoder: any TokenDecoder, tokenizer: Tokenizer, limit: Int,
-        stopStrings: [String] = [], printsSpecials: Bool = false,
+        stopStrings: [String] = [], printsSpecials: Bool = false, beginsText: Bool = false,
         isCancelled: @escaping () -> Bool = { false },
         promptProgress: @escaping (Int, Int) -> Void = { _, _ in },
         output: @escaping (FixedToken?, String) -> Void = { _, _ in }
@@ -77,6 +80,7 @@ public struct Generation {
         self.limit = limit
         self.stopStrings = stopStrings
         self.printsSpecials = printsSpecials
+        self.beginsText = beginsText
         self.isCancelled = isCancelled
         self.promptProgress = promptProgress
         self.output = output

@@ -44,8 +44,7 @@ public final class GenerationRun {
         most = generation.slides ? generation.limit : min(generation.limit, state.room)
         passesBefore = state.passCount
         state.draftCounts = DraftCounts()
-        stream = TextStream(
-            generation.tokenizer, generation.stopStrings, generation.printsSpecials)
+        stream = TextStream(generation)
         summary.promptTokens = prompt.count
         summary.tokens.reserveCapacity(min(generation.limit, 1 << 16))
         fixed.reserveCapacity(64)
@@ -155,9 +154,11 @@ private struct TextStream {
     private var decoder: StreamDecoder
     private var stops: StopStrings
 
-    init(_ tokenizer: Tokenizer, _ stopStrings: [String], _ printsSpecials: Bool) {
-        decoder = StreamDecoder(tokenizer, printsSpecials: printsSpecials)
-        stops = StopStrings(stopStrings)
+    init(_ generation: Generation) {
+        decoder = StreamDecoder(
+            generation.tokenizer, printsSpecials: generation.printsSpecials,
+            beginsText: generation.beginsText)
+        stops = StopStrings(generation.stopStrings)
     }
 
     mutating func append(_ id: Int32) -> (text: String, isStopped: Bool) {

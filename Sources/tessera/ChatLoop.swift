@@ -83,7 +83,9 @@ struct ChatLoop {
         }
         session.draw(settings.sampling.forSequence(conversation.restarts))
         var collected = ""
-        let generation = session.generation(limit: settings.maxTokens, stop: []) { _, piece in
+        let generation = session.generation(
+            limit: settings.maxTokens, stop: [], beginsText: true
+        ) { _, piece in
             collected += piece
             Terminal.write(piece)
         }

@@ -97,7 +97,7 @@ struct BatchAnswers {
             session = made
             var generation = Generation(
                 made.decoder, tokenizer: made.source.tokenizer, limit: job.limit,
-                stopStrings: job.stop, printsSpecials: command.raw,
+                stopStrings: job.stop, printsSpecials: command.raw, beginsText: command.chat,
                 isCancelled: { Interruption.isRequested }, output: { text += $1 })
             generation.slides = command.keepLast
             return try generation.start(Array(ids[held...]))

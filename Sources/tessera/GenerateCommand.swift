@@ -189,7 +189,7 @@ struct GenerateCommand: AsyncParsableCommand {
         var endsLine = true
         let events = jsonl ? TokenEvents() : nil
         var generation = session.generation(
-            limit: job.limit, stop: job.stop, printsSpecials: raw
+            limit: job.limit, stop: job.stop, printsSpecials: raw, beginsText: chat
         ) { token, piece in
             if json { return collected += piece }
             if let events {

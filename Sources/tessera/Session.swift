@@ -92,14 +92,15 @@ struct Session {
 
     /// A generation whose long prompt shows its progress on a terminal.
     func generation(
-        limit: Int, stop: [String], printsSpecials: Bool = false,
+        limit: Int, stop: [String], printsSpecials: Bool = false, beginsText: Bool,
         output: @escaping (FixedToken?, String) -> Void
     ) -> Generation {
         var progress = ProgressReport("prompt")
         let batch = sequence.batchCapacity
         return Generation(
             decoder, tokenizer: source.tokenizer, limit: limit, stopStrings: stop,
-            printsSpecials: printsSpecials, isCancelled: { Interruption.isRequested },
+            printsSpecials: printsSpecials, beginsText: beginsText,
+            isCancelled: { Interruption.isRequested },
             promptProgress: { done, total in
                 guard total > 2 * batch else { return }
                 progress.update(done: done, total: total)

@@ -14,6 +14,25 @@ import WeightFile
         return try Tokenizer(TokenizerTables(tokens: tokens, kinds: kinds))
     }
 
+    /// SentencePiece puts a space in front of every text: an answer is shown without it, a continuation
+    /// with it.
+    @Test(arguments: [true, false])
+    func onlyAnswersLoseTheSpaceOfTheTokenizer(isAnswer: Bool) throws {
+        var tables = try Self.tokenizer().tables
+        tables.preTokenizer = .sentencePiece
+        tables.spacePrefix = .section
+        let model = try Self.model(ids(" so  it"))
+        let sampler = Sampler(
+            SamplingOptions(), vocabularySize: 32, forbidden: [31], compute: model.compute)
+        let state = DecodingState(model, sampler: sampler, stopTokens: [30])
+        var text = ""
+        let generation = Generation(
+            NextTokenDecoder(state), tokenizer: try Tokenizer(tables), limit: 20,
+            beginsText: isAnswer, output: { text += $1 })
+        _ = try generation.run([5])
+        #expect(text == (isAnswer ? "so  it" : " so  it"))
+    }
+
     /// A model that says `text` behind a prompt of one token, then ends.
     private static func model(_ text: [Int32]) throws -> ScriptedModel {
         let model = try ScriptedModel()
