@@ -6,7 +6,7 @@
 
 Thirty prompts ask for a copy of something they hold (prompts.py), answered at temperature 0; twelve ask for prose, drawn
 as the model's chats are. Both ways make the same text, which is checked. A process answers a few prompts; the ways take turns.
-Only decoding counts, behind the first token. A kind's ratio is the median over its prompts, each the median of the rounds.
+Only decoding counts, after the first token. A kind's ratio is the median over its prompts, each the median of the rounds.
 
 On a machine that is busy otherwise, `--cpu` counts processor seconds of one thread instead, less those of answers of one token; a
 prompt's ratio is then that of its process.

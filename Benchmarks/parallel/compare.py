@@ -25,7 +25,7 @@ def prompts(count):
 
 
 def run(program, model, path, parallel, arguments):
-    """Seconds behind loading, and the ids of all texts."""
+    """Seconds after loading, and the ids of all texts."""
     command = [program, "generate", model, "--batch", path, "--parallel", str(parallel), *arguments]
     begin = time.monotonic()
     result = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -16,7 +16,7 @@ static inline __attribute__((always_inline)) strand_decoder make_decoder(unsigne
   const uint64_t bytes = 0x0706050403020100;
   const __m512i each = _mm512_set1_epi8(1);
   // Lane q begins in byte q * rate / 2, half a byte later where that is no whole number; window b begins at bit
-  // b * rate / 2 behind.
+  // b * rate / 2 later.
   uint64_t windows = 0;
   for (unsigned b = 0; b < 8; b++) windows |= (uint64_t)tsr_trellis_start(b, rate) << 8 * b;
   __m512i halves = _mm512_mullo_epi64(_mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0),

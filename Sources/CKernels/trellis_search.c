@@ -20,7 +20,7 @@ enum {
 };
 #define EACH_LANE for (size_t l = 0; l < LANES; l++)
 
-// Bits by which a window moves on behind code i, and states that there are then.
+// Bits by which a window moves on after code i, and states that there are then.
 static inline unsigned step_of(size_t i, unsigned rate) {
   return (unsigned)(tsr_trellis_start(i % 2 + 1, rate) - tsr_trellis_start(i % 2, rate));
 }

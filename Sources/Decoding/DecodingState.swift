@@ -143,7 +143,7 @@ public protocol TokenDecoder: AnyObject {
     /// - Precondition: `limit` is positive and does not fall by more than was appended.
     func plan(limit: Int) throws(DecodingError) -> PassRequest
     /// Takes the logits of what was planned. Appends the tokens whose prefix they complete to `output`: at
-    /// most the limit, and none behind a stop token. May append none.
+    /// most the limit, and none after a stop token. May append none.
     ///
     /// - Throws: `notFinite` where a logit is; nothing was appended, and decoding cannot go on.
     func consume(

@@ -5,7 +5,7 @@
 ///
 ///     E(v) = 1 + c1 + c1 c2 + ... + c1 ... cv
 ///
-/// tokens: those that are right, and the one that the pass draws behind them. Of all v, the one with the
+/// tokens: those that are right, and the one that the pass draws after them. Of all v, the one with the
 /// largest E(v) / (D + T(1 + v)) is taken, where D is what the draft took to make. Where a text goes on as it is, every pass meets such a draft, and
 /// tokens per second of each pass are those of the text; v = 0 is next-token prediction, so that no pass is
 /// expected to be slower than that.

@@ -50,7 +50,7 @@ public final class GenerationRun {
         fixed.reserveCapacity(64)
     }
 
-    /// Whether the prompt is still to be computed, of which a pass takes as much as there is room for.
+    /// Whether the prompt is still to be computed: a pass takes as much as there is room for.
     public var isInPrompt: Bool { summary.tokens.isEmpty && decoder.state.pending.count > 1 }
 
     /// What the next pass is to compute; nil where the generation is over. The answer goes to
@@ -129,7 +129,7 @@ public final class GenerationRun {
         decoder.finish()
     }
 
-    /// Turns tokens into text; tokens behind a stop string are taken back.
+    /// Turns tokens into text; tokens after a stop string are taken back.
     private func take() -> StopReason? {
         for (index, token) in fixed.enumerated() {
             summary.tokens.append(token)
@@ -165,7 +165,7 @@ private struct TextStream {
         stops.append(decoder.append(id))
     }
 
-    /// All that was held back, behind `text`.
+    /// All that was held back, after `text`.
     mutating func finish(after text: String) -> (text: String, isStopped: Bool) {
         let rest = stops.append(decoder.finish())
         return (text + rest.text + (rest.isStopped ? "" : stops.finish()), rest.isStopped)

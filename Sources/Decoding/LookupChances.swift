@@ -1,8 +1,8 @@
 /// How often a looked-up token is right where all before it in its draft are, learned from the text.
 ///
-/// A chance belongs to a match of some length, an offset behind it, whether the match is where a copy goes
+/// A chance belongs to a match of some length, an offset after it, whether the match is where a copy goes
 /// on, and what other matches say. Where few such tokens were seen, those of other drafts count that stood
-/// behind as many known tokens, matched or drafted; and before any were seen, a guess.
+/// after as many known tokens, matched or drafted; and before any were seen, a guess.
 struct LookupChances {
     /// What further matches have in a draft token's place.
     enum Agreement: Int {

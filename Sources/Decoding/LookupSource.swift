@@ -1,7 +1,7 @@
 /// Drafts that continue the text as it went on earlier after the same tokens: in the prompt, in what has
 /// been generated, or in a corpus, such as earlier outputs. Costs a few microseconds per pass.
 ///
-/// Two places are followed, and the draft that promises more tokens is offered: the one behind the longest
+/// Two places are followed, and the draft that promises more tokens is offered: the one after the longest
 /// match, the newest of equally long ones; and the one where the text goes on that has been copied last,
 /// should only some tokens of it have been replaced, left out or added. A draft that reaches the end of
 /// the text goes on through itself, so that what repeats with a short period is drafted as far as wanted.
@@ -98,7 +98,7 @@ public final class LookupSource: DraftSource {
         }
     }
 
-    /// The place behind the longest match, the newest of several; all that were compared are in `places`.
+    /// The place after the longest match, the newest of several; all that were compared are in `places`.
     private func findLongest() -> (place: Int, length: Int) {
         places.removeAll(keepingCapacity: true)
         var best = (place: 0, length: 0)
@@ -161,7 +161,7 @@ public final class LookupSource: DraftSource {
         }
     }
 
-    /// What stands `offset` tokens after a place; behind the end of the text, what is drafted there.
+    /// What stands `offset` tokens after a place; after the end of the text, what is drafted there.
     private func token(_ place: Int, _ offset: Int) -> Int32 {
         let at = place + offset
         return at < index.tokens.count ? index.tokens[at] : offered.tokens[at - index.tokens.count]

@@ -21,7 +21,7 @@ public final class ModelDrafts: DraftSource {
     /// The last draft, with the model's confidences, and the tokens of the text when it was made.
     private var offered = Draft()
     private var offeredAt = 0
-    /// Tokens that a pass behind it may have given.
+    /// Tokens that a pass after it may have given.
     private var most = 0
     private var curve = ConfidenceCurve()
     /// Right tokens among draft tokens whose predecessors were right: a moving average.
@@ -43,7 +43,7 @@ public final class ModelDrafts: DraftSource {
 
     /// - Parameters:
     ///   - name: As users call it.
-    ///   - stopTokens: Ids behind which nothing is drafted.
+    ///   - stopTokens: Ids after which nothing is drafted.
     public init(_ model: any LanguageModel, name: String, stopTokens: Set<Int32>) {
         self.model = model
         self.name = name
@@ -78,7 +78,7 @@ public final class ModelDrafts: DraftSource {
     /// Tokens per second of the text, lately; 0 where nothing is known.
     private var rate: Double { pace.seconds > 0 ? pace.tokens / pace.seconds : 0 }
 
-    /// Whether a token that counts if all before it are right, of which the chance is `reach`, is worth its time.
+    /// Whether a token that counts if all before it are right, with the chance `reach`, is worth its time.
     private func isWorthwhile(_ reach: Double) -> Bool {
         reach * hits > rate * tokenSeconds
     }

@@ -5,7 +5,7 @@ internal import System
 public struct PassRequest: Sendable, Equatable {
     /// Ids that follow what is cached.
     public var committed: [Int32]
-    /// Ids of a block behind them.
+    /// Ids of a block after them.
     public var open: [Int32]
     /// Ascending indices into committed + open.
     public var logitRows: [Int]

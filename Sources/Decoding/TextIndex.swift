@@ -1,7 +1,7 @@
 /// A text that grows and shrinks at its end, and for each of its places the earlier ones where the same
 /// few tokens stood. Every step costs the same, however long the text is.
 ///
-/// For each length n, a hash of the last n tokens leads to the newest place behind such an n-gram, and
+/// For each length n, a hash of the last n tokens leads to the newest place after such an n-gram, and
 /// from each place a link to the one before. Links of different n-grams with equal hashes mix, so that who
 /// follows them has to compare.
 struct TextIndex {
@@ -62,8 +62,8 @@ struct TextIndex {
         }
     }
 
-    /// Places behind earlier n-grams like the last one of the given length, newest first, and perhaps some
-    /// behind others; a place is the number of tokens before it.
+    /// Places after earlier n-grams like the last one of the given length, newest first, and perhaps some
+    /// after others; a place is the number of tokens before it.
     ///
     /// - Parameter body: Returns whether to go on.
     func forEachPlace(table: Int, _ body: (Int) -> Bool) {

@@ -4,13 +4,13 @@ internal import WeightFile
 /// Lossless decoding of several tokens per pass: tokens of a draft are kept only as far as next-token
 /// prediction would have produced them. Same text as ``NextTokenDecoder``, token for token.
 ///
-/// A pass commits `[last token, draft]` causally, which gives the next-token distribution behind each of
+/// A pass commits `[last token, draft]` causally, which gives the next-token distribution after each of
 /// them. Every position is drawn with noise of its own, so a draft token is right exactly if it equals
 /// what its distribution draws; no other rejection rule is needed, and sampled text is not merely
 /// distributed like unverified text but equal to it.
 ///
 /// Drafts come from a ``DraftSource``, asked before each pass, or from masks, which the pass that verifies
-/// a draft opens behind it to make the next.
+/// a draft opens after it to make the next.
 ///
 /// The masks stand behind the *whole* draft. If it is accepted they have seen the true text, and
 /// their first position is the one that the pass decides by itself, so k masks draft k - 1 tokens.
@@ -55,7 +55,7 @@ public final class VerifiedDecoder: TokenDecoder {
         rows.reserveCapacity(2 * largest)
     }
 
-    /// - Parameter largest: Positions of a pass at most: a token and what is drafted behind it.
+    /// - Parameter largest: Positions of a pass at most: a token and what is drafted after it.
     public init(
         _ state: DecodingState, policy: any DraftPolicy, source: any DraftSource, largest: Int
     ) throws(DecodingError) {

@@ -4,7 +4,7 @@ internal import WeightFile
 extension TokenizerTables {
     /// A section of a text before it is cut.
     ///
-    /// - Parameter isBegun: It goes on with a text and not behind a token.
+    /// - Parameter isBegun: It goes on with a text and not after a token.
     func normalized(_ text: String, isBegun: Bool = false) -> String {
         var text = normalizesNFC ? Normalization.nfc(text) : text
         guard preTokenizer == .sentencePiece, !text.isEmpty else { return text }

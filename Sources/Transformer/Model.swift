@@ -96,7 +96,7 @@ public final class Model {
     /// Bytes of weights a pass with logits reads.
     public var weightBytes: Int { store.plan.weightBytes }
 
-    /// Bytes that the caches of further sequences may take: what the budget leaves beside weights and
+    /// Bytes that the caches of further sequences may take: what the budget leaves after weights and
     /// scratch.
     public var freeCacheBytes: Int {
         let plan = store.plan

@@ -24,7 +24,7 @@ extension Model {
         public var sinks = 4
         /// Rows of logits one pass can give.
         public var logitCapacity = 64
-        /// Context lengths of the sequences beside the first whose caches are planned for.
+        /// Context lengths of the sequences after the first whose caches are planned for.
         public var furtherContexts: [Int] = []
         /// Memory that all of this process may take: weights beyond it are read in each pass. By
         /// default all weights are used from the mapping of the file.

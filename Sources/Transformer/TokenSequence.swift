@@ -71,7 +71,7 @@ public final class TokenSequence {
     /// Forgets everything.
     public func reset() { truncate(to: 0) }
 
-    /// Whether the cache still holds all that the tokens behind `position` see: always, if that is
+    /// Whether the cache still holds all that the tokens after `position` see: always, if that is
     /// at most `batchCapacity` back or nothing has been evicted.
     public func canTruncate(to position: Int) -> Bool {
         position >= 0 && position <= self.position && cache.holds(contextOf: position)
@@ -106,12 +106,12 @@ public final class TokenSequence {
 }
 
 /// What one pass asks of one sequence: *committed* tokens, which are causal and enter the cache, and
-/// behind them *open* ones, which see the whole past and each other and leave no trace.
+/// after them *open* ones, which see the whole past and each other and leave no trace.
 public struct Segment {
     public var sequence: TokenSequence
     /// Ids that follow what is cached; any number.
     public var committed: [Int32]
-    /// Ids of a block behind them, at most the workspace's `batchCapacity`.
+    /// Ids of a block after them, at most the workspace's `batchCapacity`.
     public var open: [Int32]
     /// Ascending indices into committed + open: the workspace's `logits` get their rows in order.
     public var logitRows: [Int]

@@ -6,7 +6,7 @@ public enum StorageClass: UInt32, Sendable, CaseIterable {
     case zstd = 1
     /// The same with a coder of codes that decodes faster where registers of 512 bits are to be had.
     case rans = 2
-    /// 8-bit codes at a fixed rate, of which neighbours share bits; decoded faster. Rows are stored turned.
+    /// 8-bit codes at a fixed rate; neighbours share bits; decoded faster. Rows are stored turned.
     case trellis = 4
 }
 

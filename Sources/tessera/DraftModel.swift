@@ -31,7 +31,7 @@ struct DraftModel {
             "--draft: '\(path)' \(reason); a model can draft only for one with the same tokens")
     }
 
-    /// How it runs beside the target: all of it in memory, one row of logits.
+    /// How it runs next to the target: all of it in memory, one row of logits.
     private func options(beside target: Model.Options) -> Model.Options {
         var options = target
         options.memory = nil

@@ -36,7 +36,7 @@ import Testing
         #expect(offer(source, [10, 11, 20, 10, 11]).tokens.first == 20)
     }
 
-    /// Where a copy has replaced a token, the draft goes on behind it, though nothing there matches yet.
+    /// Where a copy has replaced a token, the draft goes on after it, though nothing there matches yet.
     @Test func aCopyGoesOnBehindWhatItReplaces() {
         let source = LookupSource()
         let original = (0..<60).map { Int32(100 + $0 * $0 % 61) }

@@ -9,7 +9,7 @@ import Testing
     import Musl
 #endif
 
-/// Storage class 4: codes of a fixed rate, of which neighbours share bits.
+/// Storage class 4: codes of a fixed rate; neighbours share bits.
 @Suite struct TrellisTests {
     static let loops: [tsr_trellis_loop] = {
         let tables = unsafe [

@@ -80,7 +80,7 @@ enum StoredWeights: String, CaseIterable {
             for index in company.indices { company.swapAt(index, random.below(3)) }
             company = Array(company.prefix(2 + random.below(2)))
             let segments = company.map { index in
-                // Single tokens next to chunks of a prompt, and blocks behind either.
+                // Single tokens next to chunks of a prompt, and blocks after either.
                 let count = pass % 3 == 0 ? 1 : 1 + random.below(index == 0 ? 30 : 9)
                 let open = random.below(2) * random.below(6)
                 return Segment(
@@ -118,7 +118,7 @@ enum StoredWeights: String, CaseIterable {
         same.copy(first, upTo: 23)
         let shorter = try TokenSequence(workspace, contextLength: 28)
         shorter.copy(first, upTo: 23)
-        // What comes behind the tokens that are copied leaves no trace.
+        // What comes after the tokens that are copied leaves no trace.
         let longer = try TokenSequence(workspace)
         try longer.forward(committed: randomTokens(23, seed: 9) + [1, 2, 3], logitRows: [])
         let part = try TokenSequence(workspace)
