@@ -20,7 +20,10 @@ let commit = Context.environment["TESSERA_COMMIT"] ?? ""
 
 let package = Package(
     name: "Tessera",
-    products: [.executable(name: "tessera", targets: ["tessera"])],
+    products: [
+        .library(name: "Tessera", targets: ["Tessera"]),
+        .executable(name: "tessera", targets: ["tessera"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2")
     ],
@@ -84,12 +87,20 @@ let package = Package(
                 "Transformer", "WeightFile",
             ],
             swiftSettings: swiftSettings),
+        .target(
+            name: "Tessera",
+            dependencies: [
+                "Chat", "ChatTemplates", "Decoding", "Kernels", "Residency", "System",
+                "Tokenization", "Transformer", "WeightFile",
+            ],
+            // Not "Tessera", which some file systems take for the executable's folder.
+            path: "Sources/Library", swiftSettings: swiftSettings),
         .executableTarget(
             name: "tessera",
             dependencies: [
                 "CBuild", "CEdit", "Calibrating", "Chat", "ChatTemplates", "Decoding", "Import",
                 "Kernels", "Profiling", "Quantization", "Reporting", "Residency", "System",
-                "Tokenization", "Transformer", "WeightFile",
+                "Tessera", "Tokenization", "Transformer", "WeightFile",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             exclude: ["Resources"],
@@ -175,6 +186,9 @@ let package = Package(
                 "Tokenization",
                 "Transformer", "WeightFile",
             ], swiftSettings: testSettings),
+        .testTarget(
+            name: "TesseraTests", dependencies: ["Tessera", "TestSupport"],
+            swiftSettings: testSettings),
         .testTarget(
             name: "ProfilingTests",
             dependencies: [

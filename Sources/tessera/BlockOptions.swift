@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Decoding
+internal import Tessera
 internal import Tokenization
 internal import Transformer
 internal import WeightFile

@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Chat
 internal import Decoding
 internal import Glibc
+internal import Tessera
 internal import Tokenization
 internal import Transformer
 internal import WeightFile

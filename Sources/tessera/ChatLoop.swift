@@ -3,6 +3,7 @@ internal import Chat
 internal import Decoding
 internal import Glibc
 internal import Reporting
+internal import Tessera
 internal import Transformer
 internal import WeightFile
 

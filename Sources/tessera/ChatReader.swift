@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Chat
 internal import Glibc
+internal import Tessera
 
 /// A user's messages and commands, from a terminal or another program.
 final class ChatReader {

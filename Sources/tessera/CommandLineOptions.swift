@@ -11,7 +11,7 @@ struct CommandLineOptions {
     private let takesValue: [String: Bool]
 
     init(for arguments: ArraySlice<String>) {
-        let dump = try? JSONParser.parse(Array(Tessera._dumpHelp().utf8))
+        let dump = try? JSONParser.parse(Array(TesseraCommand._dumpHelp().utf8))
         let commands = dump?["command"]?["subcommands"]?.array ?? []
         let found = arguments.first.flatMap { name in
             commands.first { $0["commandName"]?.string == name }

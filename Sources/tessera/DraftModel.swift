@@ -1,5 +1,6 @@
 internal import Decoding
 internal import Residency
+internal import Tessera
 internal import Transformer
 internal import WeightFile
 

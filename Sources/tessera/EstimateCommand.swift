@@ -3,6 +3,7 @@ internal import Kernels
 internal import Profiling
 internal import Reporting
 internal import Residency
+internal import Tessera
 internal import Transformer
 internal import WeightFile
 

@@ -7,6 +7,7 @@ internal import Kernels
 internal import Profiling
 internal import Quantization
 internal import Residency
+internal import Tessera
 internal import Tokenization
 internal import Transformer
 internal import WeightFile
@@ -103,6 +104,7 @@ private func status(of error: any Error) -> ExitStatus {
     case TransformerError.residency(.noMemory), TransformerError.residency(.noThreads): .osError
     case TransformerError.damagedWeights: .ioError
     case DecodingError.notFinite: .badData
+    case is ModelError: .badData
     case is KernelError, is TransformerError, is DecodingError: .usage
     case is TokenizerError, is TemplateError: .badData
     default: .failure

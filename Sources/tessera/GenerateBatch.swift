@@ -3,6 +3,7 @@ internal import Chat
 internal import Decoding
 internal import Profiling
 internal import Reporting
+internal import Tessera
 internal import Transformer
 
 /// How many texts share passes.

@@ -2,6 +2,7 @@ internal import Chat
 internal import ChatTemplates
 internal import Decoding
 internal import Residency
+internal import Tessera
 internal import Tokenization
 internal import Transformer
 internal import WeightFile
@@ -53,8 +54,8 @@ struct GenerateSetup {
         let system = request.system ?? command.system
         if let format {
             let messages =
-                (system.map { [Message(role: "system", content: $0)] } ?? [])
-                + [Message(role: "user", content: request.prompt)]
+                (system.map { [ChatTemplates.Message(role: "system", content: $0)] } ?? [])
+                + [ChatTemplates.Message(role: "user", content: request.prompt)]
             return try format.prompt(messages.map { Turn($0) })
         }
         guard system == nil else {

@@ -4,13 +4,6 @@ internal import System
 internal import WeightFile
 
 extension ModelOptions {
-    /// What the weights, the cache and all else may take.
-    func budget(for file: WeightFile) -> MemoryBudget {
-        let shared = file.bytesInMemoryAnyway
-        guard let ram else { return .available(sharing: shared) }
-        return .asked(ram.bytes, units: ram.units, sharing: shared)
-    }
-
     /// Threads that are asked for, but no more than there are processors: more would take turns and
     /// wait for each other in every step.
     var usedThreads: Int? { threads.map { min($0, Processors.allowed()) } }
@@ -20,13 +13,6 @@ extension ModelOptions {
         Terminal.note(
             "tessera: --threads \(threads): this process may use \(used) "
                 + "processor\(used == 1 ? "" : "s"), so \(used) thread\(used == 1 ? "" : "s") run")
-    }
-}
-
-extension WeightFile {
-    /// Bytes of a file on a file system in memory: there they are, whoever uses them.
-    fileprivate var bytesInMemoryAnyway: Int {
-        ["tmpfs", "ramfs"].contains(Mount.holding(descriptorPath)?.type) ? fileBytes : 0
     }
 }
 

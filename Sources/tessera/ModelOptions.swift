@@ -3,6 +3,7 @@ internal import Decoding
 internal import Glibc
 internal import Kernels
 internal import Residency
+internal import Tessera
 internal import Tokenization
 internal import Transformer
 internal import WeightFile
@@ -119,7 +120,7 @@ struct ModelOptions: ParsableArguments {
         furtherContexts: [Int] = [], memory: Int = .max
     ) -> Model.Options {
         var options = Model.Options()
-        var budget = budget(for: file)
+        var budget = file.budget(ram?.bytes, units: ram?.units ?? .binary)
         budget.bytes = min(budget.bytes, memory)
         options.memory = budget
         options.inputMethod = io

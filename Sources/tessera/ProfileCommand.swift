@@ -188,7 +188,7 @@ extension ProfileCommand {
         opening.context = opening.context ?? options.contextLength
         let profile = ModelProfile(
             path: path, options: options, kvEncoding: opening.kv.encoding,
-            program: "tessera \(Tessera.release)")
+            program: "tessera \(TesseraCommand.release)")
         var progress = ProgressReport("profiling")
         defer { progress.finish() }
         return try profile.run { file in

@@ -3,32 +3,13 @@ internal import Decoding
 internal import Kernels
 internal import Reporting
 internal import Residency
+internal import Tessera
 internal import Tokenization
 internal import Transformer
 internal import WeightFile
 
-/// A model that can encode prompts: its file is open, its weights are not loaded.
-struct ModelSource {
-    let path: String
-    let file: WeightFile
-    let tokenizer: Tokenizer
-
-    init(path: String) throws {
-        self.path = path
-        file = try WeightFile(path: path)
-        tokenizer = try Tokenizer(file.tokenizer)
-    }
-
-    func chatFormat() throws -> ChatFormat {
-        guard let template = file.chatTemplate else {
-            throw CommandError(
-                .badData,
-                "\(path): the model has no chat template; "
-                    + "use 'tessera generate' without --chat")
-        }
-        return try ChatFormat(template: template, tokenizer: tokenizer)
-    }
-}
+/// The engine's model, here and in all of the command line; the library has one for its users.
+typealias Model = Transformer.Model
 
 /// A model that is ready to decode.
 struct Session {
@@ -60,7 +41,7 @@ struct Session {
         let ends = Set(source.tokenizer.tables.eosTokens.map { Int32($0) })
         let sampler = Sampler(
             sampling, vocabularySize: source.file.config.vocabularySize,
-            forbidden: Self.forbidden(source.file) + (ignoresEnd ? Array(ends) : []),
+            forbidden: source.file.tokensWithoutText + (ignoresEnd ? Array(ends) : []),
             compute: sequence.compute)
         state = DecodingState(
             sequence, sampler: sampler, stopTokens: ignoresEnd ? [] : ends, traced: traced,
@@ -76,18 +57,6 @@ struct Session {
     func draw(_ options: SamplingOptions) {
         guard options != state.sampler.options else { return }
         state.sampler = state.sampler.with(options)
-    }
-
-    /// Ids that stand for nothing: the mask, padding of the vocabulary.
-    private static func forbidden(_ file: WeightFile) -> [Int32] {
-        let config = file.config
-        let kinds = file.tokenizer.kinds
-        var ids = kinds.indices.filter { kinds[$0] == .unused }.map { Int32($0) }
-        if kinds.count < config.vocabularySize {
-            ids += (kinds.count..<config.vocabularySize).map { Int32($0) }
-        }
-        if let mask = config.blockDecoding?.maskToken { ids.append(Int32(mask)) }
-        return ids
     }
 
     /// A generation whose long prompt shows its progress on a terminal.

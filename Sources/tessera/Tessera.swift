@@ -4,7 +4,7 @@ internal import Glibc
 internal import Kernels
 
 @main
-struct Tessera: AsyncParsableCommand {
+struct TesseraCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tessera",
         abstract: "Runs 8B language models on Linux machines that are too small for them.",

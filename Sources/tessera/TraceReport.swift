@@ -1,6 +1,7 @@
 internal import Decoding
 internal import Glibc
 internal import Reporting
+internal import Tessera
 internal import Tokenization
 
 /// Shows the passes over each block: which token was decided where and when.

@@ -1,13 +1,13 @@
 internal import Glibc
-internal import Residency
-internal import WeightFile
+package import Residency
+package import WeightFile
 
 /// How fast files are read, in the user's cache folder.
-enum PaceCache {
+package enum PaceCache {
     /// The pace of a file on its device, read in one way.
     ///
     /// - Parameter measures: Whether to measure even where the pace is known.
-    static func memory(
+    package static func memory(
         of file: WeightFile, _ method: InputMethod, measures: Bool = false
     ) -> PaceMemory {
         var status = stat()

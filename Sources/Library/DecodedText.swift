@@ -1,0 +1,37 @@
+package import Decoding
+package import Transformer
+internal import Tokenization
+internal import WeightFile
+
+/// One text of a model: its tokens so far, and the decoder that goes on with it.
+package struct DecodedText {
+    package let sequence: TokenSequence
+    package let state: DecodingState
+    package let decoder: any TokenDecoder
+
+    init(
+        _ source: ModelSource, _ sequence: TokenSequence, sampling: SamplingOptions
+    ) throws {
+        self.sequence = sequence
+        let ends = Set(source.tokenizer.tables.eosTokens.map { Int32($0) })
+        let sampler = Sampler(
+            sampling, vocabularySize: source.file.config.vocabularySize,
+            forbidden: source.file.tokensWithoutText, compute: sequence.compute)
+        state = DecodingState(sequence, sampler: sampler, stopTokens: ends)
+        decoder = try VerifiedDecoder(
+            state, policy: DraftPlanner(), source: LookupSource(), largest: 32)
+    }
+}
+
+extension WeightFile {
+    /// Ids that stand for nothing: the mask, padding of the vocabulary.
+    package var tokensWithoutText: [Int32] {
+        let kinds = tokenizer.kinds
+        var ids = kinds.indices.filter { kinds[$0] == .unused }.map { Int32($0) }
+        if kinds.count < config.vocabularySize {
+            ids += (kinds.count..<config.vocabularySize).map { Int32($0) }
+        }
+        if let mask = config.blockDecoding?.maskToken { ids.append(Int32(mask)) }
+        return ids
+    }
+}

@@ -1,0 +1,52 @@
+package import Residency
+internal import Kernels
+internal import System
+internal import Transformer
+package import WeightFile
+
+extension Model.Options {
+    /// How the engine runs a model.
+    func planned(for file: WeightFile) -> Transformer.Model.Options {
+        var options = Transformer.Model.Options()
+        options.memory = file.budget(memory)
+        options.paces = PaceCache.memory(of: file, .auto)
+        options.threads = threads.map { min($0, Processors.allowed()) }
+        options.logitCapacity = max(Self.draftRows, sessions)
+        options.kvEncoding =
+            switch cache {
+            case .int4: .int4
+            case .int8: .int8
+            case .float16: .f16
+            case .float32: .f32
+            }
+        let alone = Transformer.Model.conversationContext(file, options: options)
+        options.contextLength = contextLength ?? alone
+        func share() {
+            options.furtherContexts = Array(
+                repeating: options.contextLength ?? alone, count: sessions - 1)
+        }
+        share()
+        let plan = try? Transformer.Model.plan(file, options: options)
+        if contextLength == nil, sessions > 1, plan?.isResident != true {
+            options.contextLength = max(min(512, alone), alone / sessions / 64 * 64)
+            share()
+        }
+        return options
+    }
+
+    /// Rows of logits of a pass that verifies drafts.
+    private static let draftRows = 32
+}
+
+extension WeightFile {
+    /// What the weights, the cache and all else may take.
+    ///
+    /// - Parameter asked: Bytes; nil: what the machine and its control groups leave.
+    package func budget(_ asked: Int?, units: ByteUnits = .binary) -> MemoryBudget {
+        // Bytes of a file on a file system in memory: there they are, whoever uses them.
+        let isInMemory = ["tmpfs", "ramfs"].contains(Mount.holding(descriptorPath)?.type)
+        let shared = isInMemory ? fileBytes : 0
+        guard let asked else { return .available(sharing: shared) }
+        return .asked(asked, units: units, sharing: shared)
+    }
+}

@@ -1,0 +1,26 @@
+package import Chat
+package import Tokenization
+package import WeightFile
+
+/// A model that can encode prompts: its file is open, its weights are not loaded.
+package struct ModelSource {
+    package let path: String
+    package let file: WeightFile
+    package let tokenizer: Tokenizer
+
+    package init(path: String) throws {
+        self.path = path
+        file = try WeightFile(path: path)
+        tokenizer = try Tokenizer(file.tokenizer)
+    }
+
+    /// - Throws: ``ModelError`` where the model has no chat template; `TemplateError`.
+    package func chatFormat() throws -> ChatFormat {
+        guard let template = file.chatTemplate else {
+            throw ModelError(
+                .noChat,
+                "\(path): the model has no chat template; continue plain texts with it")
+        }
+        return try ChatFormat(template: template, tokenizer: tokenizer)
+    }
+}
