@@ -18,13 +18,17 @@ public enum ConversationError: Error, CustomStringConvertible {
     }
 }
 
-/// A conversation, and what of it the model's cache holds already.
+/// A conversation, and how much of it fits the context.
 ///
-/// The cache keeps what earlier questions and answers have in common with the next prompt; only what
-/// differs is computed. So answers equal those of a conversation that is computed anew.
-public struct Conversation {
+/// ``TokenDecoder/rest(of:)`` keeps what earlier questions and answers have in common with the next prompt
+/// in the cache; only what differs is computed. So answers equal those of a conversation that is computed
+/// anew.
+public struct Conversation: Sendable {
     private let format: ChatFormat
-    private let decoder: any TokenDecoder
+    /// Positions of the context.
+    private let context: Int
+    /// Tokens that end an answer and do not belong to it.
+    private let stopTokens: Set<Int32>
     /// Every message, the system message first where there is one.
     public private(set) var turns: [Turn] = []
     /// The oldest message that the model is still given, except the system message.
@@ -33,9 +37,12 @@ public struct Conversation {
     /// calls for other random numbers.
     public private(set) var restarts = 0
 
-    public init(_ format: ChatFormat, _ decoder: any TokenDecoder, system: String? = nil) {
+    public init(
+        _ format: ChatFormat, context: Int, stopTokens: Set<Int32>, system: String? = nil
+    ) {
         self.format = format
-        self.decoder = decoder
+        self.context = context
+        self.stopTokens = stopTokens
         self.system = system
     }
 
@@ -66,7 +73,7 @@ public struct Conversation {
 
     /// What the model is to be given now, and what had to be left out for it.
     public struct Question: Equatable {
-        /// The tokens that the cache does not hold yet.
+        /// The whole prompt.
         public var ids: [Int32]
         /// Earlier questions that no longer fit, and are left out from now on.
         public var leftOut: Int
@@ -84,7 +91,7 @@ public struct Conversation {
         turns.append(Turn(Message(role: "user", content: text)))
         do {
             let (ids, leftOut) = try fit(limit: limit)
-            return Question(ids: keepCache(for: ids), leftOut: leftOut)
+            return Question(ids: ids, leftOut: leftOut)
         } catch {
             turns.removeLast()
             oldest = before
@@ -99,7 +106,7 @@ public struct Conversation {
             return
         }
         var ids = tokens.map(\.id)
-        if let last = ids.last, decoder.state.stopTokens.contains(last) { ids.removeLast() }
+        if let last = ids.last, stopTokens.contains(last) { ids.removeLast() }
         turns.append(Turn(Message(role: "assistant", content: text), tokens: ids))
     }
 
@@ -126,7 +133,6 @@ public struct Conversation {
     private mutating func fit(
         limit: Int
     ) throws(ConversationError) -> (ids: [Int32], leftOut: Int) {
-        let context = decoder.state.model.contextLength
         let room = min(limit, context / 4)
         var ids = try render()
         var leftOut = 0
@@ -154,12 +160,13 @@ public struct Conversation {
             throw .template(error)
         }
     }
+}
 
-    /// Drops what the decoder holds and `ids` have not.
+extension TokenDecoder {
+    /// Drops what the cache holds and `ids` have not.
     ///
-    /// - Returns: The rest of `ids`, one token at least.
-    private func keepCache(for ids: [Int32]) -> [Int32] {
-        let kept = decoder.state.keep(commonWith: ids, blockSize: decoder.commitBlockSize)
-        return Array(ids[kept...])
+    /// - Returns: What the decoder is to be given yet: the rest of `ids`, one token at least.
+    public func rest(of ids: [Int32]) -> [Int32] {
+        Array(ids[state.keep(commonWith: ids, blockSize: commitBlockSize)...])
     }
 }

@@ -1,6 +1,3 @@
-internal import Decoding
-internal import Synchronization
-
 /// A token of an answer.
 public struct Token: Sendable, Equatable {
     /// Its id in the model's vocabulary.
@@ -30,23 +27,35 @@ public struct Answer: AsyncSequence, Sendable {
         case cancelled
     }
 
+    /// What an answer took.
+    public struct Summary: Sendable, Equatable {
+        public var end: End
+        /// Tokens of the prompt.
+        public var promptTokens = 0
+        /// Those of them that a cache held already.
+        public var cachedTokens = 0
+        /// Tokens of the answer.
+        public var tokens = 0
+        /// Forward passes that gave them.
+        public var passes = 0
+        /// Tokens that passes have verified ahead, and those of them that were right.
+        public var draftedTokens = 0
+        public var acceptedTokens = 0
+    }
+
+    /// Earlier questions of the session that no longer fitted the context, and are left out from now on.
+    public let leftOut: Int
     private let request: AnswerRequest
     private let stream: AsyncThrowingStream<Token, any Error>
 
-    /// - Parameter begin: Has an engine do what is asked for.
     init(
-        maxTokens: Int, stop: [String],
-        _ begin: @escaping @Sendable (AnswerRequest) async -> Void
+        _ request: AnswerRequest, _ stream: AsyncThrowingStream<Token, any Error>, leftOut: Int = 0
     ) {
-        let (stream, output) = AsyncThrowingStream.makeStream(of: Token.self)
-        let request = AnswerRequest(maxTokens: maxTokens, stop: stop, output)
-        output.onTermination = { if case .cancelled = $0 { request.cancel() } }
-        (self.request, self.stream) = (request, stream)
-        Task { await begin(request) }
+        (self.request, self.stream, self.leftOut) = (request, stream, leftOut)
     }
 
-    /// Why it ended; nil as long as it has not.
-    public var end: End? { request.end }
+    /// What it took; nil as long as it has not ended, and where it failed.
+    public var summary: Summary? { request.summary }
 
     public func makeAsyncIterator() -> Iterator { Iterator(tokens: stream.makeAsyncIterator()) }
 
@@ -70,48 +79,5 @@ public struct Answer: AsyncSequence, Sendable {
         var text = ""
         for try await token in self { text += token.text }
         return text
-    }
-}
-
-/// What an answer is asked for with, and where it goes. Its reader may cancel it from any thread.
-final class AnswerRequest: Sendable {
-    let maxTokens: Int
-    let stop: [String]
-    private let output: AsyncThrowingStream<Token, any Error>.Continuation
-    private let cancelled = Atomic(false)
-    private let reason = Mutex<Answer.End?>(nil)
-
-    init(
-        maxTokens: Int, stop: [String],
-        _ output: AsyncThrowingStream<Token, any Error>.Continuation
-    ) {
-        (self.maxTokens, self.stop, self.output) = (max(0, maxTokens), stop, output)
-    }
-
-    var isCancelled: Bool { cancelled.load(ordering: .relaxed) }
-    func cancel() { cancelled.store(true, ordering: .relaxed) }
-
-    var end: Answer.End? { reason.withLock { $0 } }
-
-    func send(_ token: Token) { output.yield(token) }
-
-    func finish(_ end: Answer.End) {
-        reason.withLock { $0 = end }
-        output.finish()
-    }
-
-    func finish(throwing error: ModelError) { output.finish(throwing: error) }
-}
-
-extension Answer.End {
-    init(_ reason: StopReason) {
-        self =
-            switch reason {
-            case .endOfText: .endOfText
-            case .stopString: .stopString
-            case .length: .length
-            case .context: .context
-            case .cancelled: .cancelled
-            }
     }
 }

@@ -9,15 +9,14 @@ package struct DecodedText {
     package let state: DecodingState
     package let decoder: any TokenDecoder
 
-    init(
-        _ source: ModelSource, _ sequence: TokenSequence, sampling: SamplingOptions
-    ) throws {
+    /// - Parameter cached: Tokens that the sequence has committed already.
+    init(_ source: ModelSource, _ sequence: TokenSequence, cached: [Int32] = []) throws {
         self.sequence = sequence
-        let ends = Set(source.tokenizer.tables.eosTokens.map { Int32($0) })
         let sampler = Sampler(
-            sampling, vocabularySize: source.file.config.vocabularySize,
+            SamplingOptions(), vocabularySize: source.file.config.vocabularySize,
             forbidden: source.file.tokensWithoutText, compute: sequence.compute)
-        state = DecodingState(sequence, sampler: sampler, stopTokens: ends)
+        state = DecodingState(
+            sequence, sampler: sampler, stopTokens: source.stopTokens, cached: cached)
         decoder = try VerifiedDecoder(
             state, policy: DraftPlanner(), source: LookupSource(), largest: 32)
     }

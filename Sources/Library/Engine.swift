@@ -1,166 +1,116 @@
 internal import Chat
-internal import ChatTemplates
 internal import Decoding
 internal import Residency
-internal import Tokenization
 internal import Transformer
 internal import WeightFile
 
 /// Everything that computes with one model, a pass at a time, on a thread of its own: a pass may take
 /// seconds, and none of the threads that run a program's tasks is to wait for it.
+///
+/// Answers are made in places, each with a cache that keeps what was computed last. An answer takes the
+/// place that holds the beginning of its prompt, or waits until one is free.
 actor Engine {
     private nonisolated let queue = SerialQueue()
     nonisolated var unownedExecutor: UnownedSerialExecutor {
         unsafe queue.asUnownedSerialExecutor()
     }
 
-    private var opened: Opened?
-    private var talks: [Int: Talk] = [:]
-    private var nextTalk = 0
+    private let source: ModelSource
+    private var passes: Passes?
+    private var places: [Place] = []
+    /// Places that there may be.
+    private var mostPlaces = 1
+    private var waiting: [AnswerRequest] = []
+    private var uses = 0
     private var isPassing = false
 
-    private struct Opened {
-        let source: ModelSource
+    private struct Passes {
         let workspace: Workspace
         let scheduler: Scheduler
     }
 
-    /// One conversation.
-    private final class Talk {
-        var conversation: Conversation
-        let text: DecodedText
-        let sampling: SamplingOptions
-        var isAnswering = false
+    /// Where an answer is made.
+    private final class Place {
+        var text: DecodedText
+        var isBusy = false
+        /// When it was taken last.
+        var use = 0
 
-        init(_ conversation: Conversation, _ text: DecodedText, _ sampling: SamplingOptions) {
-            (self.conversation, self.text, self.sampling) = (conversation, text, sampling)
+        init(_ text: DecodedText) { self.text = text }
+
+        /// How many of the first of `ids` its cache holds.
+        func held(_ ids: ArraySlice<Int32>) -> Int {
+            let cached = text.state.history.prefix(text.sequence.position)
+            return zip(cached, ids).prefix { $0 == $1 }.count
         }
     }
 
-    /// What users of a model see of it.
-    struct Facts: Sendable {
-        var name: String
-        var contextLength: Int
-    }
+    init(_ source: ModelSource) { self.source = source }
 
-    func open(_ path: String, _ options: Model.Options) throws(ModelError) -> Facts {
+    /// Loads the weights.
+    ///
+    /// - Returns: Positions of the context.
+    func load(_ options: Model.Options) throws(ModelError) -> Int {
         do {
-            let source = try ModelSource(path: path)
             let workspace = try Workspace(
                 Transformer.Model(source.file, options: options.planned(for: source.file)))
-            opened = Opened(
-                source: source, workspace: workspace, scheduler: Scheduler(workspace))
-            return Facts(
-                name: source.file.config.name, contextLength: workspace.model.contextLength)
+            passes = Passes(workspace: workspace, scheduler: Scheduler(workspace))
+            mostPlaces = options.answers
+            return workspace.model.contextLength
         } catch {
             throw ModelError(error)
         }
     }
 
-    // MARK: Conversations
+    /// Answers as soon as there is a place.
+    func answer(_ request: AnswerRequest) {
+        waiting.append(request)
+        begin()
+        guard !isPassing else { return }
+        isPassing = true
+        Task { await self.pass() }
+    }
 
-    func begin(system: String?, _ sampling: Sampling?) throws(ModelError) -> Int {
-        do {
-            let (text, sampling) = try text(sampling, chat: true)
-            let conversation = Conversation(
-                try opened!.source.chatFormat(), text.decoder, system: system)
-            nextTalk += 1
-            talks[nextTalk] = Talk(conversation, text, sampling)
-            return nextTalk
-        } catch {
-            throw ModelError(error)
+    /// Makes passes until no answer wants another.
+    private func pass() async {
+        guard let passes else { return }
+        while passes.scheduler.count > 0 {
+            // A failure has reached every answer.
+            try? passes.scheduler.pass()
+            begin()
+            await Task.yield()
         }
+        isPassing = false
     }
 
-    func end(_ id: Int) { talks[id] = nil }
-
-    func messages(_ id: Int) -> [Message] {
-        talks[id]?.conversation.turns.map {
-            Message(role: $0.message.role, content: $0.message.content)
-        } ?? []
-    }
-
-    func undo(_ id: Int) throws(ModelError) -> String? {
-        try idle(id).conversation.undo()
-    }
-
-    func reset(_ id: Int) throws(ModelError) { try idle(id).conversation.reset() }
-
-    /// A conversation that nothing is being added to.
-    private func idle(_ id: Int) throws(ModelError) -> Talk {
-        guard let talk = talks[id], !talk.isAnswering else {
-            throw ModelError(.busy, "the session is answering; read its answer to the end first")
-        }
-        return talk
-    }
-
-    func respond(
-        _ id: Int, to message: String, _ request: AnswerRequest
-    ) {
-        do {
-            let talk = try idle(id)
-            let question = try talk.conversation.ask(message, limit: request.maxTokens)
+    /// Begins answers that find a place.
+    private func begin() {
+        while let request = waiting.first {
+            if request.isCancelled {
+                waiting.removeFirst()
+                request.finish(.cancelled)
+                continue
+            }
             do {
-                try start(
-                    talk.text, question.ids, request, beginsText: true,
-                    talk.sampling.forSequence(talk.conversation.restarts)
-                ) { text, tokens in
-                    talk.conversation.answer(text, tokens)
-                    talk.isAnswering = false
-                }
-                talk.isAnswering = true
+                guard let place = try place(for: request.prompt) else { return }
+                waiting.removeFirst()
+                try begin(request, in: place)
             } catch {
-                talk.conversation.answer("", [])
-                throw error
+                if waiting.first === request { waiting.removeFirst() }
+                request.finish(throwing: ModelError(error))
             }
-        } catch {
-            request.finish(throwing: ModelError(error))
         }
     }
 
-    // MARK: Texts
-
-    func complete(_ prompt: String, _ sampling: Sampling?, _ request: AnswerRequest) {
-        do {
-            let (text, sampling) = try text(sampling, chat: false)
-            let tokenizer = opened!.source.tokenizer
-            let (ids, _) = tokenizer.encodeOnceBegun(
-                prompt, specials: .asText, addBOS: tokenizer.tables.addsBOS)
-            try start(text, ids, request, beginsText: false, sampling) { _, _ in
-                // The text's cache is held until here.
-                _ = text
-            }
-        } catch {
-            request.finish(throwing: ModelError(error))
-        }
-    }
-
-    /// A sequence of its own and what decodes it.
-    private func text(
-        _ sampling: Sampling?, chat: Bool
-    ) throws -> (DecodedText, SamplingOptions) {
-        guard let opened else { preconditionFailure("the model is not open") }
-        var options = SamplingOptions(for: opened.source.file.config, chat: chat)
-        options.seed = .random(in: 0...UInt64(UInt32.max))
-        if let sampling { options = try sampling.options() }
-        let sequence = try TokenSequence(opened.workspace)
-        return (try DecodedText(opened.source, sequence, sampling: options), options)
-    }
-
-    /// Lets a generation take part in passes from now on.
-    ///
-    /// - Parameter finished: Called once, with the text and the tokens that there are by then.
-    private func start(
-        _ text: DecodedText, _ ids: [Int32], _ request: AnswerRequest, beginsText: Bool,
-        _ sampling: SamplingOptions,
-        finished: @escaping (String, [FixedToken]) -> Void
-    ) throws {
-        guard let opened else { preconditionFailure("the model is not open") }
-        text.state.sampler = text.state.sampler.with(sampling)
+    private func begin(_ request: AnswerRequest, in place: Place) throws {
+        guard let passes else { preconditionFailure("no weights are loaded") }
+        let text = place.text
+        let rest = text.decoder.rest(of: request.prompt)
+        text.state.sampler = text.state.sampler.with(request.sampling)
         var answer = ""
         let generation = Generation(
-            text.decoder, tokenizer: opened.source.tokenizer, limit: request.maxTokens,
-            stopStrings: request.stop, beginsText: beginsText,
+            text.decoder, tokenizer: source.tokenizer, limit: request.maxTokens,
+            stopStrings: request.stop, beginsText: request.isAnswer,
             isCancelled: { request.isCancelled },
             output: { token, piece in
                 answer += piece
@@ -168,27 +118,60 @@ actor Engine {
                 request.send(
                     Token(id: Int(token.id), text: piece, logProbability: token.logProbability))
             })
-        let run = try generation.start(ids)
-        opened.scheduler.add(run, text.sequence) { result in
-            finished(answer, run.summary.tokens)
+        let run = try generation.start(rest)
+        place.isBusy = true
+        uses += 1
+        place.use = uses
+        passes.scheduler.add(run, text.sequence) { result in
+            place.isBusy = false
+            var summary = run.summary
+            summary.promptTokens = request.prompt.count
+            let cached = request.prompt.count - rest.count
             switch result {
-            case .success(let summary): request.finish(Answer.End(summary.stopReason))
-            case .failure(let error): request.finish(throwing: ModelError(error))
+            case .success: request.finish(answer, summary, cached: cached)
+            case .failure(let error):
+                request.finish(answer, summary, cached: cached, failure: ModelError(error))
             }
         }
-        guard !isPassing else { return }
-        isPassing = true
-        Task { await self.pass() }
     }
 
-    /// Makes passes until no generation wants another.
-    private func pass() async {
-        guard let scheduler = opened?.scheduler else { return }
-        while scheduler.count > 0 {
-            // A failure has reached every generation.
-            try? scheduler.pass()
-            await Task.yield()
+    // MARK: Places
+
+    /// A free place whose cache holds as much of a prompt as any does; nil where all are taken.
+    private func place(for prompt: [Int32]) throws -> Place? {
+        let ids = prompt.dropLast()
+        let free = places.filter { !$0.isBusy }
+        let fullest = free.max { $0.held(ids) < $1.held(ids) }
+        // Another conversation with the same beginning is not written over while there is room.
+        if let fullest, 2 * fullest.held(ids) >= fullest.text.state.history.count { return fullest }
+        guard let place = try newPlace() ?? free.min(by: { $0.use < $1.use }) else { return nil }
+        try copyBeginning(ids, to: place)
+        return place
+    }
+
+    private func newPlace() throws -> Place? {
+        guard let passes, places.count < mostPlaces else { return nil }
+        do {
+            let sequence = try TokenSequence(passes.workspace)
+            places.append(Place(try DecodedText(source, sequence)))
+            return places.last
+        } catch TransformerError.noRoomForSequence where !places.isEmpty {
+            mostPlaces = places.count
+            return nil
         }
-        isPassing = false
+    }
+
+    /// Takes over what another place has computed of a prompt.
+    private func copyBeginning(_ ids: ArraySlice<Int32>, to place: Place) throws {
+        let isCausal = !(source.file.config.blockDecoding?.bidirectionalCommit ?? false)
+        let donors = places.filter { $0 !== place && $0.text.sequence.canBeCopied }
+        guard isCausal, let donor = donors.max(by: { $0.held(ids) < $1.held(ids) }),
+            donor.held(ids) > place.held(ids)
+        else { return }
+        let count = donor.held(ids)
+        let sequence = place.text.sequence
+        sequence.reset()
+        sequence.copy(donor.text.sequence, upTo: count)
+        place.text = try DecodedText(source, sequence, cached: Array(ids.prefix(count)))
     }
 }

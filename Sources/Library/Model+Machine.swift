@@ -11,7 +11,7 @@ extension Model.Options {
         options.memory = file.budget(memory)
         options.paces = PaceCache.memory(of: file, .auto)
         options.threads = threads.map { min($0, Processors.allowed()) }
-        options.logitCapacity = max(Self.draftRows, sessions)
+        options.logitCapacity = max(Self.draftRows, answers)
         options.kvEncoding =
             switch cache {
             case .int4: .int4
@@ -23,12 +23,12 @@ extension Model.Options {
         options.contextLength = contextLength ?? alone
         func share() {
             options.furtherContexts = Array(
-                repeating: options.contextLength ?? alone, count: sessions - 1)
+                repeating: options.contextLength ?? alone, count: answers - 1)
         }
         share()
         let plan = try? Transformer.Model.plan(file, options: options)
-        if contextLength == nil, sessions > 1, plan?.isResident != true {
-            options.contextLength = max(min(512, alone), alone / sessions / 64 * 64)
+        if contextLength == nil, answers > 1, plan?.isResident != true {
+            options.contextLength = max(min(512, alone), alone / answers / 64 * 64)
             share()
         }
         return options

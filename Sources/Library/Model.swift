@@ -1,8 +1,14 @@
+internal import Chat
+internal import ChatTemplates
+internal import Decoding
+internal import Tokenization
+internal import WeightFile
+
 /// A language model that is open on this machine: its weights, and the threads that compute with them.
 ///
 /// ```swift
 /// let model = try await Model.load("model.tsr")
-/// let session = try await Session(model, system: "Answer in one sentence.")
+/// let session = try Session(model, system: "Answer in one sentence.")
 /// for try await token in session.respond(to: "What is a tessera?") {
 ///     print(token.text, terminator: "")
 /// }
@@ -12,18 +18,16 @@
 /// which read the weights once; no answer depends on which others there are.
 public final class Model: Sendable {
     /// The name in the file, such as "SmolLM2 135M Instruct".
-    public let name: String
+    public var name: String { source.file.config.name }
     /// The file.
-    public let path: String
-    /// Positions of each session's context: instructions, questions and answers together.
+    public var path: String { source.path }
+    /// Positions of a context: instructions, questions and answers together.
     public let contextLength: Int
+    let source: ModelSource
     let engine: Engine
 
-    private init(_ path: String, _ engine: Engine, _ facts: Engine.Facts) {
-        self.path = path
-        self.engine = engine
-        name = facts.name
-        contextLength = facts.contextLength
+    private init(_ source: ModelSource, _ engine: Engine, contextLength: Int) {
+        (self.source, self.engine, self.contextLength) = (source, engine, contextLength)
     }
 
     /// Opens a `.tsr` file and loads as many of its weights as memory has room for; others are read from
@@ -37,15 +41,19 @@ public final class Model: Sendable {
         _ path: String, options: Options = Options()
     ) async throws(ModelError) -> Model {
         try options.check()
-        let engine = Engine()
-        let facts = try await engine.open(path, options)
-        return Model(path, engine, facts)
+        let source: ModelSource
+        do {
+            source = try ModelSource(path: path)
+        } catch {
+            throw ModelError(error)
+        }
+        let engine = Engine(source)
+        return Model(source, engine, contextLength: try await engine.load(options))
     }
 
     /// How a model is run.
     public struct Options: Sendable, Equatable {
-        /// Positions of a session's context; by default as many as the model knows and memory has room
-        /// for.
+        /// Positions of a context; by default as many as the model knows and memory has room for.
         public var contextLength: Int?
         /// Bytes that this process may take; by default what the machine and its control groups leave.
         /// Weights beyond it are read from disk in each pass.
@@ -54,8 +62,9 @@ public final class Model: Sendable {
         public var threads: Int?
         /// Numbers of the key/value cache.
         public var cache = Cache.int8
-        /// Sessions that there may be at a time, 1 to 64: memory for their caches is planned for.
-        public var sessions = 1
+        /// Answers that are computed at a time, 1 to 64; others wait. Memory for their caches is planned
+        /// for.
+        public var answers = 1
 
         /// How keys and values are stored. Fewer bits take less memory and are less exact.
         public enum Cache: Sendable {
@@ -65,8 +74,8 @@ public final class Model: Sendable {
         public init() {}
 
         func check() throws(ModelError) {
-            guard (1...64).contains(sessions) else {
-                throw ModelError(.badOption, "\(sessions) sessions; choose 1 to 64")
+            guard (1...64).contains(answers) else {
+                throw ModelError(.badOption, "\(answers) answers at a time; choose 1 to 64")
             }
             guard contextLength.map({ (8...1 << 24).contains($0) }) ?? true else {
                 throw ModelError(
@@ -77,14 +86,13 @@ public final class Model: Sendable {
                 throw ModelError(.badOption, "\(threads ?? 0) threads; choose 1 to 1024")
             }
             guard memory.map({ $0 > 0 }) ?? true else {
-                throw ModelError(.badOption, "\(memory ?? 0) bytes of memory; choose more than 0")
+                throw ModelError(
+                    .badOption, "\(memory ?? 0) bytes of memory; choose more than 0")
             }
         }
     }
 
-    /// Continues a text, without a chat template and apart from all sessions.
-    ///
-    /// Takes the place of a session while it runs.
+    /// Continues a text, without a chat template.
     ///
     /// - Parameters:
     ///   - maxTokens: Most tokens to generate.
@@ -93,8 +101,31 @@ public final class Model: Sendable {
     public func complete(
         _ text: String, maxTokens: Int = 256, stop: [String] = [], sampling: Sampling? = nil
     ) -> Answer {
-        Answer(maxTokens: maxTokens, stop: stop) { [engine] in
-            await engine.complete(text, sampling, $0)
+        do {
+            let tokenizer = source.tokenizer
+            let (ids, _) = tokenizer.encodeOnceBegun(
+                text, specials: .asText, addBOS: tokenizer.tables.addsBOS)
+            return AnswerRequest.answer(
+                engine, ids, try drawing(sampling, chat: false), maxTokens: maxTokens, stop: stop,
+                isAnswer: false)
+        } catch {
+            return AnswerRequest.failed(error)
+        }
+    }
+
+    /// How tokens are drawn where nobody says so, or as somebody does.
+    func drawing(_ sampling: Sampling?, chat: Bool) throws(ModelError) -> SamplingOptions {
+        if let sampling { return try sampling.options() }
+        var options = SamplingOptions(for: source.file.config, chat: chat)
+        options.seed = .random(in: 0...UInt64(UInt32.max))
+        return options
+    }
+
+    func format() throws(ModelError) -> ChatFormat {
+        do {
+            return try source.chatFormat()
+        } catch {
+            throw ModelError(error)
         }
     }
 }

@@ -3,7 +3,7 @@ package import Tokenization
 package import WeightFile
 
 /// A model that can encode prompts: its file is open, its weights are not loaded.
-package struct ModelSource {
+package struct ModelSource: Sendable {
     package let path: String
     package let file: WeightFile
     package let tokenizer: Tokenizer
@@ -13,6 +13,9 @@ package struct ModelSource {
         file = try WeightFile(path: path)
         tokenizer = try Tokenizer(file.tokenizer)
     }
+
+    /// Tokens that end a text.
+    package var stopTokens: Set<Int32> { Set(tokenizer.tables.eosTokens.map { Int32($0) }) }
 
     /// - Throws: ``ModelError`` where the model has no chat template; `TemplateError`.
     package func chatFormat() throws -> ChatFormat {

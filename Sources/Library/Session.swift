@@ -1,29 +1,39 @@
+internal import Chat
+internal import ChatTemplates
+internal import Decoding
+internal import Synchronization
+
 /// A conversation with a model.
 ///
-/// What earlier questions and answers have in common with the next prompt stays in the key/value cache, so
-/// that only what is new is computed. Where the conversation no longer fits the context, its oldest
-/// questions are left out; the system message stays.
+/// What earlier questions and answers have in common with the next prompt stays in the key/value cache, as
+/// long as no other session needs the place, so that only what is new is computed. Where the conversation
+/// no longer fits the context, its oldest questions are left out; the system message stays.
 public final class Session: Sendable {
     public let model: Model
-    private let id: Int
+    private let sampling: SamplingOptions
+    private let talk: Mutex<Talk>
 
-    /// Begins a conversation. It takes memory for its cache until it is released.
+    private struct Talk {
+        var conversation: Conversation
+        var isAnswering = false
+    }
+
+    /// Begins a conversation.
     ///
     /// - Parameters:
     ///   - system: Instructions that precede the conversation; not all models take them.
     ///   - sampling: How tokens are drawn; by default the model's own way.
-    /// - Throws: ``ModelError`` where the model has no chat template, or where memory has no room for
-    ///   another session.
+    /// - Throws: ``ModelError`` where the model has no chat template, or `sampling` is out of range.
     public init(
         _ model: Model, system: String? = nil, sampling: Sampling? = nil
-    ) async throws(ModelError) {
+    ) throws(ModelError) {
         self.model = model
-        id = try await model.engine.begin(system: system, sampling)
-    }
-
-    deinit {
-        let (engine, id) = (model.engine, id)
-        Task { await engine.end(id) }
+        self.sampling = try model.drawing(sampling, chat: true)
+        talk = Mutex(
+            Talk(
+                conversation: Conversation(
+                    try model.format(), context: model.contextLength,
+                    stopTokens: model.source.stopTokens, system: system)))
     }
 
     /// Asks a question.
@@ -39,15 +49,36 @@ public final class Session: Sendable {
     public func respond(
         to message: String, maxTokens: Int = 1024, stop: [String] = []
     ) -> Answer {
-        // The session lives as long as its answer is on its way.
-        Answer(maxTokens: maxTokens, stop: stop) {
-            await self.model.engine.respond(self.id, to: message, $0)
+        let question: Conversation.Question
+        let sampling: SamplingOptions
+        do {
+            (question, sampling) = try talk.withLock { talk in
+                try Self.checkIdle(talk)
+                let question = try talk.conversation.ask(message, limit: maxTokens)
+                talk.isAnswering = true
+                return (question, self.sampling.forSequence(talk.conversation.restarts))
+            }
+        } catch {
+            return AnswerRequest.failed(ModelError(error))
+        }
+        return AnswerRequest.answer(
+            model.engine, question.ids, sampling, maxTokens: maxTokens, stop: stop,
+            isAnswer: true, leftOut: question.leftOut
+        ) { [self] text, tokens in
+            talk.withLock {
+                $0.conversation.answer(text, tokens)
+                $0.isAnswering = false
+            }
         }
     }
 
     /// The conversation so far, the system message first where there is one.
     public var messages: [Message] {
-        get async { await model.engine.messages(id) }
+        talk.withLock {
+            $0.conversation.turns.map {
+                Message(role: $0.message.role, content: $0.message.content)
+            }
+        }
     }
 
     /// Takes back the last question and its answer.
@@ -55,15 +86,27 @@ public final class Session: Sendable {
     /// - Returns: The question; nil where there is none.
     /// - Throws: ``ModelError`` while an answer is on its way.
     @discardableResult
-    public func undo() async throws(ModelError) -> String? {
-        try await model.engine.undo(id)
+    public func undo() throws(ModelError) -> String? {
+        try talk.withLock { talk throws(ModelError) in
+            try Self.checkIdle(talk)
+            return talk.conversation.retry()
+        }
     }
 
     /// Forgets everything except the system message.
     ///
     /// - Throws: ``ModelError`` while an answer is on its way.
-    public func reset() async throws(ModelError) {
-        try await model.engine.reset(id)
+    public func reset() throws(ModelError) {
+        try talk.withLock { talk throws(ModelError) in
+            try Self.checkIdle(talk)
+            talk.conversation.reset()
+        }
+    }
+
+    private static func checkIdle(_ talk: borrowing Talk) throws(ModelError) {
+        guard !talk.isAnswering else {
+            throw ModelError(.busy, "the session is answering; read its answer to the end first")
+        }
     }
 }
 

@@ -25,7 +25,9 @@ struct ChatLoop {
         self.settings = settings
         self.timings = timings
         format = try session.source.chatFormat()
-        conversation = Conversation(format, session.decoder, system: system)
+        conversation = Conversation(
+            format, context: session.sequence.contextLength,
+            stopTokens: session.state.stopTokens, system: system)
     }
 
     mutating func run() throws {
@@ -90,7 +92,9 @@ struct ChatLoop {
             collected += piece
             Terminal.write(piece)
         }
-        let summary = try TerminalMode.quietly { try generation.run(question.ids) }
+        let summary = try TerminalMode.quietly {
+            try generation.run(session.decoder.rest(of: question.ids))
+        }
         Terminal.write("\n")
         conversation.answer(collected, summary.tokens)
         noteEnd(summary)

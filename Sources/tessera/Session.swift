@@ -38,7 +38,7 @@ struct Session {
         self.source = source
         self.sequence = sequence
         self.blocks = blocks
-        let ends = Set(source.tokenizer.tables.eosTokens.map { Int32($0) })
+        let ends = source.stopTokens
         let sampler = Sampler(
             sampling, vocabularySize: source.file.config.vocabularySize,
             forbidden: source.file.tokensWithoutText + (ignoresEnd ? Array(ends) : []),

@@ -41,12 +41,12 @@ import Tokenization
         var costs: Set<Int> = []
         for length in [10, 60, 130, 200] {
             var talk = try Talk(Talk.thinking, context: 1000)
-            try talk.pretend("x", question: try talk.conversation.ask("one two three", limit: 1))
+            try talk.pretend("x", question: try talk.ask("one two three", limit: 1))
             let thought = Array(repeating: "7", count: length).joined(separator: " ")
             try talk.pretend(
-                "\(thought)= yes", question: try talk.conversation.ask("four", limit: 1))
+                "\(thought)= yes", question: try talk.ask("four", limit: 1))
             #expect(talk.state.history.count > length)
-            let question = try talk.conversation.ask("five", limit: 1)
+            let question = try talk.ask("five", limit: 1)
             costs.insert(question.ids.count)
             let all = try talk.format.prompt(talk.conversation.turns).ids
             #expect(talk.state.history + question.ids == all)
@@ -58,7 +58,7 @@ import Tokenization
         var talk = try Talk()
         try talk.say("Tom has 5 pens.")
         let turns = talk.conversation.turns
-        let question = try talk.conversation.ask("A question that is cancelled.", limit: 5)
+        let question = try talk.ask("A question that is cancelled.", limit: 5)
         let cancelled = Generation(
             NextTokenDecoder(talk.state), tokenizer: talk.format.tokenizer, limit: 5,
             isCancelled: { true })
@@ -96,7 +96,7 @@ import Tokenization
         let before = (talk.conversation.turns, talk.state.history, talk.model.committed)
         let long = Array(repeating: "pens", count: 200).joined(separator: " ")
         let error = #expect(throws: ConversationError.self) {
-            try talk.conversation.ask(long, limit: 5)
+            try talk.ask(long, limit: 5)
         }
         #expect(error.map { "\($0)" }?.contains("the context has 100 positions") == true)
         #expect(talk.conversation.turns == before.0 && talk.state.history == before.1)

@@ -70,7 +70,17 @@ struct Talk {
             SamplingOptions(), vocabularySize: model.vocabularySize, forbidden: [],
             compute: model.compute)
         state = DecodingState(model, sampler: sampler, stopTokens: [])
-        conversation = Conversation(format, NextTokenDecoder(state), system: system)
+        conversation = Conversation(
+            format, context: state.model.contextLength, stopTokens: [], system: system)
+    }
+
+    /// Asks a question.
+    ///
+    /// - Returns: What the model is to be given yet, and how many questions were left out.
+    mutating func ask(_ text: String, limit: Int) throws -> Conversation.Question {
+        var question = try conversation.ask(text, limit: limit)
+        question.ids = NextTokenDecoder(state).rest(of: question.ids)
+        return question
     }
 
     /// Asks, lets the model say `count` tokens, and puts those in the conversation.
@@ -80,7 +90,7 @@ struct Talk {
     mutating func say(
         _ text: String, count: Int = 5
     ) throws -> (question: Conversation.Question, ids: [Int32]) {
-        let question = try conversation.ask(text, limit: count)
+        let question = try ask(text, limit: count)
         var answer = ""
         let generation = Generation(
             NextTokenDecoder(state), tokenizer: format.tokenizer, limit: count,

@@ -21,7 +21,7 @@ import Testing
     @Test func aQuestionIsAnswered() async throws {
         let model = try await Self.model()
         #expect(!model.name.isEmpty && model.contextLength > 0)
-        let session = try await Session(model, sampling: .greedy)
+        let session = try Session(model, sampling: .greedy)
         let answer = session.respond(to: Self.question)
         var text = ""
         for try await token in answer {
@@ -29,34 +29,64 @@ import Testing
             text += token.text
         }
         #expect(text.contains("74"))
-        #expect(answer.end == .endOfText)
+        #expect(answer.summary?.end == .endOfText)
         #expect(
-            await session.messages == [
+            session.messages == [
                 Message(role: "user", content: Self.question),
                 Message(role: "assistant", content: text),
             ])
     }
 
     @Test func answersInCommonPassesAreThoseOfEachAlone() async throws {
-        let model = try await Self.model { $0.sessions = 3 }
+        let model = try await Self.model { $0.answers = 3 }
         var alone: [String] = []
         for question in [Self.question, Self.other] {
-            let session = try await Session(model, sampling: .greedy)
+            let session = try Session(model, sampling: .greedy)
             alone.append(try await session.respond(to: question).text())
         }
-        let (first, second) = (
-            try await Session(model, sampling: .greedy), try await Session(model, sampling: .greedy)
-        )
+        let first = try Session(model, sampling: .greedy)
+        let second = try Session(model, sampling: .greedy)
         async let one = first.respond(to: Self.question).text()
         async let two = second.respond(to: Self.other).text()
         #expect(try await [one, two] == alone)
     }
 
+    @Test func moreSessionsThanPlacesTakeTurns() async throws {
+        let model = try await Self.model { $0.answers = 2 }
+        let sessions = try (0..<5).map { _ in try Session(model, sampling: .greedy) }
+        let texts = try await withThrowingTaskGroup(of: String.self) { group in
+            for session in sessions {
+                group.addTask { try await session.respond(to: Self.other).text() }
+            }
+            return try await group.reduce(into: [String]()) { $0.append($1) }
+        }
+        #expect(Set(texts).count == 1 && texts.count == 5)
+    }
+
+    @Test func whatACacheHoldsIsNotComputedAgain() async throws {
+        let model = try await Self.model { $0.answers = 2 }
+        let session = try Session(model, sampling: .greedy)
+        let first = session.respond(to: Self.question)
+        _ = try await first.text()
+        #expect(first.summary?.cachedTokens == 0)
+        let second = session.respond(to: Self.other)
+        let text = try await second.text()
+        let cached = try #require(second.summary?.cachedTokens)
+        #expect(cached >= first.summary!.promptTokens && cached < second.summary!.promptTokens)
+
+        // Another session with the same questions copies what that one has computed, and says the same.
+        let again = try Session(model, sampling: .greedy)
+        let copied = again.respond(to: Self.question)
+        _ = try await copied.text()
+        #expect(copied.summary?.cachedTokens == copied.summary!.promptTokens - 1)
+        #expect(try await again.respond(to: Self.other).text() == text)
+    }
+
     @Test func seedsDecideWhatIsDrawn() async throws {
-        let model = try await Self.model { $0.sessions = 2 }
+        let model = try await Self.model { $0.answers = 2 }
         var answers: [String] = []
         for _ in 0..<2 {
-            let session = try await Session(model, sampling: Sampling(temperature: 1.5, seed: 7))
+            let session = try Session(model, sampling: Sampling(temperature: 1.5, seed: 7))
             answers.append(try await session.respond(to: Self.question, maxTokens: 40).text())
         }
         #expect(answers[0] == answers[1])
@@ -64,7 +94,7 @@ import Testing
 
     @Test func anAnswerEndsWhereItsReaderStops() async throws {
         let model = try await Self.model()
-        let session = try await Session(model, sampling: .greedy)
+        let session = try Session(model, sampling: .greedy)
         var answer: Answer? = session.respond(to: Self.question)
         for try await _ in answer! { break }
         answer = nil
@@ -77,18 +107,18 @@ import Testing
                 await Task.yield()
             }
         }
-        #expect(await session.messages.count == 4)
+        #expect(session.messages.count == 4)
     }
 
     @Test func aCancelledTaskEndsItsAnswer() async throws {
-        let session = try await Session(try await Self.model(), sampling: .greedy)
+        let session = try Session(try await Self.model(), sampling: .greedy)
         let task = Task { try await session.respond(to: Self.question).text() }
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
     }
 
     @Test func oneAnswerAtATime() async throws {
-        let session = try await Session(try await Self.model(), sampling: .greedy)
+        let session = try Session(try await Self.model(), sampling: .greedy)
         let first = session.respond(to: Self.question)
         var iterator = first.makeAsyncIterator()
         _ = try await iterator.next()
@@ -99,31 +129,31 @@ import Testing
             #expect(error.reason == .busy)
         }
         while try await iterator.next() != nil {}
-        #expect(first.end == .endOfText)
+        #expect(first.summary?.end == .endOfText)
     }
 
     @Test func whatWasSaidIsTakenBack() async throws {
-        let session = try await Session(
+        let session = try Session(
             try await Self.model(), system: "Count.", sampling: .greedy)
         _ = try await session.respond(to: Self.question).text()
-        #expect(try await session.undo() == Self.question)
-        #expect(await session.messages == [Message(role: "system", content: "Count.")])
-        #expect(try await session.undo() == nil)
+        #expect(try session.undo() == Self.question)
+        #expect(session.messages == [Message(role: "system", content: "Count.")])
+        #expect(try session.undo() == nil)
         let again = try await session.respond(to: Self.question).text()
         #expect(again.contains("74"))
-        try await session.reset()
-        #expect(await session.messages.map(\.role) == ["system"])
+        try session.reset()
+        #expect(session.messages.map(\.role) == ["system"])
     }
 
     @Test func textsAreContinuedAndEndWhereTheyAreToldTo() async throws {
-        let model = try await Self.model { $0.sessions = 2 }
+        let model = try await Self.model { $0.answers = 2 }
         let whole = model.complete(Self.question, maxTokens: 12)
         let text = try await whole.text()
-        #expect(whole.end == .length || whole.end == .endOfText)
+        #expect(whole.summary?.end == .length || whole.summary?.end == .endOfText)
         let stop = String(text.dropFirst(text.count / 2).prefix(2))
         let cut = model.complete(Self.question, maxTokens: 12, stop: [stop])
         let beginning = try await cut.text()
-        #expect(cut.end == .stopString)
+        #expect(cut.summary?.end == .stopString)
         #expect(!beginning.contains(stop) && text.hasPrefix(beginning))
     }
 
@@ -143,19 +173,19 @@ import Testing
         let damaged = try folder.write("no model", to: "damaged.tsr")
         #expect(await reason { _ = try await Model.load(damaged) } == .damaged)
         for change: (inout Model.Options) -> Void in [
-            { $0.sessions = 0 }, { $0.threads = 0 }, { $0.memory = 0 }, { $0.contextLength = 7 },
+            { $0.answers = 0 }, { $0.threads = 0 }, { $0.memory = 0 }, { $0.contextLength = 7 },
             { $0.contextLength = 100_000 },
         ] {
             #expect(await reason { _ = try await Self.model(change) } == .badOption)
         }
         let model = try await Self.model { $0.contextLength = 64 }
         #expect(
-            await reason { _ = try await Session(model, sampling: Sampling(topP: 2)) }
+            await reason { _ = try Session(model, sampling: Sampling(topP: 2)) }
                 == .badOption)
-        let session = try await Session(model)
+        let session = try Session(model)
         let long = String(repeating: "one two three four ", count: 40)
         #expect(await reason { _ = try await session.respond(to: long).text() } == .tooLong)
-        #expect(await session.messages.isEmpty)
+        #expect(session.messages.isEmpty)
         #expect(await reason { _ = try await model.complete(long).text() } == .tooLong)
     }
 }

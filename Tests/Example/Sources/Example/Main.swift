@@ -8,7 +8,7 @@ import Tessera
             return
         }
         let model = try await Model.load(CommandLine.arguments[1])
-        let session = try await Session(model, sampling: .greedy)
+        let session = try Session(model, sampling: .greedy)
         let answer = session.respond(to: CommandLine.arguments[2])
         for try await token in answer { print(token.text, terminator: "") }
         print()

@@ -1,0 +1,101 @@
+internal import Decoding
+internal import Synchronization
+
+/// What an answer is asked for with, and where it goes. Its reader may cancel it from any thread.
+final class AnswerRequest: Sendable {
+    let prompt: [Int32]
+    let sampling: SamplingOptions
+    let maxTokens: Int
+    let stop: [String]
+    /// Whether the text answers a message; else it continues one.
+    let isAnswer: Bool
+    /// Called once, with the text and the tokens that there are in the end.
+    private let finished: @Sendable (String, [FixedToken]) -> Void
+    private let output: AsyncThrowingStream<Token, any Error>.Continuation
+    private let cancelled = Atomic(false)
+    private let result = Mutex<Answer.Summary?>(nil)
+
+    /// - Parameter finished: Called once, with the text and the tokens that there are in the end.
+    private init(
+        _ prompt: [Int32], _ sampling: SamplingOptions, maxTokens: Int, stop: [String],
+        isAnswer: Bool, _ output: AsyncThrowingStream<Token, any Error>.Continuation,
+        finished: @escaping @Sendable (String, [FixedToken]) -> Void
+    ) {
+        (self.prompt, self.sampling, self.maxTokens) = (prompt, sampling, max(0, maxTokens))
+        (self.stop, self.isAnswer, self.output) = (stop, isAnswer, output)
+        self.finished = finished
+    }
+
+    /// Has an engine answer.
+    static func answer(
+        _ engine: Engine, _ prompt: [Int32], _ sampling: SamplingOptions, maxTokens: Int,
+        stop: [String], isAnswer: Bool, leftOut: Int = 0,
+        finished: @escaping @Sendable (String, [FixedToken]) -> Void = { _, _ in }
+    ) -> Answer {
+        let (stream, output) = AsyncThrowingStream.makeStream(of: Token.self)
+        let request = AnswerRequest(
+            prompt, sampling, maxTokens: maxTokens, stop: stop, isAnswer: isAnswer, output,
+            finished: finished)
+        output.onTermination = { if case .cancelled = $0 { request.cancel() } }
+        Task { await engine.answer(request) }
+        return Answer(request, stream, leftOut: leftOut)
+    }
+
+    /// An answer that fails at once.
+    static func failed(_ error: ModelError) -> Answer {
+        let (stream, output) = AsyncThrowingStream.makeStream(of: Token.self)
+        let request = AnswerRequest(
+            [], SamplingOptions(), maxTokens: 0, stop: [], isAnswer: false, output,
+            finished: { _, _ in })
+        request.finish(throwing: error)
+        return Answer(request, stream)
+    }
+
+    var isCancelled: Bool { cancelled.load(ordering: .relaxed) }
+    func cancel() { cancelled.store(true, ordering: .relaxed) }
+
+    var summary: Answer.Summary? { result.withLock { $0 } }
+
+    func send(_ token: Token) { output.yield(token) }
+
+    /// Ends an answer that has begun.
+    func finish(
+        _ text: String, _ summary: GenerationSummary, cached: Int, failure: ModelError? = nil
+    ) {
+        finished(text, summary.tokens)
+        if let failure { return output.finish(throwing: failure) }
+        var result = Answer.Summary(end: Answer.End(summary.stopReason))
+        (result.promptTokens, result.cachedTokens) = (summary.promptTokens, cached)
+        (result.tokens, result.passes) = (summary.tokens.count, summary.forwardPasses)
+        result.draftedTokens = summary.drafts.drafted
+        result.acceptedTokens = summary.drafts.accepted
+        let whole = result
+        self.result.withLock { $0 = whole }
+        output.finish()
+    }
+
+    /// Ends one that has not.
+    func finish(_ end: Answer.End) {
+        finished("", [])
+        result.withLock { $0 = Answer.Summary(end: end) }
+        output.finish()
+    }
+
+    func finish(throwing error: ModelError) {
+        finished("", [])
+        output.finish(throwing: error)
+    }
+}
+
+extension Answer.End {
+    init(_ reason: StopReason) {
+        self =
+            switch reason {
+            case .endOfText: .endOfText
+            case .stopString: .stopString
+            case .length: .length
+            case .context: .context
+            case .cancelled: .cancelled
+            }
+    }
+}
