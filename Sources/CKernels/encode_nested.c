@@ -1,5 +1,7 @@
 // Encoders of panels whose scales are integers times factors of a super-group (Formats/TSR.md, "Bytes of a tensor"). Each
 // group, or each half of it, is fitted by itself; the integers and factors follow from the fits, and the codes from those.
+// With feedback the columns behind a rounded one take up what it left; so each group is fitted once more, with the factors
+// that the first fits gave, when the columns in front of it are rounded.
 #include "encode_lanes.h"
 
 #pragma STDC FP_CONTRACT OFF
@@ -111,6 +113,11 @@ INLINE fit fit_signed(const span *s, float half, size_t candidates) {
   return best;
 }
 
+INLINE fit fit_span(const span *s, tsr_panel_form form, size_t candidates) {
+  return form.offset ? fit_signed(s, (float)form.offset, candidates)
+                     : fit_range(s, (float)((1 << form.bits) - 1), candidates);
+}
+
 // The least number of half precision that, times `most`, reaches the largest of sizes.
 INLINE lanes factor_of(lanes sizes, float most) {
   lanes factor;
@@ -129,21 +136,41 @@ INLINE lanes integers_of(const lanes *sizes, const lanes *factor, float low, flo
   return r;
 }
 
+// The groups of a super-group, which begins at column `first` of the matrix.
+typedef struct {
+  group g[SUPER];
+  size_t first, count;
+} super_group;
+
+// The columns behind one of a super-group, in its block, take up its error.
+INLINE void make_up(const tsr_rows *s, super_group *g, size_t column, const lanes *error) {
+  size_t begin = column / s->block * s->block, end = begin + s->block;
+  const float *row = s->feedback + (g->first + column) * s->block;
+  if (end > g->count * GROUP) end = g->count * GROUP;
+  for (size_t k = column + 1; k < end; k++) {
+    lanes *x = &g->g[k / GROUP].x[k % GROUP];
+    EACH_LANE x->v[l] -= row[k - begin] * error->v[l];
+  }
+}
+
 // Writes the codes of a span with the scale as stored, and adds up its errors.
-INLINE void store_span(const span *s, fit *f, tsr_panel_form form, float low, float high,
-                       size_t rows, uint8_t *out, double *sum) {
+INLINE void store_span(const tsr_rows *s, const span *p, super_group *g, const fit *f,
+                       tsr_panel_form form, float low, float high, uint8_t *out, double *sum) {
   lanes inverse = inverses(&f->scale);
-  lanes error = {0};
-  for (size_t i = s->first; i < s->end; i++) {
-    lanes q = codes_of(s->g, i, f, &inverse, low, high);
+  lanes sums = {0};
+  for (size_t i = p->first; i < p->end; i++) {
+    lanes q = codes_of(p->g, i, f, &inverse, low, high), error;
+    size_t column = (size_t)(p->g - g->g) * GROUP + i;
+    float gain = s->feedback ? s->gains[g->first + column] : 1;
     EACH_LANE {
-      float difference = s->g->x[i].v[l] - (f->scale.v[l] * q.v[l] + f->minimum.v[l]);
-      error.v[l] += difference * difference;
+      error.v[l] = p->g->x[i].v[l] - (f->scale.v[l] * q.v[l] + f->minimum.v[l]);
+      sums.v[l] += gain * (error.v[l] * error.v[l]);
     }
-    for (size_t l = 0; l < rows; l++)
+    if (s->feedback) make_up(s, g, column, &error);
+    for (size_t l = 0; l < s->rows; l++)
       tsr_put_code(form, out, l, i, (unsigned)((int)q.v[l] + form.offset));
   }
-  for (size_t l = 0; l < rows; l++) *sum += error.v[l];
+  for (size_t l = 0; l < s->rows; l++) *sum += sums.v[l];
 }
 
 // Padding has the code whose value is nearest to zero.
@@ -166,24 +193,23 @@ INLINE bool put_factor(lanes factor, size_t rows, uint8_t *plane, size_t *row) {
 INLINE int encode_nested(const tsr_rows *s, uint8_t *panel, double sums[2], uint32_t encoding) {
   const tsr_panel_form form = tsr_form(encoding);
   const size_t groups = (s->columns + GROUP - 1) / GROUP;
-  const float top = (float)((1 << form.bits) - 1), half = (float)form.offset;
-  const float low = form.offset ? -half : 0, high = form.offset ? half - 1 : top;
+  const float low = (float)-form.offset, high = (float)((1 << form.bits) - 1 - form.offset);
   uint8_t *codes = panel + tsr_planes_bytes(form, groups);
   size_t row;
   memset(panel, 0, tsr_panel_bytes(encoding, groups));
   for (size_t first = 0; first < groups; first += SUPER) {
-    group g[SUPER];
+    super_group g = {.first = first * GROUP};
     fit fits[SUPER][2];
     lanes most = {0}, lowest = {0};
-    size_t count = groups - first < SUPER ? groups - first : SUPER;
-    for (size_t i = 0; i < count; i++) {
+    g.count = groups - first < SUPER ? groups - first : SUPER;
+    for (size_t i = 0; i < g.count; i++) {
       lanes nothing = {0};
-      if (!load(s, (first + i) * GROUP, &g[i])) return TSR_NOT_FINITE;
-      add_up(s, &g[i], &nothing, sums);
+      if (!load(s, (first + i) * GROUP, &g.g[i])) return TSR_NOT_FINITE;
+      add_up(s, &g.g[i], &nothing, sums);
       for (size_t part = 0; part < form.parts; part++) {
-        span p = make_span(&g[i], part * HALF, GROUP / form.parts);
+        span p = make_span(&g.g[i], part * HALF, GROUP / form.parts);
         fit *f = &fits[i][part];
-        *f = form.offset ? fit_signed(&p, half, s->candidates) : fit_range(&p, top, s->candidates);
+        *f = fit_span(&p, form, s->candidates);
         EACH_LANE {
           float size = fabsf(f->scale.v[l]), depth = -f->minimum.v[l];
           most.v[l] = size > most.v[l] ? size : most.v[l];
@@ -195,11 +221,12 @@ INLINE int encode_nested(const tsr_rows *s, uint8_t *panel, double sums[2], uint
     uint8_t *factors = (uint8_t *)tsr_factors(form, panel, groups, first);
     if (!put_factor(d, s->rows, factors, &row)) return (int)row;
     if (form.factors > 1 && !put_factor(e, s->rows, factors + 32, &row)) return (int)row;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < g.count; i++) {
       uint8_t *integers = panel + 32 * (first + i), *out = codes + (first + i) * 64 * form.bits;
       for (size_t part = 0; part < form.parts; part++) {
-        span p = make_span(&g[i], part * HALF, GROUP / form.parts);
+        span p = make_span(&g.g[i], part * HALF, GROUP / form.parts);
         fit *f = &fits[i][part], stored = {0};
+        if (s->feedback) *f = fit_span(&p, form, s->candidates);
         lanes scale = integers_of(&f->scale, &d, form.offset ? -127 : 0, form.offset ? 127 : 255);
         lanes depth;
         EACH_LANE depth.v[l] = -f->minimum.v[l];
@@ -210,9 +237,9 @@ INLINE int encode_nested(const tsr_rows *s, uint8_t *panel, double sums[2], uint
         }
         EACH_LANE stored.scale.v[l] = d.v[l] * scale.v[l];
         EACH_LANE stored.minimum.v[l] = form.offset ? 0 : -e.v[l] * depth.v[l];
-        store_span(&p, &stored, form, low, high, s->rows, out, &sums[0]);
+        store_span(s, &p, &g, &stored, form, low, high, out, &sums[0]);
       }
-      pad(&g[i], form, s->rows, out);
+      pad(&g.g[i], form, s->rows, out);
     }
   }
   return TSR_ENCODED;

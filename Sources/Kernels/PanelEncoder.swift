@@ -32,8 +32,8 @@ public struct PanelEncoder: Sendable {
     private let feedback: ColumnFeedback?
 
     /// - Parameters:
-    ///   - candidates: Starting points of the search for each 4-bit scale; 0 takes the first.
-    ///   - feedback: Where steps are given, how columns make up for each other's errors; finished.
+    ///   - candidates: Starting points of the search for each scale; 0 takes the first.
+    ///   - feedback: Where steps are given or scales are nested, how columns make up for each other's errors; finished.
     /// - Precondition: An encoding of integers.
     public init(
         encoding: Matrix.Encoding, columns: Int, candidates: Int, feedback: ColumnFeedback? = nil
@@ -58,6 +58,7 @@ public struct PanelEncoder: Sendable {
     ) throws(Refusal) -> (bytes: [UInt8], distance: Distance) {
         precondition(rows > 0 && values.count >= rows * columns, "\(values.count) values")
         precondition(steps.isEmpty || steps.count >= rows && encoding != .int4Affine, "steps")
+        let isFedBack = !steps.isEmpty || tsr_form(encoding.rawValue).factors > 0
         let panels = (rows + 15) / 16
         var bytes = [UInt8](repeating: 0, count: panels * panelBytes)
         var sums = (0.0, 0.0)
@@ -72,7 +73,7 @@ public struct PanelEncoder: Sendable {
                             rows: min(16, rows - panel * 16), columns: columns,
                             encoding: encoding.rawValue, candidates: candidates,
                             steps: steps.isEmpty ? nil : steps.baseAddress! + panel * 16,
-                            feedback: steps.isEmpty ? nil : feedback?.values.pointer,
+                            feedback: isFedBack ? feedback?.values.pointer : nil,
                             gains: feedback?.gains.pointer, block: feedback?.block ?? 0)
                         let code = unsafe withUnsafeMutablePointer(to: &sums) { sums in
                             unsafe sums.withMemoryRebound(to: Double.self, capacity: 2) {

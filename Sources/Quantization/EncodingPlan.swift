@@ -6,15 +6,17 @@ public import WeightFile
 public struct EncodingPlan: Sendable {
     /// What the user asks for.
     public struct Options: Sendable {
-        /// Bits per code of the matrices.
+        /// Bits per code of all matrices. With four, those of the head are six.
         public enum Bits: Int, Sendable, CaseIterable {
             case four = 4
             case eight = 8
             case sixteen = 16
             case thirtyTwo = 32
         }
-        /// Sizes that are not a whole number of bits per code: matrices are coded.
+        /// Sizes whose bytes are shared out over the matrices, after measuring what each of them gains.
         public enum Target: Sendable, Equatable {
+            /// Plain codes of 3 to 6 bits in the mean. What the source has in as few bits is kept.
+            case codes(bits: Int)
             /// Stored bits per weight of all tensors together.
             case bitsPerWeight(Double)
             /// Size of the whole file.
@@ -25,14 +27,12 @@ public struct EncodingPlan: Sendable {
         public var bits: Bits?
         /// Instead of `bits`.
         public var target: Target?
-        /// With 4 bits, a minimum beside each group's scale: 5.0 bits per weight instead of 4.5.
-        public var affine = false
         /// `PATTERN=ENCODING` or `PATTERN=BITS`, where * in the pattern stands for any characters; later
         /// ones win.
         public var overrides: [String] = []
-        /// Starting points of the search for a 4-bit scale; 0 takes the first.
+        /// Starting points of the search for a scale; 0 takes the first.
         public var candidates = 4
-        /// For what is coded.
+        /// For what the target is shared out to.
         public var calibration: Calibration?
         /// How that is stored.
         public var storage = StorageClass.zstd
@@ -161,13 +161,18 @@ public struct EncodingPlan: Sendable {
         for tensor: SourceTensor, tiedHead: Bool, _ options: Options
     ) -> Request.How {
         guard tensor.rows > 1 else { return .encoding(.f32) }
-        guard options.target == nil else { return .share }
+        let found = tensor.type.codeEncoding
+        if let target = options.target {
+            guard case .codes(let bits) = target, let found, found.codeBits <= bits else {
+                return .share
+            }
+            return .encoding(found)
+        }
         // The head decides between near-equal logits; an untied embedding is only looked up.
         let isHead =
             tensor.name == "lm_head.weight"
             || tiedHead && tensor.name == "model.embed_tokens.weight"
-        let rounded: TensorEncoding = isHead ? .int8 : options.affine ? .int4Affine : .int4
-        let found = tensor.type.codeEncoding
+        let rounded: TensorEncoding = isHead ? .int6Nested : .int4Nested
         switch options.bits {
         case nil: return .encoding(found ?? (tensor.type == .synthetic ? rounded : .int8))
         case .thirtyTwo: return .encoding(.f32)

@@ -44,11 +44,11 @@ struct PackedTiles: Sendable {
 struct PanelPacker: Sendable {
     let tensor: SourceTensor
     let encoding: TensorEncoding
-    /// Starting points of the search for a 4-bit scale.
+    /// Starting points of the search for a scale.
     let candidates: Int
     /// One scale per row; nil: one per group of 32 columns.
     var steps: UniformSteps?
-    /// With steps or a trellis: how columns make up for each other's errors.
+    /// With steps, nested scales or a trellis: how columns make up for each other's errors.
     var feedback: ColumnFeedback?
     /// Instead of steps.
     var trellis: TrellisMix?

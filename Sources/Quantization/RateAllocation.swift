@@ -15,7 +15,7 @@ struct RateAllocation {
     }
 
     /// The way chosen for each item.
-    let choices: [RateCurve.Point]
+    private(set) var choices: [RateCurve.Point]
 
     /// - Parameter bytes: What all items may take; nil where even the coarsest steps take more.
     init?(_ items: [Item], bytes: Double) {
@@ -41,16 +41,29 @@ struct RateAllocation {
             let middle = (low + high) / 2
             if total(choose(pow2(middle))) > bytes { low = middle } else { high = middle }
         }
-        var choices = choose(pow2(high))
-        // Where ways are few, many items change theirs at the same price: some still can.
-        var left = bytes - total(choices)
-        for (index, better) in choose(pow2(low)).enumerated() {
-            let more = Double(items[index].weights) * (better.cost - choices[index].cost)
-            guard more > 0, more <= left else { continue }
-            choices[index] = better
-            left -= more
+        choices = choose(pow2(high))
+        spend(bytes - total(choices), on: items)
+    }
+
+    /// Where ways are few, a price leaves bytes over: they go where each of them saves most, as long as a better way
+    /// of some item fits in.
+    private mutating func spend(_ bytes: Double, on items: [Item]) {
+        var left = bytes
+        while true {
+            var best: (index: Int, point: RateCurve.Point, cost: Double)?
+            var most = 0.0
+            for (index, item) in items.enumerated() {
+                for point in item.points where point.cost > choices[index].cost {
+                    let cost = Double(item.weights) * (point.cost - choices[index].cost)
+                    let gain = item.importance * (choices[index].loss - point.loss) / cost
+                    guard cost <= left, gain > most else { continue }
+                    (most, best) = (gain, (index, point, cost))
+                }
+            }
+            guard let best else { return }
+            choices[best.index] = best.point
+            left -= best.cost
         }
-        self.choices = choices
     }
 
     /// The way of an item with the least loss that costs at most `cost` bytes per weight; the cheapest

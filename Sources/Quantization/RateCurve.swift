@@ -7,6 +7,7 @@ struct RateCurve: Sendable {
     /// One way to store the matrix.
     struct Point: Sendable, Equatable {
         var encoding: TensorEncoding
+        var storage = StorageClass.zstd
         /// Step over deviation.
         var step: Double
         /// Stored bytes per weight, the tile table's part included.
@@ -37,7 +38,7 @@ struct RateCurve: Sendable {
                         x > 0 && y > 0 ? x * pow2(t * log2(y / x)) : x + t * (y - x)
                     }
                     return Point(
-                        encoding: a.encoding, step: geometric(a.step, b.step),
+                        encoding: a.encoding, storage: a.storage, step: geometric(a.step, b.step),
                         cost: a.cost + t * (b.cost - a.cost), error: geometric(a.error, b.error),
                         loss: geometric(a.loss, b.loss))
                 }
@@ -132,8 +133,9 @@ struct TileSample: Sendable {
             let value = distance.squaredValue
             let error = value > 0 ? distance.squaredError / value : 0
             return RateCurve.Point(
-                encoding: .int8, step: 0, cost: Double(bytes) / Double(count), error: error,
-                loss: error, trellis: TrellisMix([trellis]))
+                encoding: .int8, storage: .trellis, step: 0,
+                cost: Double(bytes) / Double(count), error: error, loss: error,
+                trellis: TrellisMix([trellis]))
         }
         return RateCurve(deviation: deviation, of: shares.mixtures(ways))
     }
@@ -165,17 +167,48 @@ struct TileSample: Sendable {
         return whole > 0 ? Array(values[..<whole]) : [Float](repeating: 0, count: unit)
     }
 
-    /// What a step over deviation costs and loses.
+    /// Plain encodings of each number of bits, and the source's own codes.
+    ///
+    /// - Parameter candidates: Starting points of the search for each scale.
+    func plainWays(candidates: Int, feedback: ColumnFeedback?) throws -> RateCurve {
+        let encodings: [TensorEncoding] = [
+            .int3Nested, .int4Nested, .int5Nested, .int6Nested, .int8,
+        ]
+        var ways = try encodings.map {
+            try measure($0, storage: .plain, step: 0, feedback: feedback, candidates: candidates)
+        }
+        if let found = tensor.type.codeEncoding {
+            ways.removeAll { $0.encoding == found }
+            ways.append(
+                RateCurve.Point(
+                    encoding: found, storage: .plain, step: 0, cost: bytesPerWeight(found),
+                    error: 0, loss: 0))
+        }
+        return RateCurve(deviation: deviation, of: ways)
+    }
+
+    private func bytesPerWeight(_ encoding: TensorEncoding) -> Double {
+        let bytes = TensorRecord.byteCount(
+            encoding: encoding, rows: tensor.rows, columns: tensor.columns)
+        return Double(bytes) / (Double(tensor.rows) * Double(tensor.columns))
+    }
+
+    /// What a step over deviation costs and loses; of plain codes, which have a scale for each group, the encoding alone counts.
     func measure(
         _ encoding: TensorEncoding, storage: StorageClass, step: Double,
-        feedback: ColumnFeedback? = nil
+        feedback: ColumnFeedback? = nil, candidates: Int = 0
     ) throws -> RateCurve.Point {
+        let isPlain = storage == .plain
         let packer = PanelPacker(
-            tensor: tensor, encoding: encoding, candidates: 0,
-            steps: UniformSteps(
-                step: Float(step) * deviation, deviation: deviation, frequency: frequency),
+            tensor: tensor, encoding: encoding, candidates: candidates,
+            steps: isPlain
+                ? nil
+                : UniformSteps(
+                    step: Float(step) * deviation, deviation: deviation, frequency: frequency),
             feedback: feedback)
-        let coder = TileCoder(encoding: encoding, storage: storage, columns: tensor.columns)
+        let coder =
+            isPlain
+            ? nil : TileCoder(encoding: encoding, storage: storage, columns: tensor.columns)
         let tile = TensorSpec(
             name: tensor.name, rows: tensor.rows, columns: tensor.columns, encoding: encoding
         ).tileRows
@@ -189,7 +222,9 @@ struct TileSample: Sendable {
                 let part = try packer.pack(
                     Array(piece.values[row * tensor.columns..<end * tensor.columns]),
                     rows: piece.rows.lowerBound + row..<piece.rows.lowerBound + end)
-                bytes += coder.encode(part.bytes).count + TensorRecord.tileEntryBytes
+                if let coder {
+                    bytes += coder.encode(part.bytes).count + TensorRecord.tileEntryBytes
+                }
                 distance += part.distance
                 let weight = frequency(piece.rows.lowerBound + (row + end) / 2)
                 loss += weight * part.distance.squaredError
@@ -199,7 +234,8 @@ struct TileSample: Sendable {
         }
         let value = distance.squaredValue
         return RateCurve.Point(
-            encoding: encoding, step: step, cost: Double(bytes) / Double(count),
+            encoding: encoding, storage: storage, step: step,
+            cost: isPlain ? bytesPerWeight(encoding) : Double(bytes) / Double(count),
             error: value > 0 ? distance.squaredError / value : 0, loss: most > 0 ? loss / most : 0)
     }
 }

@@ -32,19 +32,25 @@ public struct RatePlanner: Sendable {
             let sample = try TileSample(
                 requests[index].tensor, of: source, storage: options.storage)
             let feedback = self.feedback(index)
-            guard options.storage != .trellis else {
+            switch options.storage {
+            case .plain:
+                return try sample.plainWays(candidates: options.candidates, feedback: feedback)
+            case .trellis:
                 let shares = try TileShares(requests[index].tensor, of: source)
                 return try sample.trellises(feedback: feedback, shares: shares)
-            }
-            return try RateCurve(deviation: sample.deviation) {
-                try sample.measure($0, storage: options.storage, step: $1, feedback: feedback)
+            case .zstd, .rans:
+                return try RateCurve(deviation: sample.deviation) {
+                    try sample.measure($0, storage: options.storage, step: $1, feedback: feedback)
+                }
             }
         } finished: { index, curve in
             curves[index] = curve
             progress(curves.count, coded.count)
         }
         var choices = try choose(curves)
-        guard options.storage != .trellis else { return plan(choices, curves) }
+        guard options.storage == .zstd || options.storage == .rans else {
+            return plan(choices, curves)
+        }
         // What was interpolated is measured, and what it costs corrected.
         var costs: [Int: Double] = [:]
         try await each(coded, isCancelled) { [choices] index in
@@ -112,7 +118,7 @@ public struct RatePlanner: Sendable {
                 }
             }
             let fixed = fixedBytes(target, choices, curves)
-            let wanted = bytes(target)
+            let wanted = bytes(target, shared)
             guard let allocation = RateAllocation(items, bytes: Double(wanted - fixed)) else {
                 let least = items.reduce(0.0) { sum, item in
                     sum + Double(item.weights) * (item.points.map(\.cost).min() ?? 0)
@@ -137,12 +143,25 @@ public struct RatePlanner: Sendable {
     }
 
     /// Bytes asked for, of what the target counts.
-    private func bytes(_ target: EncodingPlan.Options.Target) -> Int {
+    private func bytes(_ target: EncodingPlan.Options.Target, _ shared: [Int]) -> Int {
         switch target {
+        case .codes(let bits): codeBytes(bits, shared)
         case .fileBytes(let bytes): bytes
         case .bitsPerWeight(let bits):
             Int(bits / 8 * Double(requests.indices.reduce(0) { $0 + weights($1) }))
         }
+    }
+
+    /// What the matrices take where all have codes of so many bits, and 4 % more, so that some can have finer ones.
+    private func codeBytes(_ bits: Int, _ shared: [Int]) -> Int {
+        let encoding = TensorEncoding.nested(bits: bits) ?? .int8
+        let whole = shared.reduce(0) { sum, index in
+            let tensor = requests[index].tensor
+            return sum
+                + TensorRecord.byteCount(
+                    encoding: encoding, rows: tensor.rows, columns: tensor.columns)
+        }
+        return whole + whole / 25
     }
 
     /// Bytes that are not shared out: of plain tensors, of coded ones with a rate of their own and, where
@@ -152,13 +171,19 @@ public struct RatePlanner: Sendable {
         _ curves: [Int: RateCurve]
     ) -> Int {
         let entries = requests.indices.map { entry($0, choices[$0], curves[$0]) }
-        let own = requests.indices.reduce(0) { sum, index in
-            guard case .rate = requests[index].how else { return sum }
-            return sum + entries[index].byteCount
+        var (own, rest, shared) = (0, 0, 0)
+        for (request, entry) in zip(requests, entries) {
+            switch request.how {
+            case .rate: own += entry.byteCount
+            case .encoding: rest += entry.byteCount
+            case .share where entry.storage == .plain: shared += entry.byteCount
+            case .share: break
+            }
         }
-        guard case .fileBytes = target else {
-            return own
-                + entries.reduce(0) { $0 + ($1.storage == .plain ? $1.byteCount : 0) }
+        switch target {
+        case .codes: return 0
+        case .bitsPerWeight: return own + rest
+        case .fileBytes: break
         }
         let specs = EncodingPlan(entries: entries, options: options).specs
         let tiles = specs.map { ($0.rows - 1) / $0.tileRows + 1 }
@@ -170,7 +195,7 @@ public struct RatePlanner: Sendable {
         let table = zip(specs, tiles).reduce(0) { sum, part in
             sum + (part.0.storage == .plain ? 0 : part.1 * TensorRecord.tileEntryBytes)
         }
-        return own + empty - table
+        return own + empty - shared - table
     }
 
     private func entry(
@@ -181,8 +206,16 @@ public struct RatePlanner: Sendable {
             return EncodingPlan.plain(tensor, encoding)
         }
         // Before anything is chosen: the encoding with more tiles.
-        let choice = choice ?? RateCurve.Point(encoding: .int8, step: 1, cost: 1, error: 1, loss: 1)
+        let choice =
+            choice
+            ?? RateCurve.Point(
+                encoding: .int8, storage: options.storage, step: 1, cost: 1, error: 1, loss: 1)
         let deviation = curve?.deviation ?? 1
+        if choice.storage == .plain {
+            var entry = EncodingPlan.plain(tensor, choice.encoding)
+            entry.relativeError = choice.error.squareRoot()
+            return entry
+        }
         return EncodingPlan.Entry(
             tensor: tensor, encoding: choice.encoding, exact: false,
             steps: choice.trellis == nil
@@ -190,6 +223,6 @@ public struct RatePlanner: Sendable {
                     step: Float(choice.step) * deviation, deviation: deviation,
                     frequency: RowFrequency(tensor, source.config)) : nil,
             trellis: choice.trellis, byteCount: Int(choice.cost * Double(weights(index))),
-            relativeError: choice.error.squareRoot(), storage: options.storage)
+            relativeError: choice.error.squareRoot(), storage: choice.storage)
     }
 }

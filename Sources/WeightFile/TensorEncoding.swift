@@ -42,6 +42,11 @@ public enum TensorEncoding: UInt32, Sendable, CaseIterable {
     /// Bits of a code; 0 for f32 and f16.
     public var codeBits: Int { isFloat ? 0 : Int(form.bits) }
 
+    /// The one whose scales are integers times factors of super-groups; nil where there is none of so many bits.
+    public static func nested(bits: Int) -> TensorEncoding? {
+        allCases.first { !$0.isFloat && $0.form.factors > 0 && $0.codeBits == bits }
+    }
+
     /// Whether its tiles may be coded.
     public var isCodable: Bool { self == .int8 || self == .int4 || self == .int4Affine }
 

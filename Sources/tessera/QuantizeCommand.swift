@@ -23,9 +23,9 @@ struct QuantizeCommand: AsyncParsableCommand {
             type takes about as much space afterwards and gives the same logits. Floats get 8 bits, which \
             changes very little.
 
-            --bits makes the file smaller or larger, and says how far weights then are from the source's. With 4, \
-            8, 16 or 32 bits they are stored as kernels read them. Any other number, a size or --coded makes \
-            them coded: smaller or closer, and decoded anew in every pass. The bytes \
+            --bits makes the file smaller or larger, and says how far weights then are from the source's. Whole numbers \
+            of bits are stored as kernels read them. Any other number, a size or --coded makes \
+            the file coded: smaller or closer, and decoded anew in every pass. The bytes \
             are shared out so that the model as a whole loses least. A conversion that was killed goes \
             on where it was when the same command is given again and the source is as it was.
 
@@ -46,9 +46,9 @@ struct QuantizeCommand: AsyncParsableCommand {
 
     @Option(
         help: """
-            Bits per code, 4, 8, 16 or 32, or stored bits per weight, such as 3.6; without it weights \
-            stay as they are found, and floats get 8. With 4, the output head may have 8, and codes of a \
-            source with as few bits are kept; a scale for each group comes on top.
+            Bits per code, 3, 4, 5, 6, 8, 16 or 32, or stored bits per weight, such as 3.6; without it weights \
+            stay as they are found, and floats get 8. With 3 to 6, matrices that matter more get more and others fewer, codes \
+            of a source with as few bits are kept, and scales take another 0.6 to 0.8.
             """)
     var bits: Double?
 
@@ -58,7 +58,7 @@ struct QuantizeCommand: AsyncParsableCommand {
     @Option(help: "The file takes what lets the model run in so much memory, such as 4GB.")
     var ram: ByteSize?
 
-    @Flag(help: "Coded where --bits is 4 or 8, too.")
+    @Flag(help: "Coded where --bits is a whole number, too.")
     var coded = false
 
     @Option(
@@ -87,8 +87,8 @@ struct QuantizeCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             """
-            For coded files: a text such as the model will see, from which is learnt which errors \
-            matter and which can be made up for. Makes an 8-bit copy of the model, runs the text through \
+            A text such as the model will see, from which is learnt which errors \
+            matter and, for coded files, which can be made up for. Makes an 8-bit copy of the model, runs the text through \
             it, and takes the memory of that and up to 1.5 GB more: 370 MB and some minutes for 135 \
             million weights.
             """, valueName: "file"), completion: .file())
@@ -96,9 +96,6 @@ struct QuantizeCommand: AsyncParsableCommand {
 
     @Option(help: "Tokens of that text to take at most.")
     var calibrationTokens = 4096
-
-    @Flag(help: "4-bit groups with a minimum of their own: 5.0 bits per weight, closer.")
-    var affine = false
 
     @Option(
         name: .customLong("tensor"),
@@ -108,9 +105,6 @@ struct QuantizeCommand: AsyncParsableCommand {
             '*v_proj*=5.5'; repeatable.
             """))
     var overrides: [String] = []
-
-    @Option(help: "Starting points of the search for each 4-bit scale; more is slower.")
-    var search = 4
 
     @Flag(help: "Print the plan and the size, write nothing.")
     var dryRun = false
@@ -132,12 +126,13 @@ struct QuantizeCommand: AsyncParsableCommand {
         if let bits, plainBits == nil, !codec.rates.contains(bits) {
             throw ValidationError(
                 "--bits \(text(bits)) is out of range; coded files take \(text(codec.rates.lowerBound)) to "
-                    + "\(text(codec.rates.upperBound)) bits per weight, plain ones 4, 8, 16 or 32")
+                    + "\(text(codec.rates.upperBound)) bits per weight, plain ones 3, 4, 5, 6, 8, 16 or 32"
+            )
         }
         try size?.check("--size")
         try ram?.check("--ram")
-        guard calibrate == nil || plainBits == nil else {
-            throw ValidationError("--calibrate goes with coded files: --bits 3.6, --size, --ram")
+        guard calibrate == nil || isShared else {
+            throw ValidationError("--calibrate goes with --bits below 8, --size and --ram")
         }
         guard codec == .zstd || plainBits == nil else {
             throw ValidationError(
@@ -146,10 +141,6 @@ struct QuantizeCommand: AsyncParsableCommand {
         guard (256...1 << 20).contains(calibrationTokens) else {
             throw ValidationError("--calibration-tokens takes 256 to \(1 << 20)")
         }
-        guard !affine || plainBits == .four else {
-            throw ValidationError("--affine goes with --bits 4 only")
-        }
-        guard (0...64).contains(search) else { throw ValidationError("--search takes 0 to 64") }
         guard threads.map({ (1...1024).contains($0) }) ?? true else {
             throw ValidationError("--threads takes 1 to 1024")
         }

@@ -8,42 +8,41 @@ internal import WeightFile
 
 /// From the size that the user asks for to a plan.
 extension QuantizeCommand {
-    /// The bits where they are those of plain codes.
-    var plainBits: EncodingPlan.Options.Bits? {
+    /// The bits of plain codes; 0 where weights stay as they are found, nil where the file is coded.
+    var plainBits: Int? {
         guard size == nil, ram == nil, !coded else { return nil }
-        return Int(exactly: bits ?? 4).flatMap(EncodingPlan.Options.Bits.init(rawValue:))
+        guard let bits else { return 0 }
+        return Int(exactly: bits).flatMap { [3, 4, 5, 6, 8, 16, 32].contains($0) ? $0 : nil }
     }
 
-    /// Whether no size is asked for.
-    private var isAsFound: Bool {
-        bits == nil && size == nil && ram == nil && !coded && !affine
-    }
+    /// Whether bytes are shared out over the matrices.
+    var isShared: Bool { plainBits.map { (1..<8).contains($0) } ?? true }
 
     func encodingOptions(_ source: any TensorSource) throws -> EncodingPlan.Options {
         var options = EncodingPlan.Options()
-        options.affine = affine
         options.overrides = overrides
-        options.candidates = search
         options.storage = codec.storage
         if let size {
             options.target = .fileBytes(size.bytes)
         } else if let ram {
             options.target = .fileBytes(try fileBytes(for: source, ram))
+        } else if let plainBits, isShared {
+            options.target = .codes(bits: plainBits)
+            options.storage = .plain
         } else if let plainBits {
-            options.bits = isAsFound ? nil : plainBits
+            options.bits = EncodingPlan.Options.Bits(rawValue: plainBits)
         } else {
             options.target = .bitsPerWeight(bits ?? 4)
         }
         return options
     }
 
-    /// What a file of the size asked for takes, before it is planned; nil for plain codes, whose plan
-    /// takes no time.
+    /// What a file of the size asked for takes, before it is planned; nil where no size is.
     func askedBytes(_ options: EncodingPlan.Options, _ source: any TensorSource) -> Int? {
         switch options.target {
         case .fileBytes(let bytes): bytes
         case .bitsPerWeight(let bits): Int(bits / 8 * Double(weights(source)))
-        case nil: nil
+        case .codes, nil: nil
         }
     }
 

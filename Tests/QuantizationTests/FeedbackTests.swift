@@ -2,6 +2,9 @@ import Kernels
 import Testing
 import WeightFile
 
+/// What rounds the columns.
+enum Rounding: CaseIterable { case steps, nested, trellis }
+
 /// Columns that make up for each other's rounding errors.
 @Suite struct FeedbackTests {
     private let rows = 16
@@ -23,9 +26,9 @@ import WeightFile
         return a
     }
 
-    /// Stored values of `weights`, `[rows][columns]`, with a step of 0.25 or by a trellis of 3 bits.
+    /// Stored values of `weights`, `[rows][columns]`, with a step of 0.25, nested scales or a trellis of 3 bits.
     private func stored(
-        _ weights: [Float], _ feedback: ColumnFeedback?, byTrellis: Bool
+        _ weights: [Float], _ feedback: ColumnFeedback?, by rounding: Rounding
     ) throws -> (values: [Double], reported: Double) {
         let plane = columns / 32 * 32
         func values(_ panel: [UInt8]) -> [Double] {
@@ -38,7 +41,13 @@ import WeightFile
                 return Double(Float16(bitPattern: half)) * (Double(panel[at]) - 128)
             }
         }
-        if byTrellis {
+        if rounding == .nested {
+            let encoder = PanelEncoder(
+                encoding: .int3Nested, columns: columns, candidates: 4, feedback: feedback)
+            let (bytes, distance) = try encoder.encode(weights, rows: rows)
+            return (try looked(up: bytes, .int3Nested), distance.squaredError)
+        }
+        if rounding == .trellis {
             let trellis = Trellis(rate: 6, values: weights.map { $0 * Float(3).squareRoot() })
             var turned = weights
             turnRows(&turned, columns: columns)
@@ -57,17 +66,31 @@ import WeightFile
         return (values(bytes), distance.squaredError)
     }
 
-    @Test(arguments: [64, 256], [false, true])
-    func productsAreCloserAndAsCloseAsReported(block: Int, byTrellis: Bool) throws {
+    /// The values of a panel, by the runtime's own row lookup.
+    private func looked(up panel: [UInt8], _ encoding: Matrix.Encoding) throws -> [Double] {
+        let ids = Buffer<Int32>(count: rows)
+        for row in 0..<rows { ids[row] = Int32(row) }
+        let x = Buffer<Float>(count: rows * columns)
+        let compute = try Compute(isa: "scalar", threads: 1)
+        unsafe panel.withUnsafeBytes {
+            let matrix = unsafe Matrix(
+                rows: rows, columns: columns, encoding: encoding, bytes: $0)
+            compute.embed(matrix, tokens: ids, count: rows, into: x)
+        }
+        return (0..<x.count).map { Double(x[$0]) }
+    }
+
+    @Test(arguments: [64, 256], Rounding.allCases)
+    func productsAreCloserAndAsCloseAsReported(block: Int, rounding: Rounding) throws {
         let a = inputs()
         let feedback = ColumnFeedback(
-            columns: columns, block: block, forms: byTrellis ? .turned : .straight)
+            columns: columns, block: block, forms: rounding == .trellis ? .turned : .straight)
         feedback.add(a, tokens: tokens)
         feedback.finish()
         var random = SystemRandom(state: 2)
         let weights = (0..<rows * columns).map { _ in random.next() }
         func errors(_ feedback: ColumnFeedback?) throws -> (products: Double, reported: Double) {
-            let (values, reported) = try stored(weights, feedback, byTrellis: byTrellis)
+            let (values, reported) = try stored(weights, feedback, by: rounding)
             var sum = 0.0
             for token in 0..<tokens {
                 for row in 0..<rows {

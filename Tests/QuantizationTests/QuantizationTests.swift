@@ -41,14 +41,13 @@ struct QuantizationTests {
     }
 
     /// The search may only improve on plain rounding, over all weights and in every encoding.
-    @Test(arguments: [false, true])
-    func theSearchNeverMakesFourBitsWorse(affine: Bool) async throws {
+    @Test(arguments: [TensorEncoding.int4, .int4Affine, .int4Nested])
+    func theSearchNeverMakesFourBitsWorse(encoding: TensorEncoding) async throws {
         let source = try openModel(at: "synthetic:tiny")
         var errors: [Double] = []
         for candidates in [0, 1, 4, 6] {
             let file = try await quantize(source) {
-                $0.bits = .four
-                $0.affine = affine
+                $0.overrides = ["*down_proj*=\(encoding)"]
                 $0.candidates = candidates
             }
             let tensor = try #require(
@@ -112,16 +111,16 @@ struct QuantizationTests {
             #expect(try encoding(type, matrix) == type.codeEncoding)
         }
         for type in [SourceType.q5_0, .q5_1, .q5_K, .q6_K, .q8_0, .f16] {
-            #expect(try encoding(type, matrix) == .int4)
+            #expect(try encoding(type, matrix) == .int4Nested)
         }
         #expect(try encoding(.q6_K, "lm_head.weight") == .int6Nested)
-        #expect(try encoding(.bf16, "lm_head.weight") == .int8)
+        #expect(try encoding(.bf16, "lm_head.weight") == .int6Nested)
     }
 
     /// Without a number of bits nothing becomes worse than 8 bits make it, but random weights get 4.
     @Test func floatsGetEightBitsWhereNoneAreAskedFor() throws {
         for (type, wanted) in [
-            (SourceType.f32, TensorEncoding.int8), (.bf16, .int8), (.synthetic, .int4),
+            (SourceType.f32, TensorEncoding.int8), (.bf16, .int8), (.synthetic, .int4Nested),
         ] {
             let tensor = SourceTensor(
                 name: "model.layers.0.mlp.up_proj.weight", rows: 64, columns: 64, type: type)

@@ -108,6 +108,61 @@ import WeightFile
         }
     }
 
+    /// Whole numbers of bits: plain encodings, finer where it pays, at most 4 % more than the same for all.
+    @Test(arguments: [3, 4, 5, 6])
+    func codesAreSharedOut(bits: Int) async throws {
+        let plan = try await plan(.codes(bits: bits), storage: .plain)
+        let matrices = plan.entries.filter { $0.tensor.rows > 1 }
+        #expect(matrices.allSatisfy { $0.storage == .plain })
+        #expect(Set(matrices.map(\.encoding)).count > 1)
+        let uniform = try #require(TensorEncoding.nested(bits: bits))
+        let whole = matrices.reduce(0) {
+            $0
+                + TensorRecord.byteCount(
+                    encoding: uniform, rows: $1.tensor.rows, columns: $1.tensor.columns)
+        }
+        let planned = matrices.reduce(0) { $0 + $1.byteCount }
+        #expect(planned <= whole + whole / 25 && planned > whole * 19 / 20)
+        let result = try await write(plan)
+        #expect(result.fileBytes == Quantizer(source, plan: plan, threads: 1).plannedBytes)
+        for (entry, summary) in zip(plan.entries, result.tensors) where entry.tensor.rows > 1 {
+            let expected = try #require(entry.relativeError)
+            #expect(abs(summary.relativeError - expected) < 0.05 * expected + 1e-3)
+        }
+    }
+
+    /// Codes of no more bits than are asked for stay; they lose nothing.
+    @Test func codesThatAreFewStay() async throws {
+        for (type, stays) in [(SourceType.q4_K, true), (.q6_K, false)] {
+            let source = try BlockSource(type)
+            var options = EncodingPlan.Options()
+            (options.target, options.storage) = (.codes(bits: 4), .plain)
+            let plan = try await RatePlanner(source, options: options, threads: 2)
+                .plan(progress: { _, _ in }, isCancelled: { false })
+            let matrices = plan.entries.filter { $0.tensor.type == type }
+            #expect(matrices.allSatisfy { $0.exact } == stays)
+        }
+    }
+
+    /// What a price leaves over goes where it saves most.
+    @Test func noBytesAreLeftThatABetterWayFitsIn() throws {
+        func item(_ importance: Double) -> RateAllocation.Item {
+            let points = [(0.5, 0.1), (0.75, 0.02), (1, 0.001)].map {
+                RateCurve.Point(encoding: .int8, step: 0, cost: $0.0, error: $0.1, loss: $0.1)
+            }
+            return RateAllocation.Item(points: points, weights: 100, importance: importance)
+        }
+        let items = [item(1), item(2), item(3)]
+        let costs = [149.0, 150, 175, 200, 249, 300].map { bytes in
+            RateAllocation(items, bytes: bytes)?.choices.map(\.cost)
+        }
+        #expect(
+            costs == [
+                nil, [0.5, 0.5, 0.5], [0.5, 0.5, 0.75], [0.5, 0.75, 0.75], [0.75, 0.75, 0.75],
+                [1, 1, 1],
+            ])
+    }
+
     @Test func frequentTokensCountMore() throws {
         let vocabulary = try #require(source.tensors.first { $0.name.contains("embed_tokens") })
         let other = try #require(source.tensors.first { $0.name.contains("up_proj") })

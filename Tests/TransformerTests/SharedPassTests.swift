@@ -10,7 +10,7 @@ import WeightFile
 /// Weights in every form that kernels multiply.
 enum StoredWeights: String, CaseIterable {
     /// A model in most types of GGUF becomes nested codes and codes of five bits.
-    case f32, f16, int8, int4, int4Affine, asFound, zstd, rans, trellis
+    case f32, f16, int8, int4, int4Affine, nested, asFound, zstd, rans, trellis
 
     func open() async throws -> WeightFile {
         var options = EncodingPlan.Options()
@@ -18,8 +18,8 @@ enum StoredWeights: String, CaseIterable {
         case .f32: options.bits = .thirtyTwo
         case .f16: options.bits = .sixteen
         case .int8: options.bits = .eight
-        case .int4: options.bits = .four
-        case .int4Affine: (options.bits, options.affine) = (.four, true)
+        case .int4, .int4Affine: options.overrides = ["*_proj*=\(self)"]
+        case .nested: (options.target, options.storage) = (.codes(bits: 4), .plain)
         case .asFound: return try await TinyModel.open("quantized.gguf", options)
         case .zstd: (options.target, options.storage) = (.bitsPerWeight(5), .zstd)
         case .rans: (options.target, options.storage) = (.bitsPerWeight(5), .rans)
