@@ -1,5 +1,6 @@
 import CKernels
 import Kernels
+import Synchronization
 import WeightFile
 
 /// The decoders of stored tiles, in the reader and in the kernels of every instruction set: nothing is read
@@ -64,9 +65,17 @@ enum TilesTarget {
         return tile
     }
 
-    /// Rates that tables are made for: those of more bits take seconds.
-    private static let tables = [2, 3, 4, 5, 6, 7, 8].map {
-        Trellis(rate: $0, values: (0..<512).map { Float($0 % 61) / 20 - 1.5 })
+    /// Tables by rate, each made when it is first asked for: one takes seconds under a sanitizer.
+    private static let tables = Mutex<[Int: Trellis]>([:])
+
+    private static func table(rate: Int) -> Trellis {
+        tables.withLock {
+            if let known = $0[rate] { return known }
+            let table = Trellis(
+                rate: rate, values: (0..<512).map { Float($0 % 61) / 20 - 1.5 })
+            $0[rate] = table
+            return table
+        }
     }
 
     /// The first bytes choose the rate and how many rows there are; each other byte is a value.
@@ -75,7 +84,7 @@ enum TilesTarget {
         let values = (0..<rows * shape.columns).map {
             Float(Int8(bitPattern: plain[$0 % plain.count]))
         }
-        let table = tables[Int(plain[1]) % tables.count]
+        let table = table(rate: 2 + Int(plain[1]) % 7)
         guard let made = try? table.encode(values, rows: rows, columns: shape.columns) else {
             return [0]
         }
