@@ -42,12 +42,12 @@ let package = Package(
                 // Debug builds run the same kernels at a usable speed.
                 .unsafeFlags(["-O3"]),
             ]),
-        .target(name: "System", swiftSettings: swiftSettings),
+        .target(name: "Machine", swiftSettings: swiftSettings),
         .target(
-            name: "Kernels", dependencies: ["CKernels", "System"], swiftSettings: swiftSettings),
+            name: "Kernels", dependencies: ["CKernels", "Machine"], swiftSettings: swiftSettings),
         .target(name: "Reporting", swiftSettings: swiftSettings),
         .target(
-            name: "WeightFile", dependencies: ["CKernels", "CZstd", "System"],
+            name: "WeightFile", dependencies: ["CKernels", "CZstd", "Machine"],
             swiftSettings: swiftSettings),
         .target(
             name: "Import", dependencies: ["Reporting", "WeightFile"],
@@ -60,14 +60,14 @@ let package = Package(
             name: "ChatTemplates", dependencies: ["Reporting", "Tokenization"],
             swiftSettings: swiftSettings),
         .target(
-            name: "Residency", dependencies: ["Kernels", "System", "WeightFile"],
+            name: "Residency", dependencies: ["Kernels", "Machine", "WeightFile"],
             swiftSettings: swiftSettings),
         .target(
-            name: "Transformer", dependencies: ["Kernels", "Residency", "System", "WeightFile"],
+            name: "Transformer", dependencies: ["Kernels", "Residency", "Machine", "WeightFile"],
             swiftSettings: swiftSettings),
         .target(
             name: "Decoding",
-            dependencies: ["Kernels", "System", "Tokenization", "Transformer", "WeightFile"],
+            dependencies: ["Kernels", "Machine", "Tokenization", "Transformer", "WeightFile"],
             swiftSettings: swiftSettings),
         .target(
             name: "Chat",
@@ -83,14 +83,14 @@ let package = Package(
         .target(
             name: "Profiling",
             dependencies: [
-                "CKernels", "Decoding", "Kernels", "Reporting", "Residency", "System",
+                "CKernels", "Decoding", "Kernels", "Reporting", "Residency", "Machine",
                 "Transformer", "WeightFile",
             ],
             swiftSettings: swiftSettings),
         .target(
             name: "Tessera",
             dependencies: [
-                "Chat", "ChatTemplates", "Decoding", "Kernels", "Residency", "System",
+                "Chat", "ChatTemplates", "Decoding", "Kernels", "Residency", "Machine",
                 "Tokenization", "Transformer", "WeightFile",
             ],
             // Not "Tessera", which some file systems take for the executable's folder.
@@ -99,7 +99,7 @@ let package = Package(
             name: "tessera",
             dependencies: [
                 "CBuild", "CEdit", "Calibrating", "Chat", "ChatTemplates", "Decoding", "Import",
-                "Kernels", "Profiling", "Quantization", "Reporting", "Residency", "System",
+                "Kernels", "Profiling", "Quantization", "Reporting", "Residency", "Machine",
                 "Tessera", "Tokenization", "Transformer", "WeightFile",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -129,7 +129,7 @@ let package = Package(
         .target(
             name: "TestSupport", path: "Tests/TestSupport", swiftSettings: testSettings),
         .testTarget(
-            name: "SystemTests", dependencies: ["System", "TestSupport"],
+            name: "MachineTests", dependencies: ["Machine", "TestSupport"],
             swiftSettings: testSettings),
         .testTarget(
             name: "FuzzTests", dependencies: ["FuzzTargets"], exclude: ["Findings"],
@@ -161,7 +161,7 @@ let package = Package(
         .testTarget(
             name: "ResidencyTests",
             dependencies: [
-                "Residency", "Transformer", "Kernels", "System", "WeightFile", "TestSupport",
+                "Residency", "Transformer", "Kernels", "Machine", "WeightFile", "TestSupport",
             ],
             exclude: ["Resources"], swiftSettings: testSettings),
         .testTarget(

@@ -1,4 +1,4 @@
-internal import System
+internal import Machine
 internal import Tokenization
 
 /// A generation on its way: what it asks of the next pass, and what the pass gave.

@@ -1,6 +1,6 @@
 internal import Glibc
 public import Kernels
-internal import System
+internal import Machine
 public import WeightFile
 
 // "TSRLOGIT", u32 version 1, u32 positions, u32 vocabulary, i32 ids[positions + 1],

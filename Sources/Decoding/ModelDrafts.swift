@@ -1,4 +1,4 @@
-internal import System
+internal import Machine
 
 /// Drafts of a second, smaller model with the same vocabulary.
 ///

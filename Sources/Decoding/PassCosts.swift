@@ -1,4 +1,4 @@
-internal import System
+internal import Machine
 internal import WeightFile
 
 #if canImport(Glibc)

@@ -1,5 +1,5 @@
 public import Kernels
-internal import System
+internal import Machine
 
 /// What a decoder asks of the next pass over its text, which others may share.
 public struct PassRequest: Sendable, Equatable {

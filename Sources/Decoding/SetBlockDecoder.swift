@@ -1,4 +1,4 @@
-internal import System
+internal import Machine
 public import WeightFile
 
 /// Set Block Decoding: a block of masks behind the text is filled in any order, several positions

@@ -1,4 +1,4 @@
-internal import System
+internal import Machine
 internal import WeightFile
 
 /// Lossless decoding of several tokens per pass: tokens of a draft are kept only as far as next-token

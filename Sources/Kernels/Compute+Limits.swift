@@ -1,5 +1,5 @@
 internal import CKernels
-internal import System
+internal import Machine
 
 /// What all threads together can do at most, measured now.
 public struct MachineLimits: Sendable, Equatable {

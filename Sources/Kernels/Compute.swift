@@ -1,6 +1,6 @@
 internal import CKernels
 internal import Glibc
-internal import System
+internal import Machine
 
 /// Why the kernels could not be set up.
 public enum KernelError: Error, Equatable, CustomStringConvertible {

@@ -57,6 +57,9 @@ public struct Answer: AsyncSequence, Sendable {
     /// What it took; nil as long as it has not ended, and where it failed.
     public var summary: Summary? { request.summary }
 
+    /// Why it failed; nil where it has not. That a prompt cannot be answered is known at once.
+    public var failure: ModelError? { request.failure }
+
     public func makeAsyncIterator() -> Iterator { Iterator(tokens: stream.makeAsyncIterator()) }
 
     public struct Iterator: AsyncIteratorProtocol {

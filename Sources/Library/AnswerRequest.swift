@@ -13,7 +13,7 @@ final class AnswerRequest: Sendable {
     private let finished: @Sendable (String, [FixedToken]) -> Void
     private let output: AsyncThrowingStream<Token, any Error>.Continuation
     private let cancelled = Atomic(false)
-    private let result = Mutex<Answer.Summary?>(nil)
+    private let result = Mutex<Result<Answer.Summary, ModelError>?>(nil)
 
     /// - Parameter finished: Called once, with the text and the tokens that there are in the end.
     private init(
@@ -54,7 +54,14 @@ final class AnswerRequest: Sendable {
     var isCancelled: Bool { cancelled.load(ordering: .relaxed) }
     func cancel() { cancelled.store(true, ordering: .relaxed) }
 
-    var summary: Answer.Summary? { result.withLock { $0 } }
+    var summary: Answer.Summary? { result.withLock { try? $0?.get() } }
+
+    var failure: ModelError? {
+        result.withLock {
+            guard case .failure(let error) = $0 else { return nil }
+            return error
+        }
+    }
 
     func send(_ token: Token) { output.yield(token) }
 
@@ -63,26 +70,31 @@ final class AnswerRequest: Sendable {
         _ text: String, _ summary: GenerationSummary, cached: Int, failure: ModelError? = nil
     ) {
         finished(text, summary.tokens)
-        if let failure { return output.finish(throwing: failure) }
+        if let failure { return fail(failure) }
         var result = Answer.Summary(end: Answer.End(summary.stopReason))
         (result.promptTokens, result.cachedTokens) = (summary.promptTokens, cached)
         (result.tokens, result.passes) = (summary.tokens.count, summary.forwardPasses)
         result.draftedTokens = summary.drafts.drafted
         result.acceptedTokens = summary.drafts.accepted
         let whole = result
-        self.result.withLock { $0 = whole }
+        self.result.withLock { $0 = .success(whole) }
         output.finish()
     }
 
     /// Ends one that has not.
     func finish(_ end: Answer.End) {
         finished("", [])
-        result.withLock { $0 = Answer.Summary(end: end) }
+        result.withLock { $0 = .success(Answer.Summary(end: end)) }
         output.finish()
     }
 
     func finish(throwing error: ModelError) {
         finished("", [])
+        fail(error)
+    }
+
+    private func fail(_ error: ModelError) {
+        result.withLock { $0 = .failure(error) }
         output.finish(throwing: error)
     }
 }

@@ -1,5 +1,5 @@
 internal import Glibc
-internal import System
+internal import Machine
 internal import WeightFile
 
 /// Small text files in the user's cache folder.

@@ -1,6 +1,6 @@
 package import Residency
 internal import Kernels
-internal import System
+internal import Machine
 internal import Transformer
 package import WeightFile
 

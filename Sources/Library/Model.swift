@@ -92,25 +92,85 @@ public final class Model: Sendable {
         }
     }
 
+    /// Answers the last of some messages. For conversations that somebody else keeps; see ``Session``.
+    ///
+    /// - Parameters:
+    ///   - messages: The conversation, the system message first where there is one.
+    ///   - maxTokens: Most tokens of the answer; nil: as many as the context has room for.
+    ///   - stop: Strings that end the answer; they are not part of it.
+    ///   - sampling: How tokens are drawn; by default the model's own way.
+    /// - Returns: The answer's tokens. Reading them throws ``ModelError`` where the messages do not fit the
+    ///   context, the model's template refuses them, or weights cannot be read.
+    public func respond(
+        to messages: [Message], maxTokens: Int? = nil, stop: [String] = [],
+        sampling: Sampling? = nil
+    ) -> Answer {
+        do {
+            let turns = messages.map {
+                Turn(ChatTemplates.Message(role: $0.role, content: $0.content))
+            }
+            let ids = try format().prompt(turns).ids
+            try check(ids)
+            return AnswerRequest.answer(
+                engine, ids, try drawing(sampling, chat: true),
+                maxTokens: maxTokens ?? contextLength, stop: stop, isAnswer: true)
+        } catch {
+            return AnswerRequest.failed(ModelError(error))
+        }
+    }
+
+    /// How tokens are drawn where nobody says so.
+    ///
+    /// - Parameter answering: Whether a message is answered; else a text is continued.
+    public func defaultSampling(answering: Bool) -> Sampling {
+        Sampling(SamplingOptions(for: source.file.config, chat: answering))
+    }
+
+    /// The ids of a text, without those that begin or end one.
+    public func tokenize(_ text: String) -> [Int] {
+        source.tokenizer.encode(text, specials: .asText).map { Int($0) }
+    }
+
+    /// The bytes that ids stand for, special tokens as they are spelled; nil where one is outside the
+    /// vocabulary.
+    public func detokenize(_ ids: [Int]) -> [UInt8]? {
+        var bytes: [UInt8] = []
+        for id in ids {
+            guard (0..<source.file.config.vocabularySize).contains(id) else { return nil }
+            bytes += source.tokenizer.bytes(of: Int32(id))
+        }
+        return bytes
+    }
+
     /// Continues a text, without a chat template.
     ///
     /// - Parameters:
-    ///   - maxTokens: Most tokens to generate.
+    ///   - maxTokens: Most tokens to generate; nil: as many as the context has room for.
     ///   - stop: Strings that end the text; they are not part of it.
     ///   - sampling: How tokens are drawn; by default the model's own way, else the likeliest.
     public func complete(
-        _ text: String, maxTokens: Int = 256, stop: [String] = [], sampling: Sampling? = nil
+        _ text: String, maxTokens: Int? = 256, stop: [String] = [], sampling: Sampling? = nil
     ) -> Answer {
         do {
             let tokenizer = source.tokenizer
             let (ids, _) = tokenizer.encodeOnceBegun(
                 text, specials: .asText, addBOS: tokenizer.tables.addsBOS)
+            try check(ids)
             return AnswerRequest.answer(
-                engine, ids, try drawing(sampling, chat: false), maxTokens: maxTokens, stop: stop,
+                engine, ids, try drawing(sampling, chat: false),
+                maxTokens: maxTokens ?? contextLength, stop: stop,
                 isAnswer: false)
         } catch {
             return AnswerRequest.failed(error)
         }
+    }
+
+    /// Refuses what leaves no room for a token.
+    private func check(_ prompt: [Int32]) throws(ModelError) {
+        guard prompt.count < contextLength else {
+            throw ModelError(DecodingError.promptTooLong(prompt.count, context: contextLength))
+        }
+        guard !prompt.isEmpty else { throw ModelError(DecodingError.emptyPrompt) }
     }
 
     /// How tokens are drawn where nobody says so, or as somebody does.

@@ -27,6 +27,23 @@ public struct Sampling: Sendable, Equatable {
     public static let greedy = Sampling(
         temperature: 0, topK: 0, topP: 1, minP: 0, repeatPenalty: 1)
 
+    init(_ options: SamplingOptions) {
+        self.init(
+            temperature: options.temperature, topK: options.topK, topP: options.topP,
+            minP: options.minP, repeatPenalty: options.repeatPenalty)
+    }
+
+    /// The same for one of several answers to one prompt: each has random numbers of its own, made from the
+    /// seed. Answer 0 keeps the seed.
+    public func answer(_ index: Int) -> Sampling {
+        guard let seed else { return self }
+        var options = SamplingOptions()
+        options.seed = seed
+        var sampling = self
+        sampling.seed = options.forSequence(index).seed
+        return sampling
+    }
+
     /// What decoders take.
     ///
     /// - Throws: `badOption` where a value is outside its range.

@@ -1,4 +1,4 @@
-internal import System
+internal import Machine
 internal import Synchronization
 
 internal import Glibc

@@ -1,4 +1,4 @@
-internal import System
+internal import Machine
 
 /// What the kernel says of a machine; nothing here is measured.
 public struct MachineFacts: Sendable, Equatable {

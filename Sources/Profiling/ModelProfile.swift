@@ -1,6 +1,6 @@
 public import Kernels
 internal import Residency
-internal import System
+internal import Machine
 public import Transformer
 public import WeightFile
 

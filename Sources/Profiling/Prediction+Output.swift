@@ -1,6 +1,6 @@
 internal import Kernels
 public import Reporting
-internal import System
+internal import Machine
 
 extension Prediction {
     /// Lines for people.

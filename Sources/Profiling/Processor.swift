@@ -1,4 +1,4 @@
-internal import System
+internal import Machine
 
 /// What the kernel says of the processors.
 public enum Processor {

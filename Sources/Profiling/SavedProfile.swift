@@ -1,6 +1,6 @@
 public import Kernels
 internal import Reporting
-internal import System
+internal import Machine
 
 /// What `tessera profile --json` printed, read again.
 public struct SavedProfile: Sendable, Equatable {

@@ -1,4 +1,4 @@
-internal import System
+internal import Machine
 
 /// One counter of energy, in joules since some moment, which may begin anew.
 public struct EnergyCounter: Sendable, Equatable {

@@ -1,5 +1,5 @@
 internal import Reporting
-internal import System
+internal import Machine
 
 internal import Glibc
 

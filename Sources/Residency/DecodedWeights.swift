@@ -1,6 +1,6 @@
 internal import Glibc
 internal import Kernels
-internal import System
+internal import Machine
 internal import WeightFile
 
 /// Coded tiles that have been decoded into memory of their own, so that no pass has to.

@@ -1,5 +1,5 @@
 internal import Kernels
-internal import System
+internal import Machine
 internal import WeightFile
 
 /// Tiles that are used from the mapping in every pass, fetched before the first.

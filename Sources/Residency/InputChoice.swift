@@ -1,4 +1,4 @@
-internal import System
+internal import Machine
 internal import WeightFile
 
 /// How streamed weights are read, and how fast that was when it was chosen.

@@ -1,4 +1,4 @@
-internal import System
+internal import Machine
 
 /// How much memory this process may take, and who says so.
 public struct MemoryBudget: Sendable, Equatable {

@@ -1,5 +1,5 @@
 internal import Glibc
-internal import System
+internal import Machine
 internal import WeightFile
 
 /// How streamed weights come from their disk.

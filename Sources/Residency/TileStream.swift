@@ -1,5 +1,5 @@
 internal import Kernels
-internal import System
+internal import Machine
 
 /// Tiles that are read together: some consecutive ones of one matrix.
 struct Segment {

@@ -1,5 +1,5 @@
 internal import Glibc
-internal import System
+internal import Machine
 internal import WeightFile
 
 /// Notices that a file in use is not what it was.

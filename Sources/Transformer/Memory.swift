@@ -1,6 +1,6 @@
 public import Kernels
 public import Residency
-internal import System
+internal import Machine
 public import WeightFile
 
 extension Model {

@@ -1,5 +1,5 @@
 internal import Glibc
-internal import System
+internal import Machine
 
 /// A file mapped for reading. Owns the descriptor and the mapping.
 ///

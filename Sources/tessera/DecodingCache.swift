@@ -2,7 +2,7 @@ internal import Decoding
 internal import Glibc
 internal import Kernels
 internal import Residency
-internal import System
+internal import Machine
 internal import Tessera
 internal import Transformer
 internal import WeightFile

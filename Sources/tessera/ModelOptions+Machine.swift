@@ -1,6 +1,6 @@
 internal import Reporting
 internal import Residency
-internal import System
+internal import Machine
 internal import WeightFile
 
 extension ModelOptions {

@@ -4,7 +4,7 @@ internal import Import
 internal import Kernels
 internal import Quantization
 internal import Reporting
-internal import System
+internal import Machine
 internal import Tokenization
 internal import Transformer
 internal import WeightFile

@@ -5,7 +5,8 @@ internal import Kernels
 internal import Quantization
 internal import Reporting
 internal import Residency
-internal import System
+internal import Machine
+internal import Tessera
 internal import Transformer
 internal import WeightFile
 

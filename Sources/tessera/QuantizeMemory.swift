@@ -3,6 +3,7 @@ internal import Import
 internal import Quantization
 internal import Reporting
 internal import Residency
+internal import Tessera
 internal import Transformer
 internal import WeightFile
 

@@ -2,8 +2,9 @@ internal import Import
 internal import Quantization
 internal import Reporting
 internal import Residency
-internal import System
+internal import Machine
 internal import Transformer
+internal import Tessera
 internal import WeightFile
 
 /// From the size that the user asks for to a plan.

@@ -1,5 +1,5 @@
 internal import Glibc
-internal import System
+internal import Machine
 
 /// What this process has used.
 enum Resources {

@@ -1,6 +1,6 @@
 internal import Glibc
 internal import Reporting
-internal import System
+internal import Machine
 
 /// What the program says beside its result: everything here goes to stderr.
 enum Terminal {

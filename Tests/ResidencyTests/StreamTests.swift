@@ -1,6 +1,6 @@
 import Foundation
 import Kernels
-import System
+import Machine
 import Testing
 import WeightFile
 

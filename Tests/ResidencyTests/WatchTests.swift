@@ -1,5 +1,5 @@
 import Foundation
-import System
+import Machine
 import TestSupport
 import Testing
 import WeightFile

@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-@testable import System
+@testable import Machine
 
 @Suite struct ProcessorTests {
     private func allowed(_ mask: String?, online: String?) throws -> Int {

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@testable import System
+@testable import Machine
 
 @Suite struct ReadableFileTests {
     /// Reads `needed` of 16 KiB by calls that return so many bytes each, or minus an `errno`.
