@@ -22,7 +22,7 @@ RULES = """fileTooShort magic version headerChecksum headerReserved fileSize sec
 metadataPadding configSize configReserved configText configShape configNumbers blockDecoding tokenizerSize
 tokenizerReserved tokenOffsets tokenKinds merges tokenIDs tokenizerText templateText directorySize tensorName
 tensorShape tensorEncoding tensorStorage tensorTiling tensorPlacement tileTable fileEnd tensorSet tileChecksum
-dataPadding values tileCoding""".split()
+dataPadding values tileCoding layers""".split()
 
 
 class Invalid(Exception):
@@ -122,7 +122,7 @@ def read_header(data):
     need(len(data) >= 192, "fileTooShort", 0)
     fields = Section(data, 0, 192, "fileTooShort")
     need(bytes(fields.take(8)) == b"\x89TSR\r\n\x1a\n", "magic", 0)
-    need(fields.read("I") == 1, "version", 8)
+    need(fields.read("I") == 2, "version", 8)
     fields.read("I")
     need(xxh64(data[:184]) == struct.unpack_from("<Q", data, 184)[0], "headerChecksum", 184)
     header = {"fileBytes": fields.read("Q"), "dataOffset": fields.read("Q")}
@@ -150,43 +150,63 @@ def read_header(data):
 
 SIZES = dict(hiddenSize=1 << 20, intermediateSize=1 << 20, layerCount=4096, headCount=4096, kvHeadCount=4096,
              headDim=1024, vocabularySize=1 << 22, maxPositions=1 << 30)
-FLAGS = ("attentionBias", "queryKeyNorm", "tieWordEmbeddings")
+TINY = 2.0 ** -126
+
+
+def read_table(fields, half, is_last):
+    at = fields.base + fields.at
+    longest, factor = fields.read("If")
+    frequencies = fields.array("<f8", half).tolist()
+    need(longest <= (0 if is_last else 1 << 30), "layers", at)
+    need(TINY <= factor <= 1000 and all(0 <= value <= 1000 for value in frequencies), "configNumbers", at)
+    return dict(longestContext=longest, attentionFactor=factor, inverseFrequencies=frequencies)
+
+
+def read_run(fields, tables):
+    at = fields.base + fields.at
+    count, norms, head_norm, activation, rotary, window, scale, flags = fields.read("IIIIIIfI")
+    need(count >= 1 and 1 <= norms <= 3 and head_norm <= 2 and 1 <= activation <= 2, "layers", at)
+    need(rotary < tables and window <= 1 << 30 and flags <= 1, "layers", at)
+    need(TINY <= scale <= 1000, "configNumbers", at)
+    return dict(count=count, norms=norms, queryKeyNorm=head_norm, activation=activation, rotary=rotary, window=window,
+                attentionScale=scale, attentionBias=bool(flags & 1))
 
 
 def read_config(data, offset, size):
     fields = Section(data, offset, size, "configSize")
     config = dict(zip(SIZES, fields.read("8I")))
-    eps, factor, flags, beta, original, mask, block, confidence, temperature, top_k, top_p = fields.read("ffIfIIIffIf")
+    eps, embedding_scale, flags, beta, original, mask, block, confidence, temperature, top_k, top_p = fields.read("ffIfIIIffIf")
     text_sizes = fields.read("3I")
-    fields.zeros(4, "configReserved")
-    sub_block = fields.read("I")
-    fields.take(32)
-    need(flags < 128, "configReserved", offset + 40, "has unknown flags")
-    need(flags & 8 or data[offset + 44:offset + 52] == bytes(8), "configReserved", offset + 44)
-    need(flags & 16 or (data[offset + 52:offset + 64] == bytes(12) and not flags & 96), "configReserved", offset + 52)
-    need(flags & 16 or not sub_block, "configReserved", offset + 92)
+    run_count, sub_block, table_count = fields.read("3I")
+    fields.take(28)
+    need(flags < 32, "configReserved", offset + 40, "has unknown flags")
+    need(flags & 2 or data[offset + 44:offset + 52] == bytes(8), "configReserved", offset + 44)
+    need(flags & 4 or (data[offset + 52:offset + 64] == bytes(12) and not flags & 24), "configReserved", offset + 52)
+    need(flags & 4 or not sub_block, "configReserved", offset + 92)
     for index, (name, limit) in enumerate(SIZES.items()):
         need(1 <= config[name] <= limit, "configShape", offset + 4 * index, name)
     need(config["headCount"] % config["kvHeadCount"] == 0, "configShape", offset + 16)
     need(config["headDim"] % 2 == 0, "configShape", offset + 20)
-    tiny = 2.0 ** -126
-    for value, low, high, at in ((eps, tiny, 1, 32), (factor, tiny, 1000, 36), (temperature, 0, 100, 64),
-                                 (top_k, 0, 1 << 22, 68), (top_p, tiny, 1, 72)):
+    for value, low, high, at in ((eps, TINY, 1, 32), (embedding_scale, TINY, 65536, 36), (temperature, 0, 100, 64),
+                                 (top_k, 0, 1 << 22, 68), (top_p, TINY, 1, 72)):
         need(low <= value <= high, "configNumbers", offset + at)
-    config.update({name: bool(flags & 1 << bit) for bit, name in enumerate(FLAGS)})
-    config.update(rmsNormEps=eps, ropeAttentionFactor=factor, queryScaling=None, blockDecoding=None)
-    if flags & 8:
+    config.update(tieWordEmbeddings=bool(flags & 1), rmsNormEps=eps, embeddingScale=embedding_scale, queryScaling=None,
+                  blockDecoding=None)
+    if flags & 2:
         need(0 <= beta <= 1000 and 1 <= original <= 1 << 30, "configNumbers", offset + 44)
         config["queryScaling"] = dict(beta=beta, originalMaxPositions=original)
-    if flags & 16:
+    if flags & 4:
         need(mask < config["vocabularySize"] and 1 <= block <= 64 and 0 <= confidence <= 1, "blockDecoding", offset + 52)
         need(sub_block <= block, "blockDecoding", offset + 92)
-        config["blockDecoding"] = dict(maskToken=mask, blockSize=block, subBlockSize=sub_block, shiftedLogits=bool(flags & 32),
-                                       bidirectionalCommit=bool(flags & 64), confidenceThreshold=confidence)
+        config["blockDecoding"] = dict(maskToken=mask, blockSize=block, subBlockSize=sub_block, shiftedLogits=bool(flags & 8),
+                                       bidirectionalCommit=bool(flags & 16), confidenceThreshold=confidence)
     config["sampling"] = dict(temperature=temperature, topK=top_k, topP=top_p)
-    frequencies = fields.array("<f8", config["headDim"] // 2).tolist()
-    need(all(0 <= value <= 1000 for value in frequencies), "configNumbers", offset + 128)
-    config["ropeInverseFrequencies"] = frequencies
+    need(1 <= table_count <= 16, "layers", offset + 96)
+    config["rotaryTables"] = [read_table(fields, config["headDim"] // 2, index == table_count - 1) for index in range(table_count)]
+    need(1 <= run_count <= config["layerCount"], "layers", offset + 88)
+    config["layers"] = runs = [read_run(fields, table_count) for _ in range(run_count)]
+    need(sum(run["count"] for run in runs) == config["layerCount"], "layers", offset + 88)
+    need(all(dict(one, count=0) != dict(other, count=0) for one, other in zip(runs, runs[1:])), "layers", offset + 88)
     for count, limit, at in zip(text_sizes, (255, 31, 1023), (76, 80, 84)):
         need(count <= limit, "configText", offset + at)
     config["name"], config["modelType"], config["source"] = (fields.text(n, "configText") for n in text_sizes)
@@ -459,16 +479,20 @@ def check_set(tensors, config, base):
     queries, keys = (config[name] * config["headDim"] for name in ("headCount", "kvHeadCount"))
     shapes = {"model.embed_tokens.weight": (config["vocabularySize"], hidden), "model.norm.weight": (1, hidden)}
     need(config["layerCount"] <= len(tensors), "tensorSet", base, "too few tensors")
-    for layer in range(config["layerCount"]):
-        part = {"input_layernorm.weight": (1, hidden), "post_attention_layernorm.weight": (1, hidden),
-                "self_attn.o_proj.weight": (hidden, queries), "mlp.gate_proj.weight": (inner, hidden),
+    layers = [run for run in config["layers"] for _ in range(run["count"])]
+    for layer, spec in enumerate(layers):
+        part = {"self_attn.o_proj.weight": (hidden, queries), "mlp.gate_proj.weight": (inner, hidden),
                 "mlp.up_proj.weight": (inner, hidden), "mlp.down_proj.weight": (hidden, inner)}
+        norms = {1: ("input", "post_attention"), 2: ("post_attention", "post_feedforward"),
+                 3: ("input", "post_attention", "pre_feedforward", "post_feedforward")}[spec["norms"]]
+        part.update({f"{norm}_layernorm.weight": (1, hidden) for norm in norms})
         for letter, rows in (("q", queries), ("k", keys), ("v", keys)):
             part[f"self_attn.{letter}_proj.weight"] = (rows, hidden)
-            if config["attentionBias"]:
+            if spec["attentionBias"]:
                 part[f"self_attn.{letter}_proj.bias"] = (1, rows)
-        if config["queryKeyNorm"]:
-            part.update({f"self_attn.{letter}_norm.weight": (1, config["headDim"]) for letter in "qk"})
+        if spec["queryKeyNorm"]:
+            widths = (config["headDim"],) * 2 if spec["queryKeyNorm"] == 1 else (queries, keys)
+            part.update({f"self_attn.{letter}_norm.weight": (1, width) for letter, width in zip("qk", widths)})
         shapes.update({f"model.layers.{layer}.{name}": shape for name, shape in part.items()})
     by_name = {tensor["name"]: tensor for tensor in tensors}
     if not config["tieWordEmbeddings"]:

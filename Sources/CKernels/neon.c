@@ -139,27 +139,46 @@ static float exponentials(float *x, float max, size_t count) {
   return sum;
 }
 
-static inline float32x4_t swiglu4(float32x4_t gate, float32x4_t up) {
-  float32x4_t e = tsr_neon_exponential(vnegq_f32(gate));
+// gate / (1 + exp(-slope)) * up
+static inline float32x4_t gated4(float32x4_t gate, float32x4_t slope, float32x4_t up) {
+  float32x4_t e = tsr_neon_exponential(vnegq_f32(slope));
   return vmulq_f32(vdivq_f32(gate, vaddq_f32(vdupq_n_f32(1), e)), up);
 }
 
-static void swiglu(const float *gate, const float *up, float *out, size_t count) {
+static inline float32x4_t gelu_slope4(float32x4_t x) {
+  float32x4_t linear = vmulq_n_f32(x, TSR_GELU_LINEAR);
+  return vfmaq_n_f32(linear, vmulq_f32(vmulq_f32(x, x), x), TSR_GELU_CUBIC);
+}
+
+static inline float32x4_t glu4(float32x4_t gate, float32x4_t up, bool gelu) {
+  return gated4(gate, gelu ? gelu_slope4(gate) : gate, up);
+}
+
+static inline void glu(const float *gate, const float *up, float *out, size_t count, bool gelu) {
   size_t i = 0;
   for (; i + 4 <= count; i += 4)
-    vst1q_f32(out + i, swiglu4(vld1q_f32(gate + i), vld1q_f32(up + i)));
+    vst1q_f32(out + i, glu4(vld1q_f32(gate + i), vld1q_f32(up + i), gelu));
   if (i == count) return;
   float g[4] = {0}, u[4] = {0};
   memcpy(g, gate + i, (count - i) * sizeof(float));
   memcpy(u, up + i, (count - i) * sizeof(float));
-  vst1q_f32(g, swiglu4(vld1q_f32(g), vld1q_f32(u)));
+  vst1q_f32(g, glu4(vld1q_f32(g), vld1q_f32(u), gelu));
   memcpy(out + i, g, (count - i) * sizeof(float));
+}
+
+static void swiglu(const float *gate, const float *up, float *out, size_t count) {
+  glu(gate, up, out, count, false);
+}
+
+static void geglu(const float *gate, const float *up, float *out, size_t count) {
+  glu(gate, up, out, count, true);
 }
 
 #define VECTOR_KERNELS                                                                      \
   .quantize = quantize, .dot_f32 = dot_f32, .dot_f16 = dot_f16, .largest = largest,         \
   .scores = scores, .weigh = weigh, .narrow_int8 = narrow_int8, .widen_f16 = widen_f16,         \
-  .exponentials = exponentials, .swiglu = swiglu, .fold_section = tsr_neon_fold_section,    \
+  .exponentials = exponentials, .swiglu = swiglu, .geglu = geglu,                         \
+  .fold_section = tsr_neon_fold_section,                                                    \
   .hadamard = tsr_scalar_hadamard, .narrow_query = tsr_scalar_narrow_query,                 \
   .normalize = tsr_scalar_normalize, .rotate = tsr_scalar_rotate,                           \
   .choose_largest = tsr_scalar_choose_largest, .summarize = tsr_scalar_summarize

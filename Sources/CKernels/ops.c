@@ -46,13 +46,15 @@ static void decode_row(const tsr_matrix *m, const uint8_t *panel, size_t r, floa
 }
 
 void tsr_embed(const tsr_compute *compute, const tsr_matrix *matrix, const int32_t *ids,
-               size_t count, float *x) {
+               size_t count, float scale, float *x) {
   for (size_t t = 0; t < count; t++, x += matrix->columns) {
     size_t row = (size_t)ids[t];
     const uint8_t *panel = stored_panel(compute, matrix, row);
     if (panel) decode_row(matrix, panel, row % TSR_PANEL_ROWS, x);
     else memset(x, 0, matrix->columns * sizeof(float));
     if (tsr_is_turned(matrix->storage)) compute->kernels->hadamard(x, matrix->columns);
+    if (scale != 1)
+      for (size_t i = 0; i < matrix->columns; i++) x[i] *= scale;
   }
 }
 
@@ -65,6 +67,8 @@ typedef struct {
   size_t columns, stride;
   float eps;
   const tsr_activations *out;
+  void (*gated)(const float *gate, const float *up, float *out, size_t count);
+  float *changed, *sum;
 } row_job;
 
 float tsr_norm_factor(const tsr_kernels *k, const float *x, size_t count, float eps) {
@@ -172,14 +176,17 @@ static void norm_row(void *context, size_t token, size_t worker) {
   const tsr_kernels *k = job->compute->kernels;
   const float *x = job->x + (job->rows ? (size_t)job->rows[token] : token) * job->columns;
   float *y = job->out->values + token * job->out->columns;
-  float factor = tsr_norm_factor(k, x, job->columns, job->eps);
-  k->normalize(x, factor, job->weight, y, job->columns);
+  if (job->weight)
+    k->normalize(x, tsr_norm_factor(k, x, job->columns, job->eps), job->weight, y, job->columns);
+  else
+    memcpy(y, x, job->columns * sizeof(float));
   code_row(job, token, worker);
 }
 
 void tsr_rms_norm(const tsr_compute *compute, const float *x, const int32_t *rows, size_t tokens,
                   size_t columns, const float *weight, float eps, const tsr_activations *out) {
-  row_job job = {compute, x, NULL, weight, rows, columns, 0, eps, out};
+  row_job job = {.compute = compute, .x = x, .weight = weight, .rows = rows,
+                 .columns = columns, .eps = eps, .out = out};
   tsr_pool_run(compute->pool, norm_row, &job, tokens);
 }
 
@@ -192,18 +199,38 @@ void tsr_quantize(const tsr_compute *compute, const tsr_activations *a, size_t t
   tsr_pool_run(compute->pool, quantize_row, &job, tokens);
 }
 
-static void swiglu_row(void *context, size_t token, size_t worker) {
+static void normalize_row(void *context, size_t token, size_t worker) {
+  (void)worker;
+  const row_job *job = context;
+  const tsr_kernels *k = job->compute->kernels;
+  float *x = job->changed + token * job->stride;
+  k->normalize(x, tsr_norm_factor(k, x, job->columns, job->eps), job->weight, x, job->columns);
+  if (!job->sum) return;
+  float *sum = job->sum + token * job->columns;
+  for (size_t i = 0; i < job->columns; i++) sum[i] += x[i];
+}
+
+void tsr_normalize_rows(const tsr_compute *compute, float *x, size_t stride, size_t columns,
+                        size_t tokens, const float *weight, float eps, float *sum) {
+  row_job job = {.compute = compute, .changed = x, .sum = sum, .weight = weight,
+                 .columns = columns, .stride = stride, .eps = eps};
+  tsr_pool_run(compute->pool, normalize_row, &job, tokens);
+}
+
+static void gated_row(void *context, size_t token, size_t worker) {
   const row_job *job = context;
   const tsr_activations *out = job->out;
-  job->compute->kernels->swiglu(job->x + token * job->stride, job->up + token * job->stride,
-                                out->values + token * out->columns, job->columns);
+  job->gated(job->x + token * job->stride, job->up + token * job->stride,
+             out->values + token * out->columns, job->columns);
   code_row(job, token, worker);
 }
 
-void tsr_swiglu(const tsr_compute *compute, const float *gate, const float *up, size_t stride,
-                size_t columns, size_t tokens, const tsr_activations *out) {
-  row_job job = {compute, gate, up, NULL, NULL, columns, stride, 0, out};
-  tsr_pool_run(compute->pool, swiglu_row, &job, tokens);
+void tsr_gated(const tsr_compute *compute, uint32_t activation, const float *gate, const float *up,
+               size_t stride, size_t columns, size_t tokens, const tsr_activations *out) {
+  const tsr_kernels *k = compute->kernels;
+  row_job job = {.compute = compute, .x = gate, .up = up, .columns = columns, .stride = stride,
+                 .out = out, .gated = activation == TSR_GELU_TANH ? k->geglu : k->swiglu};
+  tsr_pool_run(compute->pool, gated_row, &job, tokens);
 }
 
 void tsr_add_bias(float *y, const float *bias, size_t count, size_t stride, size_t tokens) {

@@ -115,6 +115,11 @@ static void swiglu(const float *gate, const float *up, float *out, size_t count)
   for (size_t i = 0; i < count; i++) out[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
 }
 
+static void geglu(const float *gate, const float *up, float *out, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    out[i] = gate[i] / (1.0f + expf(-tsr_gelu_slope(gate[i]))) * up[i];
+}
+
 void tsr_scalar_normalize(const float *x, float factor, const float *weight, float *out,
                           size_t count) {
   for (size_t i = 0; i < count; i++) out[i] = x[i] * factor * weight[i];
@@ -201,6 +206,7 @@ const tsr_kernels *tsr_kernels_scalar(void) {
       .widen_f16 = tsr_scalar_widen_f16,
       .exponentials = exponentials,
       .swiglu = swiglu,
+      .geglu = geglu,
       .normalize = tsr_scalar_normalize,
       .rotate = tsr_scalar_rotate,
       .choose_largest = tsr_scalar_choose_largest,

@@ -16,6 +16,7 @@
                              int32_t *sum);                                                    \
   float PREFIX##exponentials(float *x, float max, size_t count);                               \
   void PREFIX##swiglu(const float *gate, const float *up, float *out, size_t count);           \
+  void PREFIX##geglu(const float *gate, const float *up, float *out, size_t count);            \
   void PREFIX##normalize(const float *x, float factor, const float *weight, float *out,        \
                          size_t count);                                                        \
   void PREFIX##rotate(float *x, const float *cosines, const float *sines, size_t half,         \
@@ -40,6 +41,7 @@ void tsr_trellis_vbmi(const uint8_t *strand, size_t readable, size_t count, unsi
   .fold_section = PREFIX##fold_section, .hadamard = PREFIX##hadamard,                     \
   .narrow_int8 = PREFIX##narrow_int8, .narrow_query = PREFIX##narrow_query,               \
   .exponentials = PREFIX##exponentials, .swiglu = PREFIX##swiglu,                         \
+  .geglu = PREFIX##geglu,                                                                 \
   .normalize = PREFIX##normalize, .rotate = PREFIX##rotate,                               \
   .choose_largest = PREFIX##choose_largest, .summarize = PREFIX##summarize
 

@@ -60,6 +60,18 @@ void NAME(swiglu)(const float *gate, const float *up, float *out, size_t count) 
 #undef STEP
 }
 
+void NAME(geglu)(const float *gate, const float *up, float *out, size_t count) {
+#define STEP(i, n)                                                                      \
+  do {                                                                                  \
+    fvec g = get(gate + (i), n);                                                        \
+    fvec slope = multiply_add(mul(mul(g, g), g), all(TSR_GELU_CUBIC), mul(g, all(TSR_GELU_LINEAR))); \
+    fvec e = exponential(sub(all(0), slope));                                           \
+    put(out + (i), mul(divide(g, plus(all(1), e)), get(up + (i), n)), n);               \
+  } while (0)
+  FOR_EACH_VECTOR(STEP);
+#undef STEP
+}
+
 void NAME(normalize)(const float *x, float factor, const float *weight, float *out, size_t count) {
   fvec f = all(factor);
 #define STEP(i, n) put(out + (i), mul(mul(get(x + (i), n), f), get(weight + (i), n)), n)

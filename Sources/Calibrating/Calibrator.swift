@@ -157,7 +157,7 @@ public final class Calibrator {
                 deviation: deviation * Float(Self.trial.squareRoot()),
                 frequency: RowFrequency(tensor, source.config))
         }
-        if tensor.name == "model.embed_tokens.weight" {
+        if TensorRole(matrix: tensor.name) == .embedding {
             let embed = noise(.embed, 0, 0)
             let head = noise(.head, 0, 0)
             return source.config.tieWordEmbeddings ? [embed, head] : [embed]
@@ -172,15 +172,13 @@ public final class Calibrator {
 
     /// Every multiplication of a pass and its matrices; a tied head is left out.
     private static func steps(_ config: ModelConfig) -> [(PassOperation, Int, [String])] {
-        let layers = (0..<config.layerCount).flatMap { layer in
-            let name = "model.layers.\(layer)."
-            let groups: [(PassOperation, [String])] = [
-                (.queryKeyValue, ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
-                (.attentionOutput, ["self_attn.o_proj"]),
-                (.gateUp, ["mlp.gate_proj", "mlp.up_proj"]), (.down, ["mlp.down_proj"]),
-            ]
-            return groups.map { ($0.0, layer, $0.1.map { "\(name)\($0).weight" }) }
+        let layers = config.layers.indices.flatMap { layer in
+            let tensors = config.tensors(ofLayer: layer)
+            return TensorRole.Product.allCases.compactMap { product in
+                let names = tensors.filter { $0.role.product == product }.map(\.name)
+                return names.isEmpty ? nil : (product.operation, layer, names)
+            }
         }
-        return config.tieWordEmbeddings ? layers : layers + [(.head, 0, ["lm_head.weight"])]
+        return config.tieWordEmbeddings ? layers : layers + [(.head, 0, [config.headName])]
     }
 }

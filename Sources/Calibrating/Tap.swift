@@ -1,6 +1,7 @@
 internal import Kernels
 internal import Quantization
 internal import Transformer
+internal import WeightFile
 
 /// Adds up inputs of matrices and puts noise on their products, while passes run.
 final class Tap: PassObserver {
@@ -60,10 +61,12 @@ final class Tap: PassObserver {
 
     /// Adds to each product deviation times the length of the input: independent errors of weights.
     private func add(_ noise: Noise) {
-        guard let product = workspace.product(of: noise.operation, matrix: noise.matrix) else {
-            return
-        }
+        guard
+            let product = workspace.product(
+                of: noise.operation, layer: noise.layer, matrix: noise.matrix)
+        else { return }
         let inputs = workspace.inputs(of: noise.operation)?.values
+        let scale = workspace.model.config.embeddingScale
         for token in 0..<tokens {
             var square: Float = 1
             if let inputs {
@@ -74,7 +77,7 @@ final class Tap: PassObserver {
                 }
             }
             let size = noise.deviation * square.squareRoot()
-            let looked = noise.operation == .embed ? noise.size(ids[token]) : 1
+            let looked = noise.operation == .embed ? scale * noise.size(ids[token]) : 1
             let begin = token * product.stride + product.offset
             product.buffer.withMutableSpan(begin..<begin + product.columns) { row in
                 for index in row.indices {

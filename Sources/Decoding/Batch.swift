@@ -45,9 +45,8 @@ public final class Batch {
 
         /// How many of the first of `ids` it holds.
         func held(of other: ArraySlice<Int32>) -> Int {
-            guard sequence.canBeCopied else { return 0 }
             let same = zip(ids.prefix(sequence.position), other).prefix { $0 == $1 }.count
-            return same
+            return sequence.canBeCopied(upTo: same) ? same : 0
         }
     }
 
@@ -158,8 +157,8 @@ public final class Batch {
         }
         let sequence = try sequence(wanted)
         guard let best = best(for: job) else { return (sequence, 0) }
-        sequence.copy(donors[best.index].sequence, upTo: best.held)
-        return (sequence, best.held)
+        let isCopied = sequence.copy(donors[best.index].sequence, upTo: best.held)
+        return (sequence, isCopied ? best.held : 0)
     }
 
     /// Who holds the most of a prompt.

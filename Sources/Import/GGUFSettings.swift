@@ -8,9 +8,7 @@ struct GGUFSettings {
     private let path: String
     private let architecture: String
 
-    /// Architectures whose q and k rows llama.cpp's converter permutes.
-    private static let permutedArchitectures: Set<String> = ["llama", "mistral3"]
-    private static let architectures: Set<String> = ["llama", "qwen2", "qwen3", "mistral3"]
+    private let family: Family
 
     init(_ gguf: GGUFFile) throws(ImportError) {
         self.gguf = gguf
@@ -18,11 +16,12 @@ struct GGUFSettings {
         path = gguf.file.path
         architecture = try metadata.required(
             "general.architecture", try metadata.string("general.architecture"))
-        guard Self.architectures.contains(architecture) else {
+        guard let family = Family.gguf[architecture] else {
             throw .unsupported(
                 path: path, what: "architecture '\(architecture.printable)'",
-                advice: "choose a Llama, Qwen2, Qwen3 or Ministral 3 model")
+                advice: "choose a \(Family.known) model")
         }
+        self.family = family
         if let experts = try metadata.int(key("expert_count")), experts > 0 {
             throw .unsupported(
                 path: path, what: "a mixture of \(experts) experts",
@@ -30,38 +29,87 @@ struct GGUFSettings {
         }
     }
 
-    var permuted: Bool { Self.permutedArchitectures.contains(architecture) }
-
-    func modelConfig() throws(ImportError) -> ModelConfig {
+    /// The configuration, and how the weights are stored.
+    func model() throws(ImportError) -> (ModelConfig, StoredForm) {
         var config = ModelConfig()
         config.name = (try metadata.string("general.name") ?? "").prefixed(80)
         config.modelType = architecture
         config.hiddenSize = try size("embedding_length")
         config.intermediateSize = try size("feed_forward_length")
-        config.layerCount = try size("block_count")
+        let layers = try size("block_count")
         config.headCount = try size("attention.head_count")
         config.kvHeadCount =
             try optionalSize("attention.head_count_kv") ?? config.headCount
         config.headDim =
             try optionalSize("attention.key_length") ?? config.hiddenSize / config.headCount
-        let trainedLength = try size("context_length")
-        // Full attention equals windowed attention up to the window.
-        config.maxPositions = min(
-            trainedLength, try optionalSize("attention.sliding_window") ?? trainedLength)
+        config.maxPositions = try size("context_length")
         let embedding = gguf.tensors.first { $0.name == "token_embd.weight" }
         guard let embedding, embedding.shape.count == 2 else {
             throw .missingTensor(path: path, name: "token_embd.weight")
         }
         config.vocabularySize = embedding.shape[1]
-        try config.checkShape(path: path)
+        try config.checkShape(layers: layers, path: path)
         let eps = key("attention.layer_norm_rms_epsilon")
         config.rmsNormEps = Float(try metadata.required(eps, try metadata.double(eps)))
         config.tieWordEmbeddings = !has("output.weight")
-        config.attentionBias = has("blk.0.attn_q.bias")
-        config.queryKeyNorm = has("blk.0.attn_q_norm.weight")
-        try setRope(&config, trainedLength: trainedLength)
+        var plan = try plan(layers: layers, config)
+        let rope = try GGUFRope(gguf, architecture: architecture, config, family).read()
+        (plan.rotary, plan.slidingRotary) = (rope.tables, rope.sliding)
+        config.queryScaling = rope.queryScaling
+        plan.apply(to: &config)
+        var form = try fold(into: &config)
+        form.rotated = rope.rotated
         try finish(config)
-        return config
+        return (config, form)
+    }
+
+    // MARK: Layers
+
+    /// Everything of the layers but their rotary tables.
+    private func plan(layers: Int, _ config: ModelConfig) throws(ImportError) -> LayerPlan {
+        var plan = LayerPlan(layers: layers)
+        plan.spec.attentionBias = family.hasBias || has("blk.0.attn_q.bias")
+        plan.spec.norms = family.norms
+        plan.spec.queryKeyNorm = family.queryKeyNorm
+        plan.spec.activation = family.activation
+        plan.spec.attentionScale = try attentionScale(config, layers: layers)
+        if let window = try optionalSize("attention.sliding_window") {
+            plan.window = window
+            plan.isSliding = try slidingLayers(layers)
+        }
+        return plan
+    }
+
+    private func attentionScale(
+        _ config: ModelConfig, layers: Int
+    ) throws(ImportError) -> Float {
+        config.usualAttentionScale
+    }
+
+    /// Which layers see a window, by `sliding_window_pattern`, or else as the family has it.
+    private func slidingLayers(_ layers: Int) throws(ImportError) -> [Bool] {
+        let name = key("attention.sliding_window_pattern")
+        if let list = metadata.value(name)?.array {
+            let flags = list.compactMap(\.bool)
+            guard flags.count == layers, list.count == layers else {
+                throw metadata.wrong(name, "true or false for each of \(layers) layers")
+            }
+            return flags
+        }
+        let period = try metadata.size(name)
+        switch family.window {
+        case .allButEvery(let usual): return (1...layers).map { $0 % (period ?? usual) != 0 }
+        default: return (1...layers).map { period == nil || $0 % (period ?? 1) != 0 }
+        }
+    }
+
+    /// Puts into the configuration, and into the form of the weights, what the format has no setting for.
+    private func fold(into config: inout ModelConfig) throws(ImportError) -> StoredForm {
+        var form = StoredForm()
+        form.isFused = family.isFused
+        form.isInterleaved = family.isInterleaved
+        if family.scalesEmbedding { config.embeddingScale = Float(config.hiddenSize).squareRoot() }
+        return form
     }
 
     /// Refuses settings of this architecture that nothing above reads, unless they are 0 or false, which
@@ -80,80 +128,6 @@ struct GGUFSettings {
         }
     }
 
-    // MARK: RoPE
-
-    private func setRope(
-        _ config: inout ModelConfig, trainedLength: Int
-    ) throws(ImportError) {
-        if let rotated = try optionalSize("rope.dimension_count"), rotated != config.headDim {
-            throw .unsupported(
-                path: path, what: "rotating \(rotated) of \(config.headDim) dimensions",
-                advice: "choose another model")
-        }
-        let theta = try positive("rope.freq_base") ?? 10_000
-        let oldFactor = try positive("rope.scale_linear")
-        let factor = try positive("rope.scaling.factor") ?? oldFactor ?? 1
-        let original =
-            try optionalSize("rope.scaling.original_context_length") ?? trainedLength
-        guard theta > 1 else {
-            throw metadata.wrong(key("rope.freq_base"), "a number above 1")
-        }
-        let kind =
-            try metadata.string(key("rope.scaling.type")) ?? (factor == 1 ? "none" : "linear")
-        try checkFactors(isYaRN: kind == "yarn")
-        var scaling = RopeScaling.none
-        switch kind {
-        case "none": break
-        case "linear": scaling = .linear(factor: factor)
-        case "yarn":
-            scaling = .yarn(
-                factor: factor, betaFast: try positive("rope.scaling.yarn_beta_fast") ?? 32,
-                betaSlow: try positive("rope.scaling.yarn_beta_slow") ?? 1,
-                original: Double(original), truncate: true)
-            config.ropeAttentionFactor = Float(try attentionFactor(factor))
-        default:
-            throw .unsupported(
-                path: path, what: "RoPE scaling '\(kind.printable)'",
-                advice: "choose a model with llama3, linear, YaRN or no scaling")
-        }
-        config.ropeInverseFrequencies = scaling.inverseFrequencies(
-            theta: theta, headDim: config.headDim)
-        if let beta = try metadata.double(key("attention.temperature_scale")), beta > 0 {
-            config.queryScaling = .init(beta: Float(beta), originalMaxPositions: original)
-        }
-        let length = key("attention.temperature_length")
-        if let value = try metadata.int(length), value != original, value != 0 {
-            throw metadata.unsupported(length)
-        }
-    }
-
-    /// Refuses factors other than those that change nothing: 1 for attention; for YaRN's share in the frequencies 1
-    /// with YaRN and 0 without. A negative share is one that is not set.
-    private func checkFactors(isYaRN: Bool) throws(ImportError) {
-        let attention = key("rope.scaling.attn_factor")
-        if let value = try metadata.double(attention), value != 1 {
-            throw metadata.unsupported(attention)
-        }
-        let share = key("rope.scaling.yarn_ext_factor")
-        if let value = try metadata.double(share), !(value < 0), value != (isYaRN ? 1 : 0) {
-            throw metadata.unsupported(share)
-        }
-    }
-
-    /// `yarn_log_multiplier` is config.json's mscale_all_dim, with an mscale of 1.
-    private func attentionFactor(_ factor: Double) throws(ImportError) -> Double {
-        if let given = try positive("rope.scaling.yarn_attn_factor") { return given }
-        let scale = RopeScaling.yarnScale(factor: factor)
-        let all = key("rope.scaling.yarn_log_multiplier")
-        guard let multiplier = try metadata.double(all), multiplier != 0 else { return scale }
-        return scale / RopeScaling.yarnScale(factor: factor, multiplier)
-    }
-
-    /// A finite number above 0, or nil where there is none.
-    private func positive(_ name: String) throws(ImportError) -> Double? {
-        try metadata.positive(key(name))
-    }
-
     // MARK: Lookup
 
     private func key(_ name: String) -> String { architecture + "." + name }
@@ -164,14 +138,18 @@ struct GGUFSettings {
         try metadata.required(key(name), try optionalSize(name))
     }
 
-    /// One number, or a list with the same number for each layer.
     private func optionalSize(_ name: String) throws(ImportError) -> Int? {
-        guard let list = metadata.value(key(name))?.array else {
-            return try metadata.size(key(name))
-        }
+        try metadata.sizeForAll(key(name))
+    }
+}
+
+extension Settings {
+    /// One number, or a list with the same number for each layer.
+    func sizeForAll(_ name: String) throws(ImportError) -> Int? {
+        guard let list = value(name)?.array else { return try size(name) }
         let sizes = Set(list.map(\.int))
         guard sizes.count == 1, let size = sizes.first ?? nil, (1...1 << 30).contains(size) else {
-            throw metadata.wrong(key(name), "one number, or the same for each layer")
+            throw wrong(name, "one number, or the same for each layer")
         }
         return size
     }

@@ -13,20 +13,19 @@ final class HuggingFaceModel: TensorSource {
     let sourceBytes: Int
     let notes: [String]
     let fingerprint: String
-    private let folder: String
-    private let stored: [String: StoredTensor]
+    private let stored: StoredTensors
 
     /// A tensor and the file that holds it.
     private typealias StoredTensor = (file: SourceFile, tensor: SafetensorsFile.Tensor)
 
     init(folder: String) throws(ImportError) {
-        self.folder = folder
         let configPath = folder + "/config.json"
         guard let root = try Settings.file(configPath) else {
             throw .notFound(path: folder, wanted: "config.json in this folder")
         }
         let settings = try HuggingFaceConfig(root)
-        var config = try settings.modelConfig()
+        let (read, form) = try settings.model()
+        var config = read
         config.name = try Self.name(of: folder, root)
         let generation = try HuggingFaceGeneration(folder: folder)
         config.sampling = try generation.sampling()
@@ -40,18 +39,26 @@ final class HuggingFaceModel: TensorSource {
         guard config.layerCount <= found.count else {
             throw .missingTensor(path: folder, name: "layers \(found.count) and on")
         }
-        let stored = try Self.assign(found, names, config, folder)
-        try names.refuseOthers(
-            found.keys, layers: config.layerCount, used: stored.keys,
-            isWholeModel: settings.isWholeModel, folder)
-        self.stored = stored
-        tensors = config.requiredTensors.compactMap { name, rows, columns in
-            stored[name]?.tensor.type.map {
-                SourceTensor(name: name, rows: rows, columns: columns, type: $0)
-            }
+        func place(_ tensor: ModelTensor) -> StoredForm.Place {
+            let layer = "model.layers.\(tensor.layer ?? 0)."
+            return form.place(
+                of: tensor, in: config, name: names.stored(tensor.name),
+                fused: (
+                    names.stored(layer + "self_attn.qkv_proj.weight"),
+                    names.stored(layer + "mlp.gate_up_proj.weight")
+                ))
         }
-        sourceBytes = stored.values.reduce(0) { $0 + $1.tensor.byteCount }
-        fingerprint = SourceFile.fingerprint(stored.values.map(\.file))
+        stored = try StoredTensors(config, form, place: place) {
+            name, rows, columns throws(ImportError) in
+            guard let entry = found[name] else { throw .missingTensor(path: folder, name: name) }
+            return try Self.part(entry, named: name, rows: rows, columns: columns)
+        }
+        try names.refuseOthers(
+            found.keys, layers: config.layerCount, used: config.tensors.map { place($0).name },
+            isWholeModel: settings.isWholeModel, family: config.modelType, folder)
+        tensors = stored.list
+        sourceBytes = stored.byteCount
+        fingerprint = SourceFile.fingerprint(found.values.map(\.file))
 
         let text = try HuggingFaceTokenizer(folder: folder)
         tokenizer = try text.tables(
@@ -111,17 +118,7 @@ final class HuggingFaceModel: TensorSource {
     func read(
         _ tensor: SourceTensor, rows: Range<Int>, into output: inout [Float]
     ) throws(ImportError) {
-        guard let entry = stored[tensor.name] else {
-            throw .missingTensor(path: folder, name: tensor.name)
-        }
-        precondition(rows.lowerBound >= 0 && rows.upperBound <= tensor.rows, "\(rows)")
-        let rowBytes = tensor.columns * tensor.type.blockBytes
-        var bytes: [UInt8] = []
-        try entry.file.read(
-            at: entry.tensor.offset + rows.lowerBound * rowBytes, count: rows.count * rowBytes,
-            into: &bytes)
-        tensor.type.decode(
-            bytes, from: 0, count: rows.count * tensor.columns, into: &output, at: 0)
+        try stored.read(tensor, rows: rows, into: &output)
     }
 
     func readBlocks(
@@ -189,31 +186,21 @@ final class HuggingFaceModel: TensorSource {
         return shards.sorted()
     }
 
-    /// The stored tensor for each one that the configuration demands, by our name.
-    private static func assign(
-        _ found: [String: StoredTensor], _ names: WeightNames, _ config: ModelConfig,
-        _ folder: String
-    ) throws(ImportError) -> [String: StoredTensor] {
-        var stored: [String: StoredTensor] = [:]
-        for (name, rows, columns) in config.requiredTensors {
-            let theirs = names.stored(name)
-            guard let entry = found[theirs] else {
-                throw .missingTensor(path: folder, name: theirs)
-            }
-            guard entry.tensor.type != nil else {
-                throw .unsupported(
-                    path: entry.file.path, what: "tensor '\(theirs)' of type \(entry.tensor.dtype)",
-                    advice: "choose a checkpoint in BF16, F16 or F32")
-            }
-            let expected = rows == 1 ? [columns] : [rows, columns]
-            guard entry.tensor.shape == expected || entry.tensor.shape == [rows, columns] else {
-                throw .wrongShape(
-                    path: entry.file.path, name: theirs, shape: entry.tensor.shape,
-                    expected: expected)
-            }
-            stored[name] = entry
+    private static func part(
+        _ entry: StoredTensor, named name: String, rows: Int, columns: Int
+    ) throws(ImportError) -> StoredTensors.Part {
+        let (file, tensor) = entry
+        guard let type = tensor.type else {
+            throw .unsupported(
+                path: file.path, what: "tensor '\(name)' of type \(tensor.dtype)",
+                advice: "choose a checkpoint in BF16, F16 or F32")
         }
-        return stored
+        let expected = rows == 1 ? [columns] : [rows, columns]
+        guard tensor.shape == expected || tensor.shape == [rows, columns] else {
+            throw .wrongShape(
+                path: file.path, name: name, shape: tensor.shape, expected: expected)
+        }
+        return StoredTensors.Part(file: file, offset: tensor.offset, type: type)
     }
 }
 

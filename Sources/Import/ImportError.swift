@@ -1,3 +1,5 @@
+internal import WeightFile
+
 /// Why a model could not be imported. Paths are the user's; offsets are bytes from the start of the
 /// file named.
 public enum ImportError: Error, Equatable, CustomStringConvertible {
@@ -18,6 +20,15 @@ public enum ImportError: Error, Equatable, CustomStringConvertible {
     /// A setting's value is of another type, or out of the range that any model has.
     case impossibleSetting(path: String, name: String, value: String, expected: String)
     case unknownSynthetic(name: String, known: [String])
+
+    /// Weights that a model of the family does not have: left out, it would compute something else.
+    static func noPlace(path: String, tensor: String, family: String) -> Self {
+        .unsupported(
+            path: path,
+            what:
+                "tensor '\(tensor)', which has no place in a model of type '\(family.printable)',",
+            advice: "choose another model")
+    }
 
     public var description: String {
         switch self {

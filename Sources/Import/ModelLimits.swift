@@ -6,12 +6,14 @@ internal import WeightFile
 extension ModelConfig {
     /// Refuses widths, counts and numbers that no model has.
     ///
-    /// - Parameter path: Of the file that the numbers are from.
-    func checkShape(path: String) throws(ImportError) {
+    /// - Parameters:
+    ///   - layers: How many there will be.
+    ///   - path: Of the file that the numbers are from.
+    func checkShape(layers: Int, path: String) throws(ImportError) {
         let width = 1...1 << 20
         let bounds: [(name: String, value: Int, range: ClosedRange<Int>)] = [
             ("hidden_size", hiddenSize, width), ("intermediate_size", intermediateSize, width),
-            ("num_hidden_layers", layerCount, 1...4096),
+            ("num_hidden_layers", layers, 1...4096),
             ("num_attention_heads", headCount, 1...4096),
             ("num_key_value_heads", kvHeadCount, 1...max(1, headCount)),
             ("head_dim", headDim, 2...Self.largestHeadDim),
@@ -44,7 +46,7 @@ extension ModelConfig {
         let tiny = Float.leastNormalMagnitude
         var bounds: [(name: String, value: Float, range: ClosedRange<Float>)] = [
             ("rms_norm_eps", rmsNormEps, tiny...1),
-            ("rope attention_factor", ropeAttentionFactor, tiny...1000),
+            ("embedding_multiplier", embeddingScale, tiny...65536),
         ]
         if let scaling = queryScaling {
             bounds.append(("llama_4_scaling_beta", scaling.beta, 0...1000))
@@ -59,12 +61,22 @@ extension ModelConfig {
             bounds.append(("mask_token_id", Float(block.maskToken), ids))
             bounds.append(("block_size", Float(block.blockSize), 1...64))
         }
+        for table in rotaryTables {
+            bounds.append(("rope attention_factor", table.attentionFactor, tiny...1000))
+            bounds.append(
+                ("original_max_position_embeddings", Float(table.longestContext), 0...0x1p30))
+        }
+        for layer in layers {
+            bounds.append(("attention_multiplier", layer.attentionScale, tiny...1000))
+            bounds.append(("sliding_window", Float(layer.window), 0...0x1p30))
+        }
         for (name, value, range) in bounds where !range.contains(value) {
             throw .impossibleSetting(
                 path: path, name: name, value: "\(value)",
                 expected: "\(range.lowerBound)...\(range.upperBound)")
         }
-        for frequency in ropeInverseFrequencies where !(0...1000).contains(frequency) {
+        for frequency in rotaryTables.flatMap(\.inverseFrequencies)
+        where !(0...1000).contains(frequency) {
             throw .impossibleSetting(
                 path: path, name: "RoPE frequency", value: "\(frequency)", expected: "0...1000")
         }

@@ -1,3 +1,5 @@
+internal import WeightFile
+
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Musl)
@@ -10,8 +12,20 @@ enum RopeScaling: Equatable {
     case none
     case linear(factor: Double)
     case llama3(factor: Double, low: Double, high: Double, original: Double)
+    /// LongRoPE: a divisor for each frequency.
+    case divided([Double])
     case yarn(
         factor: Double, betaFast: Double, betaSlow: Double, original: Double, truncate: Bool)
+
+    /// The table of heads of which the first `rotated` dimensions are turned.
+    func table(
+        theta: Double, rotated: Int, headDim: Int, attentionFactor: Double = 1
+    ) -> RotaryTable {
+        let idle = Array(repeating: 0.0, count: (headDim - rotated) / 2)
+        return RotaryTable(
+            inverseFrequencies(theta: theta, headDim: rotated) + idle,
+            attentionFactor: Float(attentionFactor))
+    }
 
     /// `headDim / 2` angles per position, in radians.
     func inverseFrequencies(theta: Double, headDim: Int) -> [Double] {
@@ -19,6 +33,7 @@ enum RopeScaling: Equatable {
         switch self {
         case .none: return plain
         case .linear(let factor): return plain.map { $0 / factor }
+        case .divided(let divisors): return zip(plain, divisors).map { $0 / $1 }
         case .llama3(let factor, let low, let high, let original):
             return plain.map { frequency in
                 let wavelength = 2 * Double.pi / frequency
@@ -48,4 +63,20 @@ enum RopeScaling: Equatable {
     static func yarnScale(factor: Double, _ mscale: Double = 1) -> Double {
         factor <= 1 ? 1 : 0.1 * mscale * log(factor) + 1
     }
+
+    /// LongRoPE's factor on cos and sin.
+    static func longRopeScale(factor: Double, original: Double) -> Double {
+        factor <= 1 ? 1 : (1 + log(factor) / log(original)).squareRoot()
+    }
+}
+
+/// What a source says of rotation.
+struct RopeSettings {
+    /// Of all layers, or of those that see everything; two where long contexts have a table of their own.
+    var tables: [RotaryTable]
+    /// Of sliding layers, where they have another one.
+    var sliding: RotaryTable?
+    /// Dimensions of a head that are rotated.
+    var rotated: Int
+    var queryScaling: ModelConfig.QueryScaling?
 }

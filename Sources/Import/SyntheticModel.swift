@@ -24,7 +24,7 @@ final class SyntheticModel: TensorSource {
         self.config = config
         tokenizer = Self.vocabulary(config.vocabularySize, mask: config.blockDecoding?.maskToken)
         origin = "synthetic:" + name
-        tensors = config.requiredTensors.map {
+        tensors = config.tensors.map {
             SourceTensor(name: $0.name, rows: $0.rows, columns: $0.columns, type: .synthetic)
         }
         // What a bfloat16 checkpoint of this shape would take.

@@ -9,13 +9,15 @@ extension SyntheticModel {
         var config = ModelConfig()
         config.hiddenSize = hidden
         config.intermediateSize = inner
-        config.layerCount = layers
         config.headCount = heads
         config.kvHeadCount = kvHeads
         config.headDim = headDim
         config.vocabularySize = vocabulary
         config.maxPositions = positions
-        config.ropeInverseFrequencies = scaling.inverseFrequencies(theta: theta, headDim: headDim)
+        config.rotaryTables = [scaling.table(theta: theta, rotated: headDim, headDim: headDim)]
+        var layer = LayerSpec()
+        layer.attentionScale = config.usualAttentionScale
+        config.layers = Array(repeating: layer, count: layers)
         return config
     }
 
@@ -34,7 +36,7 @@ extension SyntheticModel {
             vocabulary: 151_936, positions: 40_960, theta: 1_000_000)
         config.modelType = "qwen3"
         config.rmsNormEps = 1e-6
-        config.queryKeyNorm = true
+        config.inEachLayer { $0.queryKeyNorm = .perHead }
         return config
     }
 
@@ -81,7 +83,7 @@ extension SyntheticModel {
     /// Biases on q, k and v; tied.
     static func tinyQwen2() -> ModelConfig {
         var config = tinyShape("qwen2", vocabulary: 512)
-        config.attentionBias = true
+        config.inEachLayer { $0.attentionBias = true }
         config.tieWordEmbeddings = true
         return config
     }
@@ -89,7 +91,7 @@ extension SyntheticModel {
     /// Norms of query and key heads, and heads wider together than the residual stream.
     static func tinyQwen3() -> ModelConfig {
         var config = tinyShape("qwen3", vocabulary: 512)
-        config.queryKeyNorm = true
+        config.inEachLayer { $0.queryKeyNorm = .perHead }
         return config
     }
 
@@ -98,9 +100,15 @@ extension SyntheticModel {
         var config = tinyShape("ministral3", vocabulary: 600)
         let scaling = RopeScaling.yarn(
             factor: 16, betaFast: 32, betaSlow: 1, original: 128, truncate: true)
-        config.ropeInverseFrequencies = scaling.inverseFrequencies(theta: 10_000, headDim: 32)
+        config.rotaryTables = [scaling.table(theta: 10_000, rotated: 32, headDim: 32)]
         config.queryScaling = .init(beta: 0.1, originalMaxPositions: 128)
         config.blockDecoding = .init(maskToken: 100, blockSize: 8, confidenceThreshold: 0.9)
         return config
+    }
+}
+
+extension ModelConfig {
+    fileprivate mutating func inEachLayer(_ change: (inout LayerSpec) -> Void) {
+        for index in layers.indices { change(&layers[index]) }
     }
 }

@@ -36,21 +36,20 @@ struct WeightNames {
     ///
     /// - Parameters:
     ///   - names: Of all tensors in the checkpoint.
-    ///   - used: The format's names of those that have a place.
+    ///   - used: Stored names of those that have a place.
+    ///   - family: The model's type, for errors.
     ///   - isWholeModel: Whether the decoder is all of the checkpoint; other parts, such as those for
     ///     pictures, are left out.
     func refuseOthers(
         _ names: some Sequence<String>, layers: Int, used: some Sequence<String>,
-        isWholeModel: Bool, _ path: String
+        isWholeModel: Bool, family: String, _ path: String
     ) throws(ImportError) {
-        let known = Set(used.map(stored)).union([head, prefix + "embed_tokens.weight"])
+        let known = Set(used).union([head, prefix + "embed_tokens.weight"])
         let owned = [prefix, head.prefixed(head.utf8.count - "weight".utf8.count)]
         for name in names.sorted() where !known.contains(name) {
             let isOwned = isWholeModel || owned.contains(where: name.hasPrefix)
             guard isOwned, !isSpare(name, layers: layers) else { continue }
-            throw .unsupported(
-                path: path, what: "tensor '\(name)', which has no place in a Llama or Qwen model,",
-                advice: "choose another model")
+            throw .noPlace(path: path, tensor: name, family: family)
         }
     }
 

@@ -1,7 +1,7 @@
 internal import CKernels
 
 extension Compute {
-    /// Looks up rows of an embedding.
+    /// Looks up rows of an embedding, times `scale`.
     ///
     /// - Parameters:
     ///   - matrix: `[vocabulary, columns]`.
@@ -9,7 +9,7 @@ extension Compute {
     ///   - x: `[count, columns]`, overwritten.
     ///   - first: Index of the first token, here and in `x`.
     public func embed(
-        _ matrix: Matrix, tokens: Buffer<Int32>, first: Int = 0, count: Int,
+        _ matrix: Matrix, tokens: Buffer<Int32>, first: Int = 0, count: Int, scale: Float = 1,
         into x: Buffer<Float>
     ) {
         let end = first + count
@@ -24,7 +24,7 @@ extension Compute {
         unsafe withRaw { compute in
             unsafe withUnsafePointer(to: matrix.raw) {
                 unsafe tsr_embed(
-                    compute, $0, tokens.pointer + first, count,
+                    compute, $0, tokens.pointer + first, count, scale,
                     x.pointer + first * matrix.columns)
             }
         }
@@ -35,15 +35,15 @@ extension Compute {
     /// - Parameters:
     ///   - x: `[_, columns]`.
     ///   - rows: Which rows of `x`, in this order; nil: the first `tokens`.
-    ///   - weight: `[columns]`.
+    ///   - weight: `[columns]`; nil: the values are taken as they are.
     ///   - a: `[tokens, columns]`, overwritten.
     public func rmsNorm(
-        _ x: Buffer<Float>, rows: Buffer<Int32>? = nil, tokens: Int, weight: Buffer<Float>,
+        _ x: Buffer<Float>, rows: Buffer<Int32>? = nil, tokens: Int, weight: Buffer<Float>?,
         eps: Float, into a: Activations
     ) {
         a.check(tokens: tokens)
         let columns = a.columns
-        precondition(weight.count == columns, "\(weight.count) weights for \(columns) columns")
+        precondition((weight?.count ?? columns) == columns, "weights for \(columns) columns")
         if let rows {
             for index in 0..<tokens {
                 let row = Int(rows[index])
@@ -56,8 +56,29 @@ extension Compute {
         unsafe withRaw { compute in
             unsafe withUnsafePointer(to: a.raw) { out in
                 unsafe tsr_rms_norm(
-                    compute, x.pointer, rows?.pointer, tokens, columns, weight.pointer, eps, out)
+                    compute, x.pointer, rows?.pointer, tokens, columns, weight?.pointer, eps,
+                    out)
             }
+        }
+    }
+
+    /// RMSNorm of columns `offset..<offset + weight.count` of each row of `y`, in place.
+    ///
+    /// - Parameters:
+    ///   - y: `[tokens, stride]`.
+    ///   - sum: `[tokens, weight.count]`: the result is added to it.
+    public func normalize(
+        _ y: Buffer<Float>, offset: Int = 0, stride: Int, tokens: Int, weight: Buffer<Float>,
+        eps: Float, addingTo sum: Buffer<Float>? = nil
+    ) {
+        precondition(
+            offset >= 0 && offset + weight.count <= stride && tokens * stride <= y.count,
+            "\(tokens) x \(weight.count) at \(offset) of \(stride)")
+        precondition(sum.map { tokens * weight.count <= $0.count } ?? true, "sum")
+        unsafe withRaw { compute in
+            unsafe tsr_normalize_rows(
+                compute, y.pointer + offset, stride, weight.count, tokens, weight.pointer, eps,
+                sum?.pointer)
         }
     }
 
@@ -73,15 +94,17 @@ extension Compute {
     /// Multiplies each matrix of `group`, or the tiles selected of it, by `a`.
     ///
     /// - Parameters:
-    ///   - y: `[firstRow + tokens, group.outputStride]`, overwritten at the group's rows.
+    ///   - y: `[firstRow + tokens, stride]`, overwritten at the group's rows.
     ///   - firstRow: Row of `y` that belongs to the first token.
+    ///   - stride: By default the group's `outputStride`.
     public func multiply(
         _ group: MatrixGroup, _ a: Activations, tokens: Int, into y: Buffer<Float>,
-        firstRow: Int = 0
+        firstRow: Int = 0, stride: Int? = nil
     ) {
+        let stride = stride ?? group.outputStride
         multiply(
-            group, a, tokens: tokens, into: y, at: firstRow * group.outputStride,
-            stride: group.outputStride, adding: false)
+            group, a, tokens: tokens, into: y, at: firstRow * stride, stride: stride,
+            adding: false)
     }
 
     /// Adds the product of the group's only matrix, or of its selected tiles, and `a` to `x`.
@@ -145,13 +168,21 @@ extension Compute {
         unsafe tsr_add_bias(y.pointer + offset, bias.pointer, bias.count, stride, tokens)
     }
 
-    /// silu(gate) * up, in both forms.
+    /// What is made of the gate of an MLP.
+    public enum Activation: UInt32, Sendable {
+        case silu = 1
+        /// GELU in its approximation by tanh.
+        case geluTanh = 2
+    }
+
+    /// activation(gate) * up, in both forms.
     ///
     /// - Parameters:
     ///   - y: `[tokens, stride]` with gate at column 0 and up at `upOffset`.
     ///   - a: `[tokens, columns]`, overwritten.
-    public func swiGLU(
-        _ y: Buffer<Float>, stride: Int, upOffset: Int, tokens: Int, into a: Activations
+    public func gated(
+        _ activation: Activation, _ y: Buffer<Float>, stride: Int, upOffset: Int, tokens: Int,
+        into a: Activations
     ) {
         a.check(tokens: tokens)
         precondition(
@@ -159,8 +190,9 @@ extension Compute {
         a.listed = 0
         unsafe withRaw { compute in
             unsafe withUnsafePointer(to: a.raw) { out in
-                unsafe tsr_swiglu(
-                    compute, y.pointer, y.pointer + upOffset, stride, a.columns, tokens, out)
+                unsafe tsr_gated(
+                    compute, activation.rawValue, y.pointer, y.pointer + upOffset, stride,
+                    a.columns, tokens, out)
             }
         }
     }

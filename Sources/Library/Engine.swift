@@ -164,14 +164,17 @@ actor Engine {
     /// Takes over what another place has computed of a prompt.
     private func copyBeginning(_ ids: ArraySlice<Int32>, to place: Place) throws {
         let isCausal = !(source.file.config.blockDecoding?.bidirectionalCommit ?? false)
-        let donors = places.filter { $0 !== place && $0.text.sequence.canBeCopied }
+        let donors = places.filter {
+            $0 !== place && $0.text.sequence.canBeCopied(upTo: $0.held(ids))
+        }
         guard isCausal, let donor = donors.max(by: { $0.held(ids) < $1.held(ids) }),
             donor.held(ids) > place.held(ids)
         else { return }
         let count = donor.held(ids)
         let sequence = place.text.sequence
         sequence.reset()
-        sequence.copy(donor.text.sequence, upTo: count)
-        place.text = try DecodedText(source, sequence, cached: Array(ids.prefix(count)))
+        let isCopied = sequence.copy(donor.text.sequence, upTo: count)
+        place.text = try DecodedText(
+            source, sequence, cached: isCopied ? Array(ids.prefix(count)) : [])
     }
 }

@@ -14,6 +14,8 @@ public struct ModelWork: Sendable, Equatable {
     public var cacheBytesPerPosition = 0
     /// Multiplications of one query with one cached position, in all layers and heads.
     public var macsPerSeenPosition = 0.0
+    /// Positions that layers see at most, with the share of layers that do; empty: all see all.
+    public var windows: [Int: Double] = [:]
 
     /// The matrices of each step that multiplies, all layers together.
     public var matrices: [PassOperation: MatrixWork] = [:]
@@ -35,19 +37,24 @@ public struct ModelWork: Sendable, Equatable {
     /// - Parameter kvEncoding: How keys and values are kept.
     public init(_ file: WeightFile, kvEncoding: KVLayer.Encoding) {
         let config = file.config
-        let head = config.tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight"
+        let head = config.headName
         for tensor in file.tensors where tensor.rows > 1 {
             let weights = tensor.rows * tensor.columns
-            if tensor.name.hasPrefix("model.layers.") {
-                layerWeights += weights
-                layerBytes += tensor.byteCount
-            } else if tensor.name == head {
+            let role = TensorRole(matrix: tensor.name)
+            if tensor.name == head {
                 headWeights = weights
                 headBytes = tensor.byteCount
+            } else if role != nil, role != .embedding {
+                layerWeights += weights
+                layerBytes += tensor.byteCount
             }
-            guard let operation = Self.operation(of: tensor.name, head: head) else { continue }
+            let product = tensor.name == head ? .head : role?.product
+            guard let operation = product?.operation else { continue }
             matrices[operation, default: MatrixWork()].weights += weights
             matrices[operation, default: MatrixWork()].bytes += tensor.byteCount
+        }
+        for layer in config.layers where layer.window > 0 {
+            windows[layer.window, default: 0] += 1 / Double(config.layerCount)
         }
         cacheBytesPerPosition =
             config.layerCount
@@ -56,18 +63,9 @@ public struct ModelWork: Sendable, Equatable {
         macsPerSeenPosition = Double(2 * config.layerCount * config.headCount * config.headDim)
     }
 
-    /// The step that multiplies with a tensor.
-    private static func operation(of name: String, head: String) -> PassOperation? {
-        if name == head { return .head }
-        let parts = name.split(separator: ".")
-        guard parts.count == 6, parts[1] == "layers" else { return nil }
-        switch parts[4] {
-        case "q_proj", "k_proj", "v_proj": return .queryKeyValue
-        case "o_proj": return .attentionOutput
-        case "gate_proj", "up_proj": return .gateUp
-        case "down_proj": return .down
-        default: return nil
-        }
+    /// Positions that a query sees of `positions` in a layer, on average over layers.
+    func seen(of positions: Double) -> Double {
+        windows.reduce(positions) { $0 - $1.value * max(0, positions - Double($1.key)) }
     }
 
     /// What one step of a pass reads and multiplies, all layers together; nil for steps that only
@@ -78,9 +76,9 @@ public struct ModelWork: Sendable, Equatable {
     ) -> PassWork? {
         let batches = Double((positions + batchCapacity - 1) / batchCapacity)
         if operation == .attend {
-            let seen = Double(context) + Double(positions + 1) / 2
+            let seen = self.seen(of: Double(context) + Double(positions + 1) / 2)
             return PassWork(
-                bytes: batches * Double(context * cacheBytesPerPosition),
+                bytes: batches * self.seen(of: Double(context)) * Double(cacheBytesPerPosition),
                 macs: Double(positions) * seen * macsPerSeenPosition)
         }
         guard let matrix = matrices[operation] else { return nil }

@@ -21,9 +21,10 @@ public struct PassWork: Sendable, Equatable {
         _ model: ModelWork, positions: Int, logitRows: Int, context: Int, batchCapacity: Int
     ) {
         let batches = Double((positions + batchCapacity - 1) / batchCapacity)
-        bytes = batches * (Double(model.layerBytes) + Double(context * model.cacheBytesPerPosition))
+        let cached = model.seen(of: Double(context)) * Double(model.cacheBytesPerPosition)
+        bytes = batches * (Double(model.layerBytes) + cached)
         // Each position sees the context and on average half of what is new.
-        let seen = Double(context) + Double(positions + 1) / 2
+        let seen = model.seen(of: Double(context) + Double(positions + 1) / 2)
         macs = Double(positions) * (Double(model.layerWeights) + seen * model.macsPerSeenPosition)
         if logitRows > 0 {
             bytes += Double(model.headBytes)

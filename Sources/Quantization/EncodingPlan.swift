@@ -169,9 +169,8 @@ public struct EncodingPlan: Sendable {
             return .encoding(found)
         }
         // The head decides between near-equal logits; an untied embedding is only looked up.
-        let isHead =
-            tensor.name == "lm_head.weight"
-            || tiedHead && tensor.name == "model.embed_tokens.weight"
+        let role = TensorRole(matrix: tensor.name)
+        let isHead = role == .head || tiedHead && role == .embedding
         let rounded: TensorEncoding = isHead ? .int6Nested : .int4Nested
         switch options.bits {
         case nil: return .encoding(found ?? (tensor.type == .synthetic ? rounded : .int8))

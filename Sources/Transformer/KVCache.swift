@@ -1,107 +1,105 @@
 internal import Kernels
 
-/// Keys and values of every layer in rings of fixed capacity, allocated once.
+/// Keys and values of every layer in rings of fixed capacity, allocated once. Layers with one window share
+/// a ``CacheRing``, which says where positions lie; layers that see less hold less.
 ///
-/// Slots of a layer: `[sinks, several times | ring | open]`. A position beyond the sinks lies in ring
-/// slot (position - sinks) mod ringSlots and is overwritten ringSlots positions later; the open tail
-/// holds a block that is not decided yet. The ring is one batch longer than the window, so a batch
-/// never overwrites what its first query sees, nor what is seen after dropping its tokens. Keys are
-/// stored after RoPE at absolute positions and never shifted. Sinks alone are kept before RoPE too:
-/// see ``SinkPlacement``.
-public final class KVCache {
-    /// Positions a query sees: the sinks and the newest `window` others, itself included.
-    public let contextLength: Int
-    public let sinks: Int
-    let window: Int
-    let ringSlots: Int
-    let openSlots: Int
+/// Keys are stored after RoPE at absolute positions and never shifted. Sinks alone are kept before RoPE
+/// too: see ``SinkPlacement``.
+final class KVCache {
+    /// Positions a query sees at most: the sinks and the newest others, itself included.
+    let contextLength: Int
+    /// Of layers that see so many; fewer where a layer's window is shorter.
+    let sinks: Int
+    /// One for each of the model's windows.
+    let rings: [CacheRing]
     let layers: [KVLayer]
     let placement: SinkPlacement
-    private let ringBegin: Int
-    /// Lowest position, sinks aside, from which on every committed one is held.
-    private var oldestHeld: Int
+    private let views: [Int]
+
+    /// What a cache of a model is made of.
+    struct Shape {
+        var windows: [Int]
+        /// Index of each layer's window.
+        var views: [Int]
+        var kvHeads: Int
+        var headDim: Int
+    }
 
     init(
-        layerCount: Int, kvHeads: Int, headDim: Int, contextLength: Int, sinks: Int,
-        batchCapacity: Int, encoding: KVLayer.Encoding
+        _ shape: Shape, contextLength: Int, sinks: Int, batchCapacity: Int,
+        encoding: KVLayer.Encoding
     ) {
         self.contextLength = contextLength
         self.sinks = sinks
-        openSlots = batchCapacity
-        window = contextLength - sinks
-        ringSlots = window + batchCapacity
+        let rings = Self.rings(
+            shape.windows, contextLength: contextLength, sinks: sinks, batchCapacity: batchCapacity)
+        self.rings = rings
+        views = shape.views
         placement = SinkPlacement(
             contextLength: contextLength, sinks: sinks, batchCapacity: batchCapacity,
-            layerCount: layerCount, width: kvHeads * headDim)
-        ringBegin = placement.slots
-        oldestHeld = sinks
-        let slots = ringBegin + ringSlots + openSlots
-        layers = (0..<layerCount).map { _ in
-            KVLayer(kvHeads: kvHeads, headDim: headDim, slots: slots, encoding: encoding)
+            layers: shape.views.map { rings[$0].sinks > 0 }, width: shape.kvHeads * shape.headDim)
+        layers = shape.views.map { view in
+            KVLayer(
+                kvHeads: shape.kvHeads, headDim: shape.headDim, slots: rings[view].slots,
+                encoding: encoding)
         }
     }
 
-    /// Slot of a committed position.
-    func slot(of position: Int) -> Int {
-        position < sinks ? position : ringBegin + (position - sinks) % ringSlots
+    static func rings(
+        _ windows: [Int], contextLength: Int, sinks: Int, batchCapacity: Int
+    ) -> [CacheRing] {
+        let sinkSlots = SinkPlacement.slots(sinks: sinks, batchCapacity: batchCapacity)
+        return windows.map { window in
+            CacheRing(
+                window: window, contextLength: contextLength, sinks: sinks, sinkSlots: sinkSlots,
+                batchCapacity: batchCapacity)
+        }
     }
 
-    /// Slot of the open token `index`.
-    func openSlot(_ index: Int) -> Int { ringBegin + ringSlots + index }
-
-    /// Oldest position, sinks aside, that a query at `position` sees.
-    func oldest(for position: Int) -> Int { max(sinks, position - window + 1) }
-
     /// Notes that the positions below `end` have been committed.
-    func advance(to end: Int) { oldestHeld = max(oldestHeld, end - ringSlots) }
+    func advance(to end: Int) {
+        for view in rings.indices { rings[view].advance(to: end) }
+    }
 
     /// Whether all that a query at `position` sees of the past is still held.
     func holds(contextOf position: Int) -> Bool {
-        position <= sinks || oldest(for: position) >= oldestHeld
+        // Indices, since iterators of arrays take memory where nothing is optimized.
+        for view in rings.indices where !rings[view].holds(contextOf: position) { return false }
+        return true
     }
 
     /// Notes that the positions from `end` on are dropped.
     func truncate(to end: Int) {
-        if end <= sinks { oldestHeld = sinks }
+        for view in rings.indices { rings[view].truncate(to: end) }
     }
 
-    /// Whether all positions below `end` are held.
-    func isWhole(at end: Int) -> Bool { oldestHeld <= sinks && end - sinks <= ringSlots }
+    /// Whether another text could go on after the first `count` positions.
+    func canBeCopied(upTo count: Int) -> Bool {
+        rings.allSatisfy { $0.canBeCopied(upTo: count) }
+    }
 
-    /// Takes over the first `count` positions of another cache, which is whole and perhaps longer or shorter.
-    func copy(_ other: KVCache, count: Int) {
-        let slots = ringBegin + max(0, count - sinks)
-        precondition(
-            other.ringBegin == ringBegin && other.sinks == sinks && count - sinks <= ringSlots,
-            "\(count) positions into a cache of another shape")
-        for (layer, source) in zip(layers, other.layers) { layer.copy(source, slots: slots) }
+    /// Whether this cache, which is perhaps longer or shorter, can take the first `count` positions of another one.
+    func canCopy(_ other: KVCache, upTo count: Int) -> Bool {
+        zip(rings, other.rings).allSatisfy { $0.slots(toCopy: $1, upTo: count) != nil }
+    }
+
+    /// Takes over the first `count` positions of another cache.
+    func copy(_ other: KVCache, upTo count: Int) {
+        let slots = zip(rings, other.rings).map { $0.slots(toCopy: $1, upTo: count) ?? 0 }
+        for (index, layer) in layers.enumerated() {
+            let view = views[index]
+            layer.copy(other.layers[index], slots: slots[view])
+        }
+        for view in rings.indices { rings[view].copy(other.rings[view]) }
         placement.copy(other.placement)
-        oldestHeld = sinks
     }
 
-    /// Writes the slot ranges that one query sees into `visible[8 * token...]`.
-    ///
-    /// - Parameters:
-    ///   - position: Of the query.
-    ///   - end: Committed positions below this are seen.
-    ///   - open: Open tokens seen.
+    /// Writes the slot ranges that one query sees in layers with one window, as ``CacheRing`` does.
     func setVisible(
-        _ visible: Buffer<Int32>, token: Int, position: Int, end: Int, open: Int
+        _ visible: Buffer<Int32>, view: Int, token: Int, position: Int, end: Int, open: Int
     ) {
-        let at = token * 8
-        let sinkBegin = placement.slot(for: position)
-        set(visible, at, sinkBegin..<sinkBegin + min(sinks, end))
-        let first = oldest(for: position)
-        let count = max(0, end - first)
-        let begin = slot(of: first)
-        let straight = min(count, ringBegin + ringSlots - begin)
-        set(visible, at + 2, begin..<begin + straight)
-        set(visible, at + 4, ringBegin..<ringBegin + count - straight)
-        set(visible, at + 6, openSlot(0)..<openSlot(open))
-    }
-
-    private func set(_ visible: Buffer<Int32>, _ index: Int, _ range: Range<Int>) {
-        visible[index] = Int32(range.lowerBound)
-        visible[index + 1] = Int32(range.upperBound)
+        rings[view].setVisible(
+            visible, token: token, sinkSlot: placement.slot(for: position), position: position,
+            end: end, open: open)
     }
 }

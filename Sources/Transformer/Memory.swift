@@ -10,7 +10,8 @@ extension Model {
     ) throws(TransformerError) -> ResidencyPlan {
         let config = file.config
         let context = try options.check(for: config)
-        let names = DecoderLayer.matrixNames(config) + [config.headName]
+        let products = config.tensors.filter { $0.role.product != nil && $0.role != .head }
+        let names = products.map(\.name) + [config.headName]
         var items: [ResidencyPlan.Item] = []
         var mapped = 0
         for name in names {
@@ -93,28 +94,27 @@ extension Model {
     }
 }
 
-extension ModelConfig {
-    /// The matrix that gives logits.
-    var headName: String {
-        tieWordEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight"
-    }
-}
-
 extension KVCache {
     /// Bytes that a cache takes.
     static func byteCount(
         _ config: ModelConfig, contextLength: Int, _ options: Model.Options
     ) -> Int {
-        let sinkSlots = SinkPlacement.slots(
-            sinks: options.sinks, batchCapacity: options.batchCapacity)
-        let slots = sinkSlots + contextLength - options.sinks + 2 * options.batchCapacity
-        let layer = KVLayer.byteCount(
-            slots: slots, kvHeads: config.kvHeadCount, headDim: config.headDim,
-            encoding: options.kvEncoding)
-        return config.layerCount * layer
+        let windows = config.windows
+        let rings = rings(
+            windows, contextLength: contextLength, sinks: options.sinks,
+            batchCapacity: options.batchCapacity)
+        let counts = windows.map { window in config.layers.count { $0.window == window } }
+        let layers = zip(rings, counts).reduce(0) { sum, ring in
+            sum + ring.1
+                * KVLayer.byteCount(
+                    slots: ring.0.slots, kvHeads: config.kvHeadCount, headDim: config.headDim,
+                    encoding: options.kvEncoding)
+        }
+        return layers
             + SinkPlacement.byteCount(
                 sinks: options.sinks, batchCapacity: options.batchCapacity,
-                layerCount: config.layerCount, width: config.kvHeadCount * config.headDim)
+                layerCount: zip(rings, counts).reduce(0) { $0 + ($1.0.sinks > 0 ? $1.1 : 0) },
+                width: config.kvHeadCount * config.headDim)
     }
 }
 
@@ -131,7 +131,8 @@ extension Scratch {
         let queries = config.headCount * config.headDim
         let qkv = padded(queries) + 2 * padded(config.kvHeadCount * config.headDim)
         let floats = config.hiddenSize + qkv + 2 * padded(config.intermediateSize)
-        return batch * floats * 4 + activations(config.hiddenSize, tokens: batch)
+        let updates = config.hasOutputNorms ? config.hiddenSize : 0
+        return batch * (floats + updates) * 4 + activations(config.hiddenSize, tokens: batch)
             + activations(queries, tokens: batch)
             + activations(config.intermediateSize, tokens: batch)
             + activations(config.hiddenSize, tokens: options.logitCapacity)

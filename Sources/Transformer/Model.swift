@@ -3,8 +3,8 @@ public import Residency
 public import WeightFile
 
 /// A decoder-only transformer over a mapped weight file: its weights, what of them stays in memory, and
-/// the threads that compute with them. One config-driven class: Llama, Qwen2, Qwen3, SmolLM2 and
-/// Ministral 3 are data.
+/// the threads that compute with them. One class for all families: what their layers compute is data
+/// (`LayerSpec`).
 ///
 /// Any number of ``TokenSequence``s share a model, and a ``Workspace`` runs passes over them. One pass
 /// runs at a time.
@@ -17,6 +17,9 @@ public final class Model {
     public let options: Options
     let file: WeightFile
     let layers: [DecoderLayer]
+    /// Positions that layers see, each number once; 0: all. A layer's `view` is an index into it.
+    let windows: [Int]
+    let embeddingName: String
     let embedding: Matrix
     let finalNorm: Buffer<Float>
     let head: WeightGroup
@@ -40,9 +43,15 @@ public final class Model {
         self.config = config
         self.options = options
         let store = store
-        layers = (0..<config.layerCount).map { DecoderLayer(file, store, $0) }
-        embedding = file.matrix(Self.embeddingName)
-        finalNorm = file.vector("model.norm.weight")
+        windows = config.windows
+        let windows = windows
+        layers = config.layers.enumerated().map { index, layer in
+            let view = windows.firstIndex(of: layer.window) ?? 0
+            return DecoderLayer(file, store, index, view: view)
+        }
+        embeddingName = config.tensor(.embedding).name
+        embedding = file.matrix(embeddingName)
+        finalNorm = file.vector(config.tensor(.finalNorm).name)
         head = store.group([config.headName])
         store.forgetUnused()
         if options.threads == nil, compute.threads > 1, plan.isResident,
@@ -78,8 +87,6 @@ public final class Model {
         }
         compute.workAlone(best[1] < 0.9 * best[0])
     }
-
-    static let embeddingName = "model.embed_tokens.weight"
 
     /// What of the weights is in memory, and what is read in each pass.
     public var residency: ResidencyPlan { store.plan }

@@ -50,8 +50,11 @@ extension Model.Options {
         let most = min(config.maxPositions, 4096)
         let slot = KVLayer.slotBytes(
             kvHeads: config.kvHeadCount, headDim: config.headDim, encoding: encoding)
-        let fitting = budget.bytes / 8 / (config.layerCount * slot)
-        return min(most, max(512, fitting / 256 * 256))
+        let fits = stride(from: most / 256 * 256, to: 512, by: -256).first { context in
+            config.cachedPositions(context) <= budget.bytes / 8 / slot
+        }
+        return config.cachedPositions(most) <= budget.bytes / 8 / slot
+            ? most : min(most, fits ?? 512)
     }
 
     /// Refuses what cannot work; returns the context length.
@@ -77,18 +80,25 @@ extension Model.Options {
 
     /// Bytes of the cache and the logits, the two that options can blow up; nil on overflow.
     private func bytes(for config: ModelConfig, context: Int) -> Int? {
-        let position =
-            config.layerCount
-            * KVLayer.slotBytes(
-                kvHeads: config.kvHeadCount, headDim: config.headDim, encoding: kvEncoding)
-        let (slots, tooLong) = context.addingReportingOverflow(2 * batchCapacity)
-        let (cache, tooLarge) = slots.multipliedReportingOverflow(by: position)
+        let slot = KVLayer.slotBytes(
+            kvHeads: config.kvHeadCount, headDim: config.headDim, encoding: kvEncoding)
+        let (positions, tooLong) = context.addingReportingOverflow(2 * batchCapacity)
+        guard !tooLong, positions <= 1 << 40 else { return nil }
+        let (cache, tooLarge) = config.cachedPositions(positions)
+            .multipliedReportingOverflow(by: slot)
         let (total, overflow) = cache.addingReportingOverflow(
             logitCapacity * config.vocabularySize * 4)
-        return tooLong || tooLarge || overflow ? nil : total
+        return tooLarge || overflow ? nil : total
     }
 
     private static var physicalMemory: Int {
         Int(sysconf(Int32(_SC_PHYS_PAGES))) * Int(sysconf(Int32(_SC_PAGESIZE)))
+    }
+}
+
+extension ModelConfig {
+    /// Positions of a text of `context` that caches hold, summed over layers.
+    func cachedPositions(_ context: Int) -> Int {
+        layers.reduce(0) { $0 + ($1.window == 0 ? context : min(context, $1.window)) }
     }
 }

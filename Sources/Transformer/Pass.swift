@@ -17,31 +17,59 @@ extension Workspace {
     }
 
     private func layers(tokens: Int) throws(ResidencyError) {
-        let (s, compute, observer) = (scratch, model.compute, observer)
         embed(tokens)
         observer?.finished(.embed, layer: 0)
         for index in model.layers.indices {
             let layer = model.layers[index]
             try attention(layer, index, tokens: tokens, observer)
-            compute.rmsNorm(
-                s.hidden, tokens: tokens, weight: layer.postAttentionNorm,
-                eps: model.config.rmsNormEps, into: s.normed)
-            observer?.finished(.mlpNorm, layer: index)
-            try layer.gateUp.forEachPart {
-                compute.multiply(
-                    layer.gateUp.matrices, s.normed, tokens: tokens, into: s.gateUp)
-            }
-            observer?.finished(.gateUp, layer: index)
-            compute.swiGLU(
-                s.gateUp, stride: layer.gateUp.matrices.outputStride,
-                upOffset: layer.gateUp.matrices.rowOffsets[1], tokens: tokens, into: s.activated)
-            observer?.finished(.activation, layer: index)
-            try layer.down.forEachPart {
-                compute.multiplyAdding(
-                    layer.down.matrices, s.activated, tokens: tokens, into: s.hidden)
-            }
+            try mlp(layer, index, tokens: tokens, observer)
+        }
+    }
+
+    private func mlp(
+        _ layer: DecoderLayer, _ index: Int, tokens: Int, _ observer: (any PassObserver)?
+    ) throws(ResidencyError) {
+        let (s, compute) = (scratch, model.compute)
+        compute.rmsNorm(
+            s.hidden, tokens: tokens, weight: layer.mlpNorm, eps: model.config.rmsNormEps,
+            into: s.normed)
+        observer?.finished(.mlpNorm, layer: index)
+        try layer.gateUp.forEachPart {
+            compute.multiply(layer.gateUp.matrices, s.normed, tokens: tokens, into: s.gateUp)
+        }
+        observer?.finished(.gateUp, layer: index)
+        compute.gated(
+            layer.activation, s.gateUp, stride: layer.gateUp.matrices.outputStride,
+            upOffset: layer.gateUp.matrices.rowOffsets[1], tokens: tokens, into: s.activated)
+        observer?.finished(.activation, layer: index)
+        try add(layer.down, s.activated, norm: layer.mlpOutputNorm, tokens: tokens) {
             observer?.finished(.down, layer: index)
         }
+    }
+
+    /// Adds a product to the residual stream, through a norm where there is one.
+    ///
+    /// - Parameter finished: Called when the product is there.
+    private func add(
+        _ group: WeightGroup, _ values: Activations, norm: Buffer<Float>?, tokens: Int,
+        finished: () -> Void
+    ) throws(ResidencyError) {
+        let (s, compute) = (scratch, model.compute)
+        guard let norm else {
+            try group.forEachPart {
+                compute.multiplyAdding(group.matrices, values, tokens: tokens, into: s.hidden)
+            }
+            return finished()
+        }
+        // Rows lie as in the residual stream: the group's only matrix has its width.
+        let width = model.config.hiddenSize
+        try group.forEachPart {
+            compute.multiply(group.matrices, values, tokens: tokens, into: s.update, stride: width)
+        }
+        finished()
+        compute.normalize(
+            s.update, stride: width, tokens: tokens, weight: norm, eps: model.config.rmsNormEps,
+            addingTo: s.hidden)
     }
 
     private func head(_ rows: Range<Int>) throws(ResidencyError) {
@@ -65,8 +93,9 @@ extension Workspace {
         for first in stride(from: 0, to: tokens, by: step) {
             model.compute.embed(
                 model.embedding, tokens: scratch.ids, first: first,
-                count: min(step, tokens - first), into: scratch.hidden)
-            model.store.forgetRows(of: Model.embeddingName)
+                count: min(step, tokens - first), scale: model.config.embeddingScale,
+                into: scratch.hidden)
+            model.store.forgetRows(of: model.embeddingName)
         }
     }
 
@@ -79,7 +108,7 @@ extension Workspace {
         let (s, compute, config) = (scratch, model.compute, model.config)
         let group = layer.queryKeyValue.matrices
         compute.rmsNorm(
-            s.hidden, tokens: tokens, weight: layer.inputNorm, eps: config.rmsNormEps,
+            s.hidden, tokens: tokens, weight: layer.attentionNorm, eps: config.rmsNormEps,
             into: s.normed)
         observer?.finished(.attentionNorm, layer: index)
         try layer.queryKeyValue.forEachPart {
@@ -91,6 +120,10 @@ extension Workspace {
                 stride: group.outputStride, tokens: tokens)
         }
         observer?.finished(.queryKeyValue, layer: index)
+        if layer.spec.queryKeyNorm == .wholeProjection {
+            normalize(group, part: 0, layer.queryNorm, tokens: tokens)
+            normalize(group, part: 1, layer.keyNorm, tokens: tokens)
+        }
         let heads = HeadLayouts(
             queries: layout(group, 0, config.headCount),
             keys: layout(group, 1, config.kvHeadCount),
@@ -101,15 +134,21 @@ extension Workspace {
             let part = parts[part]
             compute.attend(
                 s.qkv, queries: heads.queries, first: part.first, tokens: part.count,
-                visible: s.visible, scale: 1 / Float(config.headDim).squareRoot(),
+                visible: s.visible[layer.view], scale: layer.spec.attentionScale,
                 layer: part.sequence.cache.layers[index], into: s.attended)
         }
         observer?.finished(.attend, layer: index)
-        try layer.output.forEachPart {
-            compute.multiplyAdding(
-                layer.output.matrices, s.attended, tokens: tokens, into: s.hidden)
+        try add(layer.output, s.attended, norm: layer.attentionOutputNorm, tokens: tokens) {
+            observer?.finished(.attentionOutput, layer: index)
         }
-        observer?.finished(.attentionOutput, layer: index)
+    }
+
+    /// Norm of a whole projection.
+    private func normalize(_ group: MatrixGroup, part: Int, _ norm: Buffer<Float>?, tokens: Int) {
+        guard let norm else { return }
+        model.compute.normalize(
+            scratch.qkv, offset: group.rowOffsets[part], stride: group.outputStride,
+            tokens: tokens, weight: norm, eps: model.config.rmsNormEps)
     }
 
     private func layout(_ group: MatrixGroup, _ part: Int, _ count: Int) -> HeadLayout {
@@ -122,29 +161,32 @@ extension Workspace {
     private func store(_ part: Part, _ heads: HeadLayouts, _ layer: DecoderLayer, _ index: Int) {
         let sequence = part.sequence
         let (cache, eps) = (sequence.cache, model.config.rmsNormEps)
+        let table = model.config.rotary(of: layer.spec, context: cache.contextLength)
         cache.placement.keep(
             scratch.qkv, keys: heads.keys, values: heads.values, first: part.first,
             positions: sequence.position..<sequence.position + part.committed.count, layer: index)
-        placeSinks(of: sequence, layer, index)
+        placeSinks(of: sequence, layer, index, table: table)
         model.compute.rotateAndStore(
             scratch.qkv, heads, first: part.first, tokens: part.count,
             by: (
-                queries: rotary.queryRotation(norm: layer.queryNorm, eps: eps),
-                keys: rotary.keyRotation(norm: layer.keyNorm, eps: eps)
-            ), slots: scratch.slots, into: cache.layers[index])
+                queries: rotary.queryRotation(
+                    table: table, norm: layer.headNorms.query, eps: eps),
+                keys: rotary.keyRotation(table: table, norm: layer.headNorms.key, eps: eps)
+            ), slots: scratch.slots[layer.view], into: cache.layers[index])
     }
 
     /// Stores the sinks of one layer at the places that this pass needs and that are new.
-    private func placeSinks(of sequence: TokenSequence, _ layer: DecoderLayer, _ index: Int) {
+    private func placeSinks(
+        of sequence: TokenSequence, _ layer: DecoderLayer, _ index: Int, table: Int
+    ) {
         let placement = sequence.cache.placement
-        guard placement.pending > 0 else { return }
-        placement.load(layer: index)
+        guard placement.load(layer: index) else { return }
         let (tokens, heads) = (placement.pending * placement.sinks, model.config.kvHeadCount)
         let keys = placement.keyLayout(kvHeads: heads)
         model.compute.rotate(
             placement.rows, keys, tokens: tokens,
             by: sequence.sinkRotary.keyRotation(
-                norm: layer.keyNorm, eps: model.config.rmsNormEps))
+                table: table, norm: layer.headNorms.key, eps: model.config.rmsNormEps))
         model.compute.store(
             placement.rows, keys: keys, values: placement.valueLayout(kvHeads: heads),
             tokens: tokens, slots: placement.pendingSlots, into: sequence.cache.layers[index])

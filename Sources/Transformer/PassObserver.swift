@@ -1,3 +1,5 @@
+public import WeightFile
+
 /// The steps of a pass, in order; those from `attentionNorm` to `down` once per layer.
 public enum PassOperation: Int, CaseIterable, Sendable, BitwiseCopyable {
     /// Positions, slots, visible ranges and rotary angles.
@@ -6,10 +8,12 @@ public enum PassOperation: Int, CaseIterable, Sendable, BitwiseCopyable {
     case attentionNorm
     /// The q, k and v projections and their biases.
     case queryKeyValue
-    /// Norms of heads, RoPE, placing of sinks, codes of keys and values.
+    /// Norms of queries and keys, RoPE, placing of sinks, codes of keys and values.
     case storeKeyValue
     case attend
     case attentionOutput
+    /// Norms between attention and MLP: one after attention counts here, one after the MLP for what
+    /// comes next.
     case mlpNorm
     case gateUp
     case activation
@@ -22,6 +26,19 @@ public enum PassOperation: Int, CaseIterable, Sendable, BitwiseCopyable {
     case decompress
     /// Not part of a pass: drawing tokens from its logits.
     case sample
+}
+
+extension TensorRole.Product {
+    /// The step that multiplies.
+    public var operation: PassOperation {
+        switch self {
+        case .queryKeyValue: .queryKeyValue
+        case .attentionOutput: .attentionOutput
+        case .gateUp: .gateUp
+        case .down: .down
+        case .head: .head
+        }
+    }
 }
 
 /// Is told of every step of a pass, for timing; see ``Workspace/observer``.

@@ -23,14 +23,15 @@ final class SinkPlacement {
     private let copies: Int
     /// The step each copy stands at; -1: none.
     private var steps: [Int]
-    /// Raw keys and values, `[sinks, 2, width]` per layer.
+    /// Raw keys and values, `[sinks, 2, width]` per layer; empty where a layer keeps no sinks.
     private let raw: [Buffer<Float>]
     private let width: Int
     /// `[copies, sinks, 2, width]`.
     let rows: Buffer<Float>
     private var pendingSteps: [Int]
 
-    init(contextLength: Int, sinks: Int, batchCapacity: Int, layerCount: Int, width: Int) {
+    /// - Parameter layers: Whether each keeps the sinks.
+    init(contextLength: Int, sinks: Int, batchCapacity: Int, layers: [Bool], width: Int) {
         self.sinks = sinks
         self.contextLength = contextLength
         self.width = width
@@ -40,7 +41,7 @@ final class SinkPlacement {
         pendingSteps = Array(repeating: 0, count: copies)
         pendingSlots = Buffer(count: slots)
         rows = Buffer(count: slots * 2 * width)
-        raw = (0..<layerCount).map { _ in Buffer(count: sinks * 2 * width) }
+        raw = layers.map { Buffer(count: $0 ? sinks * 2 * width : 0) }
         steps[0] = 0
     }
 
@@ -92,6 +93,7 @@ final class SinkPlacement {
         _ y: Buffer<Float>, keys: HeadLayout, values: HeadLayout, first: Int,
         positions: Range<Int>, layer: Int
     ) {
+        guard raw[layer].count > 0 else { return }
         let end = max(positions.lowerBound, min(positions.upperBound, sinks))
         for position in positions.lowerBound..<end {
             let from = (first + position - positions.lowerBound) * keys.stride
@@ -113,12 +115,14 @@ final class SinkPlacement {
         for copy in steps.indices { steps[copy] = copy == 0 ? 0 : -1 }
     }
 
-    /// Copies the raw rows of a layer into `rows`, once for each pending placement.
-    func load(layer: Int) {
+    /// Copies the raw rows of a layer into `rows`, once for each pending placement; false where it keeps none.
+    func load(layer: Int) -> Bool {
+        guard pending > 0, raw[layer].count > 0 else { return false }
         let count = sinks * 2 * width
         for copy in 0..<pending {
             for index in 0..<count { rows[copy * count + index] = raw[layer][index] }
         }
+        return true
     }
 
     /// Keys in `rows`.

@@ -43,7 +43,9 @@ public final class TokenSequence {
         try model.admit(cacheBytes: cacheBytes)
         self.workspace = workspace
         cache = KVCache(
-            layerCount: config.layerCount, kvHeads: config.kvHeadCount, headDim: config.headDim,
+            .init(
+                windows: model.windows, views: model.layers.map(\.view),
+                kvHeads: config.kvHeadCount, headDim: config.headDim),
             contextLength: context, sinks: options.sinks, batchCapacity: options.batchCapacity,
             encoding: options.kvEncoding)
         sinkRotary = RotaryEmbedding(config, capacity: max(1, cache.placement.slots))
@@ -88,20 +90,27 @@ public final class TokenSequence {
         if position == 0 { isNotFinite = false }
     }
 
-    /// Whether the cache holds every committed token, and right.
-    public var canBeCopied: Bool { !isNotFinite && cache.isWhole(at: position) }
+    /// Whether another text could go on after the first `count` tokens of this one: the cache holds them, or all
+    /// that is seen from there on, and right.
+    public func canBeCopied(upTo count: Int) -> Bool {
+        !isNotFinite && count <= position && cache.canBeCopied(upTo: count)
+    }
 
     /// Takes over what another sequence has computed of its first tokens: what follows here is what would
     /// follow there.
     ///
     /// - Parameter count: Tokens.
-    /// - Precondition: Both belong to one workspace; `other.canBeCopied`, and has committed as many.
-    public func copy(_ other: TokenSequence, upTo count: Int) {
+    /// - Returns: Whether that is possible; if not, nothing has changed.
+    /// - Precondition: Both belong to one workspace.
+    public func copy(_ other: TokenSequence, upTo count: Int) -> Bool {
         precondition(other.workspace === workspace && other !== self, "sequences of two workspaces")
-        precondition(other.canBeCopied && count <= other.position, "\(count) tokens")
-        cache.copy(other.cache, count: count)
+        guard other.canBeCopied(upTo: count), cache.canCopy(other.cache, upTo: count) else {
+            return false
+        }
+        cache.copy(other.cache, upTo: count)
         position = count
         isNotFinite = other.isNotFinite
+        return true
     }
 }
 

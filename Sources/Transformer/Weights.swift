@@ -2,44 +2,64 @@ internal import Kernels
 internal import Residency
 internal import WeightFile
 
-/// One pre-norm decoder layer's weights; each field names its tensor.
+/// One decoder layer's weights, and what it computes with them.
 struct DecoderLayer {
-    let inputNorm: Buffer<Float>  // input_layernorm [hiddenSize]
-    let queryKeyValue: WeightGroup  // self_attn.{q,k,v}_proj
-    let biases: [Buffer<Float>]  // self_attn.{q,k,v}_proj.bias, or empty
-    let queryNorm: Buffer<Float>?  // self_attn.q_norm [headDim]
-    let keyNorm: Buffer<Float>?  // self_attn.k_norm [headDim]
-    let output: WeightGroup  // self_attn.o_proj
-    let postAttentionNorm: Buffer<Float>  // post_attention_layernorm [hiddenSize]
-    let gateUp: WeightGroup  // mlp.{gate,up}_proj
-    let down: WeightGroup  // mlp.down_proj
+    let spec: LayerSpec
+    /// Of the views of the cache (``KVCache``): layers with one window have one.
+    let view: Int
+    let attentionNorm: Buffer<Float>?  // [hiddenSize]
+    let queryKeyValue: WeightGroup
+    let biases: [Buffer<Float>]  // of q, k and v, or empty
+    let queryNorm: Buffer<Float>?  // [headDim], or of the whole projection
+    let keyNorm: Buffer<Float>?
+    let output: WeightGroup
+    let attentionOutputNorm: Buffer<Float>?  // [hiddenSize]
+    let mlpNorm: Buffer<Float>?  // [hiddenSize]
+    let gateUp: WeightGroup
+    let down: WeightGroup
+    let mlpOutputNorm: Buffer<Float>?  // [hiddenSize]
 
-    init(_ file: WeightFile, _ store: WeightStore, _ index: Int) {
-        let config = file.config
-        let name = "model.layers.\(index)."
-        let groups = Self.groups.map { names in
-            store.group(names.map { "\(name)\($0).weight" })
+    init(_ file: WeightFile, _ store: WeightStore, _ index: Int, view: Int) {
+        let tensors = file.config.tensors(ofLayer: index)
+        func group(_ product: TensorRole.Product) -> WeightGroup {
+            store.group(tensors.filter { $0.role.product == product }.map(\.name))
         }
-        (queryKeyValue, output, gateUp, down) = (groups[0], groups[1], groups[2], groups[3])
-        inputNorm = file.vector(name + "input_layernorm.weight")
-        biases =
-            config.attentionBias
-            ? Self.groups[0].map { file.vector("\(name)\($0).bias") } : []
-        queryNorm = config.queryKeyNorm ? file.vector(name + "self_attn.q_norm.weight") : nil
-        keyNorm = config.queryKeyNorm ? file.vector(name + "self_attn.k_norm.weight") : nil
-        postAttentionNorm = file.vector(name + "post_attention_layernorm.weight")
+        func vector(_ role: TensorRole) -> Buffer<Float>? {
+            tensors.first { $0.role == role }.map { file.vector($0.name) }
+        }
+        spec = file.config.layers[index]
+        self.view = view
+        attentionNorm = vector(.attentionNorm)
+        queryKeyValue = group(.queryKeyValue)
+        biases = [.queryBias, .keyBias, .valueBias].compactMap(vector)
+        queryNorm = vector(.queryNorm)
+        keyNorm = vector(.keyNorm)
+        output = group(.attentionOutput)
+        attentionOutputNorm = vector(.attentionOutputNorm)
+        mlpNorm = vector(.mlpNorm)
+        gateUp = group(.gateUp)
+        down = group(.down)
+        mlpOutputNorm = vector(.mlpOutputNorm)
     }
 
-    /// The matrices of each step, in the order of a pass.
-    private static let groups = [
-        ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"], ["self_attn.o_proj"],
-        ["mlp.gate_proj", "mlp.up_proj"], ["mlp.down_proj"],
-    ]
+    /// Norms of single heads, which rotation takes along.
+    var headNorms: (query: Buffer<Float>?, key: Buffer<Float>?) {
+        spec.queryKeyNorm == .perHead ? (queryNorm, keyNorm) : (nil, nil)
+    }
 
-    /// Names of all matrices of all layers, in the order of a pass.
-    static func matrixNames(_ config: ModelConfig) -> [String] {
-        (0..<config.layerCount).flatMap { layer in
-            groups.joined().map { "model.layers.\(layer).\($0).weight" }
+    var activation: Compute.Activation {
+        switch spec.activation {
+        case .silu: .silu
+        case .geluTanh: .geluTanh
         }
+    }
+}
+
+extension ModelConfig {
+    /// The windows of all layers, each once; 0 is none. A layer's is one of the views of a cache.
+    var windows: [Int] {
+        var windows: [Int] = []
+        for layer in layers where !windows.contains(layer.window) { windows.append(layer.window) }
+        return windows
     }
 }

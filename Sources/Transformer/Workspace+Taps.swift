@@ -25,13 +25,23 @@ extension Workspace {
         }
     }
 
-    /// Where the product of a step's matrix stands when the step is done; of steps that add, the sum.
+    /// Where the product of a step's matrix stands when the step is done; of steps that add, the sum, unless a
+    /// norm comes between.
     ///
-    /// - Parameter matrix: 0 but for q, k, v and for gate, up.
-    public func product(of operation: PassOperation, matrix: Int) -> Product? {
-        let layer = model.layers[0]
+    /// - Parameters:
+    ///   - index: Of the layer.
+    ///   - matrix: 0 but for q, k, v and for gate, up.
+    public func product(
+        of operation: PassOperation, layer index: Int, matrix: Int
+    ) -> Product? {
+        let layer = model.layers[index]
+        let normed =
+            operation == .attentionOutput
+            ? layer.attentionOutputNorm != nil
+            : operation == .down && layer.mlpOutputNorm != nil
         let hidden = Product(
-            buffer: scratch.hidden, offset: 0, stride: model.config.hiddenSize,
+            buffer: normed ? scratch.update : scratch.hidden, offset: 0,
+            stride: model.config.hiddenSize,
             columns: model.config.hiddenSize)
         switch operation {
         case .embed, .attentionOutput, .down: return hidden

@@ -145,17 +145,23 @@ public final class Workspace {
         for index in 0..<count {
             let (at, row) = (position + index, part.first + index)
             scratch.ids[row] = segment.committed[part.committed.lowerBound + index]
-            scratch.slots[row] = Int32(cache.slot(of: at))
             let blockEnd = min(end, (at / segment.blockSize + 1) * segment.blockSize)
-            cache.setVisible(scratch.visible, token: row, position: at, end: blockEnd, open: 0)
+            for view in scratch.slots.indices {
+                scratch.slots[view][row] = Int32(cache.rings[view].slot(of: at))
+                cache.setVisible(
+                    scratch.visible[view], view: view, token: row, position: at, end: blockEnd,
+                    open: 0)
+            }
         }
         for index in 0..<part.openCount {
             let row = part.first + count + index
             scratch.ids[row] = segment.open[index]
-            scratch.slots[row] = Int32(cache.openSlot(index))
-            cache.setVisible(
-                scratch.visible, token: row, position: end + index, end: end,
-                open: part.openCount)
+            for view in scratch.slots.indices {
+                scratch.slots[view][row] = Int32(cache.rings[view].openSlot(index))
+                cache.setVisible(
+                    scratch.visible[view], view: view, token: row, position: end + index,
+                    end: end, open: part.openCount)
+            }
         }
         for index in 0..<part.count { rotary.set(part.first + index, position: position + index) }
         cache.placement.prepare(

@@ -1,9 +1,9 @@
 // What the numbers of a configuration must satisfy before anything is sized by them.
 // Formats/TSR.md §5, rules 13...15. Offsets are those of the fields in the section.
 extension ConfigRecord {
-    /// Rules 13...15, but for the frequencies.
-    static func check(_ config: ModelConfig, base: Int) throws(Violation) {
-        try checkShape(config, base: base)
+    /// Rules 13...15, but for the numbers of tables and layers.
+    static func check(_ config: ModelConfig, layerCount: Int, base: Int) throws(Violation) {
+        try checkShape(config, layerCount: layerCount, base: base)
         try checkNumbers(config, base: base)
         if let block = config.blockDecoding {
             let offset = base + 52
@@ -15,11 +15,13 @@ extension ConfigRecord {
         }
     }
 
-    private static func checkShape(_ config: ModelConfig, base: Int) throws(Violation) {
+    private static func checkShape(
+        _ config: ModelConfig, layerCount: Int, base: Int
+    ) throws(Violation) {
         let width = 1...1 << 20
         try require(.configShape, at: base, config.hiddenSize, in: width)
         try require(.configShape, at: base + 4, config.intermediateSize, in: width)
-        try require(.configShape, at: base + 8, config.layerCount, in: 1...4096)
+        try require(.configShape, at: base + 8, layerCount, in: 1...4096)
         try require(.configShape, at: base + 12, config.headCount, in: 1...4096)
         try require(.configShape, at: base + 16, config.kvHeadCount, in: 1...config.headCount)
         try require(.configShape, at: base + 20, config.headDim, in: 2...1024)
@@ -39,7 +41,7 @@ extension ConfigRecord {
     private static func checkNumbers(_ config: ModelConfig, base: Int) throws(Violation) {
         let tiny = Float.leastNormalMagnitude
         try require(.configNumbers, at: base + 32, config.rmsNormEps, in: tiny...1)
-        try require(.configNumbers, at: base + 36, config.ropeAttentionFactor, in: tiny...1000)
+        try require(.configNumbers, at: base + 36, config.embeddingScale, in: tiny...65536)
         if let scaling = config.queryScaling {
             try require(.configNumbers, at: base + 44, scaling.beta, in: 0...1000)
             try require(
@@ -50,15 +52,8 @@ extension ConfigRecord {
         try require(.configNumbers, at: base + 72, config.sampling.topP, in: tiny...1)
     }
 
-    /// Every frequency is a finite angle; 0 leaves a pair unrotated.
-    static func checkFrequencies(_ config: ModelConfig, base: Int) throws(Violation) {
-        for (index, frequency) in config.ropeInverseFrequencies.enumerated() {
-            try require(.configNumbers, at: base + 128 + 8 * index, frequency, in: 0...1000)
-        }
-    }
-
     /// Demands that `value` lies in `range`; NaN lies in none.
-    private static func require<Value: Comparable & CustomStringConvertible>(
+    static func require<Value: Comparable & CustomStringConvertible>(
         _ rule: ValidationRule, at offset: Int, _ value: Value, in range: ClosedRange<Value>
     ) throws(Violation) {
         guard range.contains(value) else {

@@ -1,32 +1,30 @@
 /// The model configuration as it stands in a file. Formats/TSR.md §5.
 enum ConfigRecord {
-    private static let attentionBias: UInt32 = 1
-    private static let queryKeyNorm: UInt32 = 2
-    private static let tieWordEmbeddings: UInt32 = 4
-    private static let queryScaling: UInt32 = 8
-    private static let blockDecoding: UInt32 = 16
-    private static let shiftedLogits: UInt32 = 32
-    private static let bidirectionalCommit: UInt32 = 64
-    private static let knownFlags: UInt32 = 127
+    private static let tieWordEmbeddings: UInt32 = 1
+    private static let queryScaling: UInt32 = 2
+    private static let blockDecoding: UInt32 = 4
+    private static let shiftedLogits: UInt32 = 8
+    private static let bidirectionalCommit: UInt32 = 16
+    private static let knownFlags: UInt32 = 31
 
-    /// Reads and checks the section. Rules 10...15.
+    /// Reads and checks the section. Rules 10...15 and 38.
     static func parse(
         _ bytes: RawSpan, base: Int
     ) throws(Violation) -> (config: ModelConfig, source: String) {
         var fields = FieldReader(bytes, base: base, sizeRule: .configSize)
         var config = ModelConfig()
-        try readSizes(&fields, into: &config)
+        let layerCount = try readSizes(&fields, into: &config)
         try readNumbers(&fields, into: &config)
         let nameBytes = try fields.int32()
         let modelTypeBytes = try fields.int32()
         let sourceBytes = try fields.int32()
-        try fields.zeros(4, .configReserved)
+        let runCount = try fields.int32()
         try readSubBlock(&fields, into: &config)
-        try fields.skip(32)
-        try check(config, base: base)
-        let frequencies = try fields.array(of: UInt64.self, count: config.headDim / 2)
-        config.ropeInverseFrequencies = frequencies.map(Double.init(bitPattern:))
-        try checkFrequencies(config, base: base)
+        let tableCount = try fields.int32()
+        try fields.skip(28)
+        try check(config, layerCount: layerCount, base: base)
+        try readTables(tableCount, &fields, into: &config, base: base)
+        try readLayers(runCount, of: layerCount, &fields, into: &config, base: base)
         for (found, limit, at) in [
             (nameBytes, Limits.nameBytes, 76), (modelTypeBytes, Limits.modelTypeBytes, 80),
             (sourceBytes, Limits.sourceBytes, 84),
@@ -41,32 +39,32 @@ enum ConfigRecord {
         return (config, source)
     }
 
+    /// - Returns: How many layers there are.
     private static func readSizes(
         _ fields: inout FieldReader, into config: inout ModelConfig
-    ) throws(Violation) {
+    ) throws(Violation) -> Int {
         config.hiddenSize = try fields.int32()
         config.intermediateSize = try fields.int32()
-        config.layerCount = try fields.int32()
+        let layerCount = try fields.int32()
         config.headCount = try fields.int32()
         config.kvHeadCount = try fields.int32()
         config.headDim = try fields.int32()
         config.vocabularySize = try fields.int32()
         config.maxPositions = try fields.int32()
+        return layerCount
     }
 
     private static func readNumbers(
         _ fields: inout FieldReader, into config: inout ModelConfig
     ) throws(Violation) {
         config.rmsNormEps = try fields.f32()
-        config.ropeAttentionFactor = try fields.f32()
+        config.embeddingScale = try fields.f32()
         let flagsOffset = fields.offset
         let flags = try fields.u32()
         guard flags & ~knownFlags == 0 else {
             throw Violation(
                 .configReserved, at: flagsOffset, found: flags, expected: "flags 0...\(knownFlags)")
         }
-        config.attentionBias = flags & attentionBias != 0
-        config.queryKeyNorm = flags & queryKeyNorm != 0
         config.tieWordEmbeddings = flags & tieWordEmbeddings != 0
         let beta = try fields.f32()
         let original = try fields.int32()
@@ -125,7 +123,7 @@ enum ConfigRecord {
             fields.int32(size)
         }
         fields.f32(config.rmsNormEps)
-        fields.f32(config.ropeAttentionFactor)
+        fields.f32(config.embeddingScale)
         fields.u32(flags(of: config))
         fields.f32(config.queryScaling?.beta ?? 0)
         fields.int32(config.queryScaling?.originalMaxPositions ?? 0)
@@ -138,10 +136,12 @@ enum ConfigRecord {
         fields.int32(config.name.utf8.count)
         fields.int32(config.modelType.utf8.count)
         fields.int32(source.utf8.count)
-        fields.zeros(4)
+        fields.int32(config.layerRuns.count)
         fields.int32(config.blockDecoding?.subBlockSize ?? 0)
-        fields.zeros(32)
-        for frequency in config.ropeInverseFrequencies { fields.f64(frequency) }
+        fields.int32(config.rotaryTables.count)
+        fields.zeros(28)
+        for table in config.rotaryTables { write(table, &fields) }
+        for run in config.layerRuns { write(run.spec, count: run.count, &fields) }
         fields.append(config.name.utf8)
         fields.append(config.modelType.utf8)
         fields.append(source.utf8)
@@ -150,8 +150,6 @@ enum ConfigRecord {
 
     private static func flags(of config: ModelConfig) -> UInt32 {
         var flags: UInt32 = 0
-        if config.attentionBias { flags |= attentionBias }
-        if config.queryKeyNorm { flags |= queryKeyNorm }
         if config.tieWordEmbeddings { flags |= tieWordEmbeddings }
         if config.queryScaling != nil { flags |= queryScaling }
         if let block = config.blockDecoding {

@@ -3,7 +3,7 @@ struct Header: Equatable {
     /// "\x89TSR\r\n\x1a\n": not ASCII, and broken by any conversion of line ends.
     static let magic: [UInt8] = [0x89, 0x54, 0x53, 0x52, 0x0D, 0x0A, 0x1A, 0x0A]
     /// The version this code reads and writes.
-    static let version: UInt32 = 1
+    static let version: UInt32 = 2
     /// Where `headerChecksum` stands.
     static let checksumOffset = 184
 

@@ -1,5 +1,5 @@
-/// What a decoder-only transformer is, as data: Llama, Qwen2, Qwen3, SmolLM2 and Ministral 3 differ
-/// only in these values. Names are those of Hugging Face's `config.json`. Formats/TSR.md §5.
+/// What a decoder-only transformer is, as data: all families differ only in these values. Names are
+/// those of Hugging Face's `config.json`. Formats/TSR.md §5.
 public struct ModelConfig: Equatable, Sendable {
     /// Display name, e.g. `SmolLM2-135M-Instruct`. UTF-8, at most 255 bytes.
     public var name = ""
@@ -9,7 +9,8 @@ public struct ModelConfig: Equatable, Sendable {
     public var hiddenSize = 0
     /// Width of the gated MLP.
     public var intermediateSize = 0
-    public var layerCount = 0
+    /// What each layer computes, in order.
+    public var layers: [LayerSpec] = []
     /// Query heads.
     public var headCount = 0
     /// Key/value heads; divides `headCount`.
@@ -21,17 +22,12 @@ public struct ModelConfig: Equatable, Sendable {
     /// Longest sequence the model was trained for, in positions.
     public var maxPositions = 0
     public var rmsNormEps: Float = 1e-5
-    /// Angle per position of each rotated pair (i, i + headDim / 2), in radians, after any scaling
-    /// (linear, llama3, YaRN): `headDim / 2` values, computed at import.
-    public var ropeInverseFrequencies: [Double] = []
-    /// Factor on cos and sin (YaRN's attention factor); 1 without.
-    public var ropeAttentionFactor: Float = 1
+    /// Rotations that layers choose from.
+    public var rotaryTables: [RotaryTable] = []
+    /// Factor on the embedding of each token (Gemma 3, Granite).
+    public var embeddingScale: Float = 1
     /// Queries after RoPE are multiplied by 1 + beta ln(1 + floor(position / original)); nil: by 1.
     public var queryScaling: QueryScaling?
-    /// Biases on q, k and v (Qwen2).
-    public var attentionBias = false
-    /// RMSNorm of each query and key head before RoPE (Qwen3).
-    public var queryKeyNorm = false
     /// The output head is the embedding.
     public var tieWordEmbeddings = false
     /// How the model fills blocks of masked positions; nil for next-token prediction only.
@@ -40,6 +36,8 @@ public struct ModelConfig: Equatable, Sendable {
     public var sampling = SamplingDefaults()
 
     public init() {}
+
+    public var layerCount: Int { layers.count }
 
     /// Ministral 3's position-dependent query scale.
     public struct QueryScaling: Equatable, Sendable {

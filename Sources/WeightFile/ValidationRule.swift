@@ -38,6 +38,7 @@ public enum ValidationRule: Int, Sendable, CaseIterable {
     case dataPadding = 35
     case values = 36
     case tileCoding = 37
+    case layers = 38
 
     /// What the rule demands, in a few words.
     public var summary: String {
@@ -79,6 +80,7 @@ public enum ValidationRule: Int, Sendable, CaseIterable {
         case .dataPadding: "padding between tensors is not zero"
         case .values: "value that is not a finite number"
         case .tileCoding: "coded tile that does not decode"
+        case .layers: "layers in the model configuration"
         }
     }
 }

@@ -93,11 +93,12 @@ struct FileSummary {
             "  shape       \(config.layerCount) layers, hidden \(config.hiddenSize), "
                 + "intermediate \(config.intermediateSize), vocabulary \(config.vocabularySize)",
             "  attention   \(config.headCount) heads, \(config.kvHeadCount) key/value heads, "
-                + "head \(config.headDim)" + attentionNotes,
-            "  positions   \(config.maxPositions)" + ropeNotes,
+                + "head \(config.headDim)" + (config.tieWordEmbeddings ? ", tied embeddings" : ""),
+            "  positions   \(config.maxPositions)" + scalingNotes,
             "  tokenizer   " + tokenizerText,
             "  template    " + (file.chatTemplate.map { "\($0.utf8.count) bytes" } ?? "none"),
         ]
+        lines.insert(contentsOf: LayerLines(config).lines, at: 6)
         if let block = config.blockDecoding {
             lines.append(
                 "  blocks      of \(block.blockSize), mask token \(block.maskToken)"
@@ -114,16 +115,9 @@ struct FileSummary {
         return lines.map { $0.printable + "\n" }.joined()
     }
 
-    private var attentionNotes: String {
-        (config.queryKeyNorm ? ", query/key norms" : "")
-            + (config.attentionBias ? ", biases" : "")
-            + (config.tieWordEmbeddings ? ", tied embeddings" : "")
-    }
-
-    private var ropeNotes: String {
-        let slowest = config.ropeInverseFrequencies.last ?? 0
-        let scaling = config.queryScaling.map { ", query scaling beta \($0.beta)" } ?? ""
-        return ", rotary frequencies 1 to \(slowest)" + scaling
+    private var scalingNotes: String {
+        (config.queryScaling.map { ", query scaling beta \($0.beta)" } ?? "")
+            + (config.embeddingScale == 1 ? "" : ", embeddings times \(config.embeddingScale)")
     }
 
     private var tokenizerText: String {
@@ -153,7 +147,7 @@ struct FileSummary {
     func json(tensors listed: Bool) -> JSONOutput {
         let (parts, bytes, weights) = shares
         var members: [(String, JSONOutput)] = [
-            ("schema_version", 1), ("path", .string(file.path)),
+            ("schema_version", 2), ("path", .string(file.path)),
             ("file_bytes", .int(file.fileBytes)), ("metadata_bytes", .int(file.metadataBytes)),
             ("identity", .string(identity)), ("source", .string(file.source)),
             ("weights", .int(weights)), ("tensor_bytes", .int(bytes)),
@@ -198,14 +192,10 @@ struct FileSummary {
             ("vocabulary_size", .int(config.vocabularySize)),
             ("max_positions", .int(config.maxPositions)),
             ("rms_norm_eps", .number(Double(config.rmsNormEps))),
-            (
-                "rope_inverse_frequencies",
-                .array(config.ropeInverseFrequencies.map(JSONOutput.number))
-            ),
-            ("rope_attention_factor", .number(Double(config.ropeAttentionFactor))),
+            ("embedding_scale", .number(Double(config.embeddingScale))),
+            ("rotary_tables", .array(config.rotaryTables.map(LayerLines.json))),
+            ("layers", .array(config.layerRuns.map(LayerLines.json))),
             ("query_scaling", config.queryScaling.map(queryScalingJSON) ?? .null),
-            ("attention_bias", .bool(config.attentionBias)),
-            ("query_key_norm", .bool(config.queryKeyNorm)),
             ("tie_word_embeddings", .bool(config.tieWordEmbeddings)),
             ("block_decoding", config.blockDecoding.map(blockDecodingJSON) ?? .null),
             ("temperature", .number(Double(config.sampling.temperature))),

@@ -188,7 +188,6 @@ struct GGUFTests {
         }
     }
 
-    /// A window shortens what is used, not what RoPE was trained for.
     @Test func aWindowDoesNotStretchYaRN() throws {
         try withFolder { folder in
             var file = try MiniGGUF.mini()
@@ -200,8 +199,9 @@ struct GGUFTests {
             file.set("qwen2.attention.sliding_window", .u32(16))
             try file.write(to: path)
             let with = try openModel(at: path.path).config
-            #expect(with.maxPositions == 16 && without.maxPositions == 64)
-            #expect(with.ropeInverseFrequencies == without.ropeInverseFrequencies)
+            #expect(with.layers.allSatisfy { $0.window == 16 } && with.maxPositions == 64)
+            #expect(without.layers.allSatisfy { $0.window == 0 })
+            #expect(with.rotaryTables == without.rotaryTables)
         }
     }
 

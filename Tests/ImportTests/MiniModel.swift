@@ -107,11 +107,11 @@ struct MiniGGUF {
                 .integers([Int32](repeating: 1, count: 256) + [3, 1])
             ), ("tokenizer.ggml.merges", .strings(["a b"])),
         ]
-        for tensor in source.tensors {
+        for (tensor, place) in zip(source.tensors, source.config.tensors) {
             let shape = tensor.rows == 1 ? [tensor.columns] : [tensor.columns, tensor.rows]
             let values = try values(of: tensor, in: source)
             file.tensors.append(
-                (TensorNames.gguf(tensor.name), MiniTensor(shape: shape, values: values)))
+                (place.ggufName, MiniTensor(shape: shape, values: values)))
         }
         return file
     }

@@ -50,10 +50,15 @@ struct RopeTests {
         let gguf = try openModel(at: models.appending(path: name + ".gguf").path)
         let (a, b) = (folder.config, gguf.config)
         #expect(a.queryScaling == b.queryScaling)
-        #expect(abs(a.ropeAttentionFactor - b.ropeAttentionFactor) < 1e-6)
-        #expect(a.ropeInverseFrequencies.count == b.ropeInverseFrequencies.count)
-        for (one, other) in zip(a.ropeInverseFrequencies, b.ropeInverseFrequencies) {
-            #expect(abs(one - other) <= 1e-6 * abs(one))
+        #expect(a.layers == b.layers && a.embeddingScale == b.embeddingScale)
+        #expect(a.rotaryTables.count == b.rotaryTables.count)
+        for (one, other) in zip(a.rotaryTables, b.rotaryTables) {
+            #expect(abs(one.attentionFactor - other.attentionFactor) < 1e-6)
+            #expect(one.inverseFrequencies.count == other.inverseFrequencies.count)
+            #expect(one.longestContext == other.longestContext)
+            for (one, other) in zip(one.inverseFrequencies, other.inverseFrequencies) {
+                #expect(abs(one - other) <= 1e-6 * abs(one))
+            }
         }
         #expect(folder.tensors.map(\.name) == gguf.tensors.map(\.name))
         for (one, other) in zip(folder.tensors, gguf.tensors) {

@@ -17,15 +17,17 @@ struct SettingsTests {
             let settings = try #require(item["config"] as? [String: Any])
             let config = try read(settings)
             let frequencies = try #require(item["frequencies"] as? [Double])
-            #expect(config.ropeInverseFrequencies.count == frequencies.count, "\(name)")
-            for (got, expected) in zip(config.ropeInverseFrequencies, frequencies) {
+            let table = config.rotaryTables[0]
+            #expect(table.inverseFrequencies.count == frequencies.count, "\(name)")
+            for (got, expected) in zip(table.inverseFrequencies, frequencies) {
                 #expect(abs(got - expected) <= 1e-6 * expected, "\(name)")
             }
             let factor = try #require(item["factor"] as? Double)
-            #expect(abs(Double(config.ropeAttentionFactor) - factor) < 1e-6, "\(name)")
+            #expect(abs(Double(table.attentionFactor) - factor) < 1e-6, "\(name)")
             let trained = try #require(settings["max_position_embeddings"] as? Int)
-            #expect(
-                config.maxPositions == min(trained, item["window"] as? Int ?? trained), "\(name)")
+            #expect(config.maxPositions == trained)
+            let windows = try #require(item["windows"] as? [Int])
+            #expect(config.layers.map(\.window) == windows, "\(name)")
         }
     }
 
@@ -33,7 +35,7 @@ struct SettingsTests {
         let file = FileManager.default.temporaryDirectory.appending(path: "\(UUID()).json")
         try JSONSerialization.data(withJSONObject: settings).write(to: file)
         defer { try? FileManager.default.removeItem(at: file) }
-        return try HuggingFaceConfig(try #require(try Settings.file(file.path))).modelConfig()
+        return try HuggingFaceConfig(try #require(try Settings.file(file.path))).model().0
     }
 
     /// The error names the setting and its file.

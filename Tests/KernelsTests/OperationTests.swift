@@ -49,7 +49,7 @@ struct OperationTests {
             let y = Buffer<Float>(count: 3 * 2 * padded)
             for index in 0..<y.count { y[index] = random.float(-30...30) }
             let a = Activations(tokenCapacity: 3, columns: columns)
-            compute.swiGLU(y, stride: 2 * padded, upOffset: padded, tokens: 3, into: a)
+            compute.gated(.silu, y, stride: 2 * padded, upOffset: padded, tokens: 3, into: a)
             for token in 0..<3 {
                 for i in 0..<columns {
                     let gate = Double(y[token * 2 * padded + i])
@@ -57,6 +57,59 @@ struct OperationTests {
                     let exact = gate / (1 + exp(-gate)) * up
                     #expect(close(a.values[token * a.paddedColumns + i], exact, 10))
                 }
+            }
+        }
+    }
+
+    @Test(arguments: Compute.availableISAs)
+    func geGLUMultipliesUpByTheGatesGelu(isa: String) throws {
+        let compute = try Compute(isa: isa, threads: 2)
+        var random = SeededGenerator(seed: 12)
+        for columns in Self.sizes {
+            let y = Buffer<Float>(count: 3 * 2 * columns)
+            for index in 0..<y.count { y[index] = random.float(-8...8) }
+            let a = Activations(tokenCapacity: 3, columns: columns)
+            compute.gated(.geluTanh, y, stride: 2 * columns, upOffset: columns, tokens: 3, into: a)
+            for token in 0..<3 {
+                for i in 0..<columns {
+                    let x = Double(y[token * 2 * columns + i])
+                    let up = Double(y[token * 2 * columns + columns + i])
+                    let inner = (2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x)
+                    let exact = 0.5 * x * (1 + tanh(inner)) * up
+                    // What tanh rounds away where it is near -1.
+                    let bound =
+                        1e-6 * abs(exact) + 4e-16 * abs(x * up) + abs(inner) * 1e-6 * abs(exact)
+                    #expect(abs(Double(a.values[token * a.paddedColumns + i]) - exact) <= bound)
+                }
+            }
+        }
+    }
+
+    @Test(arguments: Compute.availableISAs)
+    func rowsAreNormalizedInPlaceAndAddedToASum(isa: String) throws {
+        let compute = try Compute(isa: isa, threads: 2)
+        var random = SeededGenerator(seed: 13)
+        for columns in Self.sizes {
+            let stride = columns + 5
+            let y = Buffer<Float>(count: 3 * stride)
+            let (weight, sum) = (Buffer<Float>(count: columns), Buffer<Float>(count: 3 * columns))
+            for index in 0..<y.count { y[index] = random.float(-3...3) }
+            for index in 0..<columns { weight[index] = random.float(0.5...2) }
+            for index in 0..<sum.count { sum[index] = random.float(-3...3) }
+            let (before, old) = ((0..<y.count).map { y[$0] }, (0..<sum.count).map { sum[$0] })
+            compute.normalize(
+                y, offset: 2, stride: stride, tokens: 3, weight: weight, eps: 1e-5, addingTo: sum)
+            for token in 0..<3 {
+                let row = (0..<columns).map { Double(before[token * stride + 2 + $0]) }
+                let square = row.reduce(0) { $0 + $1 * $1 } / Double(columns)
+                for i in 0..<columns {
+                    let exact =
+                        row[i] / (square + Double(Float(1e-5))).squareRoot() * Double(weight[i])
+                    let got = y[token * stride + 2 + i]
+                    #expect(close(got, exact, Double(columns) + 8))
+                    #expect(sum[token * columns + i] == old[token * columns + i] + got)
+                }
+                #expect(y[token * stride] == before[token * stride], "outside the columns")
             }
         }
     }

@@ -29,9 +29,11 @@ import Testing
         let sinks = random.below(6)
         let context = sinks + 1 + random.below(40)
         let batch = 1 + random.below(24)
+        // In every third case the layer has a window of its own, which keeps no sinks.
+        let window = seed % 3 == 0 ? 1 + random.below(context + 4) : 0
         let cache = KVCache(
-            layerCount: 1, kvHeads: 1, headDim: 16, contextLength: context, sinks: sinks,
-            batchCapacity: batch, encoding: .int8)
+            .init(windows: [window], views: [0], kvHeads: 1, headDim: 16),
+            contextLength: context, sinks: sinks, batchCapacity: batch, encoding: .int8)
         var slots: [Int: Content] = [:]
         var position = 0
         while position < 12 * context + 200 {
@@ -40,16 +42,16 @@ import Testing
             let open = random.below(batch - committed + 1)
             guard committed + open > 0 else { continue }
             for at in position..<position + committed {
-                slots[cache.slot(of: at)] = .committed(at)
+                slots[cache.rings[0].slot(of: at)] = .committed(at)
             }
-            for index in 0..<open { slots[cache.openSlot(index)] = .open(index) }
+            for index in 0..<open { slots[cache.rings[0].openSlot(index)] = .open(index) }
             for index in 0..<committed {
                 let at = position + index
-                check(cache, slots, position: at, end: at + 1, open: 0)
+                check(cache, window, slots, position: at, end: at + 1, open: 0)
             }
             let end = position + committed
             for index in 0..<open {
-                check(cache, slots, position: end + index, end: end, open: open)
+                check(cache, window, slots, position: end + index, end: end, open: open)
             }
             position = end
             cache.advance(to: position)
@@ -63,10 +65,12 @@ import Testing
     }
 
     private func check(
-        _ cache: KVCache, _ slots: [Int: Content], position: Int, end: Int, open: Int
+        _ cache: KVCache, _ window: Int, _ slots: [Int: Content], position: Int, end: Int,
+        open: Int
     ) {
         let visible = Buffer<Int32>(count: 8)
-        cache.setVisible(visible, token: 0, position: position, end: end, open: open)
+        cache.setVisible(
+            visible, view: 0, token: 0, position: position, end: end, open: open)
         var seen: [Content] = []
         for part in 0..<4 {
             let range = Int(visible[2 * part])..<Int(visible[2 * part + 1])
@@ -77,9 +81,11 @@ import Testing
                         ? .committed(slot - range.lowerBound) : slots[slot] ?? .committed(-1))
             }
         }
-        let first = max(cache.sinks, position - (cache.contextLength - cache.sinks) + 1)
+        let isSliding = window > 0 && window < cache.contextLength
+        let sinks = isSliding ? 0 : cache.sinks
+        let first = max(sinks, position - (isSliding ? window : cache.contextLength - sinks) + 1)
         let expected =
-            (0..<min(cache.sinks, end)).map { Content.committed($0) }
+            (0..<min(sinks, end)).map { Content.committed($0) }
             + (min(first, end)..<end).map { .committed($0) } + (0..<open).map { .open($0) }
         #expect(seen.count == expected.count && Set(seen) == Set(expected), "query \(position)")
     }

@@ -114,15 +114,15 @@ enum StoredWeights: String, CaseIterable {
         try first.forward(committed: randomTokens(23, seed: 9), logitRows: [])
         let same = try TokenSequence(workspace)
         try same.forward(committed: randomTokens(90, seed: 2), logitRows: [])  // is replaced
-        #expect(first.canBeCopied && !same.canBeCopied)
-        same.copy(first, upTo: 23)
+        #expect(first.canBeCopied(upTo: 23) && !same.canBeCopied(upTo: 23))
+        #expect(same.copy(first, upTo: 23))
         let shorter = try TokenSequence(workspace, contextLength: 28)
-        shorter.copy(first, upTo: 23)
+        #expect(shorter.copy(first, upTo: 23))
         // What comes after the tokens that are copied leaves no trace.
         let longer = try TokenSequence(workspace)
         try longer.forward(committed: randomTokens(23, seed: 9) + [1, 2, 3], logitRows: [])
         let part = try TokenSequence(workspace)
-        part.copy(longer, upTo: 23)
+        #expect(part.copy(longer, upTo: 23))
         // Long enough for the window to move on.
         let expected = try first.causalLogits(tokens)
         #expect(largestError(expected, try same.causalLogits(tokens)) == 0)

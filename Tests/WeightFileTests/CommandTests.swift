@@ -13,14 +13,29 @@ struct CommandTests {
         #expect(config["hidden_size"] as? Int == 8)
         #expect((config["block_decoding"] as? [String: Any])?["mask_token"] as? Int == 5)
         let tensors = try #require(object["tensors"] as? [[String: Any]])
-        #expect(tensors.count == 17)
+        #expect(tensors.count == 19)
         #expect(tensors.first?["bytes"] as? Int == 576)
-        #expect(object["tensor_bytes"] as? Int == 5424)
+        #expect(object["tensor_bytes"] as? Int == 5488)
         let bits = try #require(object["bits_per_weight"] as? Double)
-        #expect(abs(bits - 5424 * 8 / 732) < 1e-9)
+        #expect(abs(bits - 5488 * 8 / 748) < 1e-9)
         let text = try tessera("inspect", golden("int4"), "--tensors")
         #expect(text.output.contains("model.norm.weight"))
         #expect(text.output.contains("1 layers, hidden 8, intermediate 12, vocabulary 6"))
+        let layers = try #require(config["layers"] as? [[String: Any]])
+        #expect(layers.count == 1 && layers[0]["norms"] as? String == "both")
+    }
+
+    @Test func inspectGroupsLayersThatAreAlike() throws {
+        let text = try tessera("inspect", golden("layers")).output
+        for line in [
+            "layers      0: all positions, norms before, SiLU, attention scale 0.5, rotary 0",
+            "            1-2, 4: 9 positions, norms before and after, query/key norms per head, GELU",
+            "            3: all positions, norms after, query/key norms of the projections, SiLU",
+            "rotary      0: 4 of 4 dimensions, frequencies 1.0 to 0.5, factor 1.5",
+            "            1: no rotation",
+        ] {
+            #expect(text.contains(line), "\(text)")
+        }
     }
 
     @Test func namesCannotSteerATerminal() throws {

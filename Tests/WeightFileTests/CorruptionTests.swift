@@ -144,7 +144,7 @@ private final class Scratch {
     }
 
     private func use(_ file: WeightFile) {
-        var sum = file.config.ropeInverseFrequencies.count
+        var sum = file.config.rotaryTables.count + file.config.layerCount
         for token in file.tokenizer.tokens { sum += token.count }
         for tensor in file.tensors {
             let bytes = file.bytes(of: tensor)

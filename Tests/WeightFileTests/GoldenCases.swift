@@ -8,7 +8,8 @@ enum GoldenModels {
         ("int4-coded", coded(.int4)), ("int8-coded", coded(.int8)),
         ("int4Affine-coded", tinyCoded), ("int8-rans", coded(.int8, .rans)),
         ("int4-rans", coded(.int4, .rans)), ("int8-trellis", coded(.int8, .trellis)),
-        ("planes", planes), ("added-tokens", addedTokens), ("sentencepiece", sentencePiece),
+        ("planes", planes), ("layers", layers), ("added-tokens", addedTokens),
+        ("sentencepiece", sentencePiece),
     ]
 
     /// A tensor of each encoding whose codes lie in planes of bits or whose scales are integers, of two super-groups
@@ -42,12 +43,10 @@ enum GoldenModels {
         model.config.name = "tiny – every field"
         model.config.modelType = "qwen3"
         model.config.headDim = 6
-        model.config.ropeInverseFrequencies = [1, 0.1, 0]
-        model.config.ropeAttentionFactor = 1.25
+        model.config.embeddingScale = 25.25
         model.config.rmsNormEps = 1e-6
         model.config.queryScaling = .init(beta: 0.1, originalMaxPositions: 16)
-        model.config.attentionBias = true
-        model.config.queryKeyNorm = true
+        model.config.setEveryLayerField()
         model.config.tieWordEmbeddings = false
         model.config.blockDecoding = .init(
             maskToken: 5, blockSize: 32, shiftedLogits: true, bidirectionalCommit: true,
@@ -63,6 +62,22 @@ enum GoldenModels {
         model.tokenizer.unknownToken = 0
         model.tokenizer.eosTokens = [4, 3]
         model.setTensors(encoding: .int8)
+        return model
+    }
+
+    /// Runs of one and of several layers, with each kind of norm.
+    static var layers: TinyModel {
+        var model = TinyModel()
+        model.config.rotaryTables = [
+            RotaryTable([1, 0.5], attentionFactor: 1.5), RotaryTable([0, 0]),
+        ]
+        var sliding = model.config.layers[0]
+        (sliding.window, sliding.rotary, sliding.activation) = (9, 1, .geluTanh)
+        (sliding.norms, sliding.queryKeyNorm) = (.both, .perHead)
+        var whole = model.config.layers[0]
+        (whole.norms, whole.queryKeyNorm) = (.after, .wholeProjection)
+        model.config.layers += [sliding, sliding, whole, sliding]
+        model.setTensors(encoding: .int4)
         return model
     }
 
@@ -134,6 +149,24 @@ enum GoldenModels {
     }
 }
 
+extension ModelConfig {
+    /// For a head of 6 dimensions, or of the table's.
+    mutating func setEveryLayerField() {
+        let frequencies = Array([1, 0.1, 0].prefix(headDim / 2))
+        rotaryTables = [
+            RotaryTable(frequencies, longestContext: 32),
+            RotaryTable(frequencies.map { $0 / 2 }, attentionFactor: 1.25),
+        ]
+        layers[0].norms = .both
+        layers[0].queryKeyNorm = .perHead
+        layers[0].activation = .geluTanh
+        layers[0].rotary = 1
+        layers[0].window = 7
+        layers[0].attentionScale = 0.3
+        layers[0].attentionBias = true
+    }
+}
+
 /// The content of `Formats/golden-errors`: one broken rule each.
 enum GoldenErrors {
     struct Case: Sendable {
@@ -164,7 +197,7 @@ enum GoldenErrors {
         },
         Case(rule: .magic, label: "gguf") { $0.set(0, bytes: Array("GGUF".utf8)) },
         Case(rule: .magic, label: "line-ends") { $0.set(4, bytes: [0x0A, 0x1A, 0x0A, 0x01]) },
-        Case(rule: .version, label: "2") { $0.set(8, u32: 2) },
+        Case(rule: .version, label: "1") { $0.set(8, u32: 1) },
         Case(rule: .version, label: "0") { $0.set(8, u32: 0) },
         Case(rule: .headerChecksum, label: "flipped-bit", seals: false) { $0.bytes[190] ^= 1 },
         Case(rule: .headerChecksum, label: "other-size", seals: false) { $0.bytes[16] ^= 1 },
@@ -186,8 +219,7 @@ enum GoldenErrors {
     private static let config: [Case] = [
         Case(rule: .configSize, label: "long-name") { $0.set($0.config + 76, u32: 200) },
         Case(rule: .configSize, label: "short-source") { $0.set($0.config + 84, u32: 0) },
-        Case(rule: .configReserved, label: "flag-128") { $0.bytes[$0.config + 40] |= 128 },
-        Case(rule: .configReserved, label: "byte-90") { $0.bytes[$0.config + 90] = 1 },
+        Case(rule: .configReserved, label: "flag-32") { $0.bytes[$0.config + 40] |= 32 },
         Case(rule: .configReserved, label: "mask-without-flag") { $0.bytes[$0.config + 52] = 1 },
         Case(rule: .configReserved, label: "sub-block-without-flag") {
             $0.set($0.config + 92, u32: 8)
@@ -195,7 +227,7 @@ enum GoldenErrors {
         Case(rule: .configReserved, label: "beta-without-flag") {
             $0.set($0.config + 44, f32: 0.1)
         },
-        Case(rule: .configText, label: "not-utf8") { $0.bytes[$0.config + 144] = 0xFF },
+        Case(rule: .configText, label: "not-utf8") { $0.bytes[$0.config + 184] = 0xFF },
         Case(rule: .configText, label: "name-of-300-bytes") { $0.set($0.config + 76, u32: 300) },
         Case(rule: .configShape, label: "odd-head") { $0.set($0.config + 20, u32: 3) },
         Case(rule: .configShape, label: "no-kv-heads") { $0.set($0.config + 16, u32: 0) },
@@ -207,7 +239,30 @@ enum GoldenErrors {
         Case(rule: .configNumbers, label: "eps-nan") { $0.set($0.config + 32, f32: .nan) },
         Case(rule: .configNumbers, label: "eps-zero") { $0.set($0.config + 32, f32: 0) },
         Case(rule: .configNumbers, label: "frequency-infinite") {
-            $0.set($0.config + 128, u64: Double.infinity.bitPattern)
+            $0.set($0.config + 136, u64: Double.infinity.bitPattern)
+        },
+        Case(rule: .configNumbers, label: "rotary-factor-0") { $0.set($0.config + 132, f32: 0) },
+        Case(rule: .configNumbers, label: "attention-scale-nan") {
+            $0.set($0.config + 176, f32: .nan)
+        },
+        Case(rule: .layers, label: "no-runs") { $0.set($0.config + 88, u32: 0) },
+        Case(rule: .layers, label: "two-runs-of-one-layer") { $0.set($0.config + 88, u32: 2) },
+        Case(rule: .layers, label: "no-tables") { $0.set($0.config + 96, u32: 0) },
+        Case(rule: .layers, label: "context-of-last-table") { $0.set($0.config + 128, u32: 4096) },
+        Case(rule: .layers, label: "run-of-4-billion") { $0.set($0.config + 152, u32: .max) },
+        Case(rule: .layers, label: "norms-4") { $0.set($0.config + 156, u32: 4) },
+        Case(rule: .layers, label: "query-key-norm-3") { $0.set($0.config + 160, u32: 3) },
+        Case(rule: .layers, label: "activation-0") { $0.set($0.config + 164, u32: 0) },
+        Case(rule: .layers, label: "rotary-beyond") { $0.set($0.config + 168, u32: 1) },
+        Case(rule: .layers, label: "huge-window") { $0.set($0.config + 172, u32: .max) },
+        Case(rule: .layers, label: "flag-2") { $0.set($0.config + 180, u32: 2) },
+        Case(rule: .layers, label: "equal-runs", model: GoldenModels.layers) {
+            $0.bytes.replaceSubrange(
+                $0.config + 212..<$0.config + 240,
+                with: $0.bytes[$0.config + 180..<$0.config + 208])
+        },
+        Case(rule: .layers, label: "layers-left", model: GoldenModels.layers) {
+            $0.set($0.config + 208, u32: 1)
         },
         Case(rule: .configNumbers, label: "top-p-2") { $0.set($0.config + 72, f32: 2) },
         Case(rule: .blockDecoding, label: "mask", model: GoldenModels.everything) {
@@ -332,8 +387,11 @@ enum GoldenErrors {
         },
         Case(rule: .tensorSet, label: "missing") { $0.bytes[$0.name(2)] = UInt8(ascii: "x") },
         Case(rule: .tensorSet, label: "shape") { $0.set($0.config + 4, u32: 13) },
-        Case(rule: .tensorSet, label: "no-head") { $0.bytes[$0.config + 40] &= ~4 },
-        Case(rule: .tensorSet, label: "4096-layers") { $0.set($0.config + 8, u32: 4096) },
+        Case(rule: .tensorSet, label: "no-head") { $0.bytes[$0.config + 40] &= ~1 },
+        Case(rule: .tensorSet, label: "4096-layers") {
+            $0.set($0.config + 8, u32: 4096)
+            $0.set($0.config + 152, u32: 4096)
+        },
         Case(rule: .tensorSet, label: "head-beside-tied", model: headBesideTied) {
             let last = $0.name($0.tensorCount - 1)
             $0.bytes[last + 7] = UInt8(ascii: ".")

@@ -141,9 +141,23 @@ struct GoldenTests {
             "headCount": config.headCount, "kvHeadCount": config.kvHeadCount,
             "headDim": config.headDim, "vocabularySize": config.vocabularySize,
             "maxPositions": config.maxPositions, "rmsNormEps": Double(config.rmsNormEps),
-            "ropeInverseFrequencies": config.ropeInverseFrequencies,
-            "ropeAttentionFactor": Double(config.ropeAttentionFactor),
-            "attentionBias": config.attentionBias, "queryKeyNorm": config.queryKeyNorm,
+            "embeddingScale": Double(config.embeddingScale),
+            "rotaryTables": config.rotaryTables.map {
+                [
+                    "longestContext": $0.longestContext,
+                    "attentionFactor": Double($0.attentionFactor),
+                    "inverseFrequencies": $0.inverseFrequencies,
+                ] as NSDictionary
+            },
+            "layers": config.layerRuns.map { count, spec in
+                [
+                    "count": count, "norms": spec.norms.rawValue,
+                    "queryKeyNorm": spec.queryKeyNorm.rawValue,
+                    "activation": spec.activation.rawValue, "rotary": spec.rotary,
+                    "window": spec.window, "attentionScale": Double(spec.attentionScale),
+                    "attentionBias": spec.attentionBias,
+                ] as NSDictionary
+            },
             "tieWordEmbeddings": config.tieWordEmbeddings,
             "queryScaling": config.queryScaling.map {
                 ["beta": Double($0.beta), "originalMaxPositions": $0.originalMaxPositions]

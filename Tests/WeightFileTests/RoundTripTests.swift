@@ -33,10 +33,9 @@ struct RoundTripTests {
     @Test func everyFieldOfTheConfigurationSurvives() throws {
         var model = TinyModel()
         model.config.rmsNormEps = 1e-6
-        model.config.ropeAttentionFactor = 1.25
+        model.config.embeddingScale = 1.25
+        model.config.setEveryLayerField()
         model.config.queryScaling = .init(beta: 0.1, originalMaxPositions: 16)
-        model.config.attentionBias = true
-        model.config.queryKeyNorm = true
         model.config.tieWordEmbeddings = false
         model.config.blockDecoding = .init(
             maskToken: 5, blockSize: 32, subBlockSize: 8, shiftedLogits: true,

@@ -22,13 +22,14 @@ struct TinyModel: Sendable {
         config.modelType = "llama"
         config.hiddenSize = 8
         config.intermediateSize = 12
-        config.layerCount = 1
+        config.layers = [LayerSpec()]
+        config.layers[0].attentionScale = 0.5
         config.headCount = 2
         config.kvHeadCount = 1
         config.headDim = 4
         config.vocabularySize = 6
         config.maxPositions = 64
-        config.ropeInverseFrequencies = [1, 0.01]
+        config.rotaryTables = [RotaryTable([1, 0.01])]
         config.tieWordEmbeddings = true
         tokenizer = TokenizerTables(
             tokens: [[97], [98], [97, 98], [97, 98, 98], Array("<s>".utf8)],
@@ -41,11 +42,11 @@ struct TinyModel: Sendable {
 
     /// Makes the tensor list fit the configuration.
     mutating func setTensors(encoding: TensorEncoding) {
-        tensors = config.requiredTensors.map { name, rows, columns in
-            let isVector = name.hasSuffix("norm.weight") || name.hasSuffix(".bias")
-            return TensorSpec(
-                name: name, rows: rows, columns: columns, encoding: isVector ? .f32 : encoding,
-                storage: isVector ? .plain : storage)
+        tensors = config.tensors.map {
+            TensorSpec(
+                name: $0.name, rows: $0.rows, columns: $0.columns,
+                encoding: $0.role.isVector ? .f32 : encoding,
+                storage: $0.role.isVector ? .plain : storage)
         }
     }
 

@@ -111,8 +111,8 @@ static void check_rows(const tsr_kernels *k, size_t columns) {
   tsr_rms_norm(&other, x, rows, TOKENS, columns, weight, 1e-5f, &b);
   expect_codes(k, "rms_norm", &a, &b, TOKENS, (double)(columns + 8) * FLT_EPSILON);
   for (size_t i = 0; i < TOKENS * 2 * columns; i++) x[i] = random_float(-20, 20);
-  tsr_swiglu(&scalar, x, x + columns, 2 * columns, columns, TOKENS, &a);
-  tsr_swiglu(&other, x, x + columns, 2 * columns, columns, TOKENS, &b);
+  tsr_gated(&scalar, TSR_SILU, x, x + columns, 2 * columns, columns, TOKENS, &a);
+  tsr_gated(&other, TSR_SILU, x, x + columns, 2 * columns, columns, TOKENS, &b);
   expect_codes(k, "swiglu", &a, &b, TOKENS, 10 * FLT_EPSILON);
   expect(other.not_finite[0] == 0, k->name, "finite rows", columns, TOKENS, 1, 0);
   free(x), free(weight), release(&a), release(&b), stop(&scalar), stop(&other);

@@ -37,6 +37,11 @@ static void check_floats(const tsr_kernels *k, size_t n) {
     double wanted = a[i] / (1 + exp(-(double)a[i])) * b[i];
     expect_near(k, "swiglu", n, c[i], wanted, 8 * FLT_EPSILON * fabs(wanted) + 1e-30);
   }
+  k->geglu(a, b, c, n);
+  for (size_t i = 0; i < n; i++) {
+    double x = a[i], slope = 2 * sqrt(2 / M_PI) * (x + 0.044715 * x * x * x), wanted = x / (1 + exp(-slope)) * b[i];
+    expect_near(k, "geglu", n, c[i], wanted, (8 + 4 * fabs(slope)) * FLT_EPSILON * fabs(wanted) + 1e-30);
+  }
   free(a), free(b), free(c), free(h);
 }
 

@@ -3,7 +3,7 @@
     python3 Tools/oracle/make_settings_cases.py Tests/ImportTests/Resources
 
 settings-cases.json: for each config.json the angles per position of its rotated pairs, YaRN's factor, and the
-fewest positions that a layer sees back (null: all).
+positions that each layer sees (0: all).
 """
 
 import json
@@ -69,12 +69,12 @@ CASES = dict(
 )
 
 
-def window(config):
-    """The smallest window of any layer."""
+def windows(config):
+    layers, window = config.num_hidden_layers, config.sliding_window if hasattr(config, "sliding_window") else None
     if config.model_type == "mistral":
-        return config.sliding_window
-    types = getattr(config, "layer_types", None) or []
-    return config.sliding_window if "sliding_attention" in types else None
+        return [window or 0] * layers
+    types = getattr(config, "layer_types", None) or ["full_attention"] * layers
+    return [window if kind == "sliding_attention" else 0 for kind in types]
 
 
 def main():
@@ -85,7 +85,7 @@ def main():
             rotary = AutoModelForCausalLM.from_config(config).model.rotary_emb
         cases.append(dict(
             name=name, config=settings, frequencies=[float(x) for x in rotary.inv_freq],
-            factor=float(rotary.attention_scaling), window=window(config)))
+            factor=float(rotary.attention_scaling), windows=windows(config)))
     path = pathlib.Path(sys.argv[1]) / "settings-cases.json"
     path.write_text(json.dumps(cases, indent=1) + "\n")
 

@@ -30,9 +30,11 @@ def letters() -> list[str]:
 
 
 def read_config(fields: dict) -> Config:
-    theta = fields["ropeInverseFrequencies"][1] ** (-fields["headDim"] / 2)
+    frequencies = fields["rotaryTables"][0]["inverseFrequencies"]
+    theta = frequencies[1] ** (-fields["headDim"] / 2)
     wanted = theta ** (-np.arange(0, fields["headDim"], 2) / fields["headDim"])
-    if not np.allclose(fields["ropeInverseFrequencies"], wanted, rtol=1e-5) or fields["modelType"] != "llama":
+    is_plain = len(fields["layers"]) == len(fields["rotaryTables"]) == 1 and fields["modelType"] == "llama"
+    if not is_plain or not np.allclose(frequencies, wanted, rtol=1e-5):
         raise SystemExit("from_tsr: only plain Llama models, as train.py makes them, are taken back")
     return Config(
         vocab_size=fields["vocabularySize"], hidden_size=fields["hiddenSize"], intermediate_size=fields["intermediateSize"],

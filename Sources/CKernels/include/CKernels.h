@@ -176,6 +176,8 @@ typedef struct {
   float (*exponentials)(float *x, float max, size_t count);
   // out = gate / (1 + exp(-gate)) * up
   void (*swiglu)(const float *gate, const float *up, float *out, size_t count);
+  // out = gate / (1 + exp(-slope)) * up, with slope = 2 sqrt(2 / pi) (gate + 0.044715 gate^3): GELU by tanh
+  void (*geglu)(const float *gate, const float *up, float *out, size_t count);
   // out = x * factor * weight
   void (*normalize)(const float *x, float factor, const float *weight, float *out, size_t count);
   // Turns the pairs (x[i], x[half + i]) by their angles, times `factor`.
@@ -256,11 +258,16 @@ static inline void tsr_note_not_finite(const tsr_compute *compute, size_t worker
 bool tsr_decode_tiles(const tsr_compute *compute, const tsr_matrix *matrix, size_t first,
                       size_t count, uint8_t *out);
 
+// Rows of a matrix, times `scale`.
 void tsr_embed(const tsr_compute *compute, const tsr_matrix *matrix, const int32_t *ids,
-               size_t count, float *x);
+               size_t count, float scale, float *x);
+// Without a weight the values are taken as they are.
 void tsr_rms_norm(const tsr_compute *compute, const float *x, const int32_t *_Nullable rows,
-                  size_t tokens, size_t columns, const float *weight, float eps,
+                  size_t tokens, size_t columns, const float *_Nullable weight, float eps,
                   const tsr_activations *out);
+// Normalizes x[token * stride...] in place, and adds it to sum[token * columns...] where that is given.
+void tsr_normalize_rows(const tsr_compute *compute, float *x, size_t stride, size_t columns,
+                        size_t tokens, const float *weight, float eps, float *_Nullable sum);
 // 1 / sqrt(mean square of x + eps), in double precision where squares are too large for floats; NaN
 // where a value is not finite.
 float tsr_norm_factor(const tsr_kernels *kernels, const float *x, size_t count, float eps);
@@ -281,8 +288,10 @@ void tsr_multiply(const tsr_compute *compute, const tsr_matrix *matrices, const 
                   size_t matrix_count, const tsr_activations *x, size_t tokens, float *y,
                   size_t stride, bool adding);
 void tsr_add_bias(float *y, const float *bias, size_t count, size_t stride, size_t tokens);
-void tsr_swiglu(const tsr_compute *compute, const float *gate, const float *up, size_t stride,
-                size_t columns, size_t tokens, const tsr_activations *out);
+enum { TSR_SILU = 1, TSR_GELU_TANH = 2 };
+// Activation of the gate times up.
+void tsr_gated(const tsr_compute *compute, uint32_t activation, const float *gate, const float *up,
+               size_t stride, size_t columns, size_t tokens, const tsr_activations *out);
 
 typedef struct {
   float *x;       // first head of the first token
@@ -344,6 +353,13 @@ static inline uint64_t tsr_ticks(void) {
 }
 
 uint16_t tsr_float_to_half(float value);
+
+// The slope of geglu is x times the first and its cube times the second.
+#define TSR_GELU_LINEAR 1.5957691216057308f
+#define TSR_GELU_CUBIC 0.07135481627260025f
+static inline float tsr_gelu_slope(float x) {
+  return x * TSR_GELU_LINEAR + x * x * x * TSR_GELU_CUBIC;
+}
 
 #pragma clang assume_nonnull end
 #endif

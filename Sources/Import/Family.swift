@@ -1,0 +1,125 @@
+internal import WeightFile
+
+/// What the blocks of a family have in common, whatever file they come from: a family is a mapping of
+/// names and numbers.
+struct Family {
+    var norms = LayerSpec.Norms.before
+    var queryKeyNorm = LayerSpec.QueryKeyNorm.none
+    var activation = LayerSpec.Activation.silu
+    /// q, k and v have biases whatever the settings say.
+    var hasBias = false
+    /// llama.cpp's converter puts the rows of q and k in interleaved order.
+    var isInterleaved = false
+    /// Norms multiply by 1 + w; GGUF files have it folded.
+    var addsOneToNorms = false
+    /// Embeddings are multiplied by the root of their width.
+    var scalesEmbedding = false
+    /// q, k and v are one matrix, gate and up another.
+    var isFused = false
+    /// Rotary base where the settings name none.
+    var theta: Double = 10_000
+    /// Sliding layers have a rotary table of their own, never stretched;
+    var hasSlidingRope = false
+    /// its base, where the settings name none; nil: that of the other layers.
+    var slidingTheta: Double?
+    /// Only a part of each head may be rotated.
+    var rotatesParts = false
+    /// Long contexts may have a rotary table of their own.
+    var hasLongRope = false
+    /// Which layers see a window, where the settings do not list them.
+    var window = Window.none
+    /// Where the settings name none.
+    var eps = 1e-6
+    /// Sizes of config.json that may be left out.
+    var usualSizes: [String: Int] = [:]
+    /// Names of settings in config.json that most families cannot follow, and that this one does.
+    var settings: Set<String> = []
+
+    /// Which layers see only the newest positions.
+    enum Window: Equatable {
+        /// None, whatever the settings name.
+        case none
+        /// All; so many positions where the settings do not mention a window.
+        case all(usual: Int? = nil)
+        /// Those that the settings say, if they say that the window is used (Qwen).
+        case ifUsed
+        /// Each one whose number, from 1, is no multiple of this.
+        case allButEvery(Int)
+    }
+
+    /// By `model_type` of config.json, with `_` for `-`.
+    static let huggingFace: [String: Family] = [
+        "llama": .init(), "smollm2": .init(), "stable_diffcoder": .init(),
+        "mistral": .init(window: .all(usual: 4096)),
+        "ministral3": .init(window: .all(), eps: 1e-5),
+        "nemotron_labs_diffusion": .init(window: .all()),
+        "qwen2": qwen2, "fast_dllm_v2": qwen2, "qwen3": qwen3, "sdar": qwen3,
+    ]
+
+    /// By `general.architecture` of a GGUF file.
+    static let gguf: [String: Family] = [
+        "llama": .init(isInterleaved: true, window: .all()),
+        "mistral3": .init(isInterleaved: true, window: .all()),
+        "qwen2": .init(hasBias: true, window: .all()),
+        "qwen3": .init(queryKeyNorm: .perHead, window: .all()),
+    ]
+
+    private static let qwen2 = Family(hasBias: true, window: .ifUsed)
+    private static let qwen3 = Family(queryKeyNorm: .perHead, window: .ifUsed)
+
+    /// Families that run, for advice.
+    static let known = "Llama, Mistral, Ministral 3, Qwen2, Qwen3 or SBD"
+}
+
+/// What differs from layer to layer, gathered before layers are made.
+struct LayerPlan {
+    /// What all layers have in common.
+    var spec = LayerSpec()
+    /// Positions that a query of sliding layers sees.
+    var window = 0
+    /// By layer.
+    var isSliding: [Bool]
+    /// By layer: false where positions turn nothing.
+    var isRotated: [Bool]
+    /// One table, or two where long contexts have one of their own.
+    var rotary: [RotaryTable] = []
+    /// Of sliding layers, where they have another one.
+    var slidingRotary: RotaryTable?
+
+    init(layers: Int) {
+        isSliding = Array(repeating: false, count: layers)
+        isRotated = Array(repeating: true, count: layers)
+    }
+
+    /// Makes the layers and rotary tables of `config`, whose sizes are known.
+    func apply(to config: inout ModelConfig) {
+        var tables = rotary
+        func index(of table: RotaryTable) -> Int {
+            if let found = tables.firstIndex(of: table), table.longestContext == 0 { return found }
+            tables.append(table)
+            return tables.count - 1
+        }
+        let idle = RotaryTable(Array(repeating: 0, count: config.headDim / 2))
+        config.layers = isSliding.indices.map { layer in
+            var spec = spec
+            // A window of all positions is none.
+            if isSliding[layer], window < config.maxPositions { spec.window = window }
+            if isSliding[layer], let slidingRotary { spec.rotary = index(of: slidingRotary) }
+            if !isRotated[layer] { spec.rotary = index(of: idle) }
+            return spec
+        }
+        config.rotaryTables = tables
+    }
+}
+
+extension ModelConfig {
+    /// 1 / sqrt(headDim), the usual factor on products of queries and keys.
+    var usualAttentionScale: Float { 1 / Float(headDim).squareRoot() }
+
+    /// The residual stream is divided by what its layers' sums were multiplied by: norms see the same.
+    mutating func fold(residualMultiplier: Double) {
+        precondition(layers.allSatisfy { $0.queryKeyNorm == .none && $0.norms == .before })
+        embeddingScale = Float(Double(embeddingScale) / residualMultiplier)
+        rmsNormEps = Float(Double(rmsNormEps) / (residualMultiplier * residualMultiplier))
+    }
+}

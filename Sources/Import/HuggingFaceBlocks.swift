@@ -1,0 +1,137 @@
+internal import Reporting
+internal import WeightFile
+
+/// What config.json says of a model's blocks.
+struct HuggingFaceBlocks {
+    /// The decoder's settings, and those of the whole file.
+    private let text: Settings
+    private let root: Settings
+    private let family: Family
+
+    init(_ text: Settings, root: Settings, _ family: Family) {
+        self.text = text
+        self.root = root
+        self.family = family
+    }
+
+    // MARK: Refusals
+
+    /// Settings of blocks that compute something else, each with the number that changes nothing; a family
+    /// may follow some of them.
+    private static let others: [(name: String, neutral: Double?)] = [
+        ("attention_multiplier", nil), ("attn_logit_softcapping", nil), ("clip_qkv", nil),
+        ("embedding_multiplier", 1), ("final_logit_softcapping", nil), ("logit_scale", 1),
+        ("logits_scaling", 1), ("mlp_bias", nil), ("no_rope_layer_interval", nil),
+        ("no_rope_layers", nil), ("num_experts", 0), ("num_local_experts", 0),
+        ("partial_rotary_factor", 1), ("qk_layernorm", nil), ("query_pre_attn_scalar", nil),
+        ("residual_multiplier", 1), ("rope_interleave", nil), ("rope_interleaved", nil),
+        ("rope_local_base_freq", nil), ("sliding_window_pattern", nil),
+        ("use_bidirectional_attention", nil), ("use_qk_norm", nil),
+    ]
+
+    /// Refuses settings that change what a block computes and that the family does not follow.
+    func refuseOthers() throws(ImportError) {
+        for (name, neutral) in Self.others where !family.settings.contains(name) {
+            guard let value = text.value(name) else { continue }
+            let isNeutral =
+                value.bool == false || neutral.map { value.double == $0 } == true
+                || value.array?.isEmpty == true
+            guard isNeutral else { throw text.unsupported(name) }
+        }
+        for layer in try text.array("layer_types") ?? []
+        where !["full_attention", "sliding_attention"].contains(layer.string) {
+            throw text.wrong("layer_types", "'full_attention' or 'sliding_attention' in each place")
+        }
+        for place in [root, text] {
+            guard let quantization = try place.object("quantization_config") else { continue }
+            let method = try quantization.string("quant_method") ?? "unknown method"
+            throw .unsupported(
+                path: root.path,
+                what: "a checkpoint that is quantized already (\(method.printable))",
+                advice: "choose the one in BF16, F16 or F32, or a GGUF file")
+        }
+    }
+
+    // MARK: Layers
+
+    /// Everything of the layers but their rotary tables.
+    func plan(layers: Int, _ config: ModelConfig) throws(ImportError) -> LayerPlan {
+        var plan = LayerPlan(layers: layers)
+        let biases = try text.bool("attention_bias") ?? false
+        plan.spec.attentionBias = family.hasBias || biases
+        plan.spec.norms = family.norms
+        plan.spec.queryKeyNorm = family.queryKeyNorm
+        plan.spec.activation = try activation()
+        plan.spec.attentionScale = try attentionScale(config)
+        if let window = try slidingWindow(&plan) {
+            plan.window = window
+        } else {
+            plan.isSliding = Array(repeating: false, count: layers)
+        }
+        return plan
+    }
+
+    private func activation() throws(ImportError) -> LayerSpec.Activation {
+        var found: LayerSpec.Activation?
+        for name in ["hidden_act", "hidden_activation"] {
+            switch try text.string(name) {
+            case nil: continue
+            case "silu", "swish": found = .silu
+            case "gelu_pytorch_tanh": found = .geluTanh
+            default: throw text.unsupported(name)
+            }
+        }
+        return found ?? family.activation
+    }
+
+    private func attentionScale(_ config: ModelConfig) throws(ImportError) -> Float {
+        if family.settings.contains("attention_multiplier") {
+            return Float(try text.positive("attention_multiplier") ?? 1)
+        }
+        if family.settings.contains("query_pre_attn_scalar") {
+            return Float(1 / (try text.positive("query_pre_attn_scalar") ?? 256).squareRoot())
+        }
+        return config.usualAttentionScale
+    }
+
+    /// Marks the layers that see only so many positions, which are returned; nil: none of them.
+    private func slidingWindow(_ plan: inout LayerPlan) throws(ImportError) -> Int? {
+        let window = try text.size("sliding_window")
+        let types = try text.array("layer_types")
+        let layers = plan.isSliding.indices
+        if let types, types.count != layers.count, family.window != .none {
+            throw text.wrong("layer_types", "one for each of \(layers.count) layers")
+        }
+        let listed = types.map { $0.map { $0.string == "sliding_attention" } }
+        switch family.window {
+        case .none: return nil
+        case .all(let usual):
+            plan.isSliding = layers.map { _ in true }
+            return text.has("sliding_window") ? window : usual
+        case .ifUsed:
+            guard try text.bool("use_sliding_window") == true else { return nil }
+            let full = try text.int("max_window_layers") ?? 28
+            plan.isSliding = listed ?? layers.map { $0 >= full }
+            return window ?? (text.has("sliding_window") ? nil : 4096)
+        case .allButEvery(let usual):
+            let period = try text.size("sliding_window_pattern") ?? usual
+            plan.isSliding = listed ?? layers.map { ($0 + 1) % period != 0 }
+            return window ?? (text.has("sliding_window") ? nil : 4096)
+        }
+    }
+
+    // MARK: Folding
+
+    /// Puts into the configuration, and into the form of the weights, what the format has no setting for.
+    func fold(into config: inout ModelConfig) throws(ImportError) -> StoredForm {
+        var form = StoredForm()
+        form.isFused = family.isFused
+        form.normOffset = family.addsOneToNorms ? 1 : 0
+        if family.scalesEmbedding { config.embeddingScale = Float(config.hiddenSize).squareRoot() }
+        guard family.settings.contains("residual_multiplier") else { return form }
+        config.embeddingScale = Float(try text.positive("embedding_multiplier") ?? 1)
+        form.finalNormFactor = Float(1 / (try text.positive("logits_scaling") ?? 1))
+        config.fold(residualMultiplier: try text.positive("residual_multiplier") ?? 1)
+        return form
+    }
+}

@@ -1,0 +1,113 @@
+internal import Kernels
+
+/// Which slots of a layer hold which positions, and which a query sees: one of these for all layers with
+/// the same window.
+///
+/// Slots: `[sinks, several times | ring | open]`. A position beyond the sinks lies in ring slot
+/// (position - sinks) mod ringSlots and is overwritten ringSlots positions later; the open tail holds a
+/// block that is not decided yet. The ring is one batch longer than the window, so a batch never
+/// overwrites what its first query sees, nor what is seen after dropping its tokens.
+final class CacheRing {
+    /// Positions that stay visible whatever follows; those of a model's own window are none.
+    let sinks: Int
+    /// Newest positions that a query sees beside the sinks, itself included.
+    let window: Int
+    let ringSlots: Int
+    private let openSlots: Int
+    /// Slots in front of the ring.
+    let begin: Int
+    /// Lowest position, sinks aside, from which on every committed one is held.
+    private var oldestHeld: Int
+
+    /// - Parameters:
+    ///   - window: Of the layers; 0: all positions.
+    ///   - contextLength: Positions a query sees at most; a longer window is this context, sinks included.
+    ///   - sinkSlots: Slots that all places of the sinks take.
+    init(window: Int, contextLength: Int, sinks: Int, sinkSlots: Int, batchCapacity: Int) {
+        let isWhole = window == 0 || window >= contextLength
+        self.sinks = isWhole ? sinks : 0
+        self.window = isWhole ? contextLength - sinks : window
+        begin = isWhole ? sinkSlots : 0
+        ringSlots = self.window + batchCapacity
+        openSlots = batchCapacity
+        oldestHeld = self.sinks
+    }
+
+    /// Of a layer.
+    var slots: Int { begin + ringSlots + openSlots }
+
+    /// Slot of a committed position.
+    func slot(of position: Int) -> Int {
+        position < sinks ? position : begin + (position - sinks) % ringSlots
+    }
+
+    /// Slot of the open token `index`.
+    func openSlot(_ index: Int) -> Int { begin + ringSlots + index }
+
+    /// Oldest position, sinks aside, that a query at `position` sees.
+    private func oldest(for position: Int) -> Int { max(sinks, position - window + 1) }
+
+    /// Notes that the positions below `end` have been committed.
+    func advance(to end: Int) { oldestHeld = max(oldestHeld, end - ringSlots) }
+
+    /// Whether all that a query at `position` sees of the past is still held.
+    func holds(contextOf position: Int) -> Bool {
+        position <= sinks || oldest(for: position) >= oldestHeld
+    }
+
+    /// Notes that the positions from `end` on are dropped.
+    func truncate(to end: Int) {
+        if end <= sinks { oldestHeld = sinks }
+    }
+
+    /// Whether another text could go on after the first `count` positions: all of them are held, or all that
+    /// is seen from there on, and no sinks have been moved.
+    func canBeCopied(upTo count: Int) -> Bool {
+        isWhole || sinks == 0 && holds(contextOf: count)
+    }
+
+    /// Whether nothing has been evicted.
+    private var isWhole: Bool { oldestHeld <= sinks }
+
+    /// How many slots, from the first on, a copy of the first `count` positions takes; nil where this ring
+    /// cannot take them.
+    func slots(toCopy other: CacheRing, upTo count: Int) -> Int? {
+        guard sinks == other.sinks, begin == other.begin, other.canBeCopied(upTo: count) else {
+            return nil
+        }
+        if other.isWhole, count - sinks <= min(ringSlots, other.ringSlots) {
+            return begin + max(0, count - sinks)
+        }
+        return ringSlots == other.ringSlots ? begin + ringSlots : nil
+    }
+
+    /// Notes that those slots have been copied.
+    func copy(_ other: CacheRing) { oldestHeld = other.oldestHeld }
+
+    /// Writes the slot ranges that one query sees into `visible[8 * token...]`.
+    ///
+    /// - Parameters:
+    ///   - sinkSlot: First slot of the sinks as this query sees them.
+    ///   - position: Of the query.
+    ///   - end: Committed positions below this are seen.
+    ///   - open: Open tokens seen.
+    func setVisible(
+        _ visible: Buffer<Int32>, token: Int, sinkSlot: Int, position: Int, end: Int, open: Int
+    ) {
+        let at = token * 8
+        let sinkBegin = sinks == 0 ? 0 : sinkSlot
+        set(visible, at, sinkBegin..<sinkBegin + min(sinks, end))
+        let first = oldest(for: position)
+        let count = max(0, end - first)
+        let start = slot(of: first)
+        let straight = min(count, begin + ringSlots - start)
+        set(visible, at + 2, start..<start + straight)
+        set(visible, at + 4, begin..<begin + count - straight)
+        set(visible, at + 6, openSlot(0)..<openSlot(open))
+    }
+
+    private func set(_ visible: Buffer<Int32>, _ index: Int, _ range: Range<Int>) {
+        visible[index] = Int32(range.lowerBound)
+        visible[index + 1] = Int32(range.upperBound)
+    }
+}
