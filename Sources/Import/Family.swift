@@ -54,6 +54,8 @@ struct Family {
         "ministral3": .init(window: .all(), eps: 1e-5),
         "nemotron_labs_diffusion": .init(window: .all()),
         "qwen2": qwen2, "fast_dllm_v2": qwen2, "qwen3": qwen3, "sdar": qwen3,
+        "gemma3_text": gemma3, "gemma3": gemma3, "smollm3": smollm3, "granite": granite,
+        "olmo3": olmo3, "phi3": phi3,
     ]
 
     /// By `general.architecture` of a GGUF file.
@@ -62,13 +64,44 @@ struct Family {
         "mistral3": .init(isInterleaved: true, window: .all()),
         "qwen2": .init(hasBias: true, window: .all()),
         "qwen3": .init(queryKeyNorm: .perHead, window: .all()),
+        "gemma3": gemma3, "smollm3": smollm3, "granite": granite, "olmo2": olmo3, "phi3": phi3,
     ]
 
     private static let qwen2 = Family(hasBias: true, window: .ifUsed)
     private static let qwen3 = Family(queryKeyNorm: .perHead, window: .ifUsed)
 
+    private static let gemma3 = Family(
+        norms: .both, queryKeyNorm: .perHead, activation: .geluTanh, addsOneToNorms: true,
+        scalesEmbedding: true, theta: 1_000_000, hasSlidingRope: true, slidingTheta: 10_000,
+        window: .allButEvery(6),
+        usualSizes: [
+            "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
+            "vocab_size": 262_208, "max_position_embeddings": 131_072,
+        ],
+        settings: ["query_pre_attn_scalar", "rope_local_base_freq", "sliding_window_pattern"])
+    private static let smollm3 = Family(
+        isInterleaved: true, theta: 2_000_000, window: .ifUsed,
+        settings: ["no_rope_layers", "no_rope_layer_interval"])
+    private static let granite = Family(
+        isInterleaved: true,
+        settings: [
+            "attention_multiplier", "embedding_multiplier", "logits_scaling", "residual_multiplier",
+        ])
+    private static let olmo3 = Family(
+        norms: .after, queryKeyNorm: .wholeProjection, theta: 500_000, hasSlidingRope: true,
+        window: .allButEvery(4), eps: 1e-5)
+    private static let phi3 = Family(
+        isFused: true, rotatesParts: true, hasLongRope: true, window: .all(), eps: 1e-5,
+        settings: ["partial_rotary_factor"])
+
+    /// Positions turn nothing in some layers (SmolLM3).
+    var skipsRotation: Bool { settings.contains("no_rope_layers") }
+    /// Embeddings, sums, attention and logits have factors (Granite).
+    var hasMultipliers: Bool { settings.contains("residual_multiplier") }
+
     /// Families that run, for advice.
-    static let known = "Llama, Mistral, Ministral 3, Qwen2, Qwen3 or SBD"
+    static let known =
+        "Llama, Mistral, Qwen2, Qwen3, Gemma 3, SmolLM3, Granite, OLMo 3, Phi 4 mini or SBD"
 }
 
 /// What differs from layer to layer, gathered before layers are made.

@@ -71,7 +71,9 @@ extension GGUFFile {
         than used: [String], _ config: ModelConfig
     ) throws(ImportError) {
         // RoPE frequencies are part of the configuration.
-        let known = Set(used).union(Self.frequencyTensors)
+        let known = Set(used).union(["rope_freqs.weight"]).union(
+            Family.gguf[config.modelType]?.hasLongRope == true
+                ? ["rope_factors_long.weight", "rope_factors_short.weight"] : [])
         for name in tensors.map(\.name).sorted() where !known.contains(name) {
             // Layers after the last one, such as multi-token prediction, have no part in decoding.
             let parts = name.split(separator: ".")
@@ -83,8 +85,6 @@ extension GGUFFile {
             throw .noPlace(path: file.path, tensor: name, family: config.modelType)
         }
     }
-
-    private static let frequencyTensors = ["rope_freqs.weight"]
 
     /// What each rotary frequency is divided by; nil where there is no such tensor.
     func frequencyDivisors(_ name: String, count: Int) throws(ImportError) -> [Float]? {

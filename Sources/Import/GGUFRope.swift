@@ -32,6 +32,9 @@ struct GGUFRope {
         let original =
             try metadata.sizeForAll(key("rope.scaling.original_context_length")) ?? trainedLength
         let theta = try base("rope.freq_base") ?? family.theta
+        if let tables = try longRope(theta: theta, rotated: rotated, original: original) {
+            return RopeSettings(tables: tables, rotated: rotated)
+        }
         var table = try table(theta: theta, rotated: rotated, original: original)
         if let divisors = try gguf.frequencyDivisors("rope_freqs.weight", count: rotated / 2) {
             for (index, divisor) in divisors.enumerated() {
@@ -61,7 +64,7 @@ struct GGUFRope {
         let factor = try positive("rope.scaling.factor") ?? oldFactor ?? 1
         let kind =
             try metadata.string(key("rope.scaling.type")) ?? (factor == 1 ? "none" : "linear")
-        try checkFactors(isYaRN: kind == "yarn")
+        try checkFactors(isYaRN: kind == "yarn", usual: RopeScaling.yarnScale(factor: factor))
         var (scaling, attention) = (RopeScaling.none, 1.0)
         switch kind {
         case "none": break
@@ -81,6 +84,27 @@ struct GGUFRope {
             theta: theta, rotated: rotated, headDim: headDim, attentionFactor: attention)
     }
 
+    /// The tables of LongRoPE, whose divisors are tensors; nil where there are none.
+    private func longRope(
+        theta: Double, rotated: Int, original: Int
+    ) throws(ImportError) -> [RotaryTable]? {
+        guard family.hasLongRope,
+            let short = try gguf.frequencyDivisors("rope_factors_short.weight", count: rotated / 2),
+            let long = try gguf.frequencyDivisors("rope_factors_long.weight", count: rotated / 2)
+        else { return nil }
+        let factor = Double(trainedLength) / Double(original)
+        let attention =
+            try positive("rope.scaling.attn_factor")
+            ?? RopeScaling.longRopeScale(factor: factor, original: Double(original))
+        var tables = [short, long].map { divisors in
+            RopeScaling.divided(divisors.map(Double.init)).table(
+                theta: theta, rotated: rotated, headDim: headDim, attentionFactor: attention)
+        }
+        guard tables[0] != tables[1], trainedLength > original else { return [tables[0]] }
+        tables[0].longestContext = original
+        return tables
+    }
+
     private func queryScaling(
         original: Int
     ) throws(ImportError) -> ModelConfig.QueryScaling? {
@@ -94,11 +118,14 @@ struct GGUFRope {
         return .init(beta: Float(beta), originalMaxPositions: original)
     }
 
-    /// Refuses factors other than those that change nothing: 1 for attention; for YaRN's share in the frequencies 1
-    /// with YaRN and 0 without. A negative share is one that is not set.
-    private func checkFactors(isYaRN: Bool) throws(ImportError) {
+    /// Refuses factors other than those that change nothing: 1 for attention, or with YaRN its usual factor,
+    /// which some converters write; for YaRN's share in the frequencies 1 with YaRN and 0 without. A
+    /// negative share is one that is not set.
+    private func checkFactors(isYaRN: Bool, usual: Double) throws(ImportError) {
         let attention = key("rope.scaling.attn_factor")
-        if let value = try metadata.double(attention), value != 1 {
+        if let value = try metadata.double(attention), value != 1,
+            !isYaRN || abs(value - usual) > 1e-6 * usual
+        {
             throw metadata.unsupported(attention)
         }
         let share = key("rope.scaling.yarn_ext_factor")

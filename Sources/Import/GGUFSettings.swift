@@ -73,6 +73,7 @@ struct GGUFSettings {
         plan.spec.queryKeyNorm = family.queryKeyNorm
         plan.spec.activation = family.activation
         plan.spec.attentionScale = try attentionScale(config, layers: layers)
+        if family.skipsRotation { plan.isRotated = (1...layers).map { $0 % 4 != 0 } }
         if let window = try optionalSize("attention.sliding_window") {
             plan.window = window
             plan.isSliding = try slidingLayers(layers)
@@ -83,14 +84,23 @@ struct GGUFSettings {
     private func attentionScale(
         _ config: ModelConfig, layers: Int
     ) throws(ImportError) -> Float {
-        config.usualAttentionScale
+        if family.hasMultipliers {
+            return Float(try metadata.positive(key("attention.scale")) ?? 1)
+        }
+        // Gemma 3 27B, which llama.cpp knows by its layers, scales by the residual stream's share of a head.
+        if architecture == "gemma3", layers == 62 {
+            return 1 / Float(config.hiddenSize / config.headCount).squareRoot()
+        }
+        return config.usualAttentionScale
     }
 
     /// Which layers see a window, by `sliding_window_pattern`, or else as the family has it.
     private func slidingLayers(_ layers: Int) throws(ImportError) -> [Bool] {
         let name = key("attention.sliding_window_pattern")
         if let list = metadata.value(name)?.array {
-            let flags = list.compactMap(\.bool)
+            let flags = list.compactMap { flag in
+                flag.bool ?? (flag.int == 0 ? false : flag.int == 1 ? true : nil)
+            }
             guard flags.count == layers, list.count == layers else {
                 throw metadata.wrong(name, "true or false for each of \(layers) layers")
             }
@@ -109,6 +119,10 @@ struct GGUFSettings {
         form.isFused = family.isFused
         form.isInterleaved = family.isInterleaved
         if family.scalesEmbedding { config.embeddingScale = Float(config.hiddenSize).squareRoot() }
+        guard family.hasMultipliers else { return form }
+        config.embeddingScale = Float(try metadata.positive(key("embedding_scale")) ?? 1)
+        form.finalNormFactor = Float(1 / (try metadata.positive(key("logit_scale")) ?? 1))
+        config.fold(residualMultiplier: try metadata.positive(key("residual_scale")) ?? 1)
         return form
     }
 

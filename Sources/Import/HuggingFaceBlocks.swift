@@ -63,6 +63,7 @@ struct HuggingFaceBlocks {
         plan.spec.queryKeyNorm = family.queryKeyNorm
         plan.spec.activation = try activation()
         plan.spec.attentionScale = try attentionScale(config)
+        plan.isRotated = try rotatedLayers(layers)
         if let window = try slidingWindow(&plan) {
             plan.window = window
         } else {
@@ -85,13 +86,27 @@ struct HuggingFaceBlocks {
     }
 
     private func attentionScale(_ config: ModelConfig) throws(ImportError) -> Float {
-        if family.settings.contains("attention_multiplier") {
+        if family.hasMultipliers {
             return Float(try text.positive("attention_multiplier") ?? 1)
         }
         if family.settings.contains("query_pre_attn_scalar") {
             return Float(1 / (try text.positive("query_pre_attn_scalar") ?? 256).squareRoot())
         }
         return config.usualAttentionScale
+    }
+
+    /// Which layers positions turn anything in.
+    private func rotatedLayers(_ layers: Int) throws(ImportError) -> [Bool] {
+        guard family.skipsRotation else { return Array(repeating: true, count: layers) }
+        let interval = try text.size("no_rope_layer_interval") ?? 4
+        guard let list = try text.array("no_rope_layers") else {
+            return (1...layers).map { $0 % interval != 0 }
+        }
+        let flags = list.compactMap(\.int).filter { $0 == 0 || $0 == 1 }
+        guard flags.count == layers, list.count == layers else {
+            throw text.wrong("no_rope_layers", "0 or 1 for each of \(layers) layers")
+        }
+        return flags.map { $0 == 1 }
     }
 
     /// Marks the layers that see only so many positions, which are returned; nil: none of them.
@@ -111,7 +126,9 @@ struct HuggingFaceBlocks {
         case .ifUsed:
             guard try text.bool("use_sliding_window") == true else { return nil }
             let full = try text.int("max_window_layers") ?? 28
-            plan.isSliding = listed ?? layers.map { $0 >= full }
+            plan.isSliding =
+                listed
+                ?? (family.skipsRotation ? plan.isRotated.map { !$0 } : layers.map { $0 >= full })
             return window ?? (text.has("sliding_window") ? nil : 4096)
         case .allButEvery(let usual):
             let period = try text.size("sliding_window_pattern") ?? usual
@@ -128,7 +145,7 @@ struct HuggingFaceBlocks {
         form.isFused = family.isFused
         form.normOffset = family.addsOneToNorms ? 1 : 0
         if family.scalesEmbedding { config.embeddingScale = Float(config.hiddenSize).squareRoot() }
-        guard family.settings.contains("residual_multiplier") else { return form }
+        guard family.hasMultipliers else { return form }
         config.embeddingScale = Float(try text.positive("embedding_multiplier") ?? 1)
         form.finalNormFactor = Float(1 / (try text.positive("logits_scaling") ?? 1))
         config.fold(residualMultiplier: try text.positive("residual_multiplier") ?? 1)
