@@ -1,0 +1,113 @@
+public import ArgumentParser
+import Hummingbird
+import Logging
+import ServiceLifecycle
+public import Tessera
+import UnixSignals
+
+extension ByteSize: @retroactive ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
+}
+
+/// Serves a model to other programs, by the interface that OpenAI's clients speak.
+@main struct Server: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tessera-server",
+        abstract: "Serves a model over HTTP, by the interface that OpenAI's clients speak.",
+        discussion: """
+            Listens on this machine only, unless --host says otherwise. Requests that come together share passes, \
+            which read the weights once. A prompt that begins like an earlier one is computed from where they \
+            differ. SIGTERM and Ctrl-C let running answers end first.
+
+            Examples:
+              tessera-server model.tsr
+              tessera-server model.tsr --slots 8 --ram 3G --port 8080
+              curl http://127.0.0.1:8080/v1/chat/completions -d '{"messages": [{"role": "user", "content": "Hi"}]}'
+            """)
+
+    @Argument(help: "A .tsr file.", completion: .file(extensions: ["tsr"]))
+    var model: String
+
+    @Option(help: "The address to listen on.")
+    var host = "127.0.0.1"
+
+    @Option(help: "The port to listen on; 0 takes a free one.")
+    var port = 8080
+
+    @Option(help: "Answers that are computed at a time, 1 to 64.")
+    var slots = 4
+
+    @Option(help: "Requests that may wait for a slot; further ones get status 503.")
+    var queue = 64
+
+    @Option(
+        help:
+            "Clients must send this key as 'Authorization: Bearer KEY' (default: TESSERA_API_KEY).")
+    var apiKey: String?
+
+    @Option(name: .customLong("ctx"), help: "Positions of the context of each slot.")
+    var context: Int?
+
+    @Option(name: .shortAndLong, help: "Threads that compute.")
+    var threads: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Memory to take at most, such as 2.5G or 800M; weights beyond it are read in each pass.",
+            valueName: "size"))
+    var ram: ByteSize?
+
+    @Option(help: "Largest request in bytes.")
+    var maxBody = 4 << 20
+
+    @Option(help: "Seconds for which a connection may send nothing.")
+    var timeout = 60
+
+    @Option(help: "Seconds that running answers get after SIGTERM.")
+    var drain = 30
+
+    func validate() throws {
+        guard (1...64).contains(slots) else { throw ValidationError("--slots takes 1 to 64") }
+        guard (0...65536).contains(queue) else { throw ValidationError("--queue takes 0 to 65536") }
+        guard (0...65535).contains(port) else { throw ValidationError("--port takes 0 to 65535") }
+        if let doubt = ram?.doubt { throw ValidationError("--ram \(ram?.text ?? "") \(doubt)") }
+        guard maxBody >= 1024 else { throw ValidationError("--max-body takes 1024 or more") }
+        guard timeout >= 1, drain >= 0 else {
+            throw ValidationError("--timeout takes 1 or more, --drain 0 or more")
+        }
+    }
+
+    func run() async throws {
+        var options = Model.Options()
+        (options.contextLength, options.memory) = (context, ram?.bytes)
+        (options.threads, options.answers) = (threads, slots)
+        let loaded: Model
+        do {
+            loaded = try await Model.load(model, options: options)
+        } catch {
+            StandardError.write("tessera-server: \(error)\n")
+            throw ExitCode(error.reason == .badOption ? 64 : error.reason == .unreadable ? 66 : 65)
+        }
+        var logger = Logger(label: "tessera-server") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = .info
+        let key = apiKey ?? Environment().get("TESSERA_API_KEY")
+        let service = Service(loaded, slots: slots, queue: queue, maxBody: maxBody)
+        let (name, context) = (loaded.name, loaded.contextLength)
+        let application = Application(
+            responder: service.router(apiKey: key.flatMap { $0.isEmpty ? nil : $0 })
+                .buildResponder(),
+            server: .http1(configuration: .init(idleTimeout: .seconds(Int64(timeout)))),
+            configuration: .init(address: .hostname(host, port: port), serverName: "tessera"),
+            onServerRunning: { [logger] channel in
+                let place = channel.localAddress
+                logger.info(
+                    "\(name) listens on http://\(place?.ipAddress ?? "?"):\(place?.port ?? 0), context \(context)"
+                )
+            },
+            logger: logger)
+        var group = ServiceGroupConfiguration(
+            services: [application], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        group.maximumGracefulShutdownDuration = .seconds(drain)
+        try await ServiceGroup(configuration: group).run()
+    }
+}
