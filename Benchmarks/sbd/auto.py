@@ -3,8 +3,7 @@
     python3 Benchmarks/sbd/auto.py sbd.tsr models/smollm2-135m.tsr
 
 A model without a mask token decodes single tokens; there auto must cost nothing. Questions are held-out word problems;
-`--limit` cuts the answers of models that were not made for them. auto begins without experience, or with that of
-`--lessons` questions. "To the best fixed": the median of the chunks' own ratios, with its 95 % interval; `--chunk 1` gives
+`--limit` cuts the answers of models that were not made for them. auto learns anew in every process. "To the best fixed": the median of the chunks' own ratios, with its 95 % interval; `--chunk 1` gives
 each answer a process of its own.
 """
 import argparse
@@ -33,7 +32,6 @@ def main() -> None:
     p.add_argument("--tessera", default=runner.TESSERA)
     p.add_argument("--count", type=int, default=200)
     p.add_argument("--chunk", type=int, default=10, help="questions that one process answers")
-    p.add_argument("--lessons", type=int, default=0, help="questions answered before those that count")
     p.add_argument("--seed", type=int, default=7)
     p.add_argument("--sizes", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     p.add_argument("--gamma", type=float, default=0.1)
@@ -41,8 +39,7 @@ def main() -> None:
     p.add_argument("--options", default="", help="further options of all runs; '--ram 22800K --io direct' has the default "
                    "model's weights read from disk in every pass")
     args = p.parse_args()
-    questions = [t.question for t in runner.problems(args.lessons + args.count, args.seed)]
-    lessons, questions = questions[:args.lessons], questions[args.lessons:]
+    questions = [t.question for t in runner.problems(args.count, args.seed)]
     print("| model | mode | decoding | tokens per pass | tokens/s | to k=1 | to the best fixed |\n|---|---|---|--:|--:|--:|--:|")
     for path in args.models:
         try:
@@ -52,7 +49,7 @@ def main() -> None:
             has_masks = False
         cells = cells_of(path, args.sizes, args.gamma, has_masks)
         options = ["--chat", *args.options.split()]
-        runner.run_all(args.tessera, cells, questions, args.chunk, options, args.limit, lessons)
+        runner.run_all(args.tessera, cells, questions, args.chunk, options, args.limit)
         for mode, _ in MODES:
             mine = [c for c in cells if c.decoding == "k=1" or c.decoding.startswith(mode)]
             best = max((c for c in mine if "auto" not in c.decoding), key=lambda c: runner.pace(c, cells[0])[1])

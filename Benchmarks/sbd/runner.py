@@ -2,7 +2,7 @@
 
 Every process answers a chunk of the questions (`tessera generate --batch`), as a user's program would: threads and
 caches are warm but for its first passes. Chunk by chunk all decodings take their turn, in changing order, so that a change
-of the machine's pace hits all alike. What `auto` learns it keeps in a folder of its own, empty at first.
+of the machine's pace hits all alike.
 """
 import json
 import math
@@ -12,7 +12,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -61,21 +60,18 @@ def run(tessera: str, path: str, questions: list[str], options: list[str], cache
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
         file.writelines(json.dumps(q) + "\n" for q in questions)
         file.flush()
-        command = [tessera, "generate", path, "--batch", file.name, "-n", str(limit), "--temperature", "0", *options]
+        command = [tessera, "generate", path, "--batch", file.name, "-n", str(limit), "--temperature", "0",
+                   "--parallel", "1", *options]
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TESSERA_CACHE": cache})
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def run_all(tessera: str, cells: list[Cell], questions: list[str], chunk: int, options: list[str], limit: int = 160,
-            lessons: Sequence[str] = ()) -> None:
-    """Fills the cells' answers, in the order of the questions. `lessons` are what `auto` answers before."""
+def run_all(tessera: str, cells: list[Cell], questions: list[str], chunk: int, options: list[str], limit: int = 160) -> None:
+    """Fills the cells' answers, in the order of the questions."""
     rng = random.Random(1)
     with tempfile.TemporaryDirectory() as cache:
-        for cell in cells:
-            if lessons and "auto" in cell.options:
-                run(tessera, cell.path, lessons, cell.options + options, cache, limit)
         for begin in range(0, len(questions), chunk):
             part = questions[begin:begin + chunk]
             for cell in rng.sample(cells, len(cells)):

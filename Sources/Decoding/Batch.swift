@@ -68,12 +68,14 @@ public final class Batch {
     /// of another.
     public static func contextLength(_ count: Int) -> Int { (count + 63) / 64 * 64 }
 
-    /// - Parameter places: Prompts at a time, 1 or more.
-    public init(_ workspace: Workspace, places: Int) {
+    /// - Parameters:
+    ///   - places: Prompts at a time, 1 or more.
+    ///   - planner: That the decoders of all of them have.
+    public init(_ workspace: Workspace, places: Int, _ planner: Planner = Planner()) {
         precondition(places > 0, "\(places) places")
         self.workspace = workspace
         self.places = places
-        scheduler = Scheduler(workspace)
+        scheduler = Scheduler(workspace, planner)
     }
 
     /// Answers all of `jobs`.

@@ -136,12 +136,16 @@ public protocol TokenDecoder: AnyObject {
     var blockSize: Int { get }
     /// What makes the drafts that passes verify, as users call it; nil where there are none.
     var draftSource: String? { get }
-    /// What the next pass is to compute.
+    /// Chooses between options, and learns; nil where there is one option only.
+    var planner: Planner? { get }
+    /// What the next pass may compute.
     ///
     /// - Parameter limit: Tokens that are wanted at most.
     /// - Throws: Where drafts cannot be made.
     /// - Precondition: `limit` is positive and does not fall by more than was appended.
-    func plan(limit: Int) throws(DecodingError) -> PassRequest
+    func offer(limit: Int) throws(DecodingError) -> Offer
+    /// What it is to compute: an option of the last offer, by index.
+    func plan(_ option: Int) -> PassRequest
     /// Takes the logits of what was planned. Appends the tokens whose prefix they complete to `output`: at
     /// most the limit, and none after a stop token. May append none.
     ///
@@ -155,9 +159,5 @@ public protocol TokenDecoder: AnyObject {
 
 extension TokenDecoder {
     public var draftSource: String? { nil }
-
-    /// ``plan(limit:)``, a pass alone, and ``consume(_:into:)``.
-    public func step(limit: Int, into output: inout [FixedToken]) throws(DecodingError) {
-        try consume(state.model.pass(try plan(limit: limit)), into: &output)
-    }
+    public var planner: Planner? { nil }
 }

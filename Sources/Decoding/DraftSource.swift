@@ -24,11 +24,16 @@ public struct DraftRequest {
     /// Draws the text's tokens. A source that draws is to use it, with the positions of the text, or else few of
     /// its tokens are right at temperatures above zero.
     public var sampler: Sampler
+    /// Tokens per second that come lately, of all texts that share passes; 0 where nothing is known.
+    public var rate: Double
 
-    public init(text: [Int32], unchanged: Int, most: Int, sampler: Sampler) {
+    public init(
+        text: [Int32], unchanged: Int, most: Int, sampler: Sampler, rate: Double = 0
+    ) {
         self.text = text
         self.unchanged = unchanged
         self.most = most
         self.sampler = sampler
+        self.rate = rate
     }
 }

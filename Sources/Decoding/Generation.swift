@@ -1,3 +1,4 @@
+internal import Machine
 public import Tokenization
 
 /// Why a generation ended.
@@ -91,13 +92,22 @@ public struct Generation {
     /// - Throws: Before anything is computed, if the context has no room for the prompt and a token.
     public func run(_ prompt: [Int32]) throws(DecodingError) -> GenerationSummary {
         let run = try start(prompt)
-        while let request = try run.request() {
+        let (model, planner) = (decoder.state.model, decoder.planner)
+        while true {
+            let start = ContinuousClock.now
+            guard let offer = try run.offer() else { break }
+            let drafted = ContinuousClock.now
+            let option = planner?.choose(offer, for: model) ?? 0
+            let before = run.summary.tokens.count
             do throws(DecodingError) {
-                try run.consume(decoder.state.model.pass(request))
+                try run.consume(model.pass(run.request(option)))
             } catch {
                 run.fail()
                 throw error
             }
+            planner?.passMade(
+                [offer], [option], tokens: run.summary.tokens.count - before,
+                seconds: (.now - drafted).seconds, drafting: (drafted - start).seconds)
         }
         return run.summary
     }

@@ -1,7 +1,7 @@
 internal import Machine
 internal import Tokenization
 
-/// A generation on its way: what it asks of the next pass, and what the pass gave.
+/// A generation on its way: what it offers for the next pass, and what the pass gave.
 public final class GenerationRun {
     private let generation: Generation
     private let decoder: any TokenDecoder
@@ -53,11 +53,10 @@ public final class GenerationRun {
     /// Whether the prompt is still to be computed: a pass takes as much as there is room for.
     public var isInPrompt: Bool { summary.tokens.isEmpty && decoder.state.pending.count > 1 }
 
-    /// What the next pass is to compute; nil where the generation is over. The answer goes to
-    /// ``consume(_:)``.
+    /// What the next pass may compute; nil where the generation is over.
     ///
     /// - Parameter room: Positions that a part of the prompt may take; at least a block.
-    public func request(room: Int = .max) throws(DecodingError) -> PassRequest? {
+    public func offer(room: Int = .max) throws(DecodingError) -> Offer? {
         guard !isOver else { return nil }
         let state = decoder.state
         if summary.tokens.count >= most {
@@ -76,13 +75,19 @@ public final class GenerationRun {
                 room: min(room, state.model.batchCapacity), blockSize: decoder.commitBlockSize)
             guard count == 0 else {
                 asked = .prompt(count)
-                return PassRequest(
-                    committed: Array(state.pending[..<count]), logitRows: [],
-                    blockSize: decoder.commitBlockSize)
+                return Offer(given: count, positions: count, isPrompt: true)
             }
         }
         asked = .tokens
-        return try decoder.plan(limit: most - summary.tokens.count)
+        return try decoder.offer(limit: most - summary.tokens.count)
+    }
+
+    /// What it is to compute: an option of the last offer, by index. The answer goes to ``consume(_:)``.
+    public func request(_ option: Int) -> PassRequest {
+        guard case .prompt(let count) = asked else { return decoder.plan(option) }
+        return PassRequest(
+            committed: Array(decoder.state.pending[..<count]), logitRows: [],
+            blockSize: decoder.commitBlockSize)
     }
 
     /// Takes the logits that were asked for.

@@ -56,15 +56,28 @@ extension LanguageModel {
 
     /// A pass for one request.
     public func pass(_ request: PassRequest) throws(DecodingError) -> PassResult {
-        let start = ContinuousClock.now
         try pass(
             committed: request.committed, open: request.open, logitRows: request.logitRows,
             blockSize: request.blockSize)
-        return PassResult(logits: logits, stride: logitStride, start: start)
+        return PassResult(logits: logits, stride: logitStride)
     }
 }
 
 extension TokenSequence: LanguageModel {
     public var vocabularySize: Int { config.vocabularySize }
     public var blockDecoding: ModelConfig.BlockDecoding? { config.blockDecoding }
+}
+
+extension LanguageModel {
+    /// Throws if blocks of `size` are beyond this model or its buffers.
+    func checkBlockSize(_ size: Int, rows: Int) throws(DecodingError) {
+        guard (1...64).contains(size) else { throw .badBlockSize(size) }
+        guard size == 1 || blockDecoding != nil else { throw .noMaskToken(blockSize: size) }
+        guard rows <= logitCapacity else {
+            throw .capacity(needed: rows, available: logitCapacity)
+        }
+        guard 2 * size <= batchCapacity || size == 1 else {
+            throw .capacity(needed: 2 * size, available: batchCapacity)
+        }
+    }
 }

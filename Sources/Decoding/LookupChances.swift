@@ -1,9 +1,9 @@
-/// How often a looked-up token is right where all before it in its draft are, learned from the text.
+/// How often a looked-up token is right where all before it in its draft are, learned from all texts.
 ///
 /// A chance belongs to a match of some length, an offset after it, whether the match is where a copy goes
 /// on, and what other matches say. Where few such tokens were seen, those of other drafts count that stood
 /// after as many known tokens, matched or drafted; and before any were seen, a guess.
-struct LookupChances {
+public final class LookupChances {
     /// What further matches have in a draft token's place.
     enum Agreement: Int {
         /// There are none.
@@ -25,28 +25,8 @@ struct LookupChances {
         var offset: Int
     }
 
-    /// A mean in which old observations fade.
-    private struct Share {
-        private var weight: Float = 0
-        private var sum: Float = 0
-
-        mutating func add(_ isRight: Bool, memory: Float) {
-            if weight > memory - 1 {
-                sum *= (memory - 1) / weight
-                weight = memory - 1
-            }
-            weight += 1
-            sum += isRight ? 1 : 0
-        }
-
-        /// - Parameter doubt: Observations that the guess counts for.
-        func mean(_ guess: Float, doubt: Float) -> Float {
-            (sum + doubt * guess) / (weight + doubt)
-        }
-    }
-
-    private var byBoth: [Share]
-    private var byKnown: [Share]
+    private var byBoth: [FadingMean]
+    private var byKnown: [FadingMean]
 
     /// The first length of each class, of matches and of known tokens; and the first offset of each.
     private static let lengths = [0, 1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 65]
@@ -57,23 +37,24 @@ struct LookupChances {
         [0.05, 0.18, 0.35, 0.45, 0.55, 0.65, 0.75, 0.82, 0.88, 0.92, 0.94, 0.96, 0.97],
         [0.05, 0.4, 0.55, 0.6, 0.7, 0.8, 0.85, 0.92, 0.94, 0.96, 0.96, 0.97, 0.98],
     ]
-    private static let (memory, doubt): (Float, Float) = (60, 4)
+    private static let (memory, doubt) = (60.0, 4.0)
 
-    init() {
-        byKnown = Array(repeating: Share(), count: 6 * Self.lengths.count)
-        byBoth = Array(repeating: Share(), count: byKnown.count * Self.offsets.count)
+    public init() {
+        byKnown = Array(repeating: FadingMean(), count: 6 * Self.lengths.count)
+        byBoth = Array(repeating: FadingMean(), count: byKnown.count * Self.offsets.count)
     }
 
     func chance(_ what: Case) -> Float {
         let (known, both, guess) = Self.indices(what)
-        return byBoth[both].mean(
-            byKnown[known].mean(guess, doubt: Self.doubt), doubt: 2 * Self.doubt)
+        return Float(
+            byBoth[both].mean(
+                byKnown[known].mean(Double(guess), doubt: Self.doubt), doubt: 2 * Self.doubt))
     }
 
-    mutating func add(_ what: Case, isRight: Bool) {
+    func add(_ what: Case, isRight: Bool) {
         let (known, both, _) = Self.indices(what)
-        byKnown[known].add(isRight, memory: Self.memory)
-        byBoth[both].add(isRight, memory: Self.memory)
+        byKnown[known].add(isRight ? 1 : 0, memory: Self.memory)
+        byBoth[both].add(isRight ? 1 : 0, memory: Self.memory)
     }
 
     private static func indices(_ what: Case) -> (known: Int, both: Int, guess: Float) {

@@ -12,7 +12,7 @@ public final class LookupSource: DraftSource {
     private var index: TextIndex
     /// Tokens of `index` before the text.
     private let textStart: Int
-    private var chances = LookupChances()
+    private let chances: LookupChances
     /// Where the longest matches lead.
     private var places: [Int] = []
     private var offered = Offer()
@@ -47,8 +47,11 @@ public final class LookupSource: DraftSource {
     /// How far from where it is expected a copy is looked for, and how many tokens after the last one.
     private static let (reach, patience) = (16, 32)
 
-    /// - Parameter corpus: Token ids of a text that the output may repeat.
-    public init(corpus: [Int32] = []) {
+    /// - Parameters:
+    ///   - corpus: Token ids of a text that the output may repeat.
+    ///   - chances: Learned from several texts.
+    public init(corpus: [Int32] = [], chances: LookupChances = LookupChances()) {
+        self.chances = chances
         index = TextIndex(lengths: Self.lengths, capacity: max(1024, 2 * corpus.count))
         for token in corpus { index.append(token) }
         if !corpus.isEmpty { index.append(-1) }

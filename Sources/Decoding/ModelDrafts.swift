@@ -6,8 +6,8 @@ internal import Machine
 /// with the noise of the text's own positions: where both models have nearly the same distribution, they
 /// nearly always draw the same token, at any temperature.
 ///
-/// Another draft token takes d seconds and is right with a chance c. Seconds are worth the rate at which
-/// tokens have come lately, r, so it is drawn while c > r d. Where not even the first is, the drafter rests,
+/// Another draft token takes d seconds and is right with a chance c. A second is worth the r tokens that come
+/// in it lately, of all texts together, so it is drawn while c > r d. Where not even the first is, the drafter rests,
 /// and tries again now and then.
 public final class ModelDrafts: DraftSource {
     public let name: String
@@ -28,9 +28,6 @@ public final class ModelDrafts: DraftSource {
     private var hits = 0.8
     /// Seconds that a draft token takes; 0 before the first.
     private var tokenSeconds = 0.0
-    /// Tokens of the text, and the seconds that they took, of the last passes.
-    private var pace = (tokens: 0.0, seconds: 0.0)
-    private var askedAt: ContinuousClock.Instant?
     private var rests = 0
     /// Tokens that a draft has been expected to give lately, less those that its time is worth; nil before
     /// the first.
@@ -38,8 +35,6 @@ public final class ModelDrafts: DraftSource {
 
     /// Passes between two drafts of a drafter that does not pay.
     private static let longestRest = 32
-    /// Draft tokens after which what was seen of confidences counts for a third.
-    private static let span = 200.0
 
     /// - Parameters:
     ///   - name: As users call it.
@@ -54,33 +49,28 @@ public final class ModelDrafts: DraftSource {
         skip(request)
         let start = ContinuousClock.now
         rests += 1
-        guard request.most > 0, isWorthwhile(1) || rests > Self.longestRest else { return }
+        guard request.most > 0, isWorthwhile(1, request) || rests > Self.longestRest else { return }
         rests = 0
         try draw(request)
         for (token, confidence) in zip(offered.tokens, offered.confidences) {
             draft.append(token, Float(curve.chance(confidence)))
         }
-        draft.seconds = (ContinuousClock.now - start).seconds
-        let gain = max(0, draft.expected - rate * draft.seconds)
+        let seconds = (ContinuousClock.now - start).seconds
+        let gain = max(0, draft.expected - request.rate * seconds)
         self.gain = self.gain.map { $0 + 0.2 * (gain - $0) } ?? gain
     }
 
     /// Follows the text without a draft.
     func skip(_ request: DraftRequest) {
-        let now = ContinuousClock.now
-        learn(request, now: now)
+        learn(request)
         shared = min(shared, request.unchanged)
         offered.clear()
         (offeredAt, most) = (request.text.count, request.most + 1)
-        askedAt = now
     }
 
-    /// Tokens per second of the text, lately; 0 where nothing is known.
-    private var rate: Double { pace.seconds > 0 ? pace.tokens / pace.seconds : 0 }
-
     /// Whether a token that counts if all before it are right, with the chance `reach`, is worth its time.
-    private func isWorthwhile(_ reach: Double) -> Bool {
-        reach * hits > rate * tokenSeconds
+    private func isWorthwhile(_ reach: Double, _ request: DraftRequest) -> Bool {
+        reach * hits > request.rate * tokenSeconds
     }
 
     private func draw(_ request: DraftRequest) throws(DecodingError) {
@@ -102,7 +92,7 @@ public final class ModelDrafts: DraftSource {
                 tokenSeconds += (tokenSeconds > 0 ? 0.1 : 1) * (seconds - tokenSeconds)
             }
             reach *= curve.chance(prediction.confidence)
-            guard offered.count < request.most, isWorthwhile(reach),
+            guard offered.count < request.most, isWorthwhile(reach, request),
                 !stopTokens.contains(drawn.token)
             else { return }
             fresh = [drawn.token]
@@ -129,19 +119,14 @@ public final class ModelDrafts: DraftSource {
     }
 
     /// Compares the last draft with what came, whether it was verified or not.
-    private func learn(_ request: DraftRequest, now: ContinuousClock.Instant) {
+    private func learn(_ request: DraftRequest) {
         let fresh = request.text.count - offeredAt
         guard offeredAt <= request.unchanged, (1...max(1, most)).contains(fresh) else { return }
         for index in 0..<min(fresh, offered.count) {
             let isRight = request.text[offeredAt + index] == offered.tokens[index]
-            curve.table.fade(to: 1 - 1 / Self.span)
             curve.add(offered.confidences[index], isRight: isRight)
             hits += 0.05 * ((isRight ? 1 : 0) - hits)
             guard isRight else { break }
-        }
-        if let askedAt {
-            pace.tokens = 0.9 * pace.tokens + Double(fresh)
-            pace.seconds = 0.9 * pace.seconds + (now - askedAt).seconds
         }
     }
 }

@@ -6,8 +6,13 @@ public final class NextTokenDecoder: TokenDecoder {
 
     public init(_ state: DecodingState) { self.state = state }
 
-    public func plan(limit: Int) -> PassRequest {
+    public func offer(limit: Int) -> Offer {
         precondition(!state.pending.isEmpty && limit > 0, "nothing to continue")
+        let given = state.pending.count
+        return Offer(given: given, positions: given, isPrompt: given > 1)
+    }
+
+    public func plan(_ option: Int) -> PassRequest {
         state.trace?.begin(position: state.nextPosition, size: 1)
         return PassRequest(committed: state.pending, logitRows: [state.pending.count - 1])
     }

@@ -1,5 +1,4 @@
 public import Kernels
-internal import Machine
 
 /// What a decoder asks of the next pass over its text, which others may share.
 public struct PassRequest: Sendable, Equatable {
@@ -31,22 +30,12 @@ public struct PassResult {
     /// Row of `logits` that belongs to the request's first.
     public let firstRow: Int
     public let stride: Int
-    /// When the pass began; nil where it had requests of others too, so that its time says nothing of
-    /// this one.
-    public let start: ContinuousClock.Instant?
-
-    public init(
-        logits: Buffer<Float>, firstRow: Int = 0, stride: Int, start: ContinuousClock.Instant?
-    ) {
+    public init(logits: Buffer<Float>, firstRow: Int = 0, stride: Int) {
         self.logits = logits
         self.firstRow = firstRow
         self.stride = stride
-        self.start = start
     }
 
     /// Index of the first logit of one of the request's rows.
     func begin(_ row: Int) -> Int { (firstRow + row) * stride }
-
-    /// Seconds since the pass began; nil where it was shared.
-    var seconds: Double? { start.map { (ContinuousClock.now - $0).seconds } }
 }

@@ -1,92 +1,139 @@
+internal import Machine
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
+
 /// How long a pass over m positions takes, to one over a single position, learned from the passes of the
-/// text itself: nothing is measured ahead, and sizes that were never tried are taken to be cheap, so that
+/// texts themselves: nothing is measured ahead, and sizes that were never tried are taken to be cheap, so that
 /// they are tried when they promise something.
+///
+/// The logarithm of a pass's seconds is taken to be `pace + d(m) + noise`: the machine's pace, which other
+/// programs and the processor's clock change, and what the size adds. A Kalman filter, with the variances of
+/// pace and each d kept apart, shares out what a pass differs by: where its size is little known, it tells of
+/// the size, and else of the pace.
 struct PassTimes: Sendable {
-    /// Numbers of positions that are told apart.
-    static let sizes = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64]
+    /// Numbers of positions that are told apart; between them lie straight lines.
+    static let sizes = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128]
+    private static let most = 128
 
-    /// Seconds of a pass over one position at the moment, a median of the latest; 0 before the first.
-    private(set) var single = 0.0
-    /// By size: seconds to those of a single position, and the passes that have shown it.
-    private var points: [(ratio: Double, passes: Double, last: Int)]
-    /// Seconds of the latest passes over one position.
-    private var recent: [Double] = []
-    /// Passes so far.
-    private var passes = 0
-    /// By size: what is expected of the next pass.
-    private(set) var expected: [Double]
+    /// By positions up to `most`: seconds, to those of a single position; index 0 is unused.
+    private var ratios = Array(repeating: 1.0, count: most + 1)
+    /// By size, next to the pace: the same as learned, and the variance of its logarithm.
+    private var points = sizes.map { _ in (ratio: 1.0, variance: unknown) }
+    /// By size, next to the pace: what to expect.
+    private var expected = sizes.map { _ in 1.0 }
+    /// Logarithm of the machine's seconds for what has a ratio of 1, and its variance.
+    private var pace = (mean: 0.0, variance: 100.0)
 
-    /// What a further position is taken to cost at least, to a pass, where nothing larger was tried.
-    private static let leastSlope = 0.05
-    /// Passes over one position whose median tells how fast the machine is.
-    private static let recentCount = 31
-    /// Passes that a mean goes back.
-    private static let memory = 32.0
-    /// After so many passes without one of a size, half of each observation is forgotten.
-    private static let halfLife = 512.0
+    /// Most positions of a pass so far.
+    private(set) var longest = 0
+
+    /// Variance of a size that was never tried.
+    private static let unknown = 0.25
+    /// Of the noise of a pass; and what a pass adds to the pace's variance and to that of each size.
+    private static let (noise, paceDrift, sizeDrift) = (0.0025, 1e-4, 5e-5)
+    /// Standard deviations that a size is taken to be cheaper.
+    private static let hope = 0.7
+    /// What a further position is taken to cost at least where nothing larger was tried.
+    private static let leastSlope = 0.01
 
     init() {
-        points = Self.sizes.map { _ in (1, 0, 0) }
-        expected = Self.sizes.map { _ in 1 }
+        points[0].variance = 0
         update()
     }
 
-    /// A pass over `positions` took `seconds`. Other numbers of positions than ``sizes`` count for nothing.
-    ///
-    /// An odd pass, such as one that another program stopped, counts as at most half as long again as
-    /// expected, or two thirds as long: on a busy machine a median is wanted, not a mean.
+    /// Seconds of a pass over one position at the moment; 0 before the first pass.
+    var single: Double { pace.variance < 100 ? exp(pace.mean) * expected[0] : 0 }
+
+    /// Seconds to those of a single position; proportional beyond what is told apart.
+    func ratio(_ positions: Int) -> Double {
+        positions <= Self.most
+            ? ratios[max(1, positions)] : ratios[Self.most] * Double(positions) / Double(Self.most)
+    }
+
+    /// The same between two numbers of positions.
+    func ratio(_ positions: Double) -> Double {
+        let below = Int(positions)
+        let part = positions - Double(below)
+        return (1 - part) * ratio(below) + (part > 0 ? part * ratio(below + 1) : 0)
+    }
+
+    /// A pass over `positions` took `seconds`.
     mutating func add(positions: Int, seconds: Double) {
-        guard let index = Self.sizes.firstIndex(of: positions), seconds > 0, seconds.isFinite else {
-            return
+        guard (1...Self.most).contains(positions), seconds > 0, seconds.isFinite else { return }
+        longest = max(longest, positions)
+        let above = Self.sizes.firstIndex { $0 >= positions } ?? 0
+        let below = max(0, above - 1)
+        let span = Double(max(1, Self.sizes[above] - Self.sizes[below]))
+        let share = 1 - Double(Self.sizes[above] - positions) / span
+        let variances = (
+            (1 - share) * points[below].variance, share * points[above].variance
+        )
+        let sizeVariance = (1 - share) * variances.0 + share * variances.1
+        let seen = (1 - share) * expected[below] + share * expected[above]
+        let error = log(seconds) - pace.mean - log(seen)
+        // Other programs stop passes for long: what is far off tells little of a size, and of the pace as much as
+        // what is three deviations off.
+        let odd = pace.variance + sizeVariance + Self.noise + error * error / 4
+        for (index, own) in [(below, variances.0), (above, variances.1)] where own > 0 {
+            points[index].ratio = expected[index] * exp(own * error / odd)
+            points[index].variance -= own * own / odd
         }
-        guard index == 0 || single > 0 else { return }
-        passes += 1
-        let known = points[index].passes
-        if index > 0 {
-            let guess = expected[index]
-            let ratio = min(max(seconds / (single * guess), 1 / 1.5), 1.5)
-            let weight = 1 / (min(known, Self.memory) + 1.5)
-            points[index].ratio = guess * (1 + weight * (ratio - 1))
+        let variance = pace.variance + sizeVariance + Self.noise
+        let limit = 3 * variance.squareRoot()
+        pace.mean += pace.variance * min(max(error, -limit), limit) / variance
+        pace.variance -= pace.variance * pace.variance / variance
+        pace.variance += Self.paceDrift
+        for index in points.indices {
+            points[index].variance = min(points[index].variance + Self.sizeDrift, Self.unknown)
         }
-        if index == 0 { noteSingle(seconds) }
-        points[index].passes += 1
-        points[index].last = passes
         update()
     }
 
-    /// Passes over several positions say nothing of the pace: what is wrongly expected of them would bear itself
-    /// out.
-    private mutating func noteSingle(_ seconds: Double) {
-        if recent.count == Self.recentCount { recent.removeFirst() }
-        recent.append(seconds)
-        single = recent.sorted()[(recent.count - 1) / 2]
-    }
-
-    /// Finds what to expect anew.
+    /// Finds what to expect anew. What was learned fades, as its variance grows, to what would be guessed
+    /// without it.
     private mutating func update() {
-        for index in Self.sizes.indices.dropFirst() {
-            expected[index] = guess(index)
-            let point = points[index]
-            guard point.passes > 0 else { continue }
-            // An observation fades to the guess that would be made without it.
-            let age = Double(passes - point.last)
-            let trust = 1 / (1 + age / (Self.halfLife * min(point.passes, Self.memory)))
-            expected[index] += trust * (point.ratio - expected[index])
+        let sizes = Self.sizes
+        expected[0] = points[0].ratio
+        for index in sizes.indices.dropFirst() {
+            let guess = guess(index)
+            let trust = 1 - points[index].variance / Self.unknown
+            expected[index] = guess + trust * (points[index].ratio - guess)
         }
         // No pass takes longer than one over more positions that was tried.
         var most = Double.infinity
-        for index in Self.sizes.indices.reversed() {
-            if points[index].passes > 0 { most = min(most, max(1, expected[index])) }
-            expected[index] = min(expected[index], most)
+        for index in sizes.indices.dropFirst().reversed() {
+            if isTried(index) { most = max(expected[0], min(most, expected[index])) }
+            expected[index] = min(max(expected[0], expected[index]), most)
+        }
+        for index in sizes.indices.dropFirst() {
+            let (first, last) = (sizes[index - 1], sizes[index])
+            let (low, high) = (hoped(index - 1), hoped(index))
+            for positions in first...last {
+                let part = Double(positions - first) / Double(last - first)
+                ratios[positions] = (low + part * (high - low)) / expected[0]
+            }
         }
     }
+
+    /// What is not sure yet is taken to be cheaper than it seems, so that it is tried again.
+    private func hoped(_ index: Int) -> Double {
+        guard index > 0, isTried(index) else { return expected[index] }
+        let hope = exp(-Self.hope * points[index].variance.squareRoot())
+        return max(expected[0], hope * expected[index])
+    }
+
+    private func isTried(_ index: Int) -> Bool { points[index].variance < Self.unknown }
 
     /// Between sizes that were tried, a straight line; beyond them, the last one goes on.
     private func guess(_ index: Int) -> Double {
         let sizes = Self.sizes
         let last = expected[index - 1]
         let step = Double(sizes[index] - sizes[index - 1])
-        if let above = (index + 1..<sizes.count).first(where: { points[$0].passes > 0 }) {
+        if let above = (index + 1..<sizes.count).first(where: isTried) {
             let part = step / Double(sizes[above] - sizes[index - 1])
             return last + part * max(points[above].ratio - last, 0)
         }

@@ -1,24 +1,27 @@
+internal import Machine
 public import Transformer
 
 /// Puts the requests of several generations into passes of one workspace.
 ///
 /// Generations in the middle of their texts come first, each in turn where a pass does not hold all of
-/// them; prompts fill what room is left. A generation that fails ends alone.
+/// them; prompts fill what room is left, and then drafts. A generation that fails ends alone.
 public final class Scheduler {
     private let workspace: Workspace
+    private let planner: Planner
     private var places: [Place] = []
     /// Whose turn it is first.
     private var turn = 0
-    /// Of the pass at hand: segments, and the places they belong to.
+    /// Of the pass at hand: segments, the places they belong to, and what those offered.
     private var segments: [Segment] = []
     private var chosen: [Int] = []
+    private var offers: [Offer] = []
 
     private final class Place {
         let run: GenerationRun
         let sequence: TokenSequence
         let finished: (Result<GenerationSummary, DecodingError>) -> Void
-        /// Asked for and not yet in a pass.
-        var request: PassRequest?
+        /// Made and not yet in a pass.
+        var offer: Offer?
 
         init(
             _ run: GenerationRun, _ sequence: TokenSequence,
@@ -28,7 +31,10 @@ public final class Scheduler {
         }
     }
 
-    public init(_ workspace: Workspace) { self.workspace = workspace }
+    /// - Parameter planner: That the decoders of all generations have.
+    public init(_ workspace: Workspace, _ planner: Planner) {
+        (self.workspace, self.planner) = (workspace, planner)
+    }
 
     /// Generations that are on their way.
     public var count: Int { places.count }
@@ -50,9 +56,13 @@ public final class Scheduler {
     ///
     /// - Throws: Where a pass cannot be made; all generations have failed then.
     public func pass() throws(DecodingError) {
-        collect()
-        guard !segments.isEmpty else { return removeFinished() }
         let start = ContinuousClock.now
+        collect()
+        guard !offers.isEmpty else { return removeFinished() }
+        let drafted = ContinuousClock.now
+        let picks = planner.choose(
+            offers, room: workspace.batchCapacity, rows: workspace.logitCapacity)
+        makeSegments(picks)
         do throws(TransformerError) {
             try workspace.forward(segments)
         } catch {
@@ -63,23 +73,44 @@ public final class Scheduler {
             places.removeAll()
             throw .pass(error)
         }
-        var row = 0
+        let tokens = consume()
+        planner.passMade(
+            offers, picks, tokens: tokens, seconds: (.now - drafted).seconds,
+            drafting: (drafted - start).seconds)
+        segments.removeAll(keepingCapacity: true)  // whoever drops a sequence gets its memory
+        removeFinished()
+    }
+
+    private func makeSegments(_ picks: [Int]) {
+        for (index, option) in zip(chosen, picks) {
+            let place = places[index]
+            let request = place.run.request(option)
+            segments.append(
+                Segment(
+                    place.sequence, committed: request.committed, open: request.open,
+                    logitRows: request.logitRows, blockSize: request.blockSize))
+        }
+    }
+
+    /// Hands out the logits; returns how many tokens they gave.
+    private func consume() -> Int {
+        var (row, tokens) = (0, 0)
         for (index, segment) in zip(chosen, segments) {
             let place = places[index]
-            place.request = nil
+            place.offer = nil
             let result = PassResult(
-                logits: workspace.logits, firstRow: row, stride: workspace.logitStride,
-                start: segments.count == 1 ? start : nil)
+                logits: workspace.logits, firstRow: row, stride: workspace.logitStride)
             row += segment.logitRows.count
+            let before = place.run.summary.tokens.count
             do throws(DecodingError) {
                 try place.run.consume(result)
                 if place.run.isOver { place.finished(.success(place.run.summary)) }
             } catch {
                 place.finished(.failure(error))
             }
+            tokens += place.run.summary.tokens.count - before
         }
-        segments.removeAll(keepingCapacity: true)  // whoever drops a sequence gets its memory
-        removeFinished()
+        return tokens
     }
 
     private func removeFinished() {
@@ -87,43 +118,40 @@ public final class Scheduler {
         turn = places.isEmpty ? 0 : (turn + 1) % places.count
     }
 
-    /// Chooses the requests of the next pass.
+    /// Chooses who takes part in the next pass.
     private func collect() {
-        segments.removeAll(keepingCapacity: true)
         chosen.removeAll(keepingCapacity: true)
+        offers.removeAll(keepingCapacity: true)
         var (positions, rows) = (workspace.batchCapacity, workspace.logitCapacity)
         for isInPrompt in [false, true] {
             for step in places.indices {
                 let index = isInPrompt ? step : (turn + step) % places.count
                 let place = places[index]
                 guard place.run.isInPrompt == isInPrompt, positions > 0,
-                    let request = request(of: place, room: positions)
+                    let offer = offer(of: place, room: positions)
                 else { continue }
-                // A request larger than a pass is cut, if it is alone.
-                let fits = request.count <= positions && request.logitRows.count <= rows
-                guard fits || segments.isEmpty else { continue }
-                positions -= request.count
-                rows -= request.logitRows.count
+                let (least, leastRows) = (offer.least, offer.rows(offer.least))
+                // What is larger than a pass is cut, if it is alone.
+                guard least <= positions && leastRows <= rows || offers.isEmpty else { continue }
+                positions -= least
+                rows -= leastRows
                 chosen.append(index)
-                segments.append(
-                    Segment(
-                        place.sequence, committed: request.committed, open: request.open,
-                        logitRows: request.logitRows, blockSize: request.blockSize))
+                offers.append(offer)
             }
         }
     }
 
-    /// What a place asks for; nil where it is over.
-    private func request(of place: Place, room: Int) -> PassRequest? {
-        if let request = place.request { return request }
+    /// What a place offers; nil where it is over.
+    private func offer(of place: Place, room: Int) -> Offer? {
+        if let offer = place.offer { return offer }
         guard !place.run.isOver else { return nil }
         do throws(DecodingError) {
-            place.request = try place.run.request(room: room)
-            if place.request == nil { place.finished(.success(place.run.summary)) }
+            place.offer = try place.run.offer(room: room)
+            if place.offer == nil { place.finished(.success(place.run.summary)) }
         } catch {
             place.run.fail()
             place.finished(.failure(error))
         }
-        return place.request
+        return place.offer
     }
 }

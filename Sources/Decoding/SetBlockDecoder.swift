@@ -18,7 +18,7 @@ public final class SetBlockDecoder: TokenDecoder {
     public let state: DecodingState
     public let commitBlockSize: Int
     private let rule: RevealRule
-    private let policy: any BlockSizePolicy
+    private let plans: Planner
     private let single: NextTokenDecoder
     private let mask: Int32
     private let isShifted: Bool
@@ -35,20 +35,25 @@ public final class SetBlockDecoder: TokenDecoder {
     /// Of the pass at hand: whether it is next-token prediction, and positions of the block in it.
     private var isSingle = false
     private var computedCount = 0
+    /// Tokens that are wanted at most, and the size of the block by each option.
+    private var limit = 1
+    private var sizes: [Int] = []
+    private var offered = Offer(given: 1, isPrompt: false)
     // Reused in every pass.
     private var rows: [Int] = []
     private var open: [Int] = []
     private var predictions: [Prediction] = []
 
-    /// - Parameter largest: The largest size the policy asks for.
+    /// - Parameter planner: Its ``Planner/largest`` is the most positions of a block.
     public init(
-        _ state: DecodingState, rule: RevealRule, policy: any BlockSizePolicy, largest: Int
+        _ state: DecodingState, rule: RevealRule, _ planner: Planner
     ) throws(DecodingError) {
+        let largest = planner.largest
         try state.model.checkBlockSize(largest, rows: largest)
         try rule.validate()
         self.state = state
         self.rule = rule
-        self.policy = policy
+        plans = planner
         single = NextTokenDecoder(state)
         let traits = state.model.blockDecoding
         mask = Int32(traits?.maskToken ?? 0)
@@ -80,19 +85,49 @@ public final class SetBlockDecoder: TokenDecoder {
     }
 
     public private(set) var blockSize = 1
+    public var planner: Planner? { plans }
 
-    public func plan(limit: Int) -> PassRequest {
+    public func offer(limit: Int) -> Offer {
         precondition(limit > 0, "a limit of \(limit)")
+        self.limit = limit
+        sizes.removeAll(keepingCapacity: true)
+        let given = state.pending.count + (slides ? block.fixed : 0)
+        offered.given = given
+        offered.isPrompt = given > 2 * plans.largest
+        offered.options.removeAll(keepingCapacity: true)
+        if block.isEmpty || (slides && block.end == block.tokens.count) {
+            let most = min(limit, plans.largest)
+            for size in plans.blockSizes where size >= block.leastSize && size <= most {
+                add(size)
+            }
+            if sizes.isEmpty { add(max(block.leastSize, plans.isFixed ? most : 1)) }
+        } else {
+            let count = slides ? block.tokens.count - block.fixed : block.tokens.count
+            offered.options.append(Offer.Option(positions: given + count, worth: 1))
+        }
+        return offered
+    }
+
+    private func add(_ size: Int) {
+        let isAlone = size == 1 && !isBidirectional
+        sizes.append(size)
+        offered.options.append(
+            Offer.Option(
+                positions: offered.given + (isAlone ? 0 : size),
+                worth: plans.worth(ofBlock: size, slides: slides)))
+    }
+
+    public func plan(_ option: Int) -> PassRequest {
         isSingle = false
+        let size = sizes.isEmpty ? 0 : sizes[option]
         if block.isEmpty {
-            let size = min(policy.nextBlockSize(), limit)
             if size == 1, !isBidirectional {
                 isSingle = true
-                return single.plan(limit: limit)
+                return single.plan(option)
             }
-            beginBlock(size, limit: limit)
+            beginBlock(size)
         } else if slides {
-            slide(limit: limit)
+            slide(to: size)
         }
         let isAlone =
             block.isPlain || (beginsAlone && block.passes == 0 && block.isOpen[0])
@@ -112,15 +147,13 @@ public final class SetBlockDecoder: TokenDecoder {
         state.pending.removeAll(keepingCapacity: true)
         try predict(result)
         let decided = decide(result)
-        if let seconds = result.seconds {
-            policy.passMeasured(
-                positions: committed + computedCount, rows: rows.count, seconds: seconds)
-        }
         record(committed: committed, open: computedCount, decided)
         block.passes += 1
         let (before, end) = (output.count, block.end)
         emit(&output)
-        if slides { policy.windowMoved(by: output.count - before, of: end) }
+        guard slides else { return }
+        let moved = output.count - before
+        plans.offsets.add((1..<max(1, min(moved + 1, end))).lazy.map { $0 < moved })
     }
 
     public func finish() {
@@ -129,24 +162,15 @@ public final class SetBlockDecoder: TokenDecoder {
         block.clear()
     }
 
-    /// Next-token prediction, where the policy asks for no block.
+    /// Next-token prediction, in place of a block of one.
     private func consumeSingly(
         _ result: PassResult, into output: inout [FixedToken]
     ) throws(DecodingError) {
-        let positions = state.pending.count
         try single.consume(result, into: &output)
         blockSize = 1
-        if let seconds = result.seconds {
-            policy.passMeasured(positions: positions, rows: 1, seconds: seconds)
-        }
-        if slides {
-            policy.windowMoved(by: 1, of: 1)
-        } else {
-            policy.blockFinished(passes: [state.passCount])
-        }
     }
 
-    private func beginBlock(_ wanted: Int, limit: Int) {
+    private func beginBlock(_ wanted: Int) {
         var size = wanted
         var given: ArraySlice<Int32> = []
         if isBidirectional {
@@ -166,12 +190,12 @@ public final class SetBlockDecoder: TokenDecoder {
     }
 
     /// Commits the tokens that are fixed and puts masks behind the others.
-    private func slide(limit: Int) {
+    private func slide(to size: Int) {
         state.pending.append(contentsOf: block.tokens[..<block.fixed])
         let isOver = block.end < block.tokens.count
         block.drop(block.fixed)
         guard !isOver else { return }
-        blockSize = min(policy.nextBlockSize(), limit)
+        blockSize = size
         let added = block.extend(to: blockSize, mask: mask)
         state.trace?.extend(by: added)
         block.isPlain = block.tokens.count == 1
@@ -245,7 +269,11 @@ public final class SetBlockDecoder: TokenDecoder {
             block.fixed += 1
         }
         guard block.fixed == block.end else { return }
-        if !slides { policy.blockFinished(passes: block.pass[block.given..<block.end]) }
+        if !slides {
+            let passes = block.pass[block.given..<block.end]
+            plans.offsets.add(
+                passes.indices.dropFirst().lazy.map { passes[..<$0].contains(passes[$0]) })
+        }
         state.pending.append(contentsOf: block.tokens[..<block.end])
         block.clear()
     }
@@ -272,6 +300,8 @@ private struct Block {
     var isPlain = false
 
     var isEmpty: Bool { tokens.isEmpty }
+    /// After `fixed`, up to the last position that is decided; 1 at least.
+    var leastSize: Int { max(1, (isOpen.lastIndex(of: false) ?? -1) + 1 - fixed) }
 
     /// - Parameter position: Absolute, of the first token, given ones included.
     mutating func begin(given: ArraySlice<Int32>, size: Int, mask: Int32, at position: Int) {

@@ -16,22 +16,25 @@ internal import WeightFile
 /// their first position is the one that the pass decides by itself, so k masks draft k - 1 tokens.
 /// If it is cut they have seen a wrong token, and there is no draft for the next pass: what was
 /// guessed behind a wrong token saves no passes (see DESIGN.md). Masks behind every possible cut
-/// would cost k^2 positions. How much of a draft to verify, and how many masks to add, is the
-/// policy's choice.
+/// would cost k^2 positions.
 public final class VerifiedDecoder: TokenDecoder {
     public let state: DecodingState
     public var commitBlockSize: Int { 1 }
     public private(set) var blockSize = 1
     public var draftSource: String? { source?.name ?? "masks" }
-    private let policy: any DraftPolicy
+    public var planner: Planner? { plans }
+    private let plans: Planner
     private let source: (any DraftSource)?
     private let largest: Int
     private let mask: Int32
     private let isShifted: Bool
 
     private var draft = Draft()
+    /// That its tokens are right, where those before are.
+    private var chances: [Double] = []
+    private var offered = DraftOffer()
     /// Of the pass at hand.
-    private var plan = DraftPlan.single
+    private var choice = DraftOffer.Choice()
     // Reused in every pass.
     private var next = Draft()
     private var committed: [Int32] = []
@@ -39,51 +42,48 @@ public final class VerifiedDecoder: TokenDecoder {
     private var rows: [Int] = []
     private var reveals: [Trace.Reveal] = []
 
-    /// - Parameter largest: The most masks the policy asks for.
+    /// - Parameters:
+    ///   - planner: Its ``Planner/largest`` is the most masks of a pass.
+    ///   - source: Of drafts; nil: masks.
+    ///   - largest: With a source, positions of a pass at most: a token and what is drafted after it.
     public init(
-        _ state: DecodingState, policy: any DraftPolicy, largest: Int
+        _ state: DecodingState, _ planner: Planner, source: (any DraftSource)? = nil,
+        largest: Int? = nil
     ) throws(DecodingError) {
-        try state.model.checkBlockSize(largest, rows: largest == 1 ? 1 : 2 * largest - 1)
-        let traits = state.model.blockDecoding
-        guard !(traits?.bidirectionalCommit ?? false) else { throw .notVerifiable }
         self.state = state
-        self.policy = policy
-        source = nil
-        self.largest = largest
-        mask = Int32(traits?.maskToken ?? 0)
-        isShifted = traits?.shiftedLogits ?? false
-        rows.reserveCapacity(2 * largest)
-    }
-
-    /// - Parameter largest: Positions of a pass at most: a token and what is drafted after it.
-    public init(
-        _ state: DecodingState, policy: any DraftPolicy, source: any DraftSource, largest: Int
-    ) throws(DecodingError) {
-        let available = min(state.model.logitCapacity, state.model.batchCapacity)
-        guard largest <= available else {
-            throw .capacity(needed: largest, available: available)
-        }
-        self.state = state
-        self.policy = policy
+        plans = planner
         self.source = source
-        self.largest = largest
-        (mask, isShifted) = (0, false)
-        rows.reserveCapacity(largest)
+        self.largest = largest ?? planner.largest
+        let traits = state.model.blockDecoding
+        if source == nil {
+            try state.model.checkBlockSize(self.largest, rows: 2 * self.largest)
+            guard !(traits?.bidirectionalCommit ?? false) else { throw .notVerifiable }
+        } else {
+            let available = min(state.model.logitCapacity, state.model.batchCapacity)
+            guard self.largest <= available else {
+                throw .capacity(needed: self.largest, available: available)
+            }
+        }
+        mask = Int32(traits?.maskToken ?? 0)
+        isShifted = source == nil && (traits?.shiftedLogits ?? false)
+        rows.reserveCapacity(2 * self.largest)
     }
 
-    public func plan(limit: Int) throws(DecodingError) -> PassRequest {
+    public func offer(limit: Int) throws(DecodingError) -> Offer {
         precondition(!state.pending.isEmpty && limit > 0, "nothing to continue")
         try askSource(limit: limit)
         draft.cut(to: min(limit, largest) - 1)
-        plan = policy.plan(draft, given: state.pending.count, limit: limit)
-        if source != nil { plan.masks = 0 }
-        // No more masks than there can be tokens behind the one this pass decides, and none behind
-        // the end of the text.
-        plan.masks = min(plan.masks, limit - plan.verified)
-        if draft.tokens[..<plan.verified].contains(where: state.stopTokens.contains) {
-            plan.masks = 0
-        }
-        blockSize = max(1, plan.masks)
+        findChances()
+        offered.fill(
+            given: state.pending.count, chances: chances,
+            isEnded: draft.tokens.last.map(state.stopTokens.contains) ?? false, limit: limit,
+            masks: source == nil ? plans.masks : nil)
+        return offered.offer
+    }
+
+    public func plan(_ option: Int) -> PassRequest {
+        choice = offered.choices[option]
+        blockSize = max(1, choice.masks)
         state.trace?.begin(position: state.nextPosition, size: blockSize)
         return request()
     }
@@ -94,23 +94,22 @@ public final class VerifiedDecoder: TokenDecoder {
         let given = state.pending.count
         state.passCount += 1
         reveals.removeAll(keepingCapacity: true)
-        let before = output.count
         let verified = try verify(result, into: &output)
-        policy.draftVerified(draft, verified: plan.verified, accepted: verified.accepted)
-        state.draftCounts.drafted += plan.verified
+        state.draftCounts.drafted += choice.verified
         state.draftCounts.accepted += verified.accepted
+        if source == nil {
+            for index in 0..<min(choice.verified, verified.accepted + 1) {
+                plans.confidences.add(
+                    draft.confidences[index], isRight: index < verified.accepted)
+            }
+        }
         if verified.isOver || source != nil {
             draft.clear()
         } else {
             try makeDraft(result, accepted: verified.accepted)
         }
-        if given == 1, let seconds = result.seconds {
-            policy.passMeasured(
-                positions: given + plan.verified + open.count, tokens: output.count - before,
-                seconds: seconds)
-        }
         state.trace?.add(
-            Trace.Pass(committed: given + plan.verified, open: open.count, reveals: reveals))
+            Trace.Pass(committed: given + choice.verified, open: open.count, reveals: reveals))
     }
 
     public func finish() { draft.clear() }
@@ -122,7 +121,8 @@ public final class VerifiedDecoder: TokenDecoder {
         try source.draft(
             DraftRequest(
                 text: state.history, unchanged: state.takeUnchanged(),
-                most: min(limit, largest) - 1, sampler: state.sampler),
+                most: min(limit, largest) - 1, sampler: state.sampler,
+                rate: plans.rate),
             into: &draft)
         for index in 0..<draft.count {
             let token = draft.tokens[index]
@@ -132,19 +132,26 @@ public final class VerifiedDecoder: TokenDecoder {
             }
             if state.stopTokens.contains(token) {
                 draft.cut(to: index + 1)
-                draft.isOver = true
                 break
             }
+        }
+    }
+
+    private func findChances() {
+        chances.removeAll(keepingCapacity: true)
+        for confidence in draft.confidences {
+            let chance =
+                source == nil ? plans.confidences.chance(confidence) : Double(confidence)
+            chances.append(chance > 0 ? min(chance, 1) : 0)  // 0 for what is no number
         }
     }
 
     private func request() -> PassRequest {
         committed.removeAll(keepingCapacity: true)
         committed.append(contentsOf: state.pending)
-        committed.append(contentsOf: draft.tokens[..<plan.verified])
+        committed.append(contentsOf: draft.tokens[..<choice.verified])
         open.removeAll(keepingCapacity: true)
-        // A single mask would stand where this pass decides anyway.
-        for _ in 0..<(plan.masks > 1 ? plan.masks : 0) { open.append(mask) }
+        for _ in 0..<choice.masks { open.append(mask) }
         rows.removeAll(keepingCapacity: true)
         for row in state.pending.count - 1..<committed.count { rows.append(row) }
         for index in open.indices.dropFirst() {
@@ -159,7 +166,7 @@ public final class VerifiedDecoder: TokenDecoder {
     ) throws(DecodingError) -> (accepted: Int, isOver: Bool) {
         let model = state.model
         let end = model.position  // of all that was committed
-        let count = plan.verified
+        let count = choice.verified
         let start = end - count
         state.pending.removeAll(keepingCapacity: true)
         var accepted = 0
@@ -187,23 +194,28 @@ public final class VerifiedDecoder: TokenDecoder {
     /// has been right so far.
     private func makeDraft(_ result: PassResult, accepted: Int) throws(DecodingError) {
         next.clear()
-        if accepted == plan.verified {
+        var isOver = false
+        if accepted == choice.verified {
             if !open.isEmpty {
                 // Their first position has just been decided.
-                try drawDraft(result, from: plan.verified + 1)
-                next.isNew = true
+                isOver = try drawDraft(result, from: choice.verified + 1)
             } else if accepted < draft.count, draft.tokens[accepted] == state.pending[0] {
                 for index in accepted + 1..<draft.count {
                     next.append(draft.tokens[index], draft.confidences[index])
                 }
-                next.isOver = draft.isOver
             }
         }
         swap(&draft, &next)
+        if accepted == choice.verified, !open.isEmpty {
+            plans.masks.add(draft, masks: isOver ? .max : open.count)
+        }
     }
 
-    /// Draws from the rows of the last pass, beginning with `row`, up to a stop token.
-    private func drawDraft(_ result: PassResult, from row: Int) throws(DecodingError) {
+    /// Draws from the rows of the last pass, beginning with `row`, up to a stop token; returns whether there
+    /// was one.
+    private func drawDraft(
+        _ result: PassResult, from row: Int
+    ) throws(DecodingError) -> Bool {
         for row in row..<rows.count {
             let begin = result.begin(row)
             let position = state.nextPosition + next.count
@@ -213,8 +225,9 @@ public final class VerifiedDecoder: TokenDecoder {
                 result.logits, begin: begin, prediction: prediction, position: position)
             next.append(drawn.token, prediction.confidence)
             note(drawn.token, at: position, prediction, isKept: false)
-            if state.stopTokens.contains(drawn.token) { return next.isOver = true }
+            if state.stopTokens.contains(drawn.token) { return true }
         }
+        return false
     }
 
     private func note(

@@ -8,17 +8,24 @@ package struct DecodedText {
     package let sequence: TokenSequence
     package let state: DecodingState
     package let decoder: any TokenDecoder
+    let planner: Planner
 
-    /// - Parameter cached: Tokens that the sequence has committed already.
-    init(_ source: ModelSource, _ sequence: TokenSequence, cached: [Int32] = []) throws {
+    /// - Parameters:
+    ///   - planner: Of all texts that share passes.
+    ///   - cached: Tokens that the sequence has committed already.
+    init(
+        _ source: ModelSource, _ sequence: TokenSequence, _ planner: Planner,
+        cached: [Int32] = []
+    ) throws {
         self.sequence = sequence
+        self.planner = planner
         let sampler = Sampler(
             SamplingOptions(), vocabularySize: source.file.config.vocabularySize,
             forbidden: source.file.tokensWithoutText, compute: sequence.compute)
         state = DecodingState(
             sequence, sampler: sampler, stopTokens: source.stopTokens, cached: cached)
         decoder = try VerifiedDecoder(
-            state, policy: DraftPlanner(), source: LookupSource(), largest: 32)
+            state, planner, source: LookupSource(chances: planner.lookups), largest: 32)
     }
 }
 

@@ -26,7 +26,13 @@ actor Engine {
 
     private struct Passes {
         let workspace: Workspace
+        let planner = Planner()
         let scheduler: Scheduler
+
+        init(_ workspace: Workspace) {
+            self.workspace = workspace
+            scheduler = Scheduler(workspace, planner)
+        }
     }
 
     /// Where an answer is made.
@@ -54,7 +60,7 @@ actor Engine {
         do {
             let workspace = try Workspace(
                 Transformer.Model(source.file, options: options.planned(for: source.file)))
-            passes = Passes(workspace: workspace, scheduler: Scheduler(workspace))
+            passes = Passes(workspace)
             mostPlaces = options.answers
             return workspace.model.contextLength
         } catch {
@@ -153,7 +159,7 @@ actor Engine {
         guard let passes, places.count < mostPlaces else { return nil }
         do {
             let sequence = try TokenSequence(passes.workspace)
-            places.append(Place(try DecodedText(source, sequence)))
+            places.append(Place(try DecodedText(source, sequence, passes.planner)))
             return places.last
         } catch TransformerError.noRoomForSequence where !places.isEmpty {
             mostPlaces = places.count
@@ -175,6 +181,6 @@ actor Engine {
         sequence.reset()
         let isCopied = sequence.copy(donor.text.sequence, upTo: count)
         place.text = try DecodedText(
-            source, sequence, cached: isCopied ? Array(ids.prefix(count)) : [])
+            source, sequence, place.text.planner, cached: isCopied ? Array(ids.prefix(count)) : [])
     }
 }

@@ -212,7 +212,8 @@ struct BlockOptions: ParsableArguments {
     /// Rows of logits that a pass may ask for.
     func logitRows(_ traits: ModelConfig.BlockDecoding?) -> Int {
         let largest = largest(traits)
-        return verifies(traits) && !usesSource(traits) && largest > 1 ? 2 * largest : largest
+        guard !usesSource(traits), largest > 1 else { return largest }
+        return verifies(traits) ? 2 * largest : largest + 1
     }
 
     /// What decides; the model's own threshold where the user names nothing.
@@ -228,56 +229,32 @@ struct BlockOptions: ParsableArguments {
             : .firstAndBound(gamma: gamma, errorProxy.order)
     }
 
-    /// The decoder for a model that was opened for these options, and what it learns where the block
-    /// size is its own choice.
+    /// What chooses how much each pass computes, for all texts of a model.
+    func planner(_ traits: ModelConfig.BlockDecoding?) -> Planner {
+        guard !usesSource(traits) else { return Planner() }
+        guard let traits else { return Planner(isFixed: true) }
+        let isFixed = if case .fixed = blockSize { true } else { traits.bidirectionalCommit }
+        return Planner(largest: largest(traits), isFixed: isFixed)
+    }
+
+    /// The decoder for a text of a model that was opened for these options.
     ///
-    /// - Parameters:
-    ///   - source: Of drafts, where it is not the text itself.
-    ///   - sharesPasses: Other texts fill the passes: what is lossless takes one token from each.
+    /// - Parameter source: Of drafts, where it is not the text itself.
     func decoder(
-        _ state: DecodingState, _ sequence: TokenSequence, source: (any DraftSource)? = nil,
-        sharesPasses: Bool = false
-    ) throws -> (any TokenDecoder, Learned?) {
-        let traits = sequence.config.blockDecoding
+        _ state: DecodingState, _ planner: Planner, source: (any DraftSource)? = nil
+    ) throws -> any TokenDecoder {
+        let traits = state.model.blockDecoding
         let largest = largest(traits)
-        guard largest > 1, !(sharesPasses && verifies(traits)) else {
-            return (NextTokenDecoder(state), nil)
-        }
+        guard largest > 1 else { return NextTokenDecoder(state) }
         if usesSource(traits) {
-            let decoder = try VerifiedDecoder(
-                state, policy: DraftPlanner(), source: source ?? LookupSource(),
+            return try VerifiedDecoder(
+                state, planner, source: source ?? LookupSource(chances: planner.lookups),
                 largest: largest)
-            return (decoder, nil)
         }
-        guard let traits else { throw DecodingError.noMaskToken(blockSize: largest) }
-        let isVerified = verifies(traits)
-        let rule = rule(traits)
-        guard case .auto = blockSize, !traits.bidirectionalCommit else {
-            if isVerified {
-                let policy = FixedDraft(largest)
-                return (try VerifiedDecoder(state, policy: policy, largest: largest), nil)
-            }
-            let policy = FixedBlockSize(largest)
-            return (try SetBlockDecoder(state, rule: rule, policy: policy, largest: largest), nil)
+        guard traits != nil else { throw DecodingError.noMaskToken(blockSize: largest) }
+        guard verifies(traits) else {
+            return try SetBlockDecoder(state, rule: rule(traits), planner)
         }
-        let slides = SetBlockDecoder.slides(rule, traits, largest: largest)
-        let decoding = isVerified ? "verified" : slides ? "window \(rule)" : "\(rule)"
-        let path = DecodingCache.experiencePath(
-            sequence.model, state.sampler.options, decoding: decoding)
-        let known = Learned.read(
-            path, Experience(trained: traits.blockSize))
-        let costs = try DecodingCache.costs(of: sequence, state.sampler, largest: largest)
-        func learned(_ source: any ExperienceSource) -> Learned? {
-            path.map { Learned(source: source, path: $0) }
-        }
-        if isVerified {
-            let policy = AdaptiveDraft(costs: costs, largest: largest, experience: known)
-            let decoder = try VerifiedDecoder(state, policy: policy, largest: largest)
-            return (decoder, learned(policy))
-        }
-        let policy = AdaptiveBlockSize(
-            costs: costs, largest: largest, slides: slides, experience: known)
-        let decoder = try SetBlockDecoder(state, rule: rule, policy: policy, largest: largest)
-        return (decoder, learned(policy))
+        return try VerifiedDecoder(state, planner)
     }
 }

@@ -56,7 +56,6 @@ struct ChatCommand: AsyncParsableCommand {
             Interruption.install()
             TerminalMode.install()
             let session = try open()
-            defer { session.learned?.save() }
             var chat = try ChatLoop(
                 session, system: system,
                 settings: ChatSettings(

@@ -4,9 +4,10 @@ internal import Tessera
 internal import Transformer
 internal import WeightFile
 
-/// The second model of `--draft MODEL.tsr`: its file is open, its weights are not loaded.
-struct DraftModel {
+/// The second model of `--draft MODEL.tsr`: its file is open, its weights are loaded for the first text.
+final class DraftModel {
     private let source: ModelSource
+    private var workspace: Workspace?
 
     /// - Throws: Where the two models do not have the same tokens.
     init(path: String, for target: ModelSource) throws {
@@ -32,15 +33,15 @@ struct DraftModel {
             "--draft: '\(path)' \(reason); a model can draft only for one with the same tokens")
     }
 
-    /// How it runs next to the target: all of it in memory, one row of logits.
+    /// How it runs next to the target: all of it in memory, one row of logits, and as many texts.
     private func options(beside target: Model.Options) -> Model.Options {
         var options = target
         options.memory = nil
         options.logitCapacity = 1
-        options.furtherContexts = []
         options.loading = { _, _ in }
         let most = source.file.config.maxPositions
         options.contextLength = min(target.contextLength ?? most, most)
+        options.furtherContexts = target.furtherContexts.map { min($0, most) }
         return options
     }
 
@@ -49,10 +50,19 @@ struct DraftModel {
         try Model.plan(source.file, options: options(beside: target)).totalBytes
     }
 
-    /// Its drafts, and those of the text where they promise more.
-    func open(beside target: Model.Options, stopTokens: Set<Int32>) throws -> CombinedDrafts {
-        let sequence = try TokenSequence(source.file, options: options(beside: target))
+    /// Its drafts for a text, and those of the text where they promise more.
+    func drafts(
+        for sequence: TokenSequence, stopTokens: Set<Int32>, _ chances: LookupChances
+    ) throws -> CombinedDrafts {
+        let workspace =
+            try self.workspace
+            ?? Workspace(Model(source.file, options: options(beside: sequence.model.options)))
+        self.workspace = workspace
+        let length = min(sequence.contextLength, source.file.config.maxPositions)
         return CombinedDrafts(
-            LookupSource(), ModelDrafts(sequence, name: source.path, stopTokens: stopTokens))
+            LookupSource(chances: chances),
+            ModelDrafts(
+                try TokenSequence(workspace, contextLength: length), name: source.path,
+                stopTokens: stopTokens))
     }
 }

@@ -5,6 +5,7 @@ internal import Profiling
 internal import Reporting
 internal import Tessera
 internal import Transformer
+internal import WeightFile
 
 /// How many texts share passes.
 enum Parallel: ExpressibleByArgument {
@@ -43,14 +44,10 @@ struct BatchAnswers {
                 return job
             }
         }
-        if places > 1, command.blocks.draft != .auto, command.blocks.draft != .off {
-            Terminal.note(
-                "tessera: --draft \(command.blocks.draft): no effect where \(places) texts share passes; "
-                    + "--parallel 1 drafts")
-        }
         let model = try setup.open(options)
         let workspace = Workspace(model)
         let loadSeconds = Clock.now - start
+        let planner = command.blocks.planner(model.config.blockDecoding)
         let output = AnswerOutput(lines)
         var work: [Batch.Job] = []
         for (index, job) in jobs.enumerated() {
@@ -59,13 +56,13 @@ struct BatchAnswers {
             case .success(let job):
                 work.append(
                     self.job(
-                        job, index, output, sharesPasses: places > 1, loadSeconds: loadSeconds,
+                        job, index, output, planner, loadSeconds: loadSeconds,
                         context: options.contextLength ?? 0))
             }
         }
         let steps = command.timings ? StepTotals(workspace) : nil
         let begin = Clock.now
-        try Batch(workspace, places: places).run(work) { Interruption.isRequested }
+        try Batch(workspace, places: places, planner).run(work) { Interruption.isRequested }
         output.finish()
         if let steps {
             let elapsed = Clock.now - begin
@@ -83,7 +80,7 @@ struct BatchAnswers {
     }
 
     private func job(
-        _ job: Job, _ index: Int, _ output: AnswerOutput, sharesPasses: Bool,
+        _ job: Job, _ index: Int, _ output: AnswerOutput, _ planner: Planner,
         loadSeconds: Double, context: Int
     ) -> Batch.Job {
         let ids = job.prompt.ids
@@ -94,7 +91,7 @@ struct BatchAnswers {
         return Batch.Job(prompt: ids, contextLength: own) { sequence, held in
             let made = try setup.session(
                 sequence, sampling: job.sampling, startedAt: Clock.now - loadSeconds,
-                cached: Array(ids[..<held]), sharesPasses: sharesPasses)
+                cached: Array(ids[..<held]), planner: planner)
             session = made
             var generation = Generation(
                 made.decoder, tokenizer: made.source.tokenizer, limit: job.limit,
@@ -113,7 +110,6 @@ struct BatchAnswers {
                     index, summary.members(session, text: text, dropped: job.dropped),
                     tokens: summary.tokens.count)
             }
-            session?.learned?.save()
             session = nil  // and with it the cache
         }
     }

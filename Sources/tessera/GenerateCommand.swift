@@ -161,7 +161,6 @@ struct GenerateCommand: AsyncParsableCommand {
         try setup.fit(&job, context: options.contextLength ?? 0)
         let session = try setup.session(
             TokenSequence(Workspace(setup.open(options))), startedAt: start)
-        defer { session.learned?.save() }
         try run(job, session)
     }
 

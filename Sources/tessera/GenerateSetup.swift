@@ -115,16 +115,15 @@ struct GenerateSetup {
     private func options(
         needed: Int, places: Int, further: [Int]
     ) throws -> Model.Options {
-        let traits = source.file.config.blockDecoding
-        // Lossless texts that share passes take one token from each.
-        let isSingle = places > 1 && command.blocks.verifies(traits)
-        let options = try command.modelOptions.options(
+        let rows = command.blocks.logitRows(source.file.config.blockDecoding)
+        return try command.modelOptions.options(
             for: source.file,
-            logitCapacity: isSingle ? places : places * command.blocks.logitRows(traits),
-            need: .positions(needed), furtherContexts: further,
-            drafter: places > 1 ? nil : drafter)
-        return options
+            logitCapacity: min(places * rows, max(Self.sharedRows, places, rows)),
+            need: .positions(needed), furtherContexts: further, drafter: drafter)
     }
+
+    /// Rows of logits of a pass that texts share, unless they want fewer or one needs more.
+    private static let sharedRows = 64
 
     /// Says where memory has less room than texts may need.
     func noteShortContext(_ options: Model.Options, for jobs: [Job]) {
@@ -160,15 +159,14 @@ struct GenerateSetup {
     /// - Parameters:
     ///   - sampling: Instead of the command's.
     ///   - cached: Tokens that the sequence has committed already.
-    ///   - sharesPasses: Other texts are in the passes too.
+    ///   - planner: Of all texts that share passes.
     func session(
         _ sequence: TokenSequence, sampling: SamplingOptions? = nil, startedAt start: Double,
-        cached: [Int32] = [], sharesPasses: Bool = false
+        cached: [Int32] = [], planner: Planner? = nil
     ) throws -> Session {
         try Session(
             source, sequence, sampling: sampling ?? self.sampling, blocks: command.blocks,
-            drafter: sharesPasses ? nil : drafter, startedAt: start,
-            ignoresEnd: command.ignoreEnd, traced: command.trace, cached: cached,
-            sharesPasses: sharesPasses)
+            drafter: drafter, planner: planner, startedAt: start,
+            ignoresEnd: command.ignoreEnd, traced: command.trace, cached: cached)
     }
 }

@@ -17,8 +17,6 @@ struct Session {
     let sequence: TokenSequence
     let state: DecodingState
     let decoder: any TokenDecoder
-    /// To be saved when all is decoded.
-    let learned: Learned?
     let blocks: BlockOptions
     /// From the call to a decoder that can start.
     let loadSeconds: Double
@@ -27,13 +25,13 @@ struct Session {
     var model: Model { sequence.model }
 
     /// - Parameters:
+    ///   - planner: Of all texts that share passes; by default one for this text.
     ///   - cached: Tokens that the sequence has committed already.
-    ///   - sharesPasses: Other texts are in the passes too.
     init(
         _ source: ModelSource, _ sequence: TokenSequence, sampling: SamplingOptions,
-        blocks: BlockOptions, drafter: DraftModel?, startedAt start: Double,
-        ignoresEnd: Bool = false, traced: Bool = false, cached: [Int32] = [],
-        sharesPasses: Bool = false
+        blocks: BlockOptions, drafter: DraftModel?, planner: Planner? = nil,
+        startedAt start: Double, ignoresEnd: Bool = false, traced: Bool = false,
+        cached: [Int32] = []
     ) throws {
         self.source = source
         self.sequence = sequence
@@ -46,10 +44,10 @@ struct Session {
         state = DecodingState(
             sequence, sampler: sampler, stopTokens: ignoresEnd ? [] : ends, traced: traced,
             cached: cached)
-        let drafts = try drafter?.open(
-            beside: sequence.model.options, stopTokens: state.stopTokens)
-        (decoder, learned) = try blocks.decoder(
-            state, sequence, source: drafts, sharesPasses: sharesPasses)
+        let planner = planner ?? blocks.planner(sequence.config.blockDecoding)
+        let drafts = try drafter?.drafts(
+            for: sequence, stopTokens: state.stopTokens, planner.lookups)
+        decoder = try blocks.decoder(state, planner, source: drafts)
         loadSeconds = Clock.now - start
     }
 

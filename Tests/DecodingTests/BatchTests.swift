@@ -18,7 +18,7 @@ import WeightFile
 
     /// How a text is decoded.
     private enum Way: CaseIterable {
-        case single, verified, blocks
+        case single, verified, blocks, masks, lookup, model
     }
 
     private func options(further: [Int] = []) -> Model.Options {
@@ -49,6 +49,7 @@ import WeightFile
     /// - Parameter cached: Tokens that the sequence holds.
     private func generation(
         _ sequence: TokenSequence, _ way: Way, _ number: Int, cached: [Int32] = [],
+        planner: Planner = Planner(largest: 8), drafter: Workspace? = nil,
         output: @escaping (FixedToken?, String) -> Void = { _, _ in }
     ) throws -> Generation {
         let mask = Int32(try #require(file.config.blockDecoding).maskToken)
@@ -61,11 +62,21 @@ import WeightFile
         let decoder: any TokenDecoder =
             switch way {
             case .single: NextTokenDecoder(state)
-            case .verified: try VerifiedDecoder(state, policy: FixedDraft(4), largest: 4)
+            case .verified: try VerifiedDecoder(state, Planner(largest: 4, isFixed: true))
+            case .masks: try VerifiedDecoder(state, planner)
+            case .lookup:
+                try VerifiedDecoder(state, planner, source: LookupSource(), largest: 12)
+            case .model:
+                try VerifiedDecoder(
+                    state, planner,
+                    source: ModelDrafts(
+                        drafter.map { try TokenSequence($0) }
+                            ?? TokenSequence(file, options: options()),
+                        name: "same", stopTokens: state.stopTokens), largest: 12)
             case .blocks:
                 try SetBlockDecoder(
-                    state, rule: .firstAndBound(gamma: 0.3, .entropy), policy: FixedBlockSize(6),
-                    largest: 6)
+                    state, rule: .firstAndBound(gamma: 0.3, .entropy),
+                    Planner(largest: 6, isFixed: true))
             }
         return Generation(
             decoder, tokenizer: tokenizer, limit: 10 + 5 * (number % 4), stopStrings: ["zz"],
@@ -80,11 +91,15 @@ import WeightFile
     @Test func textsInCommonPassesAreThoseOfEachAlone() throws {
         let ways = Way.allCases
         let workspace = try Workspace(Model(file, options: options()))
-        let scheduler = Scheduler(workspace)
+        let drafter = try Workspace(Model(file, options: options()))
+        let planner = Planner(largest: 8)
+        let scheduler = Scheduler(workspace, planner)
         var summaries: [Int: GenerationSummary] = [:]
         func add(_ number: Int) throws {
             let sequence = try TokenSequence(workspace)
-            let run = try generation(sequence, ways[number % 3], number).start(prompt(number))
+            let run = try generation(
+                sequence, ways[number % 6], number, planner: planner, drafter: drafter
+            ).start(prompt(number))
             scheduler.add(run, sequence) { summaries[number] = try? $0.get() }
         }
         for number in 0..<7 { try add(number) }
@@ -98,11 +113,15 @@ import WeightFile
             }
         }
         for number in 0..<12 {
-            let expected = try alone(ways[number % 3], number)
+            let expected = try alone(ways[number % 6], number)
             let got = try #require(summaries[number])
             #expect(got.tokens.map(\.id) == expected.tokens.map(\.id), "text \(number)")
             #expect(got.tokens.map(\.logProbability) == expected.tokens.map(\.logProbability))
             #expect(got.stopReason == expected.stopReason)
+            if ways[number % 6] != .blocks {
+                let single = try alone(.single, number)
+                #expect(got.tokens.map(\.id) == single.tokens.map(\.id), "text \(number)")
+            }
         }
     }
 
@@ -119,12 +138,13 @@ import WeightFile
 
     /// Answers all numbers; returns texts, and what the passes were.
     private func batch(
-        _ numbers: [Int], places: Int, _ options: Model.Options, failing: Int? = nil,
-        context: Int = 128
+        _ numbers: [Int], places: Int, _ options: Model.Options, way: Way = .single,
+        failing: Int? = nil, context: Int = 128
     ) throws -> (texts: [Int: String], errors: [Int: any Error], counter: Counter) {
         let workspace = try Workspace(Model(file, options: options))
         let counter = Counter()
         workspace.observer = counter
+        let planner = Planner(largest: 8)
         var texts: [Int: String] = [:]
         var errors: [Int: any Error] = [:]
         let jobs = numbers.enumerated().map { place, number in
@@ -133,7 +153,7 @@ import WeightFile
             return Batch.Job(prompt: prompt, contextLength: context) { sequence, held in
                 if number == failing { throw DecodingError.emptyPrompt }
                 return try generation(
-                    sequence, .single, number, cached: Array(prompt[..<held])
+                    sequence, way, number, cached: Array(prompt[..<held]), planner: planner
                 ) { text += $1 }.start(Array(prompt[held...]))
             } finished: { result in
                 switch result {
@@ -142,12 +162,14 @@ import WeightFile
                 }
             }
         }
-        try Batch(workspace, places: places).run(jobs)
+        try Batch(workspace, places: places, planner).run(jobs)
         return (texts, errors, counter)
     }
 
-    @Test(arguments: [1, 2, 5, 16])
-    func aBatchGivesTheTextsOfEachAloneHoweverManyShareAPass(places: Int) throws {
+    @Test(arguments: [1, 2, 5, 16], [Way.single, .masks, .lookup])
+    private func aBatchGivesTheTextsOfEachAloneHoweverManyShareAPass(
+        places: Int, way: Way
+    ) throws {
         let numbers = Array(0..<9)
         let expected = try numbers.map { number in
             var text = ""
@@ -156,7 +178,7 @@ import WeightFile
             return text
         }
         let further = Array(repeating: 128, count: places)
-        let got = try batch(numbers, places: places, options(further: further))
+        let got = try batch(numbers, places: places, options(further: further), way: way)
         #expect(numbers.map { got.texts[$0] } == expected)
         #expect(got.errors.isEmpty)
     }

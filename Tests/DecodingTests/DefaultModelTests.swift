@@ -62,7 +62,7 @@ import WeightFile
         let (text, single) = try Self.answer(question) { NextTokenDecoder($0) }
         for size in [4, 8] {
             let (same, summary) = try Self.answer(question) {
-                try VerifiedDecoder($0, policy: FixedDraft(size), largest: size)
+                try VerifiedDecoder($0, Planner(largest: size, isFixed: true))
             }
             #expect(same == text)
             #expect(2 * summary.forwardPasses <= single.forwardPasses)
@@ -75,11 +75,11 @@ import WeightFile
         let rule = RevealRule.entropyBound(gamma: 0.1, .entropy)
         let (text, single) = try Self.answer(question) { NextTokenDecoder($0) }
         let (one, _) = try Self.answer(question) {
-            try SetBlockDecoder($0, rule: rule, policy: FixedBlockSize(1), largest: 1)
+            try SetBlockDecoder($0, rule: rule, Planner(largest: 1, isFixed: true))
         }
         #expect(one == text)
         let (_, eight) = try Self.answer(question) {
-            try SetBlockDecoder($0, rule: rule, policy: FixedBlockSize(8), largest: 8)
+            try SetBlockDecoder($0, rule: rule, Planner(largest: 8, isFixed: true))
         }
         #expect(2 * eight.forwardPasses <= single.forwardPasses)
     }

@@ -18,15 +18,6 @@ private final class TestSource: DraftSource {
     }
 }
 
-/// Verifies all of every draft.
-private final class Everything: DraftPolicy {
-    func plan(_ draft: Draft, given: Int, limit: Int) -> DraftPlan {
-        DraftPlan(verified: draft.count, masks: 0)
-    }
-    func draftVerified(_ draft: Draft, verified: Int, accepted: Int) {}
-    func passMeasured(positions: Int, tokens: Int, seconds: Double) {}
-}
-
 @Suite struct DraftSourceTests {
     /// Sources that know everything, nothing, or less, and ones that offer too much.
     private enum Kind: CaseIterable {
@@ -94,20 +85,19 @@ private final class Everything: DraftPolicy {
     }
 
     private static func decode(
-        _ model: ScriptedModel, _ source: any DraftSource, plans: Bool, limit: Int,
+        _ model: ScriptedModel, _ source: any DraftSource, _ plan: Plan, limit: Int,
         options: SamplingOptions, stop: Set<Int32> = []
     ) throws -> (tokens: [FixedToken], state: DecodingState) {
         let sampler = Sampler(
             options, vocabularySize: model.vocabularySize, forbidden: [31],
             compute: model.compute)
         let state = DecodingState(model, sampler: sampler, stopTokens: stop)
-        let policy: any DraftPolicy = plans ? DraftPlanner() : Everything()
-        let decoder = try VerifiedDecoder(state, policy: policy, source: source, largest: 9)
+        let decoder = try VerifiedDecoder(state, Planner(), source: source, largest: 9)
         try state.append([1, 2, 3])
         var tokens: [FixedToken] = []
         while tokens.count < limit, !(tokens.last.map { stop.contains($0.id) } ?? false) {
             let before = tokens.count
-            try decoder.step(limit: limit - tokens.count, into: &tokens)
+            try decoder.step(limit: limit - tokens.count, into: &tokens, plan)
             #expect(tokens.count > before && tokens.count <= limit)
         }
         decoder.finish()
@@ -126,17 +116,17 @@ private final class Everything: DraftPolicy {
             func model() throws -> ScriptedModel { try ScriptedModel(maskToken: nil, seed: seed) }
             func plain(_ limit: Int) throws -> [FixedToken] {
                 try Self.decode(
-                    model(), TestSource { _, _, _ in }, plans: false, limit: limit,
+                    model(), TestSource { _, _, _ in }, .everything, limit: limit,
                     options: options, stop: stop
                 ).tokens
             }
             let truth = [1, 2, 3] + (try plain(80)).ids
-            for plans in [false, true] {
+            for plan in [Plan.everything, .planned, .random(seed)] {
                 let (model, source) = (
                     try model(), try Self.source(kind, truth: truth, seed: seed, stop: stop)
                 )
                 let (tokens, state) = try Self.decode(
-                    model, source, plans: plans, limit: 50, options: options, stop: stop)
+                    model, source, plan, limit: 50, options: options, stop: stop)
                 let single = try plain(50)
                 #expect(tokens.ids == single.ids, "seed \(seed)")
                 #expect(tokens.map(\.logProbability) == single.map(\.logProbability))
@@ -144,10 +134,12 @@ private final class Everything: DraftPolicy {
                 #expect(state.draftCounts.accepted <= state.draftCounts.drafted)
                 let fromDrafts = tokens.count - state.passCount
                 #expect((0...1).contains(state.draftCounts.accepted - fromDrafts))
-                if kind == .oracle, !plans { #expect(state.passCount <= (tokens.count + 8) / 9) }
+                if kind == .oracle, plan == .everything {
+                    #expect(state.passCount <= (tokens.count + 8) / 9)
+                }
                 if kind == .sameModel {
                     #expect(state.draftCounts.accepted == state.draftCounts.drafted)
-                    if !plans { #expect(state.draftCounts.drafted > 0) }
+                    if plan == .everything { #expect(state.draftCounts.drafted > 0) }
                 }
                 if kind == .wrong { #expect(state.draftCounts.accepted == 0) }
             }
@@ -160,7 +152,7 @@ private final class Everything: DraftPolicy {
             let (single, _) = try DecodingTests.decode(
                 try ScriptedModel(seed: seed), .next, limit: 50, options: options)
             let (tokens, _) = try Self.decode(
-                try ScriptedModel(seed: seed), LookupSource(), plans: true, limit: 50,
+                try ScriptedModel(seed: seed), LookupSource(), .planned, limit: 50,
                 options: options)
             #expect(tokens.ids == single.ids)
             #expect(tokens.map(\.logProbability) == single.map(\.logProbability))
@@ -175,7 +167,7 @@ private final class Everything: DraftPolicy {
         }
         #expect(throws: DecodingError.badDraft(token, source: "test", vocabularySize: 32)) {
             _ = try Self.decode(
-                try ScriptedModel(maskToken: nil), source, plans: true, limit: 9,
+                try ScriptedModel(maskToken: nil), source, .planned, limit: 9,
                 options: sampling())
         }
     }
@@ -187,17 +179,17 @@ private final class Everything: DraftPolicy {
         let state = DecodingState(model, sampler: sampler, stopTokens: [])
         let source = TestSource { _, _, _ in }
         let decoder = try VerifiedDecoder(
-            state, policy: Everything(), source: source, largest: 4)
+            state, Planner(), source: source, largest: 4)
         var tokens: [FixedToken] = []
         try state.append([1, 2, 3])
-        try decoder.step(limit: 9, into: &tokens)
-        try decoder.step(limit: 9, into: &tokens)
+        try decoder.step(limit: 9, into: &tokens, .everything)
+        try decoder.step(limit: 9, into: &tokens, .everything)
         state.drop(last: 2)
         try state.append([7, 8])
-        try decoder.step(limit: 9, into: &tokens)
+        try decoder.step(limit: 9, into: &tokens, .everything)
         state.reset()
         try state.append([4])
-        try decoder.step(limit: 9, into: &tokens)
+        try decoder.step(limit: 9, into: &tokens, .everything)
         let ids = tokens.ids
         #expect(
             source.calls.map(\.text)
@@ -213,7 +205,7 @@ private final class Everything: DraftPolicy {
             sampling(), vocabularySize: 32, forbidden: [31], compute: model.compute)
         let state = DecodingState(model, sampler: sampler, stopTokens: [])
         let decoder = try VerifiedDecoder(
-            state, policy: Everything(),
+            state, Planner(),
             source: ModelDrafts(small, name: "small", stopTokens: []), largest: 6)
         var random = SplitMix(seed: 2)
         for round in 0..<60 {
@@ -225,7 +217,7 @@ private final class Everything: DraftPolicy {
             }
             try state.append([Int32(random.unit() * 30), Int32(random.unit() * 30)])
             var tokens: [FixedToken] = []
-            for _ in 0..<3 { try decoder.step(limit: 50, into: &tokens) }
+            for _ in 0..<3 { try decoder.step(limit: 50, into: &tokens, .everything) }
             #expect(state.draftCounts.accepted == state.draftCounts.drafted)
         }
         #expect(state.draftCounts.drafted > 0)
@@ -262,7 +254,7 @@ private final class Everything: DraftPolicy {
                 compute: try ScriptedModel().compute), stopTokens: [])
         #expect(throws: DecodingError.capacity(needed: 129, available: 128)) {
             _ = try VerifiedDecoder(
-                state, policy: Everything(), source: LookupSource(), largest: 129)
+                state, Planner(), source: LookupSource(), largest: 129)
         }
     }
 }

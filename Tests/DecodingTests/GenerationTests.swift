@@ -58,8 +58,7 @@ import WeightFile
             SamplingOptions(), vocabularySize: 32, forbidden: [31], compute: model.compute)
         let state = DecodingState(model, sampler: sampler, stopTokens: [30])
         let decoder = try SetBlockDecoder(
-            state, rule: .entropyBound(gamma: 0.1, .entropy), policy: FixedBlockSize(size),
-            largest: size)
+            state, rule: .entropyBound(gamma: 0.1, .entropy), Planner(largest: size, isFixed: true))
         var pieces: [String] = []
         var asked = 0
         let generation = Generation(
@@ -167,7 +166,7 @@ import WeightFile
             SamplingOptions(), vocabularySize: 32, forbidden: [31], compute: model.compute)
         let state = DecodingState(model, sampler: sampler, stopTokens: [])
         return Generation(
-            try VerifiedDecoder(state, policy: FixedDraft(4), largest: 4),
+            try VerifiedDecoder(state, Planner(largest: 4, isFixed: true)),
             tokenizer: try tokenizer(),
             limit: limit)
     }

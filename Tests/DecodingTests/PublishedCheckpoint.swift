@@ -121,7 +121,7 @@ struct PublishedDecoding {
             ?? .confidence(threshold: traits.confidenceThreshold)
         let size = traits.blockSize
         let decoder = try SetBlockDecoder(
-            state, rule: rule, policy: FixedBlockSize(size), largest: size)
+            state, rule: rule, Planner(largest: size, isFixed: true))
         return (try run(decoder, limit: limit), state)
     }
 

@@ -92,7 +92,7 @@ import WeightFile
         let decoding = PublishedDecoding(file: try await model.convert(.thirtyTwo))
         let expected = try model.golden().nextTokens
         let state = try decoding.state(expected.prompt)
-        let decoder = try VerifiedDecoder(state, policy: FixedDraft(8), largest: 8)
+        let decoder = try VerifiedDecoder(state, Planner(largest: 8, isFixed: true))
         #expect(try decoding.run(decoder, limit: expected.tokens.count) == expected.tokens)
         #expect(state.passCount <= expected.tokens.count)
     }

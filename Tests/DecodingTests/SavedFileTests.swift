@@ -4,7 +4,7 @@ import Kernels
 import Testing
 import WeightFile
 
-/// Files of logits, and times of passes as text.
+/// Files of logits.
 struct SavedFileTests {
     private func withFile(_ body: (String) throws -> Void) throws {
         let path = FileManager.default.temporaryDirectory.appending(path: "\(UUID().uuidString)")
@@ -57,12 +57,5 @@ struct SavedFileTests {
             }
             #expect(!names.contains(path))
         }
-    }
-
-    @Test func timesOfPassesComeBackFromText() {
-        let costs = PassCosts([(1, 0.01), (8, 0.0125), (128, 0.3)], rowSeconds: 0.0005)
-        #expect(PassCosts(reading: costs.lines) == costs)
-        let odd = ["row nan", "1 -3", "999 1", "2 inf", "", "a b c", "4 0.5"]
-        #expect(PassCosts(reading: odd) == PassCosts([(4, 0.5)]))
     }
 }

@@ -1,4 +1,4 @@
-import Decoding
+@testable import Decoding
 import Kernels
 import WeightFile
 
@@ -119,9 +119,9 @@ func decode(
         switch way {
         case .next: NextTokenDecoder(state)
         case .blocks(let size, let rule):
-            try SetBlockDecoder(state, rule: rule, policy: FixedBlockSize(size), largest: size)
+            try SetBlockDecoder(state, rule: rule, Planner(largest: size, isFixed: true))
         case .verified(let size):
-            try VerifiedDecoder(state, policy: FixedDraft(size), largest: size)
+            try VerifiedDecoder(state, Planner(largest: size, isFixed: true))
         }
     try state.append(prompt)
     var tokens: [FixedToken] = []
@@ -142,4 +142,34 @@ func sampling(temperature: Float = 1, seed: UInt64 = 7) -> SamplingOptions {
     options.temperature = temperature
     options.seed = seed
     return options
+}
+
+/// How a test chooses among options.
+enum Plan: Equatable {
+    case planned
+    /// The most positions.
+    case everything
+    case random(UInt64)
+}
+
+extension TokenDecoder {
+    /// A pass alone.
+    func step(
+        limit: Int, into output: inout [FixedToken], _ plan: Plan = .planned
+    ) throws(DecodingError) {
+        let offer = try offer(limit: limit)
+        let possible = offer.options.indices.filter { offer.options[$0].worth > -.infinity }
+        let option: Int
+        switch plan {
+        case .planned: option = planner?.choose(offer, for: state.model) ?? 0
+        case .everything: option = possible[possible.count - 1]
+        case .random(let seed):
+            var random = SplitMix(seed: seed &+ 99 &* UInt64(state.passCount))
+            option = possible[Int(random.unit() * Double(possible.count))]
+        }
+        let before = output.count
+        try consume(state.model.pass(self.plan(option)), into: &output)
+        planner?.passMade(
+            [offer], [option], tokens: output.count - before, seconds: 1e-3, drafting: 0)
+    }
 }

@@ -1,4 +1,4 @@
-import Decoding
+@testable import Decoding
 import Testing
 import WeightFile
 
@@ -237,20 +237,20 @@ import WeightFile
             let sampler = Sampler(
                 SamplingOptions(), vocabularySize: 32, forbidden: [31], compute: model.compute)
             let state = DecodingState(model, sampler: sampler, stopTokens: [])
-            let policy = AdaptiveBlockSize(
-                costs: PassCosts([(1, 1), (64, 1.5)]), largest: 16, slides: true,
-                experience: Experience(trained: 8))
+            let planner = Planner(largest: 16)
             let decoder = try SetBlockDecoder(
-                state, rule: .firstAndBound(gamma: 1, .entropy), policy: policy, largest: 16)
+                state, rule: .firstAndBound(gamma: 1, .entropy), planner)
             try state.append([1, 2, 3])
             var tokens: [FixedToken] = []
             while tokens.count < 200 {
-                try decoder.step(limit: 200 - tokens.count, into: &tokens)
+                try decoder.step(
+                    limit: 200 - tokens.count, into: &tokens,
+                    seed % 2 == 0 ? .planned : .random(seed))
             }
             decoder.finish()
             #expect(tokens.count == 200)
             #expect(model.cache + state.pending == [1, 2, 3] + tokens.ids)
-            #expect(!policy.run.offsets.points.isEmpty)
+            #expect(planner.offsets.chances[0] != 0.75)
         }
     }
 

@@ -18,16 +18,15 @@ enum LogitsTarget {
     }
 }
 
-/// What the program saved for itself or for people, and reads again: the first byte chooses which.
+/// What the program saved for people, and reads again: the first byte chooses which.
 enum SavedTarget {
     private static let folder = InputFolder("saved")
 
     static func run(_ bytes: [UInt8]) {
         var input = InputBytes(bytes)
-        switch input.choice(3) {
+        switch input.choice(2) {
         case 0: readProfile(folder.write(input.rest, to: "profile.json"))
-        case 1: readMachine(folder.write(input.rest, to: "machine.json"))
-        default: readCache(String(decoding: input.rest, as: UTF8.self))
+        default: readMachine(folder.write(input.rest, to: "machine.json"))
         }
     }
 
@@ -51,27 +50,5 @@ enum SavedTarget {
                 precondition(!error.description.isEmpty)
             }
         }
-    }
-
-    /// Times of passes and experience, as lines of one file: what follows from them is within its limits.
-    private static func readCache(_ text: String) {
-        let lines = text.split(separator: "\n").map { String($0) }
-        let costs = PassCosts(reading: lines)
-        let experience = Experience(trained: 8).reading(lines)
-        precondition(experience.offsets.chances.allSatisfy { (0...1).contains($0) })
-        let merged = experience.merged(with: experience)
-        precondition(merged.offsets.chances.allSatisfy { (0...1).contains($0) })
-        for slides in [false, true] {
-            let policy = AdaptiveBlockSize(
-                costs: costs, largest: 16, slides: slides, experience: experience)
-            precondition((1...16).contains(policy.nextBlockSize()))
-        }
-        var draft = Draft()
-        for (token, confidence) in [(1, 0.9), (2, 0.5), (3, 0.1)] as [(Int32, Float)] {
-            draft.append(token, confidence)
-        }
-        let plan = AdaptiveDraft(costs: costs, largest: 16, experience: experience)
-            .plan(draft, given: 1, limit: 16)
-        precondition((0...3).contains(plan.verified) && (0...16).contains(plan.masks))
     }
 }
