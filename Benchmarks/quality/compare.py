@@ -1,12 +1,11 @@
 """How far files of every size are from the model they were made from, beside llama.cpp's.
 
-    python3 Benchmarks/quality/compare.py MODEL --text TEXT [--calibrate TEXT] \\
-        [--tessera .build/release/tessera] [--llama-quantize llama-quantize] [--json OUT.json]
+    python3 Benchmarks/quality/compare.py MODEL.gguf [--text TEXT ...] [--llama DIRECTORY] [--json OUT.json]
 
-MODEL is a Hugging Face folder with float weights. Each file is read back, put into the same float32 model and
-run over the same tokens, so that only the weights differ. Bits are those of all stored tensors, norms and the tile
-table included, per weight. llama.cpp's types get an importance matrix of the calibration text where there is
-one. Needs torch, transformers, gguf, numpy.
+MODEL.gguf has float weights (a quantized file is put into floats by offgrid.py). Each file is made by `tessera quantize` and run
+by `tessera perplexity` over the texts, with the model in floats and an exact cache as reference. llama.cpp's files, made by
+llama-quantize with the importance that llama-imatrix finds in the text given by --importance, are imported, which keeps their codes, and run by the same program
+over the same positions. Sizes are those of whole files.
 """
 import argparse
 import json
@@ -15,152 +14,117 @@ import subprocess
 import sys
 import tempfile
 
-import numpy as np
-import torch
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+TYPES = "Q2_K IQ3_S Q3_K_S Q3_K_M Q3_K_L IQ4_XS Q4_0 Q4_K_S Q4_K_M Q5_K_S Q5_K_M Q6_K Q8_0"
 
-import peer
 
-sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../Formats"))
-import read_tsr
-
-TYPES = ("Q2_K Q2_K_S IQ2_S IQ2_M IQ3_XXS IQ3_XS IQ3_S IQ3_M Q3_K_S Q3_K_M Q3_K_L IQ4_XS IQ4_NL Q4_0 Q4_1 Q4_K_S "
-         "Q4_K_M Q5_0 Q5_1 Q5_K_S Q5_K_M Q6_K Q8_0")
-WINDOW = 512
+def run(*command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        print(f"{' '.join(command)}: {last}", file=sys.stderr)
+        return None
+    return done.stdout
 
 
 class Judge:
-    """Runs weights over tokens and compares with the exact ones."""
+    """Logits of the model in floats, and how far those of a file are from them."""
 
-    def __init__(self, folder, text, count):
-        self.tokenizer = PreTrainedTokenizerFast(tokenizer_file=os.path.join(folder, "tokenizer.json"))
-        self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-        self.state = {n: p.numpy().copy() for n, p in self.model.state_dict().items()
-                      if n != "lm_head.weight" or not self.model.config.tie_word_embeddings}
-        self.windows = self.cut(text, count)
-        self.exact = [self.run(ids) for ids in self.windows]
+    def __init__(self, tessera, source, texts, folder):
+        self.tessera = tessera
+        self.references = []
+        exact = os.path.join(folder, "exact.tsr")
+        if run(tessera, "quantize", source, "-o", exact, "--bits", "32") is None:
+            sys.exit(1)
+        for index, text in enumerate(texts):
+            logits = os.path.join(folder, f"{index}.logits")
+            if run(tessera, "perplexity", exact, text, "--kv", "f32", "--write-reference", logits) is None:
+                sys.exit(1)
+            self.references.append(logits)
+        os.remove(exact)
 
-    def cut(self, text, count):
-        with open(text) as file:
-            ids = self.tokenizer(file.read())["input_ids"][:count]
-        return [torch.tensor([ids[at:at + WINDOW]]) for at in range(0, len(ids) - 1, WINDOW)]
-
-    @torch.no_grad()
-    def run(self, ids):
-        return torch.log_softmax(self.model(ids).logits[0].double(), -1)
-
-    def load(self, values):
-        self.model.load_state_dict({n: torch.from_numpy(np.array(v)).reshape(self.state[n].shape)
-                                    for n, v in values.items()}, strict=False)
-
-    def score(self, values):
-        """KL divergence, agreement of the likeliest token, perplexity."""
-        self.load(values)
-        divergence, same, loss, count, scored = 0.0, 0, 0.0, 0, 0
-        for ids, exact in zip(self.windows, self.exact):
-            got = self.run(ids)
-            divergence += float((exact.exp() * (exact - got)).sum())
-            same += int((exact.argmax(-1) == got.argmax(-1)).sum())
-            loss -= float(got[:-1].gather(1, ids[0, 1:, None]).sum())
-            count, scored = count + len(got), scored + len(got) - 1
-        return dict(kl=divergence / count, top1=same / count, perplexity=float(np.exp(loss / scored)))
-
-    @torch.no_grad()
-    def squares(self, text, count):
-        """Mean square of each input column of each matrix over a text."""
-        self.load(self.state)
-        sums, rows, hooks = {}, {}, []
-
-        def watch(name):
-            def hook(_, inputs):
-                x = inputs[0].reshape(-1, inputs[0].shape[-1]).double()
-                sums[name] = sums.get(name, 0) + x.square().sum(0)
-                rows[name] = rows.get(name, 0) + len(x)
-            return hook
-        for name, module in self.model.named_modules():
-            if isinstance(module, torch.nn.Linear) and name + ".weight" in self.state:
-                hooks.append(module.register_forward_pre_hook(watch(name + ".weight")))
-        for ids in self.cut(text, count):
-            self.model(ids)
-        for hook in hooks:
-            hook.remove()
-        return {name: (sums[name] / rows[name]).numpy() for name in sums}
+    def score(self, path):
+        """KL divergence and agreement of the likeliest token, over all positions of all texts."""
+        scores = [json.loads(run(self.tessera, "perplexity", path, "--reference", reference, "--json"))
+                  for reference in self.references]
+        tokens = sum(score["tokens"] for score in scores)
+        return dict(kl=sum(score["tokens"] * score["mean_kl"] for score in scores) / tokens,
+                    top1=sum(score["tokens"] * score["top1_agreement"] for score in scores) / tokens,
+                    kl_by_text=[score["mean_kl"] for score in scores])
 
 
-def read_ours(path):
-    """Values by name, and bytes of all tensors with their part of the tile table."""
-    with open(path, "rb") as file:
-        data = file.read()
-    tensors = read_tsr.read_tensors(data, read_tsr.read_header(data))
-    size = sum(t["byteCount"] + 24 * t["tileCount"] for t in tensors)
-    return {t["name"]: read_tsr.values(data, t) for t in tensors}, size
-
-
-def quiet(command):
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        print(f"{' '.join(command)}: {(done.stderr or done.stdout).strip().splitlines()[-1:]}", file=sys.stderr)
-    return done.returncode == 0
-
-
-def candidates(args, judge, folder):
-    """(family, name, values, bytes) of every file."""
-    ours, theirs, matrix = (os.path.join(folder, n) for n in ("ours.tsr", "theirs.gguf", "imatrix.dat"))
-
+def ours(args, path):
+    """(family, name, expected KL) of each file, written to `path`."""
     def make(*options):
-        return quiet([args.tessera, "quantize", args.model, "-o", ours, "--force", *options])
-    for bits in "4", "8":
-        if make("--bits", bits):
-            yield "plain", f"--bits {bits}", *read_ours(ours)
-    for bits in args.bits.split():
-        for codec, suffix in ("zstd", ""), ("trellis", " trellis"):
-            coded = ["--bits", bits, "--coded", "--codec", codec]
-            if make(*coded):
-                yield "coded" + suffix, f"--bits {bits}", *read_ours(ours)
-            if args.calibrate and make(*coded, "--calibrate", args.calibrate):
-                yield "calibrated" + suffix, f"--bits {bits}", *read_ours(ours)
-    if not args.llama_quantize:
-        return
-    source = os.path.join(folder, "f32.gguf")
-    peer.write_gguf(source, judge.model.config, judge.state,
-                    judge.tokenizer.convert_ids_to_tokens(range(judge.model.config.vocab_size)))
-    if args.calibrate:
-        peer.write_imatrix(matrix, judge.squares(args.calibrate, args.tokens))
+        text = run(args.tessera, "quantize", args.model, "-o", path, "--force", "--json", *options)
+        if text is None:
+            return None
+        chosen = [way for way in json.loads(text)["alternatives"] if way["chosen"]]
+        return chosen[0]["expected_kl"] if chosen else None
+
+    for bits in args.plain.split():
+        for family, options in ("plain", ["--calibrate", "off"]), ("plain, calibrated", []):
+            if bits == "8":
+                options = []
+            expected = make("--bits", bits, *options)
+            yield family, f"--bits {bits}", expected
+            if bits == "8":
+                break
+    for bits in args.rates.split():
+        for codec in args.codecs.split():
+            for family, options in (codec, ["--calibrate", "off"]), (codec + ", calibrated", []):
+                yield family, f"--bits {bits}", make("--bits", bits, "--codec", codec, *options)
+
+
+def theirs(args, folder, path):
+    """(name, bytes) of each file of llama.cpp's, imported to `path`."""
+    gguf, matrix = os.path.join(folder, "theirs.gguf"), os.path.join(folder, "imatrix.dat")
+    options = []
+    if args.importance:
+        if run(os.path.join(args.llama, "llama-imatrix"), "-m", args.model, "-f", args.importance, "-o", matrix) is None:
+            return
+        options = ["--imatrix", matrix]
     for kind in args.types.split():
-        for family, options in ("llama.cpp", []), ("llama.cpp imatrix", ["--imatrix", matrix]):
-            if options and not args.calibrate:
-                continue
-            if quiet([args.llama_quantize, *options, source, theirs, kind]):
-                yield family, kind, *peer.read_gguf(theirs, judge.state)
+        if run(os.path.join(args.llama, "llama-quantize"), *options, args.model, gguf, kind) is None:
+            continue
+        if run(args.tessera, "quantize", gguf, "-o", path, "--force") is not None:
+            yield kind, os.path.getsize(gguf)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
-    parser.add_argument("--text", required=True, help="what is predicted")
-    parser.add_argument("--calibrate", help="another text, for the calibrated files")
-    parser.add_argument("--tokens", type=int, default=4096, help="of either text")
-    parser.add_argument("--tessera", default=".build/release/tessera")
-    parser.add_argument("--llama-quantize")
-    parser.add_argument("--bits", default="2.5 3 3.5 4 4.25 4.5 5 5.5 6 7 8")
+    parser.add_argument("--text", action="append", help="what is predicted; repeatable")
+    parser.add_argument("--tessera", default=os.path.join(ROOT, ".build/release/tessera"))
+    parser.add_argument("--llama", help="where llama-quantize and llama-imatrix are")
+    parser.add_argument("--importance", help="the text of llama-imatrix")
+    parser.add_argument("--plain", default="3 4 5 6 8", help="whole bits of plain codes")
+    parser.add_argument("--rates", default="2.2 2.5 3 3.5 4 4.5 5 6")
+    parser.add_argument("--codecs", default="zstd trellis")
     parser.add_argument("--types", default=TYPES)
     parser.add_argument("--json", help="write the rows to this file")
     args = parser.parse_args()
-    judge = Judge(args.model, args.text, args.tokens)
-    weights = sum(v.size for v in judge.state.values())
+    texts = args.text or [os.path.join(ROOT, "Tools/oracle/prose.txt")]
     rows = []
-    print("| file | bits per weight | KL divergence | same top token | perplexity |\n|---|--:|--:|--:|--:|")
-    exact = judge.score(judge.state)
-    print(f"| exact | 32 | {exact['kl']:.2e} | {exact['top1']:.2%} | {exact['perplexity']:.4f} |")
+    print("| file | MB | KL divergence | expected | same top token |\n|---|--:|--:|--:|--:|", flush=True)
+
+    def add(family, name, size, expected, score):
+        rows.append(dict(family=family, name=name, bytes=size, expected_kl=expected, **score))
+        told = "" if expected is None else f"{expected:.2g}"
+        print(f"| {family} {name} | {size / 1e6:.1f} | {score['kl']:.3g} | {told} | {score['top1']:.1%} |", flush=True)
+
     with tempfile.TemporaryDirectory() as folder:
-        for family, name, values, size in candidates(args, judge, folder):
-            row = dict(family=family, name=name, bits=8 * size / weights, **judge.score(values))
-            rows.append(row)
-            print(f"| {family} {name} | {row['bits']:.3f} | {row['kl']:.2e} | {row['top1']:.2%} | "
-                  f"{row['perplexity']:.4f} |", flush=True)
+        path = os.path.join(folder, "file.tsr")
+        judge = Judge(args.tessera, args.model, texts, folder)
+        for family, name, expected in ours(args, path):
+            if os.path.exists(path):
+                add(family, name, os.path.getsize(path), expected, judge.score(path))
+                os.remove(path)
+        for kind, size in theirs(args, folder, path) if args.llama else ():
+            add("llama.cpp", kind, size, None, judge.score(path))
     if args.json:
         with open(args.json, "w") as file:
-            json.dump(dict(model=os.path.basename(args.model.rstrip("/")), exact=exact, rows=rows), file, indent=1)
+            json.dump(dict(model=os.path.basename(args.model), rows=rows), file, indent=1)
 
 
 if __name__ == "__main__":

@@ -14,13 +14,15 @@ public final class Calibrator {
     private let sequence: TokenSequence
     private let source: any TensorSource
     private let ids: [Int32]
-    private let forms: Matrix.Forms
+    private let forms: [Matrix.Forms]
     private let tap: Tap
 
     /// Positions of a pass.
     public static let batch = 128
     /// Positions of the text that are used at most, without beginning anew.
     public static let window = 512
+    /// Positions of a trial.
+    private static let trialLength = 64
     /// Relative squared error that is tried.
     private static let trial = 0.005
     /// Bytes of products for which the larger blocks are taken.
@@ -28,10 +30,11 @@ public final class Calibrator {
 
     /// - Parameters:
     ///   - sequence: Of a close copy of the source, with batches and logits of ``batch`` positions.
-    ///   - storage: How the matrices will be stored.
+    ///   - storages: How the matrices may be stored.
     ///   - ids: The text.
     public init(
-        _ sequence: TokenSequence, source: any TensorSource, storage: StorageClass, ids: [Int32]
+        _ sequence: TokenSequence, source: any TensorSource, storages: [StorageClass],
+        ids: [Int32]
     ) {
         precondition(
             sequence.batchCapacity == Self.batch && sequence.logitCapacity >= Self.batch,
@@ -39,29 +42,31 @@ public final class Calibrator {
         self.sequence = sequence
         self.source = source
         self.ids = ids
-        forms = storage.form
+        let used = storages.reduce(into: Matrix.Forms()) { $0.formUnion($1.form) }
+        forms = [.straight, .turned].filter { used.contains($0) }
         tap = Tap(sequence.workspace)
         sequence.workspace.observer = tap
     }
 
-    /// - Parameter progress: Passes done and in total.
+    /// - Parameter progress: Positions computed and in total.
     /// - Throws: `DecodingError.notFinite` where a logit is, `QuantizationError.cancelled`.
     public func calibrate(
         key: String, progress: (Int, Int) -> Void, isCancelled: () -> Bool
     ) throws -> Calibration {
         var calibration = Calibration(key: key)
         let matrices = source.tensors.filter { $0.rows > 1 }
-        let batches = (ids.count + Self.batch - 1) / Self.batch
-        let trials = matrices.count * trialWindows.count
+        let trials = matrices.count * trialWindows.reduce(0) { $0 + $1.count }
         var done = 0
-        func step() throws {
+        func step(_ positions: Int) throws {
             guard !isCancelled() else { throw QuantizationError.cancelled }
-            done += 1
-            progress(done, batches + trials)
+            done += positions
+            progress(done, ids.count + trials)
         }
         try collect(step)
         for (operation, layer, names) in Self.steps(source.config) {
-            for name in names { calibration.feedback[name] = tap.feedback(operation, layer) }
+            for form in tap.feedback(operation, layer) {
+                for name in names { calibration.feedback[form.isTurned, default: [:]][name] = form }
+            }
         }
         tap.finish()
         let exact = try trialWindows.map { try logits($0) }
@@ -71,7 +76,7 @@ public final class Calibrator {
             for (index, window) in trialWindows.enumerated() {
                 tap.noise = noise(for: tensor, deviation: deviation)
                 try compare(window, exact[index], &score)
-                try step()
+                try step(window.count)
             }
             tap.noise = []
             calibration.importance[tensor.name] = max(0, score.meanKL) / Self.trial
@@ -79,32 +84,37 @@ public final class Calibrator {
         return calibration
     }
 
-    /// Parts of the text that noise is tried on: more of them for small models, whose passes take no time.
+    /// Parts of the text that noise is tried on: more of them for small models, whose passes take no time. Of an 8B, 225
+    /// matrices make 29,000 positions, which two processors compute in some six minutes.
     private var trialWindows: [Range<Int>] {
         let weights = source.tensors.reduce(0) { $0 + $1.rows * $1.columns }
-        let wanted = weights < 50_000_000 ? 8 : weights < 1_000_000_000 ? 2 : 1
-        let count = max(1, min(wanted, ids.count / Self.batch))
+        let wanted = weights < 50_000_000 ? 16 : 2
+        let count = max(1, min(wanted, ids.count / Self.trialLength))
         return (0..<count).map { index in
             let start = (ids.count / count) * index
-            return start..<min(start + Self.batch, ids.count)
+            return start..<min(start + Self.trialLength, ids.count)
         }
     }
 
     /// One pass over the text, with the inputs of every matrix added up.
-    private func collect(_ step: () throws -> Void) throws {
+    private func collect(_ step: (Int) throws -> Void) throws {
         let config = source.config
         let sites = Self.steps(config).compactMap { operation, layer, _ in
             sequence.workspace.inputs(of: operation).map { (operation, layer, $0.values.columns) }
         }
         let bytes = sites.reduce(0) {
-            $0 + ColumnFeedback.byteCount(columns: $1.2, block: ColumnFeedback.blocks.large)
+            let each = ColumnFeedback.byteCount(
+                columns: $1.2, block: ColumnFeedback.blocks.large)
+            return $0 + forms.count * each
         }
         let block =
             bytes <= Self.productBytes
             ? ColumnFeedback.blocks.large : ColumnFeedback.blocks.small
         for (operation, layer, columns) in sites {
-            tap.watch(
-                operation, layer, ColumnFeedback(columns: columns, block: block, forms: forms))
+            for form in forms {
+                tap.watch(
+                    operation, layer, ColumnFeedback(columns: columns, block: block, forms: form))
+            }
         }
         var at = 0
         while at < ids.count {
@@ -114,7 +124,7 @@ public final class Calibrator {
                 committed: Array(ids[at..<at + count]),
                 logitRows: config.tieWordEmbeddings ? [] : Array(0..<count))
             at += count
-            try step()
+            try step(count)
         }
         tap.isCollecting = false
     }

@@ -25,21 +25,21 @@ final class Tap: PassObserver {
     var isCollecting = true
     private unowned let workspace: Workspace
     private var tokens = 0
-    private var sites: [Int: ColumnFeedback] = [:]
+    private var sites: [Int: [ColumnFeedback]] = [:]
     private var state: UInt64 = 0
 
     init(_ workspace: Workspace) { self.workspace = workspace }
 
     func watch(_ operation: PassOperation, _ layer: Int, _ products: ColumnFeedback) {
-        sites[key(operation, layer)] = products
+        sites[key(operation, layer), default: []].append(products)
     }
 
-    func feedback(_ operation: PassOperation, _ layer: Int) -> ColumnFeedback? {
-        sites[key(operation, layer)]
+    func feedback(_ operation: PassOperation, _ layer: Int) -> [ColumnFeedback] {
+        sites[key(operation, layer)] ?? []
     }
 
     func finish() {
-        for site in sites.values { site.finish() }
+        for site in sites.values { for form in site { form.finish() } }
     }
 
     func passBegins(tokens: Int) {
@@ -53,7 +53,7 @@ final class Tap: PassObserver {
                 guard let inputs = workspace.inputs(of: step), inputs.after == operation,
                     let site = sites[key(step, layer)]
                 else { continue }
-                site.add(inputs.values, tokens: tokens)
+                for form in site { form.add(inputs.values, tokens: tokens) }
             }
         }
         for item in noise where item.operation == operation && item.layer == layer { add(item) }

@@ -4,8 +4,8 @@ public import WeightFile
 
 /// What a text told of a model: which errors matter, and which can be made up for.
 public struct Calibration: Sendable {
-    /// How the columns of a matrix make up for each other's errors, by the tensor's name.
-    public var feedback: [String: ColumnFeedback] = [:]
+    /// How the columns of a matrix make up for each other's errors, by whether rows are turned and the tensor's name.
+    public var feedback: [Bool: [String: ColumnFeedback]] = [:]
     /// Divergence that a relative squared error of 1 would cost, by the tensor's name.
     public var importance: [String: Double] = [:]
     /// Names the text and what was done with it.
@@ -18,6 +18,10 @@ public struct Calibration: Sendable {
         of tensor: SourceTensor, in source: any TensorSource
     ) throws -> Float {
         try TileSample(tensor, of: source, storage: .zstd).deviation
+    }
+
+    func feedback(of name: String, _ storage: StorageClass) -> ColumnFeedback? {
+        feedback[storage.form == .turned]?[name]
     }
 
     /// Of one tensor; noise of the measurement may not make it worthless.

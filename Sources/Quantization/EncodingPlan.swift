@@ -21,6 +21,21 @@ public struct EncodingPlan: Sendable {
             case bitsPerWeight(Double)
             /// Size of the whole file.
             case fileBytes(Int)
+            /// Divergence from the source, as far as calibration tells it: mean KL of the next token, in nats.
+            case divergence(Double)
+
+            /// A little less of the same, and a little more.
+            var neighbours: [Target] {
+                switch self {
+                case .codes(let bits):
+                    [bits - 1, bits + 1].filter { (3...6).contains($0) }.map { .codes(bits: $0) }
+                case .bitsPerWeight(let bits):
+                    [.bitsPerWeight(0.85 * bits), .bitsPerWeight(1.18 * bits)]
+                case .fileBytes(let bytes):
+                    [.fileBytes(bytes * 17 / 20), .fileBytes(bytes * 20 / 17)]
+                case .divergence(let most): [.divergence(2 * most), .divergence(most / 2)]
+                }
+            }
         }
         /// nil: matrices stay as they are found. What is quantized already keeps its codes; floats, which have no codes
         /// yet, get 8 bits, and random weights 4.
@@ -34,9 +49,24 @@ public struct EncodingPlan: Sendable {
         public var candidates = 4
         /// For what the target is shared out to.
         public var calibration: Calibration?
-        /// How that is stored.
-        public var storage = StorageClass.zstd
+        /// How that may be stored: the planner chooses.
+        public var storages = [StorageClass.zstd]
+        /// How fast passes are; without it the planner chooses by loss alone.
+        public var pace: PassPace?
         public init() {}
+    }
+
+    /// A plan that was made, whether it was chosen or not.
+    public struct Alternative: Sendable {
+        public let storage: StorageClass
+        /// Size of the file; of coded ones about.
+        public let fileBytes: Int
+        public let bitsPerWeight: Double
+        /// Expected mean KL of the next token from the source's, in nats; nil without calibration.
+        public let divergence: Double?
+        /// Of passes over one position, at most; nil where the pace is not known.
+        public let tokensPerSecond: Double?
+        public internal(set) var isChosen = false
     }
 
     public struct Entry: Sendable {
@@ -69,6 +99,8 @@ public struct EncodingPlan: Sendable {
     public static let rates = 1.0...9.0
 
     public internal(set) var entries: [Entry]
+    /// What might have been planned, this plan included; empty where nothing was measured.
+    public internal(set) var alternatives: [Alternative] = []
     public let options: Options
 
     /// A plan of plain tensors.
@@ -104,6 +136,11 @@ public struct EncodingPlan: Sendable {
                 name: $0.tensor.name, rows: $0.tensor.rows, columns: $0.tensor.columns,
                 encoding: $0.encoding, storage: $0.storage)
         }
+    }
+
+    /// How what is shared out is stored.
+    public var storage: StorageClass {
+        entries.lazy.map(\.storage).first { $0 != .plain } ?? .plain
     }
 
     /// Whether sizes are expected rather than known.

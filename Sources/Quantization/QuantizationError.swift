@@ -8,6 +8,8 @@ public enum QuantizationError: Error, Equatable, CustomStringConvertible {
     case badOverride(String, reason: String)
     /// A file that the coarsest steps do not reach; sizes in bytes.
     case tooSmall(bytes: Int, least: Int)
+    /// A divergence that the finest codes do not reach, and theirs.
+    case tooFar(least: Double)
     /// A file became larger than it may be, and was not kept.
     case tooLarge(bytes: Int, limit: Int)
     case cancelled
@@ -23,9 +25,19 @@ public enum QuantizationError: Error, Equatable, CustomStringConvertible {
         case .badOverride(let text, let reason): "--tensor '\(text)': \(reason)"
         case .tooSmall(let bytes, let least):
             "\(bytes) bytes are too few for this model: it takes at least \(least)"
+        case .tooFar(let least): "the finest codes diverge by \(least)"
         case .tooLarge(let bytes, let limit):
             "the file takes \(bytes) bytes, more than \(limit)"
         case .cancelled: "cancelled"
+        }
+    }
+
+    /// Whether what it says is possible is nearer to what was asked for.
+    func needsLess(than other: QuantizationError) -> Bool {
+        switch (self, other) {
+        case (.tooSmall(_, let one), .tooSmall(_, let another)): one < another
+        case (.tooFar(let one), .tooFar(let another)): one < another
+        default: false
         }
     }
 }

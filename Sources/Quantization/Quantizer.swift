@@ -190,7 +190,8 @@ public struct Quantizer: Sendable {
         let entry = plan.entries[chunk.entry]
         let packer = PanelPacker(
             tensor: entry.tensor, encoding: entry.encoding, candidates: plan.options.candidates,
-            steps: entry.steps, feedback: plan.options.calibration?.feedback[entry.tensor.name],
+            steps: entry.steps,
+            feedback: plan.options.calibration?.feedback(of: entry.tensor.name, entry.storage),
             trellis: entry.trellis)
         let packed: PackedRows
         if entry.exact, let blocks = try source.readBlocks(entry.tensor, rows: chunk.rows) {

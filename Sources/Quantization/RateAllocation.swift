@@ -17,32 +17,59 @@ struct RateAllocation {
     /// The way chosen for each item.
     private(set) var choices: [RateCurve.Point]
 
+    /// Prices per byte between "free" and "nothing is worth it", as powers of two.
+    private static let prices = (low: -200.0, high: 100.0)
+
     /// - Parameter bytes: What all items may take; nil where even the coarsest steps take more.
     init?(_ items: [Item], bytes: Double) {
-        func choose(_ price: Double) -> [RateCurve.Point] {
-            items.map { item in
-                let value = Double(item.weights) * price
-                var best = item.points[0]
-                var least = Double.infinity
-                for point in item.points {
-                    let loss = item.importance * point.loss + value * point.cost
-                    if loss < least { (least, best) = (loss, point) }
-                }
-                return best
-            }
-        }
         func total(_ choices: [RateCurve.Point]) -> Double {
             zip(items, choices).reduce(0) { $0 + Double($1.0.weights) * $1.1.cost }
         }
-        // Prices per byte between "free" and "nothing is worth it", as powers of two.
-        var (low, high) = (-200.0, 100.0)
-        guard total(choose(pow2(high))) <= bytes else { return nil }
-        for _ in 0..<60 {
-            let middle = (low + high) / 2
-            if total(choose(pow2(middle))) > bytes { low = middle } else { high = middle }
+        let price = Self.price(from: Self.prices.high, to: Self.prices.low) {
+            total(Self.choose(items, $0)) <= bytes
         }
-        choices = choose(pow2(high))
+        guard let price else { return nil }
+        choices = Self.choose(items, price)
         spend(bytes - total(choices), on: items)
+    }
+
+    /// - Parameter loss: What all items may lose; nil where even the finest steps lose more.
+    init?(_ items: [Item], loss: Double) {
+        func total(_ choices: [RateCurve.Point]) -> Double {
+            zip(items, choices).reduce(0) { $0 + $1.0.importance * $1.1.loss }
+        }
+        let price = Self.price(from: Self.prices.low, to: Self.prices.high) {
+            total(Self.choose(items, $0)) <= loss
+        }
+        guard let price else { return nil }
+        choices = Self.choose(items, price)
+    }
+
+    /// The last price on the way from one power of two to another that `holds`; nil where the first does not.
+    private static func price(
+        from begin: Double, to end: Double, _ holds: (Double) -> Bool
+    ) -> Double? {
+        guard holds(pow2(begin)) else { return nil }
+        var (good, bad) = (begin, end)
+        for _ in 0..<60 {
+            let middle = (good + bad) / 2
+            if holds(pow2(middle)) { good = middle } else { bad = middle }
+        }
+        return pow2(good)
+    }
+
+    /// What is least in loss and price together, item by item.
+    private static func choose(_ items: [Item], _ price: Double) -> [RateCurve.Point] {
+        items.map { item in
+            let value = Double(item.weights) * price
+            var best = item.points[0]
+            var least = Double.infinity
+            for point in item.points {
+                let loss = item.importance * point.loss + value * point.cost
+                if loss < least { (least, best) = (loss, point) }
+            }
+            return best
+        }
     }
 
     /// Where ways are few, a price leaves bytes over: they go where each of them saves most, as long as a better way

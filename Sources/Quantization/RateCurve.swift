@@ -97,11 +97,20 @@ struct TileSample: Sendable {
             encoding: storage == .trellis ? .int8 : .int4, storage: storage
         ).tileRows
         let tiles = (tensor.rows - 1) / tile + 1
-        let wanted = min(
-            tiles, storage == .trellis ? 2 : max(4, Self.size / (tile * tensor.columns)))
-        pieces = try (0..<wanted).map { index in
+        let wanted = min(tiles, max(4, Self.size / (tile * tensor.columns)))
+        var ranges = (0..<wanted).map { index in
             let first = (2 * index + 1) * tiles / (2 * wanted) * tile
-            let rows = first..<min(first + tile, tensor.rows)
+            return first..<min(first + tile, tensor.rows)
+        }
+        if storage == .trellis {
+            // The search takes long: parts of two tiles, one twice as large as the other.
+            let most = max(32, Self.size / 8 / tensor.columns / 32 * 32)
+            ranges = [1, 2].map { part in
+                let first = (2 * part - 1) * tiles / 4 * tile
+                return first..<min(first + min(part * most, tile), tensor.rows)
+            }
+        }
+        pieces = try ranges.map { rows in
             var values = [Float](repeating: 0, count: rows.count * tensor.columns)
             try source.read(tensor, rows: rows, into: &values)
             return (values, rows)
@@ -123,21 +132,36 @@ struct TileSample: Sendable {
             let packer = PanelPacker(
                 tensor: tensor, encoding: .int8, candidates: 0, feedback: feedback,
                 trellis: TrellisMix([trellis]))
-            var bytes = 0
+            var sizes: [Int] = []
             var distance = PanelEncoder.Distance()
             for piece in pieces {
                 let packed = try packer.packTiles(piece.values, rows: piece.rows)
-                bytes += packed.tiles.reduce(0) { $0 + $1.count + TensorRecord.tileEntryBytes }
+                sizes.append(packed.tiles.reduce(0) { $0 + $1.count })
                 distance += packed.distance
             }
             let value = distance.squaredValue
             let error = value > 0 ? distance.squaredError / value : 0
             return RateCurve.Point(
-                encoding: .int8, storage: .trellis, step: 0,
-                cost: Double(bytes) / Double(count), error: error, loss: error,
+                encoding: .int8, storage: .trellis, step: 0, cost: trellisCost(sizes),
+                error: error, loss: error,
                 trellis: TrellisMix([trellis]))
         }
         return RateCurve(deviation: deviation, of: shares.mixtures(ways))
+    }
+
+    /// Bytes per weight of whole tiles, whose size is a line over rows, from those of the pieces.
+    private func trellisCost(_ sizes: [Int]) -> Double {
+        let tile = TensorSpec(
+            name: tensor.name, rows: tensor.rows, columns: tensor.columns, encoding: .int8,
+            storage: .trellis
+        ).tileRows
+        let rows = pieces.map { $0.rows.count }
+        let slope =
+            rows[1] > rows[0]
+            ? Double(sizes[1] - sizes[0]) / Double(rows[1] - rows[0])
+            : Double(sizes[0]) / Double(rows[0])
+        let whole = Double(sizes[0]) + slope * Double(tile - rows[0])
+        return (whole + Double(TensorRecord.tileEntryBytes)) / Double(tile * tensor.columns)
     }
 
     /// Values to train tables with, from all pieces alike, turned and divided by the deviations of their rows.

@@ -9,6 +9,13 @@ public enum Format {
             ? "\(count) B" : "\(fixed(value, value < 10 ? 2 : value < 100 ? 1 : 0)) \(units[unit])"
     }
 
+    /// About two digits that count: 0.0123 as 0.012, 412.3 as 412.
+    public static func significant(_ value: Double) -> String {
+        var (scaled, digits) = (value.magnitude, 0)
+        while scaled > 0, scaled < 10, digits < 9 { (scaled, digits) = (10 * scaled, digits + 1) }
+        return fixed(value, digits)
+    }
+
     /// With so many digits behind the point; no exponent below 1e15.
     public static func fixed(_ value: Double, _ digits: Int) -> String {
         guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }

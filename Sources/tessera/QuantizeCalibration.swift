@@ -1,57 +1,114 @@
 internal import Calibrating
+internal import Chat
+internal import ChatTemplates
 internal import Glibc
 internal import Import
 internal import Kernels
 internal import Quantization
 internal import Reporting
 internal import Machine
+internal import Residency
 internal import Tokenization
 internal import Transformer
 internal import WeightFile
 
 extension QuantizeCommand {
-    /// Runs the text through an 8-bit copy of the model.
-    func calibration(_ source: any TensorSource, text: String) async throws -> Calibration {
-        let bytes = try Input.all(pathOrInput: text)
-        let tokenizer = try Tokenizer(source.tokenizer)
-        let ids = tokenizer.encode(
-            Input.text(bytes, name: text), specials: .parse,
-            addBOS: tokenizer.tables.addsBOS
-        ).prefix(calibrationTokens)
-        guard ids.count >= Calibrator.batch else {
-            throw CommandError(
-                .badData, "\(text): \(ids.count) tokens; \(Calibrator.batch) are needed at least")
+    /// What a text says of the model, run through a copy of it; nil where no bytes are shared out or the user wants
+    /// none, and where no text is named for random weights or a copy that does not fit.
+    func calibration(_ source: any TensorSource) async throws -> Calibration? {
+        let isRandom = source.tensors.contains { $0.type == .synthetic }
+        guard isShared, calibrate != "off", calibrate != nil || !isRandom else { return nil }
+        let plan = try EncodingPlan(
+            for: source.tensors, tiedHead: source.config.tieWordEmbeddings, options: .init())
+        let quantizer = quantizer(source, plan)
+        let folder = Terminal.environment("TMPDIR") ?? "/tmp"
+        let path = (output ?? "\(folder)/tessera-\(getpid())") + ".calibration.tsr"
+        let place = try OutputPlace(path, takesStreams: false)
+        if calibrate == nil, let obstacle = obstacle(to: quantizer.plannedBytes, place) {
+            Terminal.note(
+                "note: not calibrated: \(obstacle); --calibrate TEXT does it all the same")
+            return nil
         }
-        let weights = try await copy(of: source)
+        try checkSpace(for: place, bytes: quantizer.plannedBytes)
+        let (ids, key) = try calibrationText(source)
+        let weights = try await copy(quantizer, to: path)
         var options = Model.Options()
         options.threads = threads
         options.batchCapacity = Calibrator.batch
         options.logitCapacity = Calibrator.batch
         options.contextLength = min(Calibrator.window, weights.config.maxPositions)
         let sequence = try TokenSequence(weights, options: options)
-        let calibrator = Calibrator(
-            sequence, source: source, storage: codec.storage, ids: Array(ids))
+        let calibrator = Calibrator(sequence, source: source, storages: storages, ids: ids)
         var progress = ProgressReport("calibrating")
         defer { progress.finish() }
         return try calibrator.calibrate(
-            key: "\(XXH64.hash(bytes)) \(ids.count)",
+            key: key,
             progress: { progress.update(done: $0, total: $1) },
             isCancelled: { Interruption.isRequested })
     }
 
-    /// An 8-bit copy of the model. Its file has lost its name already, and goes when it is closed or the
-    /// program ends.
-    private func copy(of source: any TensorSource) async throws -> WeightFile {
-        let path = "\(output ?? "tessera").calibration.tsr"
+    /// Why a copy of so many bytes is not made unasked.
+    private func obstacle(to bytes: Int, _ place: OutputPlace) -> String? {
+        let memory = MemoryBudget.available().bytes
+        if memory < bytes {
+            return
+                "a copy of the model takes \(Format.bytes(bytes)), and \(Format.bytes(memory)) of memory are free"
+        }
+        guard let space = place.availableBytes, space < 2 * bytes else { return nil }
+        return
+            "a copy of the model takes \(Format.bytes(bytes)), and \(place.folder) has \(Format.bytes(space)) free"
+    }
+
+    /// The text's tokens, and what names them.
+    private func calibrationText(_ source: any TensorSource) throws -> ([Int32], String) {
+        let tokenizer = try Tokenizer(source.tokenizer)
+        guard let calibrate else {
+            let ids = builtInText(tokenizer, source).prefix(calibrationTokens)
+            return (Array(ids), "\(CalibrationText.name) \(ids.count)")
+        }
+        let bytes = try Input.all(pathOrInput: calibrate)
+        let ids = tokenizer.encode(
+            Input.text(bytes, name: calibrate), specials: .parse,
+            addBOS: tokenizer.tables.addsBOS
+        ).prefix(calibrationTokens)
+        guard ids.count >= Calibrator.batch else {
+            throw CommandError(
+                .badData,
+                "\(calibrate): \(ids.count) tokens; \(Calibrator.batch) are needed at least")
+        }
+        return (Array(ids), "\(XXH64.hash(bytes)) \(ids.count)")
+    }
+
+    /// Dialogues have the form of the model's chat template, as far as it has one that works.
+    private func builtInText(_ tokenizer: Tokenizer, _ source: any TensorSource) -> [Int32] {
+        let format = source.chatTemplate.flatMap {
+            try? ChatFormat(template: $0, tokenizer: tokenizer)
+        }
+        let end = tokenizer.tables.eosTokens.first.map { [Int32($0)] } ?? []
+        func encoded(_ text: String, begins: Bool) -> [Int32] {
+            tokenizer.encode(
+                text, specials: .asText, addBOS: begins && tokenizer.tables.addsBOS)
+        }
+        return CalibrationText.passages.flatMap { passage in
+            switch passage {
+            case .text(let text): return encoded(text, begins: true)
+            case .dialogue(let messages):
+                let turns = messages.enumerated().map { index, message in
+                    Turn(Message(role: index % 2 == 0 ? "user" : "assistant", content: message))
+                }
+                guard let question = try? format?.prompt(turns.dropLast()) else {
+                    return encoded(messages.joined(separator: "\n\n") + "\n\n", begins: true)
+                }
+                return question.ids + encoded(messages[messages.count - 1], begins: false) + end
+            }
+        }
+    }
+
+    /// A copy that keeps codes and gives floats 8 bits. Its file has lost its name already, and goes when it is closed
+    /// or the program ends.
+    private func copy(_ quantizer: Quantizer, to path: String) async throws -> WeightFile {
         defer { unsafe unlink(path) }
-        var options = EncodingPlan.Options()
-        options.bits = .eight
-        let plan = try EncodingPlan(
-            for: source.tensors, tiedHead: source.config.tieWordEmbeddings, options: options)
-        let quantizer = quantizer(source, plan)
-        let place = try OutputPlace(path, takesStreams: false)
-        try checkSpace(for: place, bytes: quantizer.plannedBytes)
-        var progress = ProgressReport("8-bit copy")
+        var progress = ProgressReport("copy to calibrate")
         defer { progress.finish() }
         _ = try await quantizer.write(
             to: path, progress: { progress.update(done: $0, total: $1) },

@@ -14,7 +14,8 @@ struct QuantizeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "quantize",
         abstract: "Converts a model to a .tsr weight file.",
-        usage: "tessera quantize INPUT -o OUT.tsr [--bits BITS | --size SIZE | --ram SIZE]",
+        usage:
+            "tessera quantize INPUT -o OUT.tsr [--bits BITS | --size SIZE | --ram SIZE | --kl DIVERGENCE]",
         discussion: """
             INPUT is a Hugging Face folder, a .gguf file, or a synthetic shape: random weights in \
             the size of a real model, to see whether such a model would run here. A GGUF model in \
@@ -22,18 +23,19 @@ struct QuantizeCommand: AsyncParsableCommand {
 
             Weights that are quantized already keep their codes, exactly: a GGUF file in Q4_K_M or any other \
             type takes about as much space afterwards and gives the same logits. Floats get 8 bits, which \
-            changes very little.
+            changes very little, or fewer where 8 do not fit in memory.
 
-            --bits makes the file smaller or larger, and says how far weights then are from the source's. Whole numbers \
-            of bits are stored as kernels read them. Any other number, a size or --coded makes \
-            the file coded: smaller or closer, and decoded anew in every pass. The bytes \
-            are shared out so that the model as a whole loses least. A conversion that was killed goes \
+            --bits, --size, --ram or --kl makes the file smaller or closer to the source. The bytes are shared out so that the \
+            model as a whole loses least, and weights are stored in the fastest of three ways that lose least: plain, \
+            as kernels read them, or coded, decoded anew in every pass, by zstd or in a trellis. A table shows what \
+            the others would give. Whole numbers of bits are plain. A conversion that was killed goes \
             on where it was when the same command is given again and the source is as it was.
 
             Examples:
               tessera quantize model.Q4_K_M.gguf -o model.tsr
               tessera quantize ./Llama-3.1-8B-Instruct -o llama.tsr --bits 4
               tessera quantize ./Qwen3-8B -o qwen.tsr --bits 3.6
+              tessera quantize ./Qwen3-8B -o qwen.tsr --kl 0.02
               tessera quantize ./Qwen3-8B -o qwen.tsr --ram 4GB --dry-run
               tessera quantize ./Qwen3-8B -o qwen.tsr --tensor '*down_proj*=int8' --dry-run
               tessera quantize synthetic:llama-3.1-8b -o llama-8b.tsr
@@ -59,40 +61,43 @@ struct QuantizeCommand: AsyncParsableCommand {
     @Option(help: "The file takes what lets the model run in so much memory, such as 4GB.")
     var ram: ByteSize?
 
-    @Flag(help: "Coded where --bits is a whole number, too.")
-    var coded = false
+    @Option(
+        help: """
+            Divergence from the source that is allowed: the expected mean KL of the next token in nats, such as 0.02, on the \
+            text of --calibrate.
+            """)
+    var kl: Double?
 
     @Option(
         help: """
-            How coded files are coded: zstd; rans, which decodes twice as fast with AVX-512 and ten \
-            times more slowly without; or trellis, 1 to 6 bits per weight, whose divergence is up to a \
-            fifth larger at 3.6 bits, and which decodes three times as fast as zstd, and with AVX-512 VBMI as fast as memory is read.
+            How weights are stored: plain; zstd; trellis, which decodes several times faster, with AVX-512 VBMI \
+            as fast as memory is read; rans, which decodes twice as fast as zstd with AVX-512 and ten times more slowly \
+            without. auto takes the fastest of the first three whose divergence is at most a fifth above the least.
             """)
-    var codec = Codec.zstd
+    var codec = Codec.auto
 
     enum Codec: String, ExpressibleByArgument, CaseIterable {
-        case zstd, rans, trellis
+        case auto, plain, zstd, rans, trellis
 
-        var storage: StorageClass {
+        /// Bits per weight that can be asked for. Few models can be coded in less than 1.5 by steps, and none with plain
+        /// codes in less than 3.5.
+        var rates: ClosedRange<Double> {
             switch self {
-            case .zstd: .zstd
-            case .rans: .rans
-            case .trellis: .trellis
+            case .auto: 1...8
+            case .plain: 3.5...9
+            case .zstd, .rans: 1.5...8
+            case .trellis: 1...6
             }
         }
-
-        /// Bits per weight that can be asked for. Few models can be coded in less than 1.5 by steps.
-        var rates: ClosedRange<Double> { self == .trellis ? 1...6 : 1.5...8 }
     }
 
     @Option(
         help: ArgumentHelp(
             """
-            A text such as the model will see, from which is learnt which errors \
-            matter and, for coded files, which can be made up for. Makes an 8-bit copy of the model, runs the text through \
-            it, and takes the memory of that and up to 1.5 GB more: 370 MB and some minutes for 135 \
-            million weights.
-            """, valueName: "file"), completion: .file())
+            Which errors matter, and which can be made up for, is learnt from a text that is run through a copy of the \
+            model: from this one, such as the model will see, in place of the built-in text. off: not at all. Takes the memory of a \
+            copy in 8 bits and up to 1.5 GB more, and some ten minutes for 8 billion weights.
+            """, valueName: "text"), completion: .file())
     var calibrate: String?
 
     @Option(help: "Tokens of that text to take at most.")
@@ -120,24 +125,29 @@ struct QuantizeCommand: AsyncParsableCommand {
     var json = false
 
     func validate() throws {
-        let sizes = [bits == nil, size == nil, ram == nil].filter { !$0 }.count
-        guard sizes <= 1 else {
-            throw ValidationError("give one of --bits, --size and --ram")
+        let wishes = [bits == nil, size == nil, ram == nil, kl == nil].filter { !$0 }.count
+        guard wishes <= 1 else {
+            throw ValidationError("give one of --bits, --size, --ram and --kl")
+        }
+        guard kl.map({ (1e-6...10).contains($0) }) ?? true else {
+            throw ValidationError("--kl takes 0.000001 to 10 nats")
+        }
+        guard kl == nil || calibrate != "off" else {
+            throw ValidationError("--kl needs calibration; leave --calibrate off out")
         }
         if let bits, plainBits == nil, !codec.rates.contains(bits) {
             throw ValidationError(
-                "--bits \(text(bits)) is out of range; coded files take \(text(codec.rates.lowerBound)) to "
-                    + "\(text(codec.rates.upperBound)) bits per weight, plain ones 3, 4, 5, 6, 8, 16 or 32"
-            )
+                "--bits \(text(bits)) is out of range; --codec \(codec.rawValue) takes "
+                    + "\(text(codec.rates.lowerBound)) to \(text(codec.rates.upperBound)) bits per weight, "
+                    + "plain codes have 3, 4, 5, 6, 8, 16 or 32")
         }
         try size?.check("--size")
         try ram?.check("--ram")
-        guard calibrate == nil || isShared else {
-            throw ValidationError("--calibrate goes with --bits below 8, --size and --ram")
+        guard calibrate == nil || calibrate == "off" || isShared else {
+            throw ValidationError("--calibrate goes with --bits below 8, --size, --ram and --kl")
         }
-        guard codec == .zstd || plainBits == nil else {
-            throw ValidationError(
-                "--codec goes with coded files: --bits 3.6, --size, --ram, --coded")
+        guard codec == .auto || isShared else {
+            throw ValidationError("--codec goes with --bits below 8, --size, --ram and --kl")
         }
         guard (256...1 << 20).contains(calibrationTokens) else {
             throw ValidationError("--calibration-tokens takes 256 to \(1 << 20)")
@@ -162,8 +172,12 @@ struct QuantizeCommand: AsyncParsableCommand {
             if let place, let asked = askedBytes(options, source) {
                 try checkSpace(for: place, bytes: asked)
             }
-            if let calibrate {
-                options.calibration = try await calibration(source, text: calibrate)
+            options.calibration = try await calibration(source)
+            guard kl == nil || options.calibration != nil else {
+                throw CommandError(
+                    .usage,
+                    "--kl \(text(kl ?? 0)): this model cannot be calibrated here; give --bits or --size"
+                )
             }
             guard let place else {
                 let plan = try await makePlan(source, options)
@@ -179,7 +193,7 @@ struct QuantizeCommand: AsyncParsableCommand {
     }
 
     private func checkedPlace(_ output: String) throws -> OutputPlace {
-        let inputs = [input, calibrate].compactMap { $0 }
+        let inputs = [input, calibrate].compactMap { $0 == "off" ? nil : $0 }
         let place = try OutputPlace(output, takesStreams: false, inputs: inputs)
         guard place.kind == .nothing || force else {
             throw CommandError(
@@ -210,6 +224,7 @@ struct QuantizeCommand: AsyncParsableCommand {
         while true {
             options.target = .fileBytes(limit - spare)
             let plan = try await makePlan(source, options)
+            options.storages = [plan.storage]
             do {
                 return (plan, try await write(source, plan, to: place, limit: limit))
             } catch QuantizationError.tooLarge(let bytes, _) {
@@ -228,6 +243,7 @@ struct QuantizeCommand: AsyncParsableCommand {
             "\(source.config.name): \(Format.bytes(source.sourceBytes)) -> "
                 + "\(plan.isCoded ? "about " : "")\(Format.bytes(size)), "
                 + "\(Format.fixed(plan.bitsPerWeight, 2)) bits per weight")
+        note(plan.alternatives)
         noteUnused(plan, size)
         try checkSpace(for: place, bytes: size)
         var progress = ProgressReport("quantizing")

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Import
+internal import Kernels
 internal import Quantization
 internal import Reporting
 internal import Residency
@@ -21,7 +22,8 @@ extension QuantizeCommand {
         let context = Model.Options.context(
             source.config, in: options.memory ?? .unlimited, options.kvEncoding)
         let needs = Model.needs(
-            source.config, forms: codec.storage.form,
+            source.config,
+            forms: storages.reduce(into: Matrix.Forms()) { $0.formUnion($1.form) },
             metadataBytes: metadata, context: context, options: options)
         let free = ram.bytes - needs.total - tables
         guard free > 0 else {

@@ -9,27 +9,44 @@ internal import WeightFile
 
 /// From the size that the user asks for to a plan.
 extension QuantizeCommand {
-    /// The bits of plain codes; 0 where weights stay as they are found, nil where the file is coded.
+    /// The bits of plain codes; 0 where weights stay as they are found, nil where the planner chooses codes.
     var plainBits: Int? {
-        guard size == nil, ram == nil, !coded else { return nil }
-        guard let bits else { return 0 }
+        guard size == nil, ram == nil, kl == nil, codec == .auto || codec == .plain else {
+            return nil
+        }
+        guard let bits else { return codec == .auto ? 0 : nil }
         return Int(exactly: bits).flatMap { [3, 4, 5, 6, 8, 16, 32].contains($0) ? $0 : nil }
     }
 
     /// Whether bytes are shared out over the matrices.
     var isShared: Bool { plainBits.map { (1..<8).contains($0) } ?? true }
 
+    /// How what is shared out may be stored.
+    var storages: [StorageClass] {
+        switch codec {
+        case .auto: plainBits == nil ? [.plain, .zstd, .trellis] : [.plain]
+        case .plain: [.plain]
+        case .zstd: [.zstd]
+        case .rans: [.rans]
+        case .trellis: [.trellis]
+        }
+    }
+
     func encodingOptions(_ source: any TensorSource) throws -> EncodingPlan.Options {
         var options = EncodingPlan.Options()
         options.overrides = overrides
-        options.storage = codec.storage
-        if let size {
+        options.storages = storages
+        if isShared {
+            options.pace = try PassPace(storages, threads: threads ?? Processors.usable)
+        }
+        if let kl {
+            options.target = .divergence(kl)
+        } else if let size {
             options.target = .fileBytes(size.bytes)
         } else if let ram {
             options.target = .fileBytes(try fileBytes(for: source, ram))
         } else if let plainBits, isShared {
             options.target = .codes(bits: plainBits)
-            options.storage = .plain
         } else if let plainBits {
             options.bits = EncodingPlan.Options.Bits(rawValue: plainBits)
         } else {
@@ -43,7 +60,7 @@ extension QuantizeCommand {
         switch options.target {
         case .fileBytes(let bytes): bytes
         case .bitsPerWeight(let bits): Int(bits / 8 * Double(weights(source)))
-        case .codes, nil: nil
+        case .codes, .divergence, nil: nil
         }
     }
 
@@ -60,6 +77,12 @@ extension QuantizeCommand {
                 isCancelled: { Interruption.isRequested })
         } catch QuantizationError.tooSmall(_, let least) {
             throw CommandError(.usage, try tooSmall(source, least: least))
+        } catch QuantizationError.tooFar(let least) {
+            throw CommandError(
+                .usage,
+                "--kl \(text(kl ?? 0)): too little; the finest codes of this model diverge by "
+                    + "\(Format.significant(least)), as far as calibration tells; --bits 16 is closer"
+            )
         }
     }
 
@@ -85,10 +108,10 @@ extension QuantizeCommand {
     /// Says so where a plan is smaller than it might be, and why.
     func noteUnused(_ plan: EncodingPlan, _ bytes: Int) {
         let reason =
-            codec == .trellis
+            plan.storage == .trellis
             ? "a trellis takes 1 to 6 bits per weight, half bits in each tile"
             : "finer codes than these would gain nothing"
-        if let bits, plan.isCoded, plan.bitsPerWeight < 0.97 * bits {
+        if let bits, plainBits == nil, plan.bitsPerWeight < 0.97 * bits {
             let used = Format.fixed(plan.bitsPerWeight, 2)
             Terminal.note("note: \(used) of the \(text(bits)) bits per weight are used: \(reason)")
         } else if let size, Double(bytes) < 0.95 * Double(size.bytes) {

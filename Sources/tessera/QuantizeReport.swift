@@ -41,6 +41,7 @@ extension QuantizeCommand {
             ("continued_weights", .int(result.continuedWeights)),
             ("started_anew", .bool(result.startedAnew)),
             ("bits_per_weight", .number(plan.bitsPerWeight)), ("seconds", .number(seconds)),
+            ("alternatives", json(plan.alternatives)),
             ("peak_rss_bytes", .int(Resources.peakRSS)),
             (
                 "encodings",
@@ -117,7 +118,8 @@ extension QuantizeCommand {
             }
             let object = JSONOutput.object([
                 ("schema_version", 1), ("file_bytes", .int(size)),
-                ("bits_per_weight", .number(plan.bitsPerWeight)), ("tensors", .array(tensors)),
+                ("bits_per_weight", .number(plan.bitsPerWeight)),
+                ("alternatives", json(plan.alternatives)), ("tensors", .array(tensors)),
             ])
             return Terminal.write(object.text + "\n")
         }
@@ -134,6 +136,7 @@ extension QuantizeCommand {
             }
             Terminal.write(line + "\n")
         }
+        if !plan.alternatives.isEmpty { Terminal.write(table(plan.alternatives).text) }
         Terminal.write(
             "total \(plan.isCoded ? "about " : "")\(Format.bytes(size)), \(Format.fixed(plan.bitsPerWeight, 2)) bits per weight\n"
         )

@@ -19,8 +19,10 @@ import Testing
     }
 
     private func problem(_ options: String...) throws -> String {
+        // Slow machines would report the progress of a calibration.
+        let unasked = options.contains("--kl") ? [] : ["--calibrate", "off"]
         let run = try Program.run(
-            ["quantize", Models.folder, "-o", folder.file("x.tsr")] + options)
+            ["quantize", Models.folder, "-o", folder.file("x.tsr")] + options + unasked)
         #expect(run.status == 64 && run.output.isEmpty)
         #expect(run.errors.split(separator: "\n").count == 1, "\(run.errors)")
         #expect(folder.names.isEmpty)
@@ -28,10 +30,11 @@ import Testing
     }
 
     @Test func sizesAreAnsweredInTheUnitThatWasAsked() throws {
-        let range = "coded files take 1.5 to 8 bits per weight, plain ones 3, 4, 5, 6, 8, 16 or 32"
-        #expect(try problem("--bits", "1").contains(range))
-        #expect(try problem("--bits", "9").contains("--bits 9 is out of range; \(range)"))
-        let bits = try problem("--bits", "1.5")
+        let range = "to 8 bits per weight, plain codes have 3, 4, 5, 6, 8, 16 or 32"
+        #expect(try problem("--bits", "1", "--codec", "zstd").contains("zstd takes 1.5 \(range)"))
+        let nine = try problem("--bits", "9")
+        #expect(nine.contains("--bits 9 is out of range; --codec auto takes 1 \(range)"))
+        let bits = try problem("--bits", "1.5", "--codec", "zstd")
         #expect(bits.contains("--bits 1.5: too few") && bits.hasSuffix(" bits per weight\n"))
         let size = try problem("--size", "5K")
         #expect(size.contains("--size 5K: too small") && size.hasSuffix(" kB\n"))
@@ -45,9 +48,13 @@ import Testing
 
     /// What is said to be the least is enough.
     @Test func theLeastThatIsNamedWorks() throws {
-        let words = try problem("--bits", "1.5").split(separator: " ")
+        let words = try problem("--bits", "1.5", "--codec", "zstd").split(separator: " ")
         let least = try #require(words.dropLast(3).last)
-        #expect(try quantize("--bits", String(least)).status == 0)
+        let options = ["--codec", "zstd", "--calibrate", "off"]
+        let run = try Program.run(
+            ["quantize", Models.folder, "-o", folder.file("x.tsr"), "--bits", String(least)]
+                + options)
+        #expect(run.status == 0)
     }
 
     @Test(arguments: ["zstd", "rans"])
@@ -82,12 +89,37 @@ import Testing
     }
 
     @Test func aDryRunWritesNothing() throws {
-        let run = try Program.run(["quantize", Models.folder, "--bits", "5.5", "--dry-run"])
+        let run = try Program.run(
+            ["quantize", Models.folder, "--bits", "5.5", "--codec", "zstd", "--dry-run"])
         #expect(run.status == 0)
         #expect(run.output.contains("-> int8 zstd"))
         #expect(run.output.contains("total about "))
         let json = try Program.run(["quantize", Models.folder, "--dry-run", "--json"]).objects()
         #expect((json.first?["tensors"] as? [Any])?.count == 21)
+    }
+
+    /// A table says what else there was; the one chosen is what is written.
+    @Test func alternativesAreShown() throws {
+        let run = try quantize("--bits", "5.5")
+        #expect(run.errors.contains("expected KL"))
+        #expect(run.errors.contains("  ->  "))
+        let json = try quantize("--kl", "0.05", "--json").objects()
+        let ways = try #require(json.first?["alternatives"] as? [[String: Any]])
+        #expect(Set(ways.compactMap { $0["storage"] as? String }) == ["plain", "zstd", "trellis"])
+        let chosen = ways.filter { $0["chosen"] as? Bool == true }
+        #expect(chosen.count == 1)
+        let divergence = try #require(chosen.first?["expected_kl"] as? Double)
+        #expect(divergence <= 0.05)
+        #expect(chosen[0]["expected_tokens_per_second"] is Double)
+        let planned = try #require(chosen[0]["file_bytes"] as? Int)
+        #expect(try abs(size() - planned) < planned / 20)
+    }
+
+    @Test func aDivergenceNeedsCalibration() throws {
+        #expect(
+            try problem("--kl", "0.02", "--calibrate", "off").contains("--kl needs calibration"))
+        #expect(try problem("--kl", "0.02", "--bits", "4").contains("give one of"))
+        #expect(try problem("--kl", "0").contains("--kl takes"))
     }
 
     @Test func calibrationLeavesNothingBehind() throws {

@@ -193,7 +193,7 @@ import Testing
         let said = try Self.tessera(options)
         #expect(said.status == 0 && !said.output.isEmpty)
         let refused = try Self.tessera(
-            ["quantize", source, "-o", "/dev/null/x", "--bits", "4", "--codec", codec])
+            ["quantize", source, "-o", "/dev/null/x", "--bits", "16", "--codec", codec])
         #expect(refused.status == 64)
     }
 

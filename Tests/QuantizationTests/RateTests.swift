@@ -19,7 +19,7 @@ import WeightFile
     ) async throws -> EncodingPlan {
         var options = EncodingPlan.Options()
         options.target = target
-        options.storage = storage
+        options.storages = [storage]
         options.overrides = overrides
         return try await RatePlanner(source, options: options, threads: threads)
             .plan(progress: { _, _ in }, isCancelled: { false })
@@ -136,7 +136,7 @@ import WeightFile
         for (type, stays) in [(SourceType.q4_K, true), (.q6_K, false)] {
             let source = try BlockSource(type)
             var options = EncodingPlan.Options()
-            (options.target, options.storage) = (.codes(bits: 4), .plain)
+            (options.target, options.storages) = (.codes(bits: 4), [.plain])
             let plan = try await RatePlanner(source, options: options, threads: 2)
                 .plan(progress: { _, _ in }, isCancelled: { false })
             let matrices = plan.entries.filter { $0.tensor.type == type }

@@ -19,11 +19,11 @@ enum StoredWeights: String, CaseIterable {
         case .f16: options.bits = .sixteen
         case .int8: options.bits = .eight
         case .int4, .int4Affine: options.overrides = ["*_proj*=\(self)"]
-        case .nested: (options.target, options.storage) = (.codes(bits: 4), .plain)
+        case .nested: (options.target, options.storages) = (.codes(bits: 4), [.plain])
         case .asFound: return try await TinyModel.open("quantized.gguf", options)
-        case .zstd: (options.target, options.storage) = (.bitsPerWeight(5), .zstd)
-        case .rans: (options.target, options.storage) = (.bitsPerWeight(5), .rans)
-        case .trellis: (options.target, options.storage) = (.bitsPerWeight(4.5), .trellis)
+        case .zstd: (options.target, options.storages) = (.bitsPerWeight(5), [.zstd])
+        case .rans: (options.target, options.storages) = (.bitsPerWeight(5), [.rans])
+        case .trellis: (options.target, options.storages) = (.bitsPerWeight(4.5), [.trellis])
         }
         return try await TinyModel.open("qwen3", options)
     }

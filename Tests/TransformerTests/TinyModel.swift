@@ -29,7 +29,8 @@ enum TinyModel: String, CaseIterable {
         _ name: String, _ options: EncodingPlan.Options
     ) async throws -> WeightFile {
         let bits = options.bits.map { "\($0)" } ?? "as found"
-        let key = "\(name) \(bits) \(options.overrides) \(options.storage) \(options.target != nil)"
+        let key =
+            "\(name) \(bits) \(options.overrides) \(options.storages) \(options.target != nil)"
         return try await OpenFiles.shared.file(key) { try await convert(name, options) }
     }
 

@@ -1,0 +1,81 @@
+internal import Import
+internal import Kernels
+internal import WeightFile
+
+extension RatePlanner {
+    /// What ways to store each matrix cost and lose.
+    ///
+    /// - Parameter progress: Matrices measured.
+    func measure(
+        _ indices: [Int], _ storage: StorageClass, _ isCancelled: () -> Bool,
+        progress: (Int) -> Void
+    ) async throws -> [Int: RateCurve] {
+        var curves: [Int: RateCurve] = [:]
+        try await each(indices, isCancelled) { index in
+            let sample = try TileSample(requests[index].tensor, of: source, storage: storage)
+            let feedback = feedback(index, storage)
+            switch storage {
+            case .plain:
+                return try sample.plainWays(candidates: options.candidates, feedback: feedback)
+            case .trellis:
+                let shares = try TileShares(requests[index].tensor, of: source)
+                return try sample.trellises(feedback: feedback, shares: shares)
+            case .zstd, .rans:
+                return try RateCurve(deviation: sample.deviation) {
+                    try sample.measure($0, storage: storage, step: $1, feedback: feedback)
+                }
+            }
+        } finished: { index, curve in
+            curves[index] = curve
+            progress(curves.count)
+        }
+        return curves
+    }
+
+    /// Of entropy coders, what was interpolated is measured, and what it costs corrected.
+    func correct(
+        _ curves: inout [Int: RateCurve], _ indices: [Int], _ storage: StorageClass,
+        _ target: EncodingPlan.Options.Target, _ isCancelled: () -> Bool
+    ) async throws {
+        guard storage == .zstd || storage == .rans,
+            let choices = try? RateShares(self, storage, curves).choose(target)
+        else { return }
+        var costs: [Int: Double] = [:]
+        try await each(indices, isCancelled) { index in
+            guard let choice = choices[index], choice.storage == storage else { return 0 }
+            let sample = try TileSample(requests[index].tensor, of: source, storage: storage)
+            return try sample.measure(
+                choice.encoding, storage: storage, step: choice.step,
+                feedback: feedback(index, storage)
+            ).cost
+        } finished: { index, cost in
+            costs[index] = cost
+        }
+        for index in indices {
+            guard let choice = choices[index], choice.storage == storage, let cost = costs[index]
+            else { continue }
+            curves[index]?.correct(choice, cost: cost)
+        }
+    }
+
+    private func feedback(_ index: Int, _ storage: StorageClass) -> ColumnFeedback? {
+        options.calibration?.feedback(of: requests[index].tensor.name, storage)
+    }
+
+    /// Does `work` for each index on all threads.
+    private func each<Result: Sendable>(
+        _ indices: [Int], _ isCancelled: () -> Bool,
+        _ work: @escaping @Sendable (Int) throws -> Result, finished: (Int, Result) -> Void
+    ) async throws {
+        try await withThrowingTaskGroup(of: (Int, Result).self) { group in
+            for (number, index) in indices.enumerated() {
+                if number >= threads, let (done, result) = try await group.next() {
+                    finished(done, result)
+                }
+                guard !isCancelled() else { throw QuantizationError.cancelled }
+                group.addTask { (index, try work(index)) }
+            }
+            while let (done, result) = try await group.next() { finished(done, result) }
+        }
+    }
+}
