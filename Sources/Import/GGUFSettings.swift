@@ -74,11 +74,22 @@ struct GGUFSettings {
         plan.spec.activation = family.activation
         plan.spec.attentionScale = try attentionScale(config, layers: layers)
         if family.skipsRotation { plan.isRotated = (1...layers).map { $0 % 4 != 0 } }
-        if let window = try optionalSize("attention.sliding_window") {
+        if let window = try window() {
             plan.window = window
             plan.isSliding = try slidingLayers(layers)
         }
         return plan
+    }
+
+    /// Positions that sliding layers see; nil where there are none, which some files say by 0. Families that
+    /// have no such layers leave the key to be refused.
+    private func window() throws(ImportError) -> Int? {
+        let name = key("attention.sliding_window")
+        switch family.window {
+        case .none, .ifUsed: return nil
+        case .all, .allButEvery:
+            return try metadata.value(name)?.int == 0 ? nil : metadata.sizeForAll(name)
+        }
     }
 
     private func attentionScale(

@@ -16,18 +16,31 @@ struct SettingsTests {
             let name = try #require(item["name"] as? String)
             let settings = try #require(item["config"] as? [String: Any])
             let config = try read(settings)
-            let frequencies = try #require(item["frequencies"] as? [Double])
-            let table = config.rotaryTables[0]
-            #expect(table.inverseFrequencies.count == frequencies.count, "\(name)")
-            for (got, expected) in zip(table.inverseFrequencies, frequencies) {
-                #expect(abs(got - expected) <= 1e-6 * expected, "\(name)")
+            let tables = try #require(item["tables"] as? [[String: Any]])
+            let layers = try #require(item["layers"] as? [[String: Any]])
+            #expect(config.layerCount == layers.count, "\(name)")
+            #expect(config.maxPositions == settings["max_position_embeddings"] as? Int)
+            for (layer, expected) in zip(config.layers, layers) {
+                let window = try #require(expected["window"] as? Int)
+                #expect(layer.window == (window < config.maxPositions ? window : 0), "\(name)")
+                let scale = try #require(expected["scale"] as? Double)
+                #expect(abs(Double(layer.attentionScale) - scale) <= 1e-6 * scale, "\(name)")
+                let found = config.rotaryTables[layer.rotary]
+                guard let index = expected["table"] as? Int else {
+                    #expect(found.isIdle, "\(name)")
+                    continue
+                }
+                let frequencies = try #require(tables[index]["frequencies"] as? [Double])
+                let factor = try #require(tables[index]["factor"] as? Double)
+                #expect(abs(Double(found.attentionFactor) - factor) < 1e-6, "\(name)")
+                // What is not rotated has frequency 0.
+                let idle = config.headDim / 2 - frequencies.count
+                #expect(found.inverseFrequencies.suffix(idle).allSatisfy { $0 == 0 }, "\(name)")
+                #expect(found.inverseFrequencies.count == config.headDim / 2, "\(name)")
+                for (got, expected) in zip(found.inverseFrequencies, frequencies) {
+                    #expect(abs(got - expected) <= 1e-6 * expected, "\(name)")
+                }
             }
-            let factor = try #require(item["factor"] as? Double)
-            #expect(abs(Double(table.attentionFactor) - factor) < 1e-6, "\(name)")
-            let trained = try #require(settings["max_position_embeddings"] as? Int)
-            #expect(config.maxPositions == trained)
-            let windows = try #require(item["windows"] as? [Int])
-            #expect(config.layers.map(\.window) == windows, "\(name)")
         }
     }
 

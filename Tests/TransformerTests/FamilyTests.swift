@@ -8,7 +8,7 @@ import WeightFile
 
 /// The random models of `Resources/families`, made by Tools/oracle/make_families.py with transformers.
 @Suite struct FamilyTests {
-    static let names = ["gemma3", "smollm3", "granite", "olmo3", "phi3", "mistral"]
+    static let names = ["gemma3", "smollm3", "granite", "olmo3", "phi3", "mistral", "llama2"]
 
     private struct Expected: Decodable {
         var tokens: [Int32]
@@ -74,6 +74,17 @@ import WeightFile
             row = try sequence.logits(committed: [text[text.count - 1]], rows: [0])[0]
         }
         #expect(text == greedy)
+    }
+
+    @Test("A tokenizer of SentencePiece is the same from tokenizer.json and from scores")
+    func tokenizer() throws {
+        let path = Self.folder.appending(path: "llama2").path
+        let (folder, gguf) = (
+            try openModel(at: path).tokenizer, try openModel(at: path + ".gguf").tokenizer
+        )
+        #expect(folder.tokens == gguf.tokens && folder.kinds == gguf.kinds)
+        #expect(folder.merges == gguf.merges && folder.eosTokens == gguf.eosTokens)
+        #expect(folder.preTokenizer == .sentencePiece && folder.addsBOS && folder.bosToken == 1)
     }
 
     @Test("A short context takes LongRoPE's short table", arguments: TinyModel.Source.allCases)
@@ -211,6 +222,16 @@ import WeightFile
             text.contains(setting) || setting == "rope_scaling" && text.contains("longrope"),
             "\(text)")
         #expect(text.contains("config.json"))
+    }
+
+    @Test("The decoder of a multimodal Gemma 3 is read from its text_config")
+    func nestedSettings() async throws {
+        let (tokens, _, logits) = try expected("gemma3")
+        let file = try await Self.changed("gemma3") { text in
+            text = #"{"model_type": "gemma3", "vision_config": {}, "text_config": \#(text)}"#
+        }
+        let sequence = try TokenSequence.reference(file, context: 64)
+        #expect(largestError(logits, try sequence.causalLogits(tokens)) <= 1e-4)
     }
 
     /// A family's folder with another config.json, as a weight file.

@@ -16,8 +16,8 @@ from pathlib import Path
 import gguf
 import numpy as np
 import torch
-from transformers import (AutoModelForCausalLM, Gemma3TextConfig, GraniteConfig, MistralConfig, Olmo3Config, Phi3Config,
-                          SmolLM3Config)
+from transformers import (AutoModelForCausalLM, Gemma3TextConfig, GraniteConfig, LlamaConfig, MistralConfig, Olmo3Config,
+                          Phi3Config, SmolLM3Config)
 
 from make_tiny import interleaved, random_model, vocabulary, write_tokenizer
 
@@ -54,10 +54,66 @@ FAMILIES = {
     "mistral": ("llama", "llama-bpe", MistralConfig(
         **COMMON, num_hidden_layers=2, head_dim=16, sliding_window=9,
         rope_parameters=dict(rope_type="default", rope_theta=1e6))),
+    # A key head for each query head, and SentencePiece's tokenizer.
+    "llama2": ("llama", "sentencepiece", LlamaConfig(
+        **{**COMMON, "num_key_value_heads": 4, "bos_token_id": 1, "eos_token_id": 2}, num_hidden_layers=2)),
 }
 
 # Where embeddings are multiplied: else what layers add would not show.
 SMALL_EMBEDDINGS = {"gemma3": 1 / 4, "granite": 1 / 32}
+
+
+# SentencePiece ------------------------------------------------------------------------------------
+
+def pieces():
+    """Three control tokens, 256 bytes, single characters and pairs of them."""
+    letters = "▁etaoinshr"
+    pairs = [(a, b) for a in letters for b in letters if b != "▁"]
+    merges = pairs[:320 - 3 - 256 - len(letters)]
+    tokens = ["<unk>", "<s>", "</s>"] + [f"<0x{byte:02X}>" for byte in range(256)]
+    return tokens + list(letters) + [a + b for a, b in merges], merges
+
+
+def write_sentencepiece(folder):
+    """As the converter of Llama 2's tokenizer.model writes it."""
+    tokens, merges = pieces()
+    added = [dict(id=index, content=tokens[index], special=True, normalized=False) for index in range(3)]
+    bos = dict(SpecialToken=dict(id="<s>", type_id=0))
+    text = dict(Sequence=dict(id="A", type_id=0))
+    tokenizer = dict(
+        version="1.0", added_tokens=added, pre_tokenizer=None,
+        normalizer=dict(type="Sequence", normalizers=[
+            dict(type="Prepend", prepend="▁"), dict(type="Replace", pattern=dict(String=" "), content="▁")]),
+        post_processor=dict(
+            type="TemplateProcessing", single=[bos, text], pair=[bos, text],
+            special_tokens={"<s>": dict(id="<s>", ids=[1], tokens=["<s>"])}),
+        decoder=dict(type="Sequence", decoders=[
+            dict(type="Replace", pattern=dict(String="▁"), content=" "), dict(type="ByteFallback"), dict(type="Fuse"),
+            dict(type="Strip", content=" ", start=1, stop=0)]),
+        model=dict(type="BPE", dropout=None, unk_token="<unk>", fuse_unk=True, byte_fallback=True,
+                   vocab={token: index for index, token in enumerate(tokens)}, merges=[" ".join(pair) for pair in merges]))
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False))
+
+
+def add_tokenizer(w, config, pre):
+    if pre == "sentencepiece":
+        tokens, _ = pieces()
+        w.add_tokenizer_model("llama")
+        w.add_tokenizer_pre("default")
+        w.add_token_list(tokens)
+        w.add_token_scores([0.0] * 259 + [-float(index) for index in range(len(tokens) - 259)])
+        w.add_token_types([2, 3, 3] + [6] * 256 + [1] * (len(tokens) - 259))
+        w.add_unk_token_id(0)
+        w.add_add_bos_token(True)
+    else:
+        tokens, merges = vocabulary()
+        w.add_tokenizer_model("gpt2")
+        w.add_tokenizer_pre(pre)
+        w.add_token_list(tokens)
+        w.add_token_types([1] * 316 + [3] * 4)
+        w.add_token_merges([" ".join(pair) for pair in merges])
+    w.add_bos_token_id(config.bos_token_id)
+    w.add_eos_token_id(config.eos_token_id)
 
 
 # GGUF --------------------------------------------------------------------------------------------
@@ -101,8 +157,8 @@ def write_settings(w, config, architecture):
     if head_dim * config.num_attention_heads != config.hidden_size:
         w.add_key_length(head_dim)
         w.add_value_length(head_dim)
-    if getattr(config, "sliding_window", None):
-        w.add_sliding_window(config.sliding_window)
+    if architecture == "phi3" or getattr(config, "sliding_window", None):
+        w.add_sliding_window(config.sliding_window or 0)
     if architecture == "granite":
         w.add_attention_scale(config.attention_multiplier)
         w.add_embedding_scale(config.embedding_multiplier)
@@ -129,14 +185,7 @@ def write_gguf(path, model, architecture, pre):
     config = model.config
     w = gguf.GGUFWriter(str(path), architecture)
     write_settings(w, config, architecture)
-    tokens, merges = vocabulary()
-    w.add_tokenizer_model("gpt2")
-    w.add_tokenizer_pre(pre)
-    w.add_token_list(tokens)
-    w.add_token_types([1] * 316 + [3] * 4)
-    w.add_token_merges([" ".join(pair) for pair in merges])
-    w.add_bos_token_id(config.bos_token_id)
-    w.add_eos_token_id(config.eos_token_id)
+    add_tokenizer(w, config, pre)
     for name, value in model.state_dict().items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
@@ -190,7 +239,10 @@ def main():
         model.bfloat16().save_pretrained(folder / name)
         (folder / name / "generation_config.json").unlink(missing_ok=True)
         (folder / name / "model.safetensors").chmod(0o644)
-        write_tokenizer(folder / name, pre)
+        if pre == "sentencepiece":
+            write_sentencepiece(folder / name)
+        else:
+            write_tokenizer(folder / name, pre)
         # Rotary frequencies were rounded with the weights; a fresh model computes them in float.
         model = AutoModelForCausalLM.from_pretrained(
             folder / name, dtype=torch.float32, attn_implementation="eager").eval()

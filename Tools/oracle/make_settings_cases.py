@@ -2,8 +2,8 @@
 
     python3 Tools/oracle/make_settings_cases.py Tests/ImportTests/Resources
 
-settings-cases.json: for each config.json the angles per position of its rotated pairs, YaRN's factor, and the
-positions that each layer sees (0: all).
+settings-cases.json: for each config.json its rotary tables (angles per position of rotated pairs, factor on cos and sin),
+and of each layer the table (null: no rotation), the positions that it sees (0: all), and its attention scale.
 """
 
 import json
@@ -35,6 +35,30 @@ def mistral(**changes):
     return dict(BASE, model_type="mistral", **changes)
 
 
+def gemma(**changes):
+    settings = {name: value for name, value in BASE.items() if name != "hidden_act"}
+    return dict(settings, model_type="gemma3_text", **changes)
+
+
+def smollm3(**changes):
+    return dict(BASE, model_type="smollm3", **changes)
+
+
+def granite(**changes):
+    return dict(BASE, model_type="granite", **changes)
+
+
+def olmo3(**changes):
+    return dict(BASE, model_type="olmo3", **changes)
+
+
+def phi3(**changes):
+    return dict(dict(BASE, model_type="phi3", hidden_size=128, original_max_position_embeddings=256), **changes)
+
+
+TYPES = ["sliding_attention", "full_attention", "full_attention", "sliding_attention"]
+OLMO_YARN = dict(rope_type="yarn", factor=8.0, original_max_position_embeddings=32, attention_factor=1.2079441541679836,
+                 beta_fast=32, beta_slow=1)
 CASES = dict(
     plain=llama(), theta=llama(rope_theta=5e5), parameters=qwen3(rope_parameters=THETA),
     linear=llama(rope_scaling=dict(type="linear", factor=2.0), rope_theta=1e5),
@@ -66,12 +90,50 @@ CASES = dict(
     qwen_layer_types=qwen3(
         sliding_window=64, use_sliding_window=True, max_window_layers=4,
         layer_types=["full_attention"] * 3 + ["sliding_attention"]),
+    # Gemma 3 as its first checkpoints spell it, and as transformers does today; what is left out has usual values.
+    gemma=gemma(sliding_window=64, sliding_window_pattern=2, query_pre_attn_scalar=168),
+    gemma_bases=gemma(sliding_window=64, rope_theta=5e5, rope_local_base_freq=2e4),
+    gemma_stretched=gemma(sliding_window=64, sliding_window_pattern=2, rope_scaling=dict(rope_type="linear", factor=8.0)),
+    gemma_parameters=gemma(sliding_window=64, layer_types=TYPES, rope_parameters=dict(
+        full_attention=dict(rope_type="linear", factor=8.0, rope_theta=1e6),
+        sliding_attention=dict(rope_type="default", rope_theta=3e4))),
+    gemma_usual_bases=gemma(sliding_window=64, layer_types=TYPES, rope_parameters=dict(
+        full_attention=dict(rope_type="default"), sliding_attention=dict(rope_type="default"))),
+    smollm3=smollm3(), smollm3_interval=smollm3(no_rope_layer_interval=2), smollm3_list=smollm3(no_rope_layers=[0, 1, 1, 1]),
+    smollm3_window=smollm3(no_rope_layers=[1, 0, 1, 0], use_sliding_window=True, sliding_window=64),
+    smollm3_window_not_used=smollm3(sliding_window=64),
+    granite=granite(attention_multiplier=0.015625), granite_usual=granite(),
+    olmo3=olmo3(sliding_window=64, rope_scaling=OLMO_YARN, rope_theta=5e5),
+    olmo3_types=olmo3(sliding_window=64, layer_types=TYPES, rope_parameters=dict(
+        full_attention=dict(OLMO_YARN, rope_theta=5e5), sliding_attention=dict(rope_type="default", rope_theta=5e5))),
+    phi3=phi3(sliding_window=64), phi3_window_of_all=phi3(sliding_window=4096),
+    phi3_partial=phi3(partial_rotary_factor=0.75),
+    phi3_long=phi3(partial_rotary_factor=0.75, original_max_position_embeddings=64, rope_scaling=dict(
+        type="longrope", short_factor=[1.0 + i / 9 for i in range(12)], long_factor=[1.0 + i for i in range(12)])),
 )
+
+
+def table(rotary, kind=""):
+    values = getattr(rotary, f"{kind}inv_freq")
+    return dict(frequencies=[float(x) for x in values], factor=float(getattr(rotary, f"{kind}attention_scaling")))
+
+
+def layers(model):
+    """The tables, and what each layer has."""
+    config, rotary, tables, found = model.config, model.model.rotary_emb, [], []
+    for layer, window in zip(model.model.layers, windows(config)):
+        kind = "" if hasattr(rotary, "inv_freq") else ("sliding_attention_" if window else "full_attention_")
+        one = table(rotary, kind)
+        if one not in tables:
+            tables.append(one)
+        turns = getattr(layer.self_attn, "use_rope", 1)
+        found.append(dict(table=tables.index(one) if turns else None, window=window, scale=float(layer.self_attn.scaling)))
+    return dict(tables=tables, layers=found)
 
 
 def windows(config):
     layers, window = config.num_hidden_layers, config.sliding_window if hasattr(config, "sliding_window") else None
-    if config.model_type == "mistral":
+    if config.model_type in ("mistral", "phi3"):
         return [window or 0] * layers
     types = getattr(config, "layer_types", None) or ["full_attention"] * layers
     return [window if kind == "sliding_attention" else 0 for kind in types]
@@ -80,14 +142,12 @@ def windows(config):
 def main():
     cases = []
     for name, settings in CASES.items():
-        config = AutoConfig.for_model(**json.loads(json.dumps(settings)))
+        config = AutoConfig.for_model(**json.loads(json.dumps(settings)), pad_token_id=None)
         with torch.device("cpu"):
-            rotary = AutoModelForCausalLM.from_config(config).model.rotary_emb
-        cases.append(dict(
-            name=name, config=settings, frequencies=[float(x) for x in rotary.inv_freq],
-            factor=float(rotary.attention_scaling), windows=windows(config)))
+            model = AutoModelForCausalLM.from_config(config)
+        cases.append(dict(name=name, config=settings, **layers(model)))
     path = pathlib.Path(sys.argv[1]) / "settings-cases.json"
-    path.write_text(json.dumps(cases, indent=1) + "\n")
+    path.write_text("[\n" + ",\n".join(map(json.dumps, cases)) + "\n]\n")
 
 
 if __name__ == "__main__":
