@@ -60,6 +60,30 @@
         return try body(unsafe Span(_unsafeElements: slice))
     }
 
+    /// Calls `body` with the bytes of the elements in `range`.
+    public func withRawSpan<Failure: Error>(
+        _ range: Range<Int>, _ body: (RawSpan) throws(Failure) -> Void
+    ) throws(Failure) {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "\(range) of \(count)")
+        let bytes = unsafe UnsafeRawBufferPointer(
+            UnsafeBufferPointer(start: pointer + range.lowerBound, count: range.count))
+        try body(unsafe RawSpan(_unsafeBytes: bytes))
+    }
+
+    /// Copies bytes over the elements from `index` on.
+    public func read(_ bytes: RawSpan, to index: Int) {
+        let stride = MemoryLayout<Element>.stride
+        precondition(
+            index >= 0 && bytes.byteCount % stride == 0
+                && index + bytes.byteCount / stride <= count,
+            "\(bytes.byteCount) bytes to \(index)")
+        unsafe bytes.withUnsafeBytes { source in
+            guard let first = source.baseAddress else { return }
+            unsafe UnsafeMutableRawPointer(pointer + index).copyMemory(
+                from: first, byteCount: source.count)
+        }
+    }
+
     /// Calls `body` with the elements in `range`, for writing.
     public func withMutableSpan<R>(
         _ range: Range<Int>, _ body: (inout MutableSpan<Element>) throws -> R

@@ -10,6 +10,9 @@ internal import CKernels
         case f16
         case f32
 
+        /// Its number in files.
+        public var code: UInt32 { raw }
+
         var raw: UInt32 {
             switch self {
             case .int8: 1
@@ -100,6 +103,53 @@ internal import CKernels
             guard encoding.hasCodes else { continue }
             keyScales.copy(other.keyScales, from: from, to: to, count: padded)
             valueScales.copy(other.valueScales, from: from, to: to, count: padded)
+        }
+    }
+
+    /// Bytes that ``write(slots:_:)`` gives.
+    public func savedBytes(slots count: Int) -> Int {
+        let padded = Self.paddedSlots(count, encoding)
+        return 2 * kvHeads * padded
+            * (Self.rowBytes(headDim, encoding) + (encoding.hasCodes ? 4 : 0))
+    }
+
+    /// Calls `body` with the keys and values of the first `count` slots, piece by piece.
+    public func write<Failure: Error>(
+        slots count: Int, _ body: (RawSpan) throws(Failure) -> Void
+    ) throws(Failure) {
+        precondition(count <= slots, "\(count) of \(slots) slots")
+        let (padded, held) = (Self.paddedSlots(count, encoding), Self.paddedSlots(slots, encoding))
+        let row = Self.rowBytes(headDim, encoding)
+        for head in 0..<kvHeads {
+            let codes = head * held * row..<(head * held + padded) * row
+            try keys.withRawSpan(codes, body)
+            try values.withRawSpan(codes, body)
+            guard encoding.hasCodes else { continue }
+            let scales = head * held..<head * held + padded
+            try keyScales.withRawSpan(scales, body)
+            try valueScales.withRawSpan(scales, body)
+        }
+    }
+
+    /// Takes over the first `count` slots of a layer of the same shape that were written.
+    ///
+    /// - Precondition: `bytes` are those of ``write(slots:_:)``.
+    public func read(slots count: Int, from bytes: RawSpan) {
+        precondition(
+            count <= slots && bytes.byteCount == savedBytes(slots: count), "\(count) slots")
+        let (padded, held) = (Self.paddedSlots(count, encoding), Self.paddedSlots(slots, encoding))
+        let row = Self.rowBytes(headDim, encoding)
+        var begin = 0
+        func next(_ size: Int) -> Range<Int> {
+            defer { begin += size }
+            return begin..<begin + size
+        }
+        for head in 0..<kvHeads {
+            keys.read(bytes.extracting(next(padded * row)), to: head * held * row)
+            values.read(bytes.extracting(next(padded * row)), to: head * held * row)
+            guard encoding.hasCodes else { continue }
+            keyScales.read(bytes.extracting(next(padded * 4)), to: head * held)
+            valueScales.read(bytes.extracting(next(padded * 4)), to: head * held)
         }
     }
 

@@ -1,4 +1,5 @@
 internal import Kernels
+internal import WeightFile
 
 /// Which slots of a layer hold which positions, and which a query sees: one of these for all layers with
 /// the same window.
@@ -83,6 +84,25 @@ final class CacheRing {
 
     /// Notes that those slots have been copied.
     func copy(_ other: CacheRing) { oldestHeld = other.oldestHeld }
+
+    /// What a file holds of a text of `count` positions; nil where it cannot be gone on with from there.
+    func saved(upTo count: Int) -> SavedText.Ring? {
+        guard let slots = slots(toCopy: self, upTo: count) else { return nil }
+        return SavedText.Ring(slots: slots, length: ringSlots, oldestHeld: oldestHeld)
+    }
+
+    /// Whether this ring can take over what was saved of one with the same window.
+    func canTake(_ saved: SavedText.Ring) -> Bool {
+        guard saved.slots >= 0, saved.slots <= slots, saved.oldestHeld >= sinks else {
+            return false
+        }
+        // What was evicted lies where positions begin anew after as many slots.
+        return saved.oldestHeld == sinks
+            ? saved.slots <= begin + ringSlots : saved.length == ringSlots && sinks == 0
+    }
+
+    /// Notes that those slots have been read.
+    func take(_ saved: SavedText.Ring) { oldestHeld = saved.oldestHeld }
 
     /// Writes the slot ranges that one query sees into `visible[8 * token...]`.
     ///

@@ -1,4 +1,5 @@
 internal import Kernels
+internal import WeightFile
 
 /// Keys and values of every layer in rings of fixed capacity, allocated once. Layers with one window share
 /// a ``CacheRing``, which says where positions lie; layers that see less hold less.
@@ -101,5 +102,48 @@ final class KVCache {
         rings[view].setVisible(
             visible, token: token, sinkSlot: placement.slot(for: position), position: position,
             end: end, open: open)
+    }
+
+    /// What a file holds of the first `count` positions; nil where a text cannot go on from there.
+    func saved(upTo count: Int) -> [SavedText.Ring]? {
+        let saved = rings.compactMap { $0.saved(upTo: count) }
+        return saved.count == rings.count ? saved : nil
+    }
+
+    /// Bytes that ``write(_:_:)`` gives.
+    func savedBytes(_ saved: [SavedText.Ring]) -> Int {
+        let slots = views.map { saved[$0].slots }
+        return zip(layers, slots).reduce(placement.savedBytes) { sum, each in
+            sum + each.0.savedBytes(slots: each.1)
+        }
+    }
+
+    /// Calls `body` with the keys and values of one layer after the other, and then with the sinks.
+    func write<Failure: Error>(
+        _ saved: [SavedText.Ring], _ body: (RawSpan) throws(Failure) -> Void
+    ) throws(Failure) {
+        for (layer, view) in zip(layers, views) {
+            try layer.write(slots: saved[view].slots, body)
+        }
+        try placement.write(body)
+    }
+
+    /// Whether this cache can take over what was written.
+    func canTake(_ saved: [SavedText.Ring]) -> Bool {
+        saved.count == rings.count && zip(rings, saved).allSatisfy { $0.canTake($1) }
+    }
+
+    /// Takes over what was written.
+    ///
+    /// - Precondition: ``canTake(_:)``, and as many bytes as there should be.
+    func read(_ saved: [SavedText.Ring], from bytes: RawSpan) {
+        var done = 0
+        for (layer, view) in zip(layers, views) {
+            let size = layer.savedBytes(slots: saved[view].slots)
+            layer.read(slots: saved[view].slots, from: bytes.extracting(done..<done + size))
+            done += size
+        }
+        placement.read(bytes.extracting(done..<bytes.byteCount))
+        for (ring, saved) in zip(rings, saved) { ring.take(saved) }
     }
 }

@@ -112,6 +112,29 @@ final class SinkPlacement {
         for (buffer, source) in zip(raw, other.raw) {
             buffer.copy(source, from: 0, to: 0, count: buffer.count)
         }
+        begin()
+    }
+
+    /// Bytes that ``write(_:)`` gives.
+    var savedBytes: Int { raw.reduce(0) { $0 + $1.count * 4 } }
+
+    /// Calls `body` with the raw rows of each layer.
+    func write<Failure: Error>(_ body: (RawSpan) throws(Failure) -> Void) throws(Failure) {
+        for buffer in raw { try buffer.withRawSpan(0..<buffer.count, body) }
+    }
+
+    /// Takes over the sinks of a sequence that was written, and had evicted nothing.
+    func read(_ bytes: RawSpan) {
+        var done = 0
+        for buffer in raw {
+            buffer.read(bytes.extracting(done..<done + buffer.count * 4), to: 0)
+            done += buffer.count * 4
+        }
+        begin()
+    }
+
+    /// The first copy holds the sinks where they stand as ordinary positions.
+    private func begin() {
         for copy in steps.indices { steps[copy] = copy == 0 ? 0 : -1 }
     }
 

@@ -1,0 +1,76 @@
+internal import Kernels
+public import WeightFile
+
+/// Texts that outlive the process.
+extension TokenSequence {
+    /// Writes the cache together with the text that it belongs to.
+    ///
+    /// - Parameters:
+    ///   - tokens: Of the whole text; the first `position` of them are committed.
+    ///   - seed: Of the random numbers.
+    ///   - restarts: How often a conversation has drawn anew.
+    ///   - conversation: As JSON.
+    /// - Throws: `unlike` where the text has outgrown its context, or holds wrong values; `file` where it
+    ///   cannot be written, and what was there before stays.
+    public func save(
+        _ tokens: [Int32], seed: UInt64, restarts: Int = 0, conversation: [UInt8] = [],
+        to path: String
+    ) throws(SavedTextError) {
+        precondition(tokens.count >= position, "\(tokens.count) of \(position) tokens")
+        guard !isNotFinite, let rings = cache.saved(upTo: position) else {
+            throw .unlike(
+                path: path, "cannot be saved: the text has outgrown the context of \(contextLength)"
+            )
+        }
+        let content = SavedText.Content(
+            shape: shape, rings: rings, tokens: tokens, committed: position, seed: seed,
+            restarts: restarts, conversation: conversation)
+        do {
+            try SavedText.write(
+                content, to: path, cacheBytes: cache.savedBytes(rings)
+            ) { append throws(WeightFileError) in try cache.write(rings, append) }
+        } catch {
+            throw .file(error)
+        }
+    }
+
+    /// Takes over a saved text: what follows here is what would have followed there.
+    ///
+    /// - Throws: `unlike` where the text belongs to another model, to another kind of cache, or to a longer
+    ///   context.
+    public func restore(_ saved: SavedText, path: String) throws(SavedTextError) {
+        let (content, mine) = (saved.content, shape)
+        guard content.shape.model == mine.model else {
+            throw .unlike(
+                path: path, "belongs to another model file; name the one it was made with")
+        }
+        guard content.shape.encoding == mine.encoding else {
+            let name = KVLayer.Encoding.allCases.first { $0.code == content.shape.encoding }
+            throw .unlike(
+                path: path,
+                "has a cache of \(name?.rawValue ?? "another kind"); give --kv \(name?.rawValue ?? "")"
+            )
+        }
+        guard content.shape == mine, cache.canTake(content.rings),
+            content.committed <= contextLength
+        else {
+            throw .unlike(
+                path: path,
+                "does not fit a context of \(contextLength); give --ctx as it was made with, or more"
+            )
+        }
+        guard saved.cache.byteCount == cache.savedBytes(content.rings) else {
+            throw .damaged(path: path)
+        }
+        cache.read(content.rings, from: saved.cache)
+        position = content.committed
+        isNotFinite = false
+    }
+
+    private var shape: SavedText.Shape {
+        SavedText.Shape(
+            model: model.file.identity, encoding: model.options.kvEncoding.code,
+            layers: cache.layers.count, kvHeads: config.kvHeadCount, headDim: config.headDim,
+            sinks: cache.sinks)
+    }
+}
