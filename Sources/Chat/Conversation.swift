@@ -66,8 +66,11 @@ public struct Conversation: Sendable {
     }
 
     /// Goes on with another conversation.
-    public mutating func replace(with turns: [Turn]) {
+    ///
+    /// - Parameter restarts: Of that one, where it is gone on with.
+    public mutating func replace(with turns: [Turn], restarts: Int? = nil) {
         self.turns = turns
+        if let restarts { self.restarts = restarts }
         oldest = hasSystem ? 1 : 0
     }
 

@@ -27,6 +27,7 @@ struct ChatCommand: AsyncParsableCommand {
             Examples:
               tessera chat model.tsr
               tessera chat model.tsr --system "Answer in one sentence." --temp 0.7
+              tessera chat model.tsr --session talk.session
               printf 'My name is Ada.\\nWhat is my name?\\n' | tessera chat model.tsr
             """)
 
@@ -44,6 +45,9 @@ struct ChatCommand: AsyncParsableCommand {
     @OptionGroup(title: "Blocks") var blocks: BlockOptions
     @OptionGroup(title: "Model") var modelOptions: ModelOptions
 
+    @Option(help: ArgumentHelp(SessionFile.help, valueName: "file"), completion: .file())
+    var session: String?
+
     @Flag(help: "Say on standard error how long each answer took.")
     var timings = false
 
@@ -55,22 +59,24 @@ struct ChatCommand: AsyncParsableCommand {
         try await reportingErrors {
             Interruption.install()
             TerminalMode.install()
-            let session = try open()
+            let file = try session.map { try SessionFile($0) }
+            let opened = try open(file)
             var chat = try ChatLoop(
-                session, system: system,
+                opened, system: system,
                 settings: ChatSettings(
-                    sampling: session.state.sampler.options, maxTokens: maxTokens),
-                timings: timings)
+                    sampling: opened.state.sampler.options, maxTokens: maxTokens),
+                file: file, timings: timings)
             try chat.run()
         }
     }
 
-    private func open() throws -> Session {
+    private func open(_ saved: SessionFile?) throws -> Session {
         let start = Clock.now
         if model == nil, !DefaultModel.isNamed { Terminal.note(DefaultModel.description) }
         let source = try ModelSource(path: try model ?? DefaultModel.path())
         let config = source.file.config
-        let sampling = draw.options(config, chat: true)
+        var sampling = draw.options(config, chat: true)
+        if let saved { sampling = saved.drawing(sampling, hasSeed: draw.seed != nil) }
         draw.noteIneffective(sampling)
         try blocks.check(config.blockDecoding)
         let drafter = try blocks.draftModel(for: source)
@@ -81,8 +87,10 @@ struct ChatCommand: AsyncParsableCommand {
             modelOptions.noteShortContext(
                 options.contextLength ?? 0, wanted: config.maxPositions, "that the model knows")
         }
+        let sequence = try TokenSequence(Workspace(modelOptions.open(source.file, options)))
+        let cached = try saved?.restore(sequence) ?? []
         return try Session(
-            source, TokenSequence(Workspace(modelOptions.open(source.file, options))),
-            sampling: sampling, blocks: blocks, drafter: drafter, startedAt: start)
+            source, sequence, sampling: sampling, blocks: blocks, drafter: drafter,
+            startedAt: start, cached: cached)
     }
 }

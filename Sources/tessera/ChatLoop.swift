@@ -15,11 +15,13 @@ struct ChatLoop {
     private var settings: ChatSettings
     private let timings: Bool
     private let reader = ChatReader()
+    private let file: SessionFile?
     /// Lines that were neither answered nor done.
     private var failures = 0
 
     init(
-        _ session: Session, system: String?, settings: ChatSettings, timings: Bool
+        _ session: Session, system: String?, settings: ChatSettings, file: SessionFile?,
+        timings: Bool
     ) throws {
         self.session = session
         self.settings = settings
@@ -28,9 +30,24 @@ struct ChatLoop {
         conversation = Conversation(
             format, context: session.sequence.contextLength,
             stopTokens: session.state.stopTokens, system: system)
+        self.file = file
+        if let (turns, restarts) = try file?.conversation(
+            model: session.file.config.name, format)
+        {
+            conversation.replace(with: turns, restarts: restarts)
+            if let system { conversation.system = system }
+        }
     }
 
     mutating func run() throws {
+        let result = Result { try talk() }
+        try file?.save(
+            conversation, model: session.file.config.name, seed: settings.sampling.seed,
+            session.state, session.sequence)
+        try result.get()
+    }
+
+    private mutating func talk() throws {
         if reader.asks {
             Terminal.note(
                 "\(session.file.config.name), a context of \(session.sequence.contextLength) "

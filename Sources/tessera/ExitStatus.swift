@@ -105,6 +105,8 @@ private func status(of error: any Error) -> ExitStatus {
     case TransformerError.damagedWeights: .ioError
     case DecodingError.notFinite: .badData
     case is ModelError: .badData
+    case SavedTextError.file(let error): status(of: error)
+    case is SavedTextError: .badData
     case is KernelError, is TransformerError, is DecodingError: .usage
     case is TokenizerError, is TemplateError: .badData
     default: .failure

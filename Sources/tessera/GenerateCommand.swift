@@ -31,6 +31,8 @@ struct GenerateCommand: AsyncParsableCommand {
               tessera generate model.tsr -p "..." --block-size 16 --gamma 0.35 --trace
               echo "Once upon a time" | tessera generate model.tsr - --json
               tessera generate model.tsr --chat --batch questions.jsonl > answers.jsonl
+              tessera generate model.tsr -f report.txt --session report.session -n 100
+              tessera generate model.tsr --session report.session -n 100
               tessera generate model.tsr -p "A name for a cat:" --temp 1 --samples 8
             """)
 
@@ -102,6 +104,9 @@ struct GenerateCommand: AsyncParsableCommand {
             """, valueName: "count|auto"))
     var parallel = Parallel.auto
 
+    @Option(help: ArgumentHelp(SessionFile.help, valueName: "file"), completion: .file())
+    var session: String?
+
     @Flag(help: "Say on standard error how long it took.")
     var timings = false
 
@@ -119,6 +124,11 @@ struct GenerateCommand: AsyncParsableCommand {
         guard chat || system == nil else { throw ValidationError("--system needs --chat") }
         guard batch == nil || !source.isNamed && !jsonl && samples == nil else {
             throw ValidationError("--batch goes without -p, -f, -, --jsonl and --samples")
+        }
+        guard session == nil || batch == nil && samples == nil && !chat && !keepLast else {
+            throw ValidationError(
+                "--session goes without --batch, --samples, --chat and --keep-last; 'tessera chat' takes it"
+            )
         }
         guard samples.map({ (1...1 << 16).contains($0) }) ?? true else {
             throw ValidationError("--samples takes 1 to 65536")
@@ -141,6 +151,14 @@ struct GenerateCommand: AsyncParsableCommand {
                 return try BatchAnswers(command: self, setup: setup, lines: lines)
                     .run(startedAt: start)
             }
+            if let session {
+                let file = try SessionFile(session)
+                let isNamed = source.isNamed || readsInput || file.saved == nil
+                let text =
+                    isNamed ? try source.text(standardInput: readsInput, dropsLineEnd: true) : ""
+                return try answer(
+                    text, try GenerateSetup(self, path), file: file, startedAt: start)
+            }
             let text = try source.text(standardInput: readsInput, dropsLineEnd: true)
             let setup = try GenerateSetup(self, path)
             guard let samples else { return try answer(text, setup, startedAt: start) }
@@ -154,14 +172,22 @@ struct GenerateCommand: AsyncParsableCommand {
     }
 
     /// Continues one text.
-    private func answer(_ text: String, _ setup: GenerateSetup, startedAt start: Double) throws {
-        var job = try setup.job(BatchRequest(prompt: text))
+    private func answer(
+        _ text: String, _ setup: GenerateSetup, file: SessionFile? = nil, startedAt start: Double
+    ) throws {
+        var job =
+            try file.map { try setup.job(text, after: $0) }
+            ?? setup.job(BatchRequest(prompt: text))
         let options = try setup.modelOptions(for: job)
         setup.noteShortContext(options, for: [job])
         try setup.fit(&job, context: options.contextLength ?? 0)
-        let session = try setup.session(
-            TokenSequence(Workspace(setup.open(options))), startedAt: start)
-        try run(job, session)
+        let sequence = try TokenSequence(Workspace(setup.open(options)))
+        let cached = try file?.restore(sequence) ?? []
+        let session = try setup.session(sequence, startedAt: start, cached: cached)
+        job.prompt.ids.removeFirst(cached.count)
+        let result = Result { try run(job, session) }
+        if !session.state.history.isEmpty { try file?.save(session.state, sequence) }
+        try result.get()
     }
 
     /// Generates, prints and reports.

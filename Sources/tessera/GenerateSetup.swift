@@ -50,6 +50,23 @@ struct GenerateSetup {
             stop: request.stop ?? command.stop)
     }
 
+    /// A text that goes on after a saved one.
+    ///
+    /// - Parameter text: What is added; may be empty.
+    func job(_ text: String, after file: SessionFile) throws -> Job {
+        try file.checkIsText()
+        var added = Prompt(ids: [], words: 0..<0)
+        if !text.isEmpty || file.saved == nil { added = try job(BatchRequest(prompt: text)).prompt }
+        // A text begins once.
+        if file.saved != nil { added.ids.removeFirst(added.words.lowerBound) }
+        let ids = file.tokens + added.ids
+        return Job(
+            text: text, prompt: Prompt(ids: ids, words: file.tokens.count..<ids.count),
+            limit: min(command.maxTokens, 1 << 40),
+            sampling: file.drawing(sampling, hasSeed: command.draw.seed != nil),
+            stop: command.stop)
+    }
+
     private func prompt(_ request: BatchRequest) throws -> Prompt {
         let system = request.system ?? command.system
         if let format {
