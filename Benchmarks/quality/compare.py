@@ -98,7 +98,7 @@ def main():
     parser.add_argument("--tessera", default=os.path.join(ROOT, ".build/release/tessera"))
     parser.add_argument("--llama", help="where llama-quantize and llama-imatrix are")
     parser.add_argument("--importance", help="the text of llama-imatrix")
-    parser.add_argument("--plain", default="3 4 5 6 8", help="whole bits of plain codes")
+    parser.add_argument("--plain", default="4 5 6 8", help="whole bits of plain codes")
     parser.add_argument("--rates", default="2.2 2.5 3 3.5 4 4.5 5 6")
     parser.add_argument("--codecs", default="zstd trellis")
     parser.add_argument("--types", default=TYPES)

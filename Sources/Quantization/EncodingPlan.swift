@@ -28,7 +28,7 @@ public struct EncodingPlan: Sendable {
             var neighbours: [Target] {
                 switch self {
                 case .codes(let bits):
-                    [bits - 1, bits + 1].filter { (3...6).contains($0) }.map { .codes(bits: $0) }
+                    [bits - 1, bits + 1].filter { (4...6).contains($0) }.map { .codes(bits: $0) }
                 case .bitsPerWeight(let bits):
                     [.bitsPerWeight(0.85 * bits), .bitsPerWeight(1.18 * bits)]
                 case .fileBytes(let bytes):

@@ -23,12 +23,12 @@ struct QuantizeCommand: AsyncParsableCommand {
 
             Weights that are quantized already keep their codes, exactly: a GGUF file in Q4_K_M or any other \
             type takes about as much space afterwards and gives the same logits. Floats get 8 bits, which \
-            changes very little, or fewer where 8 do not fit in memory.
+            changes very little.
 
             --bits, --size, --ram or --kl makes the file smaller or closer to the source. The bytes are shared out so that the \
             model as a whole loses least, and weights are stored in the fastest of three ways that lose least: plain, \
             as kernels read them, or coded, decoded anew in every pass, by zstd or in a trellis. A table shows what \
-            the others would give. Whole numbers of bits are plain. A conversion that was killed goes \
+            the others would give. 4, 5, 6 and 8 bits are plain. A conversion that was killed goes \
             on where it was when the same command is given again and the source is as it was.
 
             Examples:
@@ -49,8 +49,8 @@ struct QuantizeCommand: AsyncParsableCommand {
 
     @Option(
         help: """
-            Bits per code, 3, 4, 5, 6, 8, 16 or 32, or stored bits per weight, such as 3.6; without it weights \
-            stay as they are found, and floats get 8. With 3 to 6, matrices that matter more get more and others fewer, codes \
+            Bits per code, 4, 5, 6, 8, 16 or 32, or stored bits per weight, such as 3.6; without it weights \
+            stay as they are found, and floats get 8. With 4 to 6, matrices that matter more get more and others fewer, codes \
             of a source with as few bits are kept, and scales take another 0.6 to 0.8.
             """)
     var bits: Double?
@@ -139,7 +139,7 @@ struct QuantizeCommand: AsyncParsableCommand {
             throw ValidationError(
                 "--bits \(text(bits)) is out of range; --codec \(codec.rawValue) takes "
                     + "\(text(codec.rates.lowerBound)) to \(text(codec.rates.upperBound)) bits per weight, "
-                    + "plain codes have 3, 4, 5, 6, 8, 16 or 32")
+                    + "plain codes have 4, 5, 6, 8, 16 or 32")
         }
         try size?.check("--size")
         try ram?.check("--ram")
@@ -245,6 +245,7 @@ struct QuantizeCommand: AsyncParsableCommand {
                 + "\(Format.fixed(plan.bitsPerWeight, 2)) bits per weight")
         note(plan.alternatives)
         noteUnused(plan, size)
+        noteMemory(size)
         try checkSpace(for: place, bytes: size)
         var progress = ProgressReport("quantizing")
         defer { progress.finish() }

@@ -15,7 +15,7 @@ extension QuantizeCommand {
             return nil
         }
         guard let bits else { return codec == .auto ? 0 : nil }
-        return Int(exactly: bits).flatMap { [3, 4, 5, 6, 8, 16, 32].contains($0) ? $0 : nil }
+        return Int(exactly: bits).flatMap { [4, 5, 6, 8, 16, 32].contains($0) ? $0 : nil }
     }
 
     /// Whether bytes are shared out over the matrices.
@@ -103,6 +103,15 @@ extension QuantizeCommand {
         let rate = 8 * Double(bytes) / Double(weights(source))
         return "--bits \(text(bits ?? 4)): too few; the coarsest codes of this model take "
             + "\(Format.fixed(rate + 0.005, 2)) bits per weight"
+    }
+
+    /// Says so where nothing was wished and the file is larger than the memory at hand.
+    func noteMemory(_ bytes: Int) {
+        let memory = MemoryBudget.available().bytes
+        guard plainBits == 0, bytes > memory else { return }
+        Terminal.note(
+            "note: \(Format.bytes(memory)) of memory are free here: every pass would read the rest from the disk; "
+                + "--ram \(max(1, memory >> 20))M makes a file that fits")
     }
 
     /// Says so where a plan is smaller than it might be, and why.

@@ -30,7 +30,7 @@ import Testing
     }
 
     @Test func sizesAreAnsweredInTheUnitThatWasAsked() throws {
-        let range = "to 8 bits per weight, plain codes have 3, 4, 5, 6, 8, 16 or 32"
+        let range = "to 8 bits per weight, plain codes have 4, 5, 6, 8, 16 or 32"
         #expect(try problem("--bits", "1", "--codec", "zstd").contains("zstd takes 1.5 \(range)"))
         let nine = try problem("--bits", "9")
         #expect(nine.contains("--bits 9 is out of range; --codec auto takes 1 \(range)"))
