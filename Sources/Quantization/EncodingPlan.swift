@@ -165,6 +165,17 @@ public struct EncodingPlan: Sendable {
         var how: How
     }
 
+    /// Whether some tensors are measured before it is decided what they become.
+    public static func measures(
+        _ source: any TensorSource, _ options: Options
+    ) throws(QuantizationError) -> Bool {
+        try requests(
+            for: source.tensors, tiedHead: source.config.tieWordEmbeddings, options
+        ).contains {
+            if case .encoding = $0.how { false } else { true }
+        }
+    }
+
     static func requests(
         for tensors: [SourceTensor], tiedHead: Bool, _ options: Options
     ) throws(QuantizationError) -> [Request] {

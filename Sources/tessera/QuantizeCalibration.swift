@@ -15,9 +15,12 @@ internal import WeightFile
 extension QuantizeCommand {
     /// What a text says of the model, run through a copy of it; nil where no bytes are shared out or the user wants
     /// none, and where no text is named for random weights or a copy that does not fit.
-    func calibration(_ source: any TensorSource) async throws -> Calibration? {
+    func calibration(
+        _ source: any TensorSource, _ options: EncodingPlan.Options
+    ) async throws -> Calibration? {
         let isRandom = source.tensors.contains { $0.type == .synthetic }
         guard isShared, calibrate != "off", calibrate != nil || !isRandom else { return nil }
+        guard try EncodingPlan.measures(source, options) else { return nil }
         let plan = try EncodingPlan(
             for: source.tensors, tiedHead: source.config.tieWordEmbeddings, options: .init())
         let quantizer = quantizer(source, plan)
@@ -32,12 +35,12 @@ extension QuantizeCommand {
         try checkSpace(for: place, bytes: quantizer.plannedBytes)
         let (ids, key) = try calibrationText(source)
         let weights = try await copy(quantizer, to: path)
-        var options = Model.Options()
-        options.threads = threads
-        options.batchCapacity = Calibrator.batch
-        options.logitCapacity = Calibrator.batch
-        options.contextLength = min(Calibrator.window, weights.config.maxPositions)
-        let sequence = try TokenSequence(weights, options: options)
+        var run = Model.Options()
+        run.threads = threads
+        run.batchCapacity = Calibrator.batch
+        run.logitCapacity = Calibrator.batch
+        run.contextLength = min(Calibrator.window, weights.config.maxPositions)
+        let sequence = try TokenSequence(weights, options: run)
         let calibrator = Calibrator(sequence, source: source, storages: storages, ids: ids)
         var progress = ProgressReport("calibrating")
         defer { progress.finish() }

@@ -172,7 +172,7 @@ struct QuantizeCommand: AsyncParsableCommand {
             if let place, let asked = askedBytes(options, source) {
                 try checkSpace(for: place, bytes: asked)
             }
-            options.calibration = try await calibration(source)
+            options.calibration = try await calibration(source, options)
             guard kl == nil || options.calibration != nil else {
                 throw CommandError(
                     .usage,

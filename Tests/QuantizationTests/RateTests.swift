@@ -141,6 +141,8 @@ import WeightFile
                 .plan(progress: { _, _ in }, isCancelled: { false })
             let matrices = plan.entries.filter { $0.tensor.type == type }
             #expect(matrices.allSatisfy { $0.exact } == stays)
+            let isFloat = source.tensors.contains { $0.rows > 1 && $0.type != type }
+            #expect(try EncodingPlan.measures(source, options) == (isFloat || !stays))
         }
     }
 
