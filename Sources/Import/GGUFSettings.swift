@@ -96,7 +96,7 @@ struct GGUFSettings {
         _ config: ModelConfig, layers: Int
     ) throws(ImportError) -> Float {
         if family.hasMultipliers {
-            return Float(try metadata.positive(key("attention.scale")) ?? 1)
+            return Float(try metadata.multiplier(key("attention.scale")))
         }
         // Gemma 3 27B, which llama.cpp knows by its layers, scales by the residual stream's share of a head.
         if architecture == "gemma3", layers == 62 {
@@ -131,9 +131,9 @@ struct GGUFSettings {
         form.isInterleaved = family.isInterleaved
         if family.scalesEmbedding { config.embeddingScale = Float(config.hiddenSize).squareRoot() }
         guard family.hasMultipliers else { return form }
-        config.embeddingScale = Float(try metadata.positive(key("embedding_scale")) ?? 1)
-        form.finalNormFactor = Float(1 / (try metadata.positive(key("logit_scale")) ?? 1))
-        config.fold(residualMultiplier: try metadata.positive(key("residual_scale")) ?? 1)
+        config.embeddingScale = Float(try metadata.multiplier(key("embedding_scale")))
+        form.finalNormFactor = Float(1 / (try metadata.multiplier(key("logit_scale"))))
+        config.fold(residualMultiplier: try metadata.multiplier(key("residual_scale")))
         return form
     }
 

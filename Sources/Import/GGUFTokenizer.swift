@@ -112,7 +112,9 @@ extension GGUFFile {
         case "gpt-4o", "llama4", "kanana2":
             tables.preTokenizer = .regex
             tables.pattern = PreTokenizerPatterns.o200k
-        case "smollm":
+        case "dbrx", "smaug-bpe":
+            tables.preTokenizer = .llama3
+        case "smollm", "refact", "starcoder":
             tables.preTokenizer = .digitsGPT2
         case "gpt-2", "gpt2", "phi-2":
             tables.preTokenizer = .gpt2

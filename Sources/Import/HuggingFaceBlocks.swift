@@ -87,7 +87,7 @@ struct HuggingFaceBlocks {
 
     private func attentionScale(_ config: ModelConfig) throws(ImportError) -> Float {
         if family.hasMultipliers {
-            return Float(try text.positive("attention_multiplier") ?? 1)
+            return Float(try text.multiplier("attention_multiplier"))
         }
         if family.settings.contains("query_pre_attn_scalar") {
             return Float(1 / (try text.positive("query_pre_attn_scalar") ?? 256).squareRoot())
@@ -146,9 +146,9 @@ struct HuggingFaceBlocks {
         form.normOffset = family.addsOneToNorms ? 1 : 0
         if family.scalesEmbedding { config.embeddingScale = Float(config.hiddenSize).squareRoot() }
         guard family.hasMultipliers else { return form }
-        config.embeddingScale = Float(try text.positive("embedding_multiplier") ?? 1)
-        form.finalNormFactor = Float(1 / (try text.positive("logits_scaling") ?? 1))
-        config.fold(residualMultiplier: try text.positive("residual_multiplier") ?? 1)
+        config.embeddingScale = Float(try text.multiplier("embedding_multiplier"))
+        form.finalNormFactor = Float(1 / (try text.multiplier("logits_scaling")))
+        config.fold(residualMultiplier: try text.multiplier("residual_multiplier"))
         return form
     }
 }

@@ -109,6 +109,13 @@ final class Settings {
         return number
     }
 
+    /// A factor that some families put on values; 1 where the member is missing.
+    func multiplier(_ name: String) throws(ImportError) -> Double {
+        guard let factor = try double(name) else { return 1 }
+        guard (1e-6...1e6).contains(factor) else { throw wrong(name, "0.000001...1000000") }
+        return factor
+    }
+
     private func typed<Value>(
         _ name: String, _ expected: String, _ convert: (JSONValue) -> Value?
     ) throws(ImportError) -> Value? {

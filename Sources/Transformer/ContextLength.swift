@@ -38,8 +38,9 @@ extension Model {
         let config = file.config
         let least = Options.context(
             config, in: options.memory ?? .unlimited, options.kvEncoding)
-        let resident = longestContext(
-            file, upTo: config.maxPositions, options: options, where: \.isResident)
+        // A longer one would turn short texts as long ones, which costs the model something.
+        let most = config.longestPlainContext ?? config.maxPositions
+        let resident = longestContext(file, upTo: most, options: options, where: \.isResident)
         return max(least, resident)
     }
 }

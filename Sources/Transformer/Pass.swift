@@ -161,7 +161,8 @@ extension Workspace {
     private func store(_ part: Part, _ heads: HeadLayouts, _ layer: DecoderLayer, _ index: Int) {
         let sequence = part.sequence
         let (cache, eps) = (sequence.cache, model.config.rmsNormEps)
-        let table = model.config.rotary(of: layer.spec, context: cache.contextLength)
+        // The model's context, not the text's own: texts of one model may take over each other's keys.
+        let table = model.config.rotary(of: layer.spec, context: model.contextLength)
         cache.placement.keep(
             scratch.qkv, keys: heads.keys, values: heads.values, first: part.first,
             positions: sequence.position..<sequence.position + part.committed.count, layer: index)

@@ -17,6 +17,7 @@ extension TokenSequence {
         to path: String
     ) throws(SavedTextError) {
         precondition(tokens.count >= position, "\(tokens.count) of \(position) tokens")
+        try checkRotation(path)
         guard !isNotFinite, let rings = cache.saved(upTo: position) else {
             throw .unlike(
                 path: path, "cannot be saved: the text has outgrown the context of \(contextLength)"
@@ -40,6 +41,7 @@ extension TokenSequence {
     ///   context.
     public func restore(_ saved: SavedText, path: String) throws(SavedTextError) {
         let (content, mine) = (saved.content, shape)
+        try checkRotation(path)
         guard content.shape.model == mine.model else {
             throw .unlike(
                 path: path, "belongs to another model file; name the one it was made with")
@@ -65,6 +67,16 @@ extension TokenSequence {
         cache.read(content.rings, from: saved.cache)
         position = content.committed
         isNotFinite = false
+    }
+
+    /// Refuses runs whose context is so long that keys are turned otherwise than in shorter ones (LongRoPE): a file
+    /// does not say which it was.
+    private func checkRotation(_ path: String) throws(SavedTextError) {
+        guard let most = config.longestPlainContext, model.contextLength > most else { return }
+        throw .unlike(
+            path: path,
+            "cannot be used with a context of \(model.contextLength): this model turns long contexts "
+                + "another way; give --ctx \(most) or less")
     }
 
     private var shape: SavedText.Shape {

@@ -49,7 +49,7 @@ public struct RotaryTable: Hashable, Sendable {
     public var inverseFrequencies: [Double]
     /// Factor on cos and sin; 1 without YaRN and LongRoPE.
     public var attentionFactor: Float
-    /// Of texts with a longer context, the next table counts (LongRoPE); 0: this one counts for all.
+    /// In a run with a longer context, the next table counts (LongRoPE); 0: this one counts for all.
     public var longestContext: Int
 
     public init(
@@ -65,7 +65,12 @@ public struct RotaryTable: Hashable, Sendable {
 }
 
 extension ModelConfig {
-    /// The table of a layer's rotation where a text sees `context` positions.
+    /// The longest context of a run for which each layer's own table counts; nil: any.
+    public var longestPlainContext: Int? {
+        rotaryTables.map(\.longestContext).filter { $0 > 0 }.min()
+    }
+
+    /// The table of a layer's rotation in a run where texts see at most `context` positions.
     public func rotary(of layer: LayerSpec, context: Int) -> Int {
         let longest = rotaryTables[layer.rotary].longestContext
         return longest > 0 && context > longest ? layer.rotary + 1 : layer.rotary

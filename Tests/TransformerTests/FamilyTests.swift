@@ -76,15 +76,19 @@ import WeightFile
         #expect(text == greedy)
     }
 
-    @Test("A tokenizer of SentencePiece is the same from tokenizer.json and from scores")
-    func tokenizer() throws {
-        let path = Self.folder.appending(path: "llama2").path
+    @Test("Tokenizers are the same from tokenizer.json and from GGUF", arguments: names)
+    func tokenizer(_ name: String) throws {
+        let path = Self.folder.appending(path: name).path
         let (folder, gguf) = (
             try openModel(at: path).tokenizer, try openModel(at: path + ".gguf").tokenizer
         )
         #expect(folder.tokens == gguf.tokens && folder.kinds == gguf.kinds)
         #expect(folder.merges == gguf.merges && folder.eosTokens == gguf.eosTokens)
-        #expect(folder.preTokenizer == .sentencePiece && folder.addsBOS && folder.bosToken == 1)
+        #expect(folder.preTokenizer == gguf.preTokenizer)
+        if name == "llama2" {
+            #expect(folder.preTokenizer == .sentencePiece && folder.addsBOS && gguf.addsBOS)
+            #expect(folder.bosToken == 1 && gguf.bosToken == 1)
+        }
     }
 
     @Test("A short context takes LongRoPE's short table", arguments: TinyModel.Source.allCases)
@@ -95,7 +99,14 @@ import WeightFile
         let sequence = try TokenSequence.reference(file, context: 16, batch: 16)
         #expect(largestError(short, try sequence.causalLogits(Array(tokens.prefix(16)))) <= 1e-4)
         let long = try TokenSequence.reference(file, context: 17, batch: 16)
-        #expect(largestError(short, try long.causalLogits(Array(tokens.prefix(16)))) > 1e-2)
+        let rows = try long.causalLogits(Array(tokens.prefix(16)))
+        #expect(largestError(short, rows) > 1e-2)
+        // A text of a shorter context in the same run is turned alike, and is not saved.
+        let other = try TokenSequence(long.workspace, contextLength: 16)
+        #expect(try other.causalLogits(Array(tokens.prefix(16))) == rows)
+        #expect(throws: SavedTextError.self) {
+            try other.save(Array(tokens.prefix(16)), seed: 1, to: "/nowhere/phi3.session")
+        }
     }
 
     @Test(
@@ -199,7 +210,9 @@ import WeightFile
             ("smollm3", "no_rope_layers", "[1, 1, 0]"), ("smollm3", "mlp_bias", "true"),
             ("smollm3", "residual_multiplier", "0.5"), ("granite", "mlp_bias", "true"),
             ("granite", "num_local_experts", "8"), ("granite", "query_pre_attn_scalar", "16"),
-            ("olmo3", "clip_qkv", "8.0"), ("olmo3", "layer_types", "[\"full_attention\"]"),
+            ("granite", "logits_scaling", "0.0"), ("granite", "residual_multiplier", "1e-30"),
+            ("granite", "attention_multiplier", "\"large\""), ("olmo3", "clip_qkv", "8.0"),
+            ("olmo3", "layer_types", "[\"full_attention\"]"),
             ("olmo3", "partial_rotary_factor", "0.5"), ("phi3", "partial_rotary_factor", "0.9"),
             ("phi3", "hidden_act", "\"relu\""), ("mistral", "partial_rotary_factor", "0.75"),
             ("mistral", "rope_scaling", "{\"rope_type\": \"longrope\", \"rope_theta\": 1e4}"),

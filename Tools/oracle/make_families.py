@@ -19,7 +19,7 @@ import torch
 from transformers import (AutoModelForCausalLM, Gemma3TextConfig, GraniteConfig, LlamaConfig, MistralConfig, Olmo3Config,
                           Phi3Config, SmolLM3Config)
 
-from make_tiny import interleaved, random_model, vocabulary, write_tokenizer
+from make_tiny import add_sizes, interleaved, random_model, vocabulary, write_tokenizer
 
 TOKENS, GREEDY = 40, 24
 COMMON = dict(vocab_size=320, hidden_size=32, intermediate_size=48, num_attention_heads=4, num_key_value_heads=2,
@@ -32,14 +32,14 @@ FAMILIES = {
         **COMMON, num_hidden_layers=3, head_dim=16, query_pre_attn_scalar=16, sliding_window=9,
         layer_types=[SLIDING, FULL, SLIDING])),
     # Every second layer without rotation.
-    "smollm3": ("smollm3", "llama-bpe", SmolLM3Config(
+    "smollm3": ("smollm3", "smaug-bpe", SmolLM3Config(
         **COMMON, num_hidden_layers=4, no_rope_layers=[1, 1, 1, 0], tie_word_embeddings=True,
         rope_parameters=dict(rope_type="default", rope_theta=5e6))),
-    "granite": ("granite", "llama-bpe", GraniteConfig(
+    "granite": ("granite", "refact", GraniteConfig(
         **COMMON, num_hidden_layers=2, embedding_multiplier=12.0, residual_multiplier=0.22, attention_multiplier=0.2,
         logits_scaling=2.0, rope_parameters=dict(rope_type="default", rope_theta=10000.0))),
     # YaRN in full layers only.
-    "olmo3": ("olmo2", "llama-bpe", Olmo3Config(
+    "olmo3": ("olmo2", "dbrx", Olmo3Config(
         **COMMON, num_hidden_layers=4, sliding_window=9, rope_parameters={
             SLIDING: dict(rope_type="default", rope_theta=5e5),
             FULL: dict(rope_type="yarn", rope_theta=5e5, factor=8.0, original_max_position_embeddings=32,
@@ -58,6 +58,9 @@ FAMILIES = {
     "llama2": ("llama", "sentencepiece", LlamaConfig(
         **{**COMMON, "num_key_value_heads": 4, "bos_token_id": 1, "eos_token_id": 2}, num_hidden_layers=2)),
 }
+
+# Names of GGUF's pre-tokenizers that cut text as another one does.
+LIKE = {"smaug-bpe": "llama-bpe", "refact": "smollm", "dbrx": "llama-bpe"}
 
 # Where embeddings are multiplied: else what layers add would not show.
 SMALL_EMBEDDINGS = {"gemma3": 1 / 4, "granite": 1 / 32}
@@ -144,19 +147,7 @@ def write_settings(w, config, architecture):
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     rope = config.rope_parameters
     rope = rope.get(FULL, rope)
-    w.add_name(f"tiny {architecture}")
-    w.add_context_length(config.max_position_embeddings)
-    w.add_embedding_length(config.hidden_size)
-    w.add_feed_forward_length(config.intermediate_size)
-    w.add_block_count(config.num_hidden_layers)
-    w.add_head_count(config.num_attention_heads)
-    w.add_head_count_kv(config.num_key_value_heads)
-    w.add_layer_norm_rms_eps(config.rms_norm_eps)
-    w.add_rope_freq_base(rope["rope_theta"])
-    w.add_rope_dimension_count(int(head_dim * rope.get("partial_rotary_factor", 1)))
-    if head_dim * config.num_attention_heads != config.hidden_size:
-        w.add_key_length(head_dim)
-        w.add_value_length(head_dim)
+    add_sizes(w, config, head_dim, rope)
     if architecture == "phi3" or getattr(config, "sliding_window", None):
         w.add_sliding_window(config.sliding_window or 0)
     if architecture == "granite":
@@ -242,7 +233,7 @@ def main():
         if pre == "sentencepiece":
             write_sentencepiece(folder / name)
         else:
-            write_tokenizer(folder / name, pre)
+            write_tokenizer(folder / name, LIKE.get(pre, pre))
         # Rotary frequencies were rounded with the weights; a fresh model computes them in float.
         model = AutoModelForCausalLM.from_pretrained(
             folder / name, dtype=torch.float32, attn_implementation="eager").eval()

@@ -132,11 +132,8 @@ def interleaved(value, heads):
     return value.reshape(heads, 2, -1, value.shape[1]).swapaxes(1, 2).reshape(value.shape)
 
 
-def write_gguf(path, model, architecture, pre):
-    config, rope = model.config, model.config.rope_parameters
-    head_dim = model.model.layers[0].self_attn.head_dim
-    w = gguf.GGUFWriter(str(path), architecture)
-    w.add_name(f"tiny {architecture}")
+def add_sizes(w, config, head_dim, rope):
+    w.add_name(f"tiny {w.arch}")
     w.add_context_length(config.max_position_embeddings)
     w.add_embedding_length(config.hidden_size)
     w.add_feed_forward_length(config.intermediate_size)
@@ -145,9 +142,16 @@ def write_gguf(path, model, architecture, pre):
     w.add_head_count_kv(config.num_key_value_heads)
     w.add_key_length(head_dim)
     w.add_value_length(head_dim)
-    w.add_rope_dimension_count(head_dim)
+    w.add_rope_dimension_count(int(head_dim * rope.get("partial_rotary_factor", 1)))
     w.add_layer_norm_rms_eps(config.rms_norm_eps)
     w.add_rope_freq_base(rope["rope_theta"])
+
+
+def write_gguf(path, model, architecture, pre):
+    config, rope = model.config, model.config.rope_parameters
+    head_dim = model.model.layers[0].self_attn.head_dim
+    w = gguf.GGUFWriter(str(path), architecture)
+    add_sizes(w, config, head_dim, rope)
     if rope["rope_type"] == "yarn":
         w.add_rope_scaling_type(gguf.RopeScalingType.YARN)
         w.add_rope_scaling_factor(rope["factor"])
