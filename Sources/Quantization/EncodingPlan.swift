@@ -182,10 +182,15 @@ public struct EncodingPlan: Sendable {
         let patterns = try options.overrides.map { text throws(QuantizationError) in
             try TensorPattern(parsing: text)
         }
+        var isMade = false
+        if case .codes(let bits) = options.target {
+            isMade = Self.isMade(of: bits, tensors, tiedHead: tiedHead)
+        }
         var used = Set<String>()
         let requests = tensors.map { tensor in
             var request = Request(
-                tensor: tensor, how: usual(for: tensor, tiedHead: tiedHead, options))
+                tensor: tensor, how: usual(for: tensor, tiedHead: tiedHead, isMade: isMade, options)
+            )
             for pattern in patterns where pattern.matches(tensor.name) {
                 used.insert(pattern.text)
                 switch pattern.request {
@@ -205,20 +210,33 @@ public struct EncodingPlan: Sendable {
         return requests
     }
 
+    /// Whether logits are its products. An untied embedding is only looked up.
+    private static func isHead(_ tensor: SourceTensor, tied: Bool) -> Bool {
+        let role = TensorRole(matrix: tensor.name)
+        return role == .head || tied && role == .embedding
+    }
+
+    /// Whether a source has codes of so few bits everywhere but in the head, which files of quantized weights give more.
+    private static func isMade(of bits: Int, _ tensors: [SourceTensor], tiedHead: Bool) -> Bool {
+        tensors.allSatisfy { tensor in
+            guard tensor.rows > 1 else { return true }
+            guard let found = tensor.type.codeEncoding else { return false }
+            return found.codeBits <= bits || isHead(tensor, tied: tiedHead)
+        }
+    }
+
     private static func usual(
-        for tensor: SourceTensor, tiedHead: Bool, _ options: Options
+        for tensor: SourceTensor, tiedHead: Bool, isMade: Bool, _ options: Options
     ) -> Request.How {
         guard tensor.rows > 1 else { return .encoding(.f32) }
         let found = tensor.type.codeEncoding
         if let target = options.target {
-            guard case .codes(let bits) = target, let found, found.codeBits <= bits else {
-                return .share
-            }
+            guard case .codes(let bits) = target, let found, isMade || found.codeBits <= bits
+            else { return .share }
             return .encoding(found)
         }
-        // The head decides between near-equal logits; an untied embedding is only looked up.
-        let role = TensorRole(matrix: tensor.name)
-        let isHead = role == .head || tiedHead && role == .embedding
+        // The head decides between near-equal logits.
+        let isHead = isHead(tensor, tied: tiedHead)
         let rounded: TensorEncoding = isHead ? .int6Nested : .int4Nested
         switch options.bits {
         case nil: return .encoding(found ?? (tensor.type == .synthetic ? rounded : .int8))

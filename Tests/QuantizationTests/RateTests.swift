@@ -146,6 +146,29 @@ import WeightFile
         }
     }
 
+    /// A file of 4-bit codes whose head has 8 is what it is asked to be.
+    @Test(arguments: [SourceType.q4_1, .q5_0])
+    func aFinerHeadStays(type: SourceType) throws {
+        func tensor(_ name: String, _ type: SourceType) -> SourceTensor {
+            SourceTensor(name: name, rows: 64, columns: 64, type: type)
+        }
+        let tensors = [
+            tensor("model.embed_tokens.weight", .q8_0),
+            tensor("model.layers.0.mlp.up_proj.weight", type),
+        ]
+        var options = EncodingPlan.Options()
+        (options.target, options.storages) = (.codes(bits: 4), [.plain])
+        let kept = try EncodingPlan.requests(for: tensors, tiedHead: true, options).map {
+            if case .encoding = $0.how { true } else { false }
+        }
+        let all = type == .q4_1
+        #expect(kept == [all, all])
+        let untied = try EncodingPlan.requests(for: tensors, tiedHead: false, options).map {
+            if case .encoding = $0.how { true } else { false }
+        }
+        #expect(untied == [false, all])
+    }
+
     /// What a price leaves over goes where it saves most.
     @Test func noBytesAreLeftThatABetterWayFitsIn() throws {
         func item(_ importance: Double) -> RateAllocation.Item {
