@@ -8,24 +8,22 @@ package struct DecodedText {
     package let sequence: TokenSequence
     package let state: DecodingState
     package let decoder: any TokenDecoder
-    let planner: Planner
 
     /// - Parameters:
+    ///   - drafting: What the model was opened for.
     ///   - planner: Of all texts that share passes.
     ///   - cached: Tokens that the sequence has committed already.
     init(
-        _ source: ModelSource, _ sequence: TokenSequence, _ planner: Planner,
-        cached: [Int32] = []
+        _ source: ModelSource, _ sequence: TokenSequence, _ drafting: Drafting,
+        _ planner: Planner, cached: [Int32] = []
     ) throws {
         self.sequence = sequence
-        self.planner = planner
         let sampler = Sampler(
             SamplingOptions(), vocabularySize: source.file.config.vocabularySize,
             forbidden: source.file.tokensWithoutText, compute: sequence.compute)
         state = DecodingState(
             sequence, sampler: sampler, stopTokens: source.stopTokens, cached: cached)
-        decoder = try VerifiedDecoder(
-            state, planner, source: LookupSource(chances: planner.lookups), largest: 32)
+        decoder = try drafting.decoder(state, planner)
     }
 }
 

@@ -26,11 +26,13 @@ actor Engine {
 
     private struct Passes {
         let workspace: Workspace
-        let planner = Planner()
+        let drafting: Drafting
+        let planner: Planner
         let scheduler: Scheduler
 
-        init(_ workspace: Workspace) {
-            self.workspace = workspace
+        init(_ workspace: Workspace, _ drafting: Drafting) {
+            (self.workspace, self.drafting) = (workspace, drafting)
+            planner = drafting.planner(workspace.model.config.blockDecoding)
             scheduler = Scheduler(workspace, planner)
         }
     }
@@ -60,7 +62,7 @@ actor Engine {
         do {
             let workspace = try Workspace(
                 Transformer.Model(source.file, options: options.planned(for: source.file)))
-            passes = Passes(workspace)
+            passes = Passes(workspace, options.drafting)
             mostPlaces = options.answers
             return workspace.model.contextLength
         } catch {
@@ -159,7 +161,7 @@ actor Engine {
         guard let passes, places.count < mostPlaces else { return nil }
         do {
             let sequence = try TokenSequence(passes.workspace)
-            places.append(Place(try DecodedText(source, sequence, passes.planner)))
+            places.append(Place(try DecodedText(source, sequence, passes.drafting, passes.planner)))
             return places.last
         } catch TransformerError.noRoomForSequence where !places.isEmpty {
             mostPlaces = places.count
@@ -169,6 +171,7 @@ actor Engine {
 
     /// Takes over what another place has computed of a prompt.
     private func copyBeginning(_ ids: ArraySlice<Int32>, to place: Place) throws {
+        guard let passes else { return }
         let isCausal = !(source.file.config.blockDecoding?.bidirectionalCommit ?? false)
         let donors = places.filter {
             $0 !== place && $0.text.sequence.canBeCopied(upTo: $0.held(ids))
@@ -181,6 +184,7 @@ actor Engine {
         sequence.reset()
         let isCopied = sequence.copy(donor.text.sequence, upTo: count)
         place.text = try DecodedText(
-            source, sequence, place.text.planner, cached: isCopied ? Array(ids.prefix(count)) : [])
+            source, sequence, passes.drafting, passes.planner,
+            cached: isCopied ? Array(ids.prefix(count)) : [])
     }
 }

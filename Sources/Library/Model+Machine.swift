@@ -11,7 +11,8 @@ extension Model.Options {
         options.memory = file.budget(memory)
         options.paces = PaceCache.memory(of: file, .auto)
         options.threads = threads.map { min($0, Processors.allowed()) }
-        options.logitCapacity = max(Self.draftRows, answers)
+        options.logitCapacity = max(
+            drafting.logitRows(file.config.blockDecoding), min(64, answers * 8), answers)
         options.kvEncoding =
             switch cache {
             case .int4: .int4
@@ -34,8 +35,16 @@ extension Model.Options {
         return options
     }
 
-    /// Rows of logits of a pass that verifies drafts.
-    private static let draftRows = 32
+    var drafting: Drafting {
+        var drafting = Drafting()
+        drafting.source =
+            switch drafts {
+            case .auto: .auto
+            case .off: .off
+            case .lookup: .lookup
+            }
+        return drafting
+    }
 }
 
 extension WeightFile {

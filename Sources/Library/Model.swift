@@ -62,9 +62,23 @@ public final class Model: Sendable {
         public var threads: Int?
         /// Numbers of the key/value cache.
         public var cache = Cache.int8
+        /// Where tokens are guessed ahead. They are verified, so that no text depends on it; models that were
+        /// published to fill blocks of masks fill them in their own way.
+        public var drafts = Drafts.auto
         /// Answers that are computed at a time, 1 to 64; others wait. Memory for their caches is planned
         /// for.
         public var answers = 1
+
+        /// Sources of guesses.
+        public enum Drafts: Sendable {
+            /// The model's own guesses where it was trained with a mask token, else what followed the same
+            /// words earlier.
+            case auto
+            /// What followed the same words earlier.
+            case lookup
+            /// One token per pass.
+            case off
+        }
 
         /// How keys and values are stored. Fewer bits take less memory and are less exact.
         public enum Cache: Sendable {

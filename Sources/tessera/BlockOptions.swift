@@ -117,11 +117,23 @@ struct BlockOptions: ParsableArguments {
         }
     }
 
-    /// Where the user and the model say nothing: few enough risks to keep the text's quality.
-    static let defaultGamma: Float = 0.1
-    /// Positions of a pass that verifies what a source drafted: more cost as much as they save, even where
-    /// passes wait for a disk.
-    private static let sourcePositions = 32
+    /// What is asked for, for any model.
+    var drafting: Drafting {
+        var drafting = Drafting()
+        drafting.source =
+            switch draft {
+            case .auto: .auto
+            case .off: .off
+            case .lookup: .lookup
+            case .masks: .masks
+            case .model: .model
+            }
+        if case .fixed(let size) = blockSize { drafting.blockSize = size }
+        (drafting.gamma, drafting.paperRule) = (gamma, paperRule)
+        (drafting.factor, drafting.threshold) = (factor, threshold)
+        (drafting.order, drafting.verify) = (errorProxy.order, verify)
+        return drafting
+    }
 
     func validate() throws {
         try validateDraft()
@@ -129,7 +141,7 @@ struct BlockOptions: ParsableArguments {
             throw ValidationError("give one of --gamma, --factor and --threshold")
         }
         do {
-            try rule(nil).validate()
+            try drafting.rule(nil).validate()
         } catch {
             throw ValidationError(error.description)
         }
@@ -168,93 +180,14 @@ struct BlockOptions: ParsableArguments {
                 "\(risks.joined(separator: ", ")): only a model trained with a mask token decides "
                     + "several tokens in a pass, and this one has none")
         }
-        guard verify == true || largest(traits) == 1 else { return }
+        guard verify == true || drafting.largest(traits) == 1 else { return }
         let cause = verify == true ? "--verify, which risks nothing" : "blocks of one token"
         Terminal.note("tessera: \(risks.joined(separator: ", ")): no effect with \(cause)")
-    }
-
-    /// Whether drafts come from a source, and not from masks.
-    private func usesSource(_ traits: ModelConfig.BlockDecoding?) -> Bool {
-        switch draft {
-        case .lookup, .model: return true
-        case .off, .masks: return false
-        case .auto:
-            guard traits == nil, case .auto = blockSize else { return false }
-            return true
-        }
     }
 
     /// The second model, where drafts come from one.
     func draftModel(for target: ModelSource) throws -> DraftModel? {
         guard case .model(let path) = draft else { return nil }
         return try DraftModel(path: path, for: target)
-    }
-
-    /// Whether tokens are checked against next-token prediction. Unless the user names a risk, or the
-    /// model was made for one, they are.
-    func verifies(_ traits: ModelConfig.BlockDecoding?) -> Bool {
-        if usesSource(traits) { return true }
-        if let verify { return verify }
-        guard let traits, gamma == nil, factor == nil, threshold == nil else { return false }
-        return !traits.bidirectionalCommit && traits.confidenceThreshold == 0
-    }
-
-    /// The largest block that will be asked for: auto keeps to sizes that the model was trained for. With
-    /// drafts of a source, the most positions of a pass.
-    func largest(_ traits: ModelConfig.BlockDecoding?) -> Int {
-        switch blockSize {
-        case .fixed(let size): size
-        case .auto where draft == .off: 1
-        case .auto: usesSource(traits) ? Self.sourcePositions : traits?.blockSize ?? 1
-        }
-    }
-
-    /// Rows of logits that a pass may ask for.
-    func logitRows(_ traits: ModelConfig.BlockDecoding?) -> Int {
-        let largest = largest(traits)
-        guard !usesSource(traits), largest > 1 else { return largest }
-        return verifies(traits) ? 2 * largest : largest + 1
-    }
-
-    /// What decides; the model's own threshold where the user names nothing.
-    func rule(_ traits: ModelConfig.BlockDecoding?) -> RevealRule {
-        if let factor { return .factor(factor) }
-        if let threshold { return .confidence(threshold: threshold) }
-        if gamma == nil, let traits, traits.confidenceThreshold > 0 {
-            return .confidence(threshold: traits.confidenceThreshold)
-        }
-        let gamma = gamma ?? Self.defaultGamma
-        return paperRule
-            ? .entropyBound(gamma: gamma, errorProxy.order)
-            : .firstAndBound(gamma: gamma, errorProxy.order)
-    }
-
-    /// What chooses how much each pass computes, for all texts of a model.
-    func planner(_ traits: ModelConfig.BlockDecoding?) -> Planner {
-        guard !usesSource(traits) else { return Planner() }
-        guard let traits else { return Planner(isFixed: true) }
-        let isFixed = if case .fixed = blockSize { true } else { traits.bidirectionalCommit }
-        return Planner(largest: largest(traits), isFixed: isFixed)
-    }
-
-    /// The decoder for a text of a model that was opened for these options.
-    ///
-    /// - Parameter source: Of drafts, where it is not the text itself.
-    func decoder(
-        _ state: DecodingState, _ planner: Planner, source: (any DraftSource)? = nil
-    ) throws -> any TokenDecoder {
-        let traits = state.model.blockDecoding
-        let largest = largest(traits)
-        guard largest > 1 else { return NextTokenDecoder(state) }
-        if usesSource(traits) {
-            return try VerifiedDecoder(
-                state, planner, source: source ?? LookupSource(chances: planner.lookups),
-                largest: largest)
-        }
-        guard traits != nil else { throw DecodingError.noMaskToken(blockSize: largest) }
-        guard verifies(traits) else {
-            return try SetBlockDecoder(state, rule: rule(traits), planner)
-        }
-        return try VerifiedDecoder(state, planner)
     }
 }

@@ -81,7 +81,7 @@ struct ChatCommand: AsyncParsableCommand {
         try blocks.check(config.blockDecoding)
         let drafter = try blocks.draftModel(for: source)
         let options = try modelOptions.options(
-            for: source.file, logitCapacity: blocks.logitRows(config.blockDecoding),
+            for: source.file, logitCapacity: blocks.drafting.logitRows(config.blockDecoding),
             need: .conversation, drafter: drafter)
         if modelOptions.ram != nil {
             modelOptions.noteShortContext(

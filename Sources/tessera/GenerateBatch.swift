@@ -47,7 +47,7 @@ struct BatchAnswers {
         let model = try setup.open(options)
         let workspace = Workspace(model)
         let loadSeconds = Clock.now - start
-        let planner = command.blocks.planner(model.config.blockDecoding)
+        let planner = command.blocks.drafting.planner(model.config.blockDecoding)
         let output = AnswerOutput(lines)
         var work: [Batch.Job] = []
         for (index, job) in jobs.enumerated() {

@@ -132,7 +132,7 @@ struct GenerateSetup {
     private func options(
         needed: Int, places: Int, further: [Int]
     ) throws -> Model.Options {
-        let rows = command.blocks.logitRows(source.file.config.blockDecoding)
+        let rows = command.blocks.drafting.logitRows(source.file.config.blockDecoding)
         return try command.modelOptions.options(
             for: source.file,
             logitCapacity: min(places * rows, max(Self.sharedRows, places, rows)),

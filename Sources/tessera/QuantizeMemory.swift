@@ -18,7 +18,7 @@ extension QuantizeCommand {
         let tables = ram.bytes / 256 + 1024 * source.tensors.count
         var options = Model.Options()
         options.memory = MemoryBudget(bytes: ram.bytes, source: .option, units: ram.units)
-        options.logitCapacity = try BlockOptions.parse([]).logitRows(source.config.blockDecoding)
+        options.logitCapacity = Drafting().logitRows(source.config.blockDecoding)
         let context = Model.Options.context(
             source.config, in: options.memory ?? .unlimited, options.kvEncoding)
         let needs = Model.needs(

@@ -44,10 +44,10 @@ struct Session {
         state = DecodingState(
             sequence, sampler: sampler, stopTokens: ignoresEnd ? [] : ends, traced: traced,
             cached: cached)
-        let planner = planner ?? blocks.planner(sequence.config.blockDecoding)
+        let planner = planner ?? blocks.drafting.planner(sequence.config.blockDecoding)
         let drafts = try drafter?.drafts(
             for: sequence, stopTokens: state.stopTokens, planner.lookups)
-        decoder = try blocks.decoder(state, planner, source: drafts)
+        decoder = try blocks.drafting.decoder(state, planner, drafts: drafts)
         loadSeconds = Clock.now - start
     }
 
@@ -87,9 +87,9 @@ extension GenerationSummary {
         let context = session.sequence.contextLength
         let used = session.state.history.count
         let traits = session.model.config.blockDecoding
-        let isVerified = session.blocks.verifies(traits)
+        let isVerified = session.blocks.drafting.verifies(traits)
         let isBounded = largestBlock > 1 && !isVerified
-        let gamma = isBounded ? session.blocks.rule(traits).gamma : nil
+        let gamma = isBounded ? session.blocks.drafting.rule(traits).gamma : nil
         let members: [(String, JSONOutput)] = [
             ("schema_version", 1),
             ("text", .string(text)),

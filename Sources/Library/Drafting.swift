@@ -1,0 +1,114 @@
+package import Decoding
+package import Transformer
+package import WeightFile
+
+/// How many tokens a pass is to give, and how they are guessed: what is asked for, for any model.
+package struct Drafting: Sendable {
+    /// Where drafts come from.
+    package enum Source: Sendable, Equatable {
+        /// Masks where the model has them, else lookup.
+        case auto
+        case off
+        case lookup
+        case masks
+        /// A second model.
+        case model
+    }
+
+    package var source = Source.auto
+    /// Positions of a block; nil: as many as pay.
+    package var blockSize: Int?
+    /// Entropy in nats that a pass may risk.
+    package var gamma: Float?
+    /// With `gamma`: blocks are filled as the paper says.
+    package var paperRule = false
+    package var order = RevealRule.ErrorProxy.entropy
+    /// Instead of `gamma`: a bound of confidences, or the least of each.
+    package var factor: Float?
+    package var threshold: Float?
+    /// Whether tokens are checked against next-token prediction; nil: unless a risk is named.
+    package var verify: Bool?
+
+    package init() {}
+
+    /// Where the user and the model say nothing: few enough risks to keep the text's quality.
+    private static let defaultGamma: Float = 0.1
+    /// Positions of a pass that verifies what a source drafted: more cost as much as they save, even where
+    /// passes wait for a disk.
+    private static let sourcePositions = 32
+
+    /// Whether drafts come from a source, and not from masks.
+    private func usesSource(_ traits: ModelConfig.BlockDecoding?) -> Bool {
+        switch source {
+        case .lookup, .model: return true
+        case .off, .masks: return false
+        case .auto: return traits == nil && blockSize == nil
+        }
+    }
+
+    /// Whether tokens are checked against next-token prediction. Unless the user names a risk, or the
+    /// model was made for one, they are.
+    package func verifies(_ traits: ModelConfig.BlockDecoding?) -> Bool {
+        if usesSource(traits) { return true }
+        if let verify { return verify }
+        guard let traits, gamma == nil, factor == nil, threshold == nil else { return false }
+        return !traits.bidirectionalCommit && traits.confidenceThreshold == 0
+    }
+
+    /// The largest block that will be asked for: auto keeps to sizes that the model was trained for. With
+    /// drafts of a source, the most positions of a pass.
+    package func largest(_ traits: ModelConfig.BlockDecoding?) -> Int {
+        if let blockSize { return blockSize }
+        if source == .off { return 1 }
+        return usesSource(traits) ? Self.sourcePositions : traits?.blockSize ?? 1
+    }
+
+    /// Rows of logits that a pass may ask for.
+    package func logitRows(_ traits: ModelConfig.BlockDecoding?) -> Int {
+        let largest = largest(traits)
+        guard !usesSource(traits), largest > 1 else { return largest }
+        return verifies(traits) ? 2 * largest : largest + 1
+    }
+
+    /// What decides; the model's own threshold where the user names nothing.
+    package func rule(_ traits: ModelConfig.BlockDecoding?) -> RevealRule {
+        if let factor { return .factor(factor) }
+        if let threshold { return .confidence(threshold: threshold) }
+        if gamma == nil, let traits, traits.confidenceThreshold > 0 {
+            return .confidence(threshold: traits.confidenceThreshold)
+        }
+        let gamma = gamma ?? Self.defaultGamma
+        return paperRule
+            ? .entropyBound(gamma: gamma, order)
+            : .firstAndBound(gamma: gamma, order)
+    }
+
+    /// What chooses how much each pass computes, for all texts of a model.
+    package func planner(_ traits: ModelConfig.BlockDecoding?) -> Planner {
+        guard !usesSource(traits) else { return Planner() }
+        guard let traits else { return Planner(isFixed: true) }
+        let isFixed = blockSize != nil || traits.bidirectionalCommit
+        return Planner(largest: largest(traits), isFixed: isFixed)
+    }
+
+    /// The decoder for a text of a model that was opened for these options.
+    ///
+    /// - Parameter drafts: Their source, where it is not the text itself.
+    package func decoder(
+        _ state: DecodingState, _ planner: Planner, drafts: (any DraftSource)? = nil
+    ) throws -> any TokenDecoder {
+        let traits = state.model.blockDecoding
+        let largest = largest(traits)
+        guard largest > 1 else { return NextTokenDecoder(state) }
+        if usesSource(traits) {
+            return try VerifiedDecoder(
+                state, planner, source: drafts ?? LookupSource(chances: planner.lookups),
+                largest: largest)
+        }
+        guard traits != nil else { throw DecodingError.noMaskToken(blockSize: largest) }
+        guard verifies(traits) else {
+            return try SetBlockDecoder(state, rule: rule(traits), planner)
+        }
+        return try VerifiedDecoder(state, planner)
+    }
+}
