@@ -1,5 +1,4 @@
 package import Decoding
-package import Transformer
 package import WeightFile
 
 /// How many tokens a pass is to give, and how they are guessed: what is asked for, for any model.

@@ -51,6 +51,18 @@ import Testing
         #expect(try await [one, two] == alone)
     }
 
+    @Test func draftsChangeThePassesAndNotTheText() async throws {
+        var texts: Set<String> = []
+        for drafts in [Model.Options.Drafts.off, .lookup, .auto] {
+            let model = try await Self.model { $0.drafts = drafts }
+            let answer = try Session(model, sampling: .greedy).respond(to: Self.question)
+            texts.insert(try await answer.text())
+            let summary = try #require(answer.summary)
+            #expect(drafts == .off ? summary.passes == summary.tokens : summary.draftedTokens > 0)
+        }
+        #expect(texts.count == 1)
+    }
+
     @Test func moreSessionsThanPlacesTakeTurns() async throws {
         let model = try await Self.model { $0.answers = 2 }
         let sessions = try (0..<5).map { _ in try Session(model, sampling: .greedy) }
