@@ -201,7 +201,8 @@ import Testing
         }
     }
 
-    /// The sum of a long text is not lost next to one large product at its beginning.
+    /// The sum of a long text is not lost next to one large product at its beginning. A product stands in the row of
+    /// the column that is first.
     @Test func productsOfALongTextAreAddedUpByBlocks() {
         let (columns, batches) = (40, 50)
         var products = [Float](repeating: 0, count: columns * 64)
