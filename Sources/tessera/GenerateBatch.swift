@@ -3,6 +3,7 @@ internal import Chat
 internal import Decoding
 internal import Profiling
 internal import Reporting
+internal import Residency
 internal import Tessera
 internal import Transformer
 internal import WeightFile
@@ -44,7 +45,7 @@ struct BatchAnswers {
                 return job
             }
         }
-        let model = try setup.open(options)
+        let model = try open(options, places: places)
         let workspace = Workspace(model)
         let loadSeconds = Clock.now - start
         let planner = command.blocks.drafting.planner(model.config.blockDecoding)
@@ -76,6 +77,15 @@ struct BatchAnswers {
             throw CommandError(
                 .badData,
                 "\(output.failures) of \(lines.count) lines got an error instead of an answer")
+        }
+    }
+
+    private func open(_ options: Model.Options, places: Int) throws -> Model {
+        do {
+            return try setup.open(options)
+        } catch TransformerError.residency(.tooLittle(let budget, let needed)) where places > 1 {
+            let error = ResidencyError.tooLittle(budget, needed: needed)
+            throw CommandError(.usage, "\(error); or have fewer texts share passes with --parallel")
         }
     }
 
