@@ -39,8 +39,6 @@ let package = Package(
             name: "CKernels", dependencies: ["CZstd"],
             cSettings: [
                 .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
-                // Debug builds run the same kernels at a usable speed.
-                .unsafeFlags(["-O3"]),
             ]),
         .target(name: "Machine", swiftSettings: swiftSettings),
         .target(

@@ -1,6 +1,6 @@
 """Renders random templates with Jinja2 and with Tessera and reports where they differ.
 
-    swift build --product render-templates
+    Tools/swift build --product render-templates
     python3 Tools/oracle/check_templates.py [--count 2000] [--seed 1] [--refused] [--program PATH]
 
 Where both give a text, it must be the same; and what a user wrote must stay marked as such. A template

@@ -2,7 +2,7 @@
 
     python3 Tools/oracle/make_templates.py > Tests/ChatTemplatesTests/Resources/templates.json
     python3 Tools/oracle/make_templates.py DIRECTORY_OF_JINJA_FILES > real.json
-    TESSERA_TEMPLATES=real.json swift test --filter ChatTemplateTests
+    TESSERA_TEMPLATES=real.json Tools/swift test --filter ChatTemplateTests
 
 The first form renders the templates below, which use what real ones use; the second those of a
 directory, over the same conversations.

@@ -13,9 +13,9 @@ import Tessera
         for try await token in answer { print(token.text, terminator: "") }
         print()
 
-        // The conversation goes on; only what is new is computed.
-        let second = try await session.respond(to: "What is 7 * 8?", maxTokens: 100).text()
-        print(second)
+        // Another conversation with the same model.
+        let other = try Session(model, sampling: .greedy)
+        print(try await other.respond(to: "What is 7 * 8?", maxTokens: 100).text())
 
         // Errors say what is wrong and what to do.
         do {
