@@ -1,6 +1,6 @@
 // Encoders of panels whose scales are integers times factors of a super-group (Formats/TSR.md, "Bytes of a tensor"). Each
 // group, or each half of it, is fitted by itself; the integers and factors follow from the fits, and the codes from those.
-// With feedback the columns behind a rounded one take up what it left; so each group is fitted once more, with the factors
+// With feedback the columns after a rounded one take up its error; so each group is fitted once more, with the factors
 // that the first fits gave, when the columns in front of it are rounded.
 #include "encode_lanes.h"
 
@@ -142,7 +142,7 @@ typedef struct {
   size_t first, count;
 } super_group;
 
-// The columns behind one of a super-group, in its block, take up its error.
+// The columns after one of a super-group, in its block, take up its error.
 INLINE void make_up(const tsr_rows *s, super_group *g, size_t column, const lanes *error) {
   size_t begin = column / s->block * s->block, end = begin + s->block;
   const float *row = s->feedback + (g->first + column) * s->block;

@@ -59,7 +59,7 @@ void tsr_make_feedback(float *products, size_t count, size_t block, double unit,
   factorize(a, count);
   memset(products, 0, count * block * sizeof *products);
   for (size_t c = 0; c < count; c++) {
-    // Regression of column c's input on those behind it: solve U from the last row.
+    // Regression of column c's input on those after it: solve U from the last row.
     size_t at = count - 1 - c;
     double pivot = a[at][at], solved[BLOCK];
     gains[c] = (float)(unit > 0 ? pivot * pivot / unit : 1);

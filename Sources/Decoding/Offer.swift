@@ -49,7 +49,7 @@ struct DraftOffer {
     struct Choice {
         /// Tokens of the draft.
         var verified = 0
-        /// Masks behind them; never one, which would stand where the pass decides anyway.
+        /// Masks after them; never one, which would stand where the pass decides anyway.
         var masks = 0
     }
 

@@ -2,7 +2,7 @@ internal import Reporting
 internal import WeightFile
 
 /// The RoPE settings of config.json, in the spellings of all transformers versions: `rope_theta`
-/// beside `rope_scaling`, or both in `rope_parameters`, there by type of layer in some families.
+/// next to `rope_scaling`, or both in `rope_parameters`, there by type of layer in some families.
 struct HuggingFaceRope {
     private let text: Settings
     /// `max_position_embeddings`.

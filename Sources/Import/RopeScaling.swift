@@ -17,7 +17,7 @@ enum RopeScaling: Equatable {
     case yarn(
         factor: Double, betaFast: Double, betaSlow: Double, original: Double, truncate: Bool)
 
-    /// The table of heads of which the first `rotated` dimensions are turned.
+    /// The table of heads whose first `rotated` dimensions are turned.
     func table(
         theta: Double, rotated: Int, headDim: Int, attentionFactor: Double = 1
     ) -> RotaryTable {

@@ -11,7 +11,7 @@ internal import WeightFile
 final class CacheRing {
     /// Positions that stay visible whatever follows; those of a model's own window are none.
     let sinks: Int
-    /// Newest positions that a query sees beside the sinks, itself included.
+    /// Newest positions that a query sees, itself included, next to the sinks.
     let window: Int
     let ringSlots: Int
     private let openSlots: Int
