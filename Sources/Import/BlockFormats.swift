@@ -36,7 +36,7 @@ extension SourceType {
     /// Values of one block.
     var blockElements: Int {
         switch self {
-        case .f32, .f16, .bf16, .synthetic: 1
+        case .f32, .f16, .bf16, .f8_e4m3, .synthetic: 1
         case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .iq4_nl, .mxfp4: 32
         case .q2_K, .q3_K, .q4_K, .q5_K, .q6_K, .iq4_xs, .iq3_xxs, .iq3_s, .iq2_xxs, .iq2_xs,
             .iq2_s, .iq1_s, .iq1_m, .tq1_0, .tq2_0:
@@ -49,6 +49,7 @@ extension SourceType {
         switch self {
         case .f32: 4
         case .f16, .bf16: 2
+        case .f8_e4m3: 1
         case .q4_0: 18
         case .q4_1: 20
         case .q5_0: 22
@@ -78,7 +79,7 @@ extension SourceType {
     /// which have too many steps per group of 32.
     public var codeEncoding: TensorEncoding? {
         switch self {
-        case .f32, .f16, .bf16, .iq2_xs, .iq2_s, .synthetic: nil
+        case .f32, .f16, .bf16, .f8_e4m3, .iq2_xs, .iq2_s, .synthetic: nil
         case .q4_0: .int4
         case .q4_1: .int4Affine
         case .q5_0: .int5
@@ -162,6 +163,7 @@ extension SourceType {
             switch self {
             case .f16: output[target] = Float(half(bytes, source))
             case .bf16: output[target] = Float(bitPattern: UInt32(word(bytes, source)) << 16)
+            case .f8_e4m3: output[target] = EightBitFloat.values[Int(bytes[source])]
             default: output[target] = Float(bitPattern: long(bytes, source))
             }
         }

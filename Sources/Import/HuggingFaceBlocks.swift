@@ -45,10 +45,19 @@ struct HuggingFaceBlocks {
         for place in [root, text] {
             guard let quantization = try place.object("quantization_config") else { continue }
             let method = try quantization.string("quant_method") ?? "unknown method"
+            // Their scales stand next to the weights.
+            let isFloat = try quantization.string("format") == "float-quantized"
+            if method == "fp8" || method == "compressed-tensors" && isFloat {
+                let size = try quantization.array("weight_block_size")?.map(\.int)
+                guard size == nil || size == [128, 128] else {
+                    throw quantization.unsupported("weight_block_size")
+                }
+                continue
+            }
             throw .unsupported(
                 path: root.path,
                 what: "a checkpoint that is quantized already (\(method.printable))",
-                advice: "choose the one in BF16, F16 or F32, or a GGUF file")
+                advice: "choose the one in BF16, F16, F32 or FP8, or a GGUF file")
         }
     }
 

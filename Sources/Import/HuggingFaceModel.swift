@@ -51,10 +51,16 @@ final class HuggingFaceModel: TensorSource {
         stored = try StoredTensors(config, form, place: place) {
             name, rows, columns throws(ImportError) in
             guard let entry = found[name] else { throw .missingTensor(path: folder, name: name) }
-            return try Self.part(entry, named: name, rows: rows, columns: columns)
+            var part = try Self.part(entry, named: name, rows: rows, columns: columns)
+            if part.type == .f8_e4m3 {
+                part.scales = try Self.scales(of: name, found, rows: rows, columns: columns)
+            }
+            return part
         }
+        let used = config.tensors.map { place($0).name }
         try names.refuseOthers(
-            found.keys, layers: config.layerCount, used: config.tensors.map { place($0).name },
+            found.keys, layers: config.layerCount,
+            used: used + used.flatMap { Self.scaleNames(of: $0) },
             isWholeModel: settings.isWholeModel, family: config.modelType, folder)
         tensors = stored.list
         sourceBytes = stored.byteCount
@@ -184,6 +190,50 @@ final class HuggingFaceModel: TensorSource {
             shards.insert(shard)
         }
         return shards.sorted()
+    }
+
+    /// Tensors that belong to a matrix of 8-bit floats: its scales, and one for activations, which are not
+    /// rounded to such floats here.
+    private static func scaleNames(of name: String) -> [String] {
+        let stem = name.hasSuffix(".weight") ? name.dropLast(".weight".count) : name[...]
+        return [name + "_scale_inv", name + "_scale", stem + ".input_scale"]
+    }
+
+    /// The factors of a matrix of 8-bit floats: one for all of it, one for each row, or one for each block; nil
+    /// where its values are those that are stored.
+    private static func scales(
+        of name: String, _ found: [String: StoredTensor], rows: Int, columns: Int
+    ) throws(ImportError) -> BlockScales? {
+        for scaleName in scaleNames(of: name).prefix(2) {
+            guard let (file, tensor) = found[scaleName] else { continue }
+            guard let type = tensor.type, type != .f8_e4m3 else {
+                throw .unsupported(
+                    path: file.path, what: "tensor '\(scaleName)' of type \(tensor.dtype)",
+                    advice: "choose a checkpoint in BF16, F16 or F32")
+            }
+            let (high, wide) =
+                switch tensor.shape.count {
+                case 0: (1, 1)
+                case 1: (tensor.shape[0], 1)
+                case 2: (tensor.shape[0], tensor.shape[1])
+                default: (0, 0)
+                }
+            guard let blockRows = size(rows, high), let blockColumns = size(columns, wide) else {
+                throw .wrongShape(
+                    path: file.path, name: scaleName, shape: tensor.shape, expected: [rows, 1])
+            }
+            var bytes: [UInt8] = []
+            try file.read(at: tensor.offset, count: high * wide * type.blockBytes, into: &bytes)
+            var values = [Float](repeating: 0, count: high * wide)
+            type.decode(bytes, from: 0, count: values.count, into: &values, at: 0)
+            return BlockScales(rows: blockRows, columns: blockColumns, count: wide, values: values)
+        }
+        return nil
+    }
+
+    /// Values of a block where `count` blocks cover `total`: one each, all, or 128 and the last block cut.
+    private static func size(_ total: Int, _ count: Int) -> Int? {
+        count == 1 ? total : count == total ? 1 : count == (total + 127) / 128 ? 128 : nil
     }
 
     private static func part(

@@ -6,7 +6,7 @@ struct SafetensorsFile {
         var shape: [Int]
         /// As in the file, such as `BF16`.
         var dtype: String
-        /// nil where no weight of ours can have this type (integers, 8-bit floats).
+        /// nil where no weight of ours can have this type, such as integers.
         var type: SourceType?
         /// From the start of the file.
         var offset: Int
@@ -57,7 +57,9 @@ struct SafetensorsFile {
             let bounds = value["data_offsets"]?.array, bounds.count == 2,
             let begin = bounds[0].int, let end = bounds[1].int
         else { throw wrong("dtype, shape or data_offsets missing") }
-        let types: [String: SourceType] = ["F32": .f32, "F16": .f16, "BF16": .bf16]
+        let types: [String: SourceType] = [
+            "F32": .f32, "F16": .f16, "BF16": .bf16, "F8_E4M3": .f8_e4m3,
+        ]
         var elements = 1
         var shape: [Int] = []
         for dimension in dimensions {

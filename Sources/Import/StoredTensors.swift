@@ -8,6 +8,8 @@ struct StoredTensors {
         /// From the start of the file.
         var offset: Int
         var type: SourceType
+        /// Of 8-bit floats.
+        var scales: BlockScales?
     }
 
     private let form: StoredForm
@@ -51,9 +53,12 @@ struct StoredTensors {
     func read(
         _ tensor: SourceTensor, rows: Range<Int>, into output: inout [Float]
     ) throws(ImportError) {
-        try visit(tensor, rows) { bytes, start, row in
+        let scales = entries[tensor.name]?.part.scales
+        try visit(tensor, rows) { bytes, start, row, stored in
+            let target = row * tensor.columns
             tensor.type.decode(
-                bytes, from: start, count: tensor.columns, into: &output, at: row * tensor.columns)
+                bytes, from: start, count: tensor.columns, into: &output, at: target)
+            scales?.apply(to: &output, at: target, row: stored, width: tensor.columns)
         }
         if let role = entries[tensor.name]?.tensor.role, role.isVector { adjust(&output, role) }
     }
@@ -79,16 +84,17 @@ struct StoredTensors {
     ) throws(ImportError) -> SourceBlocks? {
         guard tensor.type.codeEncoding != nil else { return nil }
         var result = SourceBlocks(tensor.type, values: rows.count * tensor.columns)
-        try visit(tensor, rows) { bytes, start, row in
+        try visit(tensor, rows) { bytes, start, row, _ in
             tensor.type.unpack(
                 bytes, from: start, count: tensor.columns, into: &result, at: row * tensor.columns)
         }
         return result
     }
 
-    /// Calls `body` with the stored bytes of each row, its offset in them, and its index in `rows`.
+    /// Calls `body` with the stored bytes of each row, its offset in them, its index in `rows`, and its row of the
+    /// stored tensor.
     private func visit(
-        _ tensor: SourceTensor, _ rows: Range<Int>, _ body: ([UInt8], Int, Int) -> Void
+        _ tensor: SourceTensor, _ rows: Range<Int>, _ body: ([UInt8], Int, Int, Int) -> Void
     ) throws(ImportError) {
         guard let entry = entries[tensor.name] else {
             preconditionFailure("\(tensor.name) is no tensor of this source")
@@ -100,13 +106,15 @@ struct StoredTensors {
         guard tensor.rows > 1, form.reorders(entry.tensor.role, headDim: config.headDim) else {
             try entry.part.file.read(
                 at: start + rows.lowerBound * rowBytes, count: rows.count * rowBytes, into: &bytes)
-            for row in 0..<rows.count { body(bytes, row * rowBytes, row) }
+            for row in 0..<rows.count {
+                body(bytes, row * rowBytes, row, entry.firstRow + rows.lowerBound + row)
+            }
             return
         }
         for (index, row) in rows.enumerated() {
             let from = form.stored(row, headDim: config.headDim)
             try entry.part.file.read(at: start + from * rowBytes, count: rowBytes, into: &bytes)
-            body(bytes, 0, index)
+            body(bytes, 0, index, entry.firstRow + from)
         }
     }
 }

@@ -3,6 +3,9 @@ public import WeightFile
 /// How a source stores a tensor's values.
 public enum SourceType: String, Sendable {
     case f32, f16, bf16
+    /// One sign, four exponent and three fraction bits; no infinity.
+    // swift-format-ignore: AlwaysUseLowerCamelCase
+    case f8_e4m3
     // swift-format-ignore: AlwaysUseLowerCamelCase
     case q4_0, q4_1, q5_0, q5_1, q8_0
     // swift-format-ignore: AlwaysUseLowerCamelCase
