@@ -498,7 +498,7 @@ def check_set(tensors, config, base):
     if not config["tieWordEmbeddings"]:
         shapes["lm_head.weight"] = shapes["model.embed_tokens.weight"]
     else:
-        need("lm_head.weight" not in by_name, "tensorSet", base, "a head beside a tied embedding")
+        need("lm_head.weight" not in by_name, "tensorSet", base, "a head next to a tied embedding")
     for name, shape in shapes.items():
         found = by_name.get(name)
         need(found is not None and (found["rows"], found["columns"]) == shape, "tensorSet", base, f"{name} must be {shape}")

@@ -8,7 +8,7 @@ import Kernels
 
 /// What was measured, as a table for people and as JSON.
 struct Report {
-    /// One timing and the limits measured beside it.
+    /// One timing and the limits measured next to it.
     struct Sample {
         var seconds: Double
         var limits: MachineLimits

@@ -1,4 +1,4 @@
-"""How far files of every size are from the model they were made from, beside llama.cpp's.
+"""How far files of every size are from the model they were made from, next to llama.cpp's.
 
     python3 Benchmarks/quality/compare.py MODEL.gguf [--text TEXT ...] [--llama DIRECTORY] [--json OUT.json]
 

@@ -4,7 +4,7 @@
     python3 Benchmarks/sbd/quantization.py mine-f32.tsr mine-int8.tsr mine-int4.tsr
 
 The first file is the reference; without files, Benchmarks/sbd/models/sbd in 32, 8 and 4 bits. Worked solutions of
-held-out problems are cut at random words; behind each cut one pass computes a block of masks, and the entropies and
+held-out problems are cut at random words; after each cut one pass computes a block of masks, and the entropies and
 likeliest tokens of its masked positions are compared (the first position has the next-token distribution and is left
 out). Rank correlation is Spearman's within blocks. A block is "decided otherwise" if one pass at --gamma decides other
 positions or tokens. Then the same problems are solved losslessly and in blocks: tokens per pass, accuracy.

@@ -85,7 +85,7 @@ def run_all(tessera: str, cells: list[Cell], questions: list[str], chunk: int, o
 
 def seconds(cell: Cell, plain: Cell) -> list[float]:
     """By chunk: seconds from the first token of single-token decoding on, so that tokens which a first pass gives
-    beside it are not free."""
+    next to it are not free."""
     result, begin = [], 0
     for count in cell.chunks:
         part = range(begin, begin + count)

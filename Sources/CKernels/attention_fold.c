@@ -134,7 +134,7 @@ static void fold_floats(const attention_job *job, const attention_task *task,
   }
 }
 
-// The listed tiles of a 4-bit cache, in 8 bits and one behind the other.
+// The listed tiles of a 4-bit cache, in 8 bits and one after the other.
 static void widen_codes(const uint8_t *store, const float *scales, const uint32_t *tiles,
                         size_t count, size_t dim, uint8_t *out, float *out_scales) {
   size_t half = TSR_SLOT_TILE / 2 * dim;

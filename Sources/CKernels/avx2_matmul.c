@@ -1,5 +1,5 @@
 // Integer matrix multiplication with AVX2, which multiplies unsigned by signed bytes and adds pairs
-// of products with saturation (vpmaddubsw). The bounds beside each step show that none saturates.
+// of products with saturation (vpmaddubsw). The bounds next to each step show that none saturates.
 #include "CKernels.h"
 #include "avx2.h"
 

@@ -17,7 +17,7 @@ typedef struct {
   __m256i bytes, factors;
 } cuts;
 
-// Windows first to first + 7 behind a lane's start.
+// Windows first to first + 7 after a lane's start.
 static cuts make_cuts(unsigned rate, unsigned first) {
   uint8_t bytes[16];
   uint16_t factors[8];

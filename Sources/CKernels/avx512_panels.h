@@ -15,13 +15,13 @@
 enum { STEPS = 8 };     // of 4 columns
 // Groups: how far ahead of its use a group is fetched, and one of strands, which is smaller.
 enum { AHEAD = 12, STRANDS_AHEAD = 24 };
-enum { AT_ONCE = 10 };  // sums that stay in registers beside two panels' weights: 5 entries of two
+enum { AT_ONCE = 10 };  // sums that stay in registers next to two panels' weights: 5 entries of two
 
 // What is multiplied, an encoding or strands: a constant everywhere.
 typedef uint32_t matrix_form;
 enum { STRANDS = 0 };
 
-// Where panels lie: scales, and minimums or factors `plane` bytes behind them, and codes; a stride is the way from one
+// Where panels lie: scales, and minimums or factors `plane` bytes after them, and codes; a stride is the way from one
 // panel to the next.
 typedef struct {
   const uint8_t *scales, *codes;
@@ -149,7 +149,7 @@ INLINE group_weights load_group(const panel_source *s, size_t panel, size_t grou
   return w;
 }
 
-// Fetches the group that comes AHEAD of `group`: of this panel, or of the one `next` panels behind it.
+// Fetches the group that comes AHEAD of `group`: of this panel, or of the one `next` panels after it.
 INLINE void fetch_ahead(const panel_source *s, size_t panel, size_t next, size_t group,
                         size_t groups, matrix_form form) {
   size_t coming = group + (form == STRANDS ? STRANDS_AHEAD : AHEAD);

@@ -190,7 +190,7 @@ INLINE bool store_scales(const tsr_rows *s, const fit *f, size_t at, size_t plan
   return true;
 }
 
-// Rounds a group column by column; each column's error changes those behind it, in this group and in
+// Rounds a group column by column; each column's error changes those after it, in this group and in
 // `rest` groups of its block.
 INLINE void round_group(const tsr_rows *s, size_t column, group *block, size_t index, size_t groups,
                         fit *f, lanes codes[GROUP]) {

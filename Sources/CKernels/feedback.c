@@ -1,5 +1,5 @@
 // Error feedback between the columns of a matrix (Frantar et al., arXiv 2210.17323, in blocks): the columns
-// behind a rounded one take up what it left, as far as their inputs are correlated with its.
+// after a rounded one take up what it left, as far as their inputs are correlated with its.
 #include <math.h>
 #include <string.h>
 
@@ -43,7 +43,7 @@ static inline __attribute__((always_inline)) void factorize(double a[BLOCK][BLOC
   }
 }
 
-// What is left of an error of column c once those behind it make up for it as well as they can is the part of its
+// What is left of an error of column c once those after it make up for it as well as they can is the part of its
 // input that theirs do not explain: a pivot of the products, factorized from the last column on.
 TSR_CLONES
 void tsr_make_feedback(float *products, size_t count, size_t block, double unit, float *gains) {

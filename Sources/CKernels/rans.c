@@ -243,7 +243,7 @@ bool tsr_rans_decode(const uint8_t *coded, size_t size, tsr_rans_loop loop, bool
     starts[j + 1] = starts[j] + bytes;
   }
   if (starts[TSR_RANS_STREAMS] != streams.end) return false;
-  // As many steps at a time as no stream can leave the tile in; the last from a copy with room behind.
+  // As many steps at a time as no stream can leave the tile in; the last from a copy with room after it.
   size_t steps = step_count(count, nibbles);
   uint8_t last[TSR_RANS_STREAMS][4 * TSR_RANS_LANES];
   while (steps > 0) {

@@ -89,7 +89,7 @@ static void load_targets(const work *w, size_t panel) {
 }
 
 // What `count` codes of a lane from `at` on should be, in units of the table, and what their errors count: in every row the
-// same, or small rows would be left to chance beside large ones.
+// same, or small rows would be left to chance next to large ones.
 static void load_lane(const work *w, size_t lane, size_t at, size_t count) {
   const tsr_trellis_rows *r = w->rows;
   for (size_t i = 0; i < count; i++) {
@@ -104,7 +104,7 @@ static void load_lane(const work *w, size_t lane, size_t at, size_t count) {
   }
 }
 
-// Takes the errors of one column in; with feedback, the columns behind it in its block make up for them.
+// Takes the errors of one column in; with feedback, the columns after it in its block make up for them.
 TSR_CLONES
 static double settle_column(const work *w, size_t column, const float codes[ROWS]) {
   const tsr_trellis_rows *r = w->rows;

@@ -49,7 +49,7 @@ typedef struct {
 // Up to TILE tokens: where their codes of one group lie among the activations' terms, and their
 // sums over a panel's rows. Their number is a constant everywhere: all arrays are registers.
 typedef struct {
-  bool adjacent;  // tokens behind each other: only the first term is given
+  bool adjacent;  // tokens that follow each other: only the first term is given
   size_t terms[TILE];
   fvec sums[TILE][VECTORS];
 } token_tile;

@@ -1,4 +1,4 @@
-// Summary of a row of logits, for every x86 instruction set: included behind x86_vectors.h. One pass
+// Summary of a row of logits, for every x86 instruction set: included after x86_vectors.h. One pass
 // over the row: each block's maximum is found, and its exponentials summed up, while it is in L1.
 
 enum { SUMMARY_BLOCK = 2048 };

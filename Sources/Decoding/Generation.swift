@@ -38,7 +38,7 @@ public struct GenerationSummary: Sendable {
         forwardPasses > 0 ? Double(tokens.count) / Double(forwardPasses) : 0
     }
 
-    /// Of decoding, behind the first pass; of everything where there was no second.
+    /// Of decoding, after the first pass; of everything where there was no second.
     public var tokensPerSecond: Double {
         if decodeSeconds > 0, tokens.count > firstTokens {
             return Double(tokens.count - firstTokens) / decodeSeconds

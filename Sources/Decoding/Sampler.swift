@@ -61,7 +61,7 @@ public final class Sampler {
     ///
     /// - Parameters:
     ///   - history: Tokens before the position, oldest first.
-    ///   - block: Tokens behind `history` that are decided too.
+    ///   - block: Tokens after `history` that are decided too.
     /// - Throws: `notFinite` where a logit is.
     public func prepare(
         _ logits: Buffer<Float>, begin: Int, history: [Int32], block: ArraySlice<Int32> = []

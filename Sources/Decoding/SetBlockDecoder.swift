@@ -1,7 +1,7 @@
 internal import Machine
 public import WeightFile
 
-/// Set Block Decoding: a block of masks behind the text is filled in any order, several positions
+/// Set Block Decoding: a block of masks after the text is filled in any order, several positions
 /// per pass (arXiv 2509.04185, algorithms 2 and 3).
 ///
 /// The first pass over a block also commits the finished one before it, causally, and so yields the
@@ -189,7 +189,7 @@ public final class SetBlockDecoder: TokenDecoder {
         state.trace?.begin(position: block.position, size: size)
     }
 
-    /// Commits the tokens that are fixed and puts masks behind the others.
+    /// Commits the tokens that are fixed and puts masks after the others.
     private func slide(to size: Int) {
         state.pending.append(contentsOf: block.tokens[..<block.fixed])
         let isOver = block.end < block.tokens.count
@@ -240,7 +240,7 @@ public final class SetBlockDecoder: TokenDecoder {
                 prediction: predictions[position], position: block.position + position)
             block.decide(position, drawn, pass: state.passCount)
             if state.stopTokens.contains(drawn.token) {
-                // Nothing behind a stop token is ever read.
+                // Nothing after a stop token is ever read.
                 block.end = min(block.end, position + 1)
             }
         }
@@ -292,7 +292,7 @@ private struct Block {
     var given = 0
     /// Leading tokens that are given or handed out.
     var fixed = 0
-    /// Positions from here on are behind a stop token.
+    /// Positions from here on are after a stop token.
     var end = 0
     /// Passes over this block so far.
     var passes = 0
@@ -324,7 +324,7 @@ private struct Block {
         (fixed, end, passes) = (fixed - count, end - count, 0)
     }
 
-    /// Has `size` tokens or, where some behind those are decided, as many as hold them.
+    /// Has `size` tokens or, where some after those are decided, as many as hold them.
     ///
     /// - Returns: How many more than before.
     mutating func extend(to size: Int, mask: Int32) -> Int {

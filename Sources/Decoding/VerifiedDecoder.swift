@@ -12,10 +12,10 @@ internal import WeightFile
 /// Drafts come from a ``DraftSource``, asked before each pass, or from masks, which the pass that verifies
 /// a draft opens after it to make the next.
 ///
-/// The masks stand behind the *whole* draft. If it is accepted they have seen the true text, and
+/// The masks stand after the *whole* draft. If it is accepted they have seen the true text, and
 /// their first position is the one that the pass decides by itself, so k masks draft k - 1 tokens.
 /// If it is cut they have seen a wrong token, and there is no draft for the next pass: what was
-/// guessed behind a wrong token saves no passes (see DESIGN.md). Masks behind every possible cut
+/// guessed after a wrong token saves no passes (see DESIGN.md). Masks after every possible cut
 /// would cost k^2 positions.
 public final class VerifiedDecoder: TokenDecoder {
     public let state: DecodingState
@@ -160,7 +160,7 @@ public final class VerifiedDecoder: TokenDecoder {
         return PassRequest(committed: committed, open: open, logitRows: rows)
     }
 
-    /// Draws behind the last given token and behind each draft token as long as the draft agrees.
+    /// Draws after the last given token and after each draft token as long as the draft agrees.
     private func verify(
         _ result: PassResult, into output: inout [FixedToken]
     ) throws(DecodingError) -> (accepted: Int, isOver: Bool) {

@@ -61,8 +61,8 @@ struct HuggingFaceConfig {
         return (config, form)
     }
 
-    /// Whether the decoder is all of the model: no `text_config` beside other parts, and no class of which
-    /// only the decoder is known.
+    /// Whether the decoder is all of the model: no `text_config` next to other parts, and no class whose other
+    /// parts are not known.
     var isWholeModel: Bool { text === root && family != "nemotron_labs_diffusion" }
 
     /// `tie_word_embeddings`, nil where the file does not say.

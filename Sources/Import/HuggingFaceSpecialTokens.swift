@@ -104,7 +104,7 @@ extension HuggingFaceTokenizer {
     func notes() throws(ImportError) -> [String] {
         try surroundings().back.map {
             "\(json.path): '\(String(decoding: $0, as: UTF8.self).printable)', which the post_processor "
-                + "puts behind every text, is left out"
+                + "puts after every text, is left out"
         }
     }
 

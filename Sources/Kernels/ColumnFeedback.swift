@@ -1,7 +1,7 @@
 internal import CKernels
 
 /// Products of a matrix's inputs over a text, `x[c] x[i]` of columns in the same block, and what is made of
-/// them: how the columns behind a rounded one make up for its error.
+/// them: how the columns after a rounded one make up for its error.
 @safe public final class ColumnFeedback: @unchecked Sendable {
     public let columns: Int
     /// Columns that make up for each other's errors.

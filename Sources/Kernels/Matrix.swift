@@ -192,7 +192,7 @@ extension Compute {
         var stride = 0
         var starts: [Int] = []
         for (index, matrix) in matrices.enumerated() {
-            precondition(matrix.columns == columns, "\(matrix.columns) columns beside \(columns)")
+            precondition(matrix.columns == columns, "\(matrix.columns) columns next to \(columns)")
             unsafe raw[index] = matrix.raw
             starts.append(stride)
             stride += (matrix.rows + 15) / 16 * 16

@@ -55,7 +55,7 @@ internal import Glibc
         }.at(offset)
     }
 
-    /// - Parameter call: Reads some bytes behind the first `done`, as `pread` does.
+    /// - Parameter call: Reads some bytes after the first `done`, as `pread` does.
     static func read(
         into target: UnsafeMutableRawBufferPointer, needed: Int, isDirect: Bool,
         _ call: (UnsafeMutableRawBufferPointer, _ done: Int) -> Int

@@ -39,7 +39,7 @@ package enum SystemFile {
         }
     }
 
-    /// The number behind `name:` or `name ` at the start of a line, times 1024 where "kB" follows.
+    /// The number after `name:` or `name ` at the start of a line, times 1024 where "kB" follows.
     package static func field(_ name: String, in text: String) -> Int? {
         for line in text.split(separator: "\n") where line.hasPrefix(name) {
             let rest = line.dropFirst(name.count)
@@ -51,7 +51,7 @@ package enum SystemFile {
         return nil
     }
 
-    /// What stands behind the colon of every line `name : value`.
+    /// What stands after the colon of every line `name : value`.
     package static func values(_ name: String, in text: String) -> [String] {
         text.split(separator: "\n").compactMap { line in
             guard line.hasPrefix(name), let colon = line.firstIndex(of: ":"),

@@ -5,7 +5,7 @@ public struct OperationTimes: Sendable, Equatable {
     public let layerCount: Int
     /// Passes that were recorded.
     public private(set) var passCount = 0
-    /// `[operation][layer][pass]`, seconds; what is outside the layers stands behind the last.
+    /// `[operation][layer][pass]`, seconds; what is outside the layers stands after the last.
     private var seconds: [[[Double]]]
 
     public init(layerCount: Int) {

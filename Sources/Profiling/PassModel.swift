@@ -4,7 +4,7 @@ public import Kernels
 /// How the time of a pass follows from a machine's limits, fitted to measured passes:
 /// seconds^p = (readFactor x time of reading alone)^p + (multiplyFactor x time of multiplying
 /// alone)^p. With p = 1 nothing overlaps, with a large p the slower of both alone counts; factors
-/// above 1 are what kernels stay behind the limits, overhead that grows alike included.
+/// above 1 are what kernels lack to the limits, overhead that grows alike included.
 public struct PassModel: Sendable, Equatable {
     public var readFactor: Double
     public var multiplyFactor: Double

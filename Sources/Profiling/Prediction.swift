@@ -47,7 +47,7 @@ public struct Prediction: Sendable {
         /// not known or memory does not do.
         public var diskSeconds: Double
 
-        /// At best reading hides behind multiplying or the other way round; at worst one follows the
+        /// At best reading hides in the time of multiplying or the other way round; at worst one follows the
         /// other.
         public var range: ClosedRange<Double> {
             max(seconds, diskSeconds)...seconds + diskSeconds

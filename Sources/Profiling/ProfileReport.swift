@@ -93,7 +93,7 @@ public struct ProfileReport: Sendable {
     }
 }
 
-/// One size of pass at one context, beside what the machine could do.
+/// One size of pass at one context, next to what the machine could do.
 public struct PassMeasure: Sendable {
     public var samples: PassSamples
     public var logitRows: Int

@@ -16,7 +16,7 @@ public enum Format {
         return fixed(value, digits)
     }
 
-    /// With so many digits behind the point; no exponent below 1e15.
+    /// With so many digits after the point; no exponent below 1e15.
     public static func fixed(_ value: Double, _ digits: Int) -> String {
         guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
         var scale = 1.0

@@ -120,7 +120,7 @@ public struct ResidencyPlan: Sendable, Equatable {
         return budget.bytes - needs.total - mappedBytes - Self.slack(total)
     }
 
-    /// Keeps what there is room for behind the decoded tiles.
+    /// Keeps what there is room for after the decoded tiles.
     mutating func keepRest() {
         let held = items.reduce(0) { $0 + $1.decodedTiles * $1.plainTileBytes }
         windowBytes = 0

@@ -96,7 +96,7 @@ extension WeightFile {
     }
 }
 
-/// Fetches pages of the mapping ahead and drops them behind.
+/// Fetches pages of the mapping ahead and drops them after use.
 @safe final class MappedReader: TileReader, @unchecked Sendable {
     private let file: WeightFile
     private let opened: ReadableFile

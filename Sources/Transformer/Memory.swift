@@ -37,7 +37,7 @@ extension Model {
         }
     }
 
-    /// What a run of such a model holds beside weights.
+    /// What a run of such a model holds apart from weights.
     ///
     /// - Parameters:
     ///   - forms: Of the weights.

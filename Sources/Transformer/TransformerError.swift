@@ -27,7 +27,7 @@ public enum TransformerError: Error, Equatable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .contextTooShort(let length, let sinks):
-            "a context of \(length) positions leaves no room beside \(sinks) attention sinks; "
+            "a context of \(length) positions leaves no room next to \(sinks) attention sinks; "
                 + "ask for at least \(max(0, sinks) + 16)"
         case .contextTooLong(let length, let maximum):
             "a context of \(length) positions: the model knows \(maximum); "

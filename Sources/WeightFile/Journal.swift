@@ -4,7 +4,7 @@
     import Musl
 #endif
 
-/// Which tiles of an unfinished file are on disk, in a file of its own beside it: 8 bytes that say
+/// Which tiles of an unfinished file are on disk, in a file of its own next to it: 8 bytes that say
 /// what it belongs to, then size and checksum of each tile.
 struct Journal {
     private let path: String

@@ -286,7 +286,7 @@ enum TensorDirectory {
     }
 }
 
-/// What the tile table says of a tile beside its place.
+/// What the tile table says of a tile apart from its place.
 struct StoredTile: Equatable {
     var byteCount: Int
     var checksum: UInt64

@@ -29,7 +29,7 @@ public final class WeightFileWriter {
     private var offset: Int
     private var pending: [UInt8] = []
 
-    /// Checks the plan and creates the file under a temporary name beside `path`.
+    /// Checks the plan and creates the file under a temporary name next to `path`.
     ///
     /// - Parameters:
     ///   - source: Where the model comes from, for people; at most 1023 bytes.

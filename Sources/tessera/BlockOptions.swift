@@ -27,7 +27,7 @@ struct BlockOptions: ParsableArguments {
     @Option(
         help: """
             Entropy in nats that a pass may risk: more is faster and less exact. Besides, each pass \
-            decides the first open position, and the block slides on behind what is fixed. Without \
+            decides the first open position, and the block slides on after what is fixed. Without \
             this, --factor or --threshold nothing is risked (--verify).
             """)
     var gamma: Float?

@@ -34,7 +34,7 @@ final class DraftModel {
     }
 
     /// How it runs next to the target: all of it in memory, one row of logits, and as many texts.
-    private func options(beside target: Model.Options) -> Model.Options {
+    private func options(nextTo target: Model.Options) -> Model.Options {
         var options = target
         options.memory = nil
         options.logitCapacity = 1
@@ -46,8 +46,8 @@ final class DraftModel {
     }
 
     /// Bytes that it takes.
-    func bytes(beside target: Model.Options) throws -> Int {
-        try Model.plan(source.file, options: options(beside: target)).totalBytes
+    func bytes(nextTo target: Model.Options) throws -> Int {
+        try Model.plan(source.file, options: options(nextTo: target)).totalBytes
     }
 
     /// Its drafts for a text, and those of the text where they promise more.
@@ -56,7 +56,7 @@ final class DraftModel {
     ) throws -> CombinedDrafts {
         let workspace =
             try self.workspace
-            ?? Workspace(Model(source.file, options: options(beside: sequence.model.options)))
+            ?? Workspace(Model(source.file, options: options(nextTo: sequence.model.options)))
         self.workspace = workspace
         let length = min(sequence.contextLength, source.file.config.maxPositions)
         return CombinedDrafts(

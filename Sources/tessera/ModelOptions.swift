@@ -108,7 +108,7 @@ struct ModelOptions: ParsableArguments {
         let alone = options(
             for: file, logitCapacity: logitCapacity, need: need, furtherContexts: furtherContexts)
         guard let drafter, let memory = alone.memory else { return alone }
-        let rest = max(0, memory.bytes - (try drafter.bytes(beside: alone)))
+        let rest = max(0, memory.bytes - (try drafter.bytes(nextTo: alone)))
         return options(
             for: file, logitCapacity: logitCapacity, need: need,
             furtherContexts: furtherContexts, memory: rest)

@@ -2,7 +2,7 @@ internal import Glibc
 internal import Reporting
 internal import Machine
 
-/// What the program says beside its result: everything here goes to stderr.
+/// What the program says apart from its result: everything here goes to stderr.
 enum Terminal {
     static let errorIsTTY = isatty(STDERR_FILENO) == 1
     static let outputIsTTY = isatty(STDOUT_FILENO) == 1

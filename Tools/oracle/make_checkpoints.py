@@ -137,7 +137,7 @@ def write_checkpoint(folder, family, weights):
 # What they compute -------------------------------------------------------------------------------
 
 def passes(traits, rng):
-    """A causal pass; a prompt with an open block behind it; a block that is finished and the next."""
+    """A causal pass; a prompt with an open block after it; a block that is finished and the next."""
     text = [int(t) for t in rng.integers(110, 280, 80)]
     block = min(traits.block, 8)
     size = traits.block if traits.bidirectional else 1

@@ -2,7 +2,7 @@
 
     python3 Tools/oracle/make_import_cases.py Tests/ImportTests/Resources
 
-Needs the PyPI packages gguf and numpy. `blocks.bin` holds random blocks of every GGUF tensor type beside the
+Needs the PyPI packages gguf and numpy. `blocks.bin` holds random blocks of every GGUF tensor type next to the
 values that the gguf package decodes them to; `mini.gguf` and `mini/` (two shards) hold the smallest model that
 imports, for tests that damage it byte by byte.
 """

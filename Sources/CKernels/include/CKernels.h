@@ -93,7 +93,7 @@ enum { TSR_KV_INT8 = 1, TSR_KV_F16 = 2, TSR_KV_F32 = 3, TSR_KV_INT4 = 4 };
 // [kv_heads, slots / 16, dim / 4, 16, 4], values [kv_heads, slots / 4, dim, 4], where the slots are
 // rounded up to a multiple of TSR_SLOT_TILE and dim to one of 16. INT4 has codes of at most 7, as those
 // 8-bit codes are that are multiples of 16: a byte holds the upper halves of one of the first 16 slots of
-// a tile (low bits) and of the one 16 slots behind it.
+// a tile (low bits) and of the one 16 slots after it.
 typedef struct {
   void *keys, *values;
   float *key_scales, *value_scales;  // [kv_heads, slots], rounded up likewise
@@ -138,7 +138,7 @@ typedef struct {
 } tsr_row_summary;
 
 // out[tokens][16] = panel * x, for one 16-row panel and tokens first..<first + tokens: a block, so
-// `first` is a multiple of TSR_TOKEN_BLOCK and the other tokens are behind them.
+// `first` is a multiple of TSR_TOKEN_BLOCK and the other tokens are after them.
 typedef void (*tsr_panel_kernel)(const uint8_t *panel, const tsr_activations *x, size_t first,
                                  size_t tokens, float *out);
 
@@ -150,7 +150,7 @@ typedef struct {
   size_t (*quantize)(const tsr_activations *a, const float *x, size_t term, size_t count);
   bool reads_entries;                       // of activations, which panels then need
   tsr_panel_kernel _Nonnull panel[TSR_PANEL_ENCODINGS];  // at encoding - TSR_FIRST_PANEL
-  // The same for two panels that lie one behind the other, out[tokens][32]; the same bits. NULL where
+  // The same for two panels that lie one after the other, out[tokens][32]; the same bits. NULL where
   // two are no faster than one after the other; taken for at most `pair_tokens` and at least `pair_groups`.
   tsr_panel_kernel _Nullable pair[TSR_PANEL_ENCODINGS];
   size_t pair_tokens, pair_groups;
