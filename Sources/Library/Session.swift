@@ -89,6 +89,7 @@ public final class Session: Sendable {
     public func undo() throws(ModelError) -> String? {
         try talk.withLock { talk throws(ModelError) in
             try Self.checkIdle(talk)
+            // Whoever asks again wants another answer: other random numbers are drawn from here on.
             return talk.conversation.retry()
         }
     }

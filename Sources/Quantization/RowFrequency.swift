@@ -1,7 +1,8 @@
 public import Import
 public import WeightFile
 
-/// How often rows of a matrix matter, compared with the mean: all alike but for an embedding or head, whose rows are tokens.
+/// How often rows of a matrix matter, compared with the mean. The rows of an embedding or a head are tokens, and some
+/// tokens are frequent. The rows of every other matrix matter equally.
 ///
 /// A tokenizer that merges pairs numbers tokens in the order in which it made them, the frequent ones first, so that frequency
 /// falls about as one over the number (Zipf). Errors of rare tokens are met less, but not forgotten: the last token

@@ -30,7 +30,8 @@ extension Workspace {
     ///
     /// - Parameters:
     ///   - index: Of the layer.
-    ///   - matrix: 0 but for q, k, v and for gate, up.
+    ///   - matrix: The index among the matrices that share their input: q, k, v are 0, 1, 2, and gate, up are
+    ///     0, 1. Every other matrix has index 0.
     public func product(
         of operation: PassOperation, layer index: Int, matrix: Int
     ) -> Product? {

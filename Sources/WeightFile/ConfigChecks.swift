@@ -1,7 +1,7 @@
 // What the numbers of a configuration must satisfy before anything is sized by them.
 // Formats/TSR.md §5, rules 13...15. Offsets are those of the fields in the section.
 extension ConfigRecord {
-    /// Rules 13...15, but for the numbers of tables and layers.
+    /// Rules 13...15, except the numbers of tables and layers.
     static func check(_ config: ModelConfig, layerCount: Int, base: Int) throws(Violation) {
         try checkShape(config, layerCount: layerCount, base: base)
         try checkNumbers(config, base: base)

@@ -31,7 +31,8 @@ final class Metrics: Sendable {
         deinit { metrics.counts.withLock { $0.active -= 1 } }
     }
 
-    /// - Parameter answers: Answers that the request asks for.
+    /// Counts a request until its permit is released.
+    ///
     /// - Throws: ``Refusal`` with status 503 where as many wait as may.
     func admit() throws(Refusal) -> Permit {
         let isAdmitted = counts.withLock { counts in

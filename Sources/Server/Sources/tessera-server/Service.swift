@@ -80,8 +80,14 @@ struct Service: Sendable {
     }
 
     private func body(of request: Request) async throws -> ByteBuffer {
+        var request = request
+        return try await collect(&request)
+    }
+
+    /// The body, which stays with the request: a client that leaves is noticed by it.
+    private func collect(_ request: inout Request) async throws -> ByteBuffer {
         do {
-            return try await request.body.collect(upTo: maxBody)
+            return try await request.collectBody(upTo: maxBody)
         } catch is NIOTooManyBytesError {
             throw Refusal(.contentTooLarge, "the request has more than \(maxBody) bytes")
         }
@@ -89,13 +95,7 @@ struct Service: Sendable {
 
     private func answer(_ request: Request, isChat: Bool) async throws -> Response {
         var request = request
-        let bytes: ByteBuffer
-        do {
-            bytes = try await request.collectBody(upTo: maxBody)
-        } catch is NIOTooManyBytesError {
-            throw Refusal(.contentTooLarge, "the request has more than \(maxBody) bytes")
-        }
-        let asked = try JSON.decode(Asked.self, bytes)
+        let asked = try JSON.decode(Asked.self, try await collect(&request))
         let permit = try metrics.admit()
         let answering = try Answering(model, asked, isChat: isChat, metrics)
         guard asked.streams else {
