@@ -93,6 +93,10 @@ struct Service: Sendable {
         }
     }
 
+    /// Listening for clients that leave uses the connection up. Clients are told, or they would send their next
+    /// request into a connection that is being closed.
+    private static let close = "close"
+
     private func answer(_ request: Request, isChat: Bool) async throws -> Response {
         var request = request
         let asked = try JSON.decode(Asked.self, try await collect(&request))
@@ -104,12 +108,17 @@ struct Service: Sendable {
             let completion = try await request.body.consumeWithCancellationOnInboundClose { _ in
                 try await answering.whole()
             }
-            return try JSON.response(completion)
+            var response = try JSON.response(completion)
+            response.headers[.connection] = Self.close
+            return response
         }
         let body = request.body
         return Response(
             status: .ok,
-            headers: [.contentType: "text/event-stream", .cacheControl: "no-cache"],
+            headers: [
+                .contentType: "text/event-stream", .cacheControl: "no-cache",
+                .connection: Self.close,
+            ],
             body: ResponseBody { writer in
                 defer { withExtendedLifetime(permit) {} }
                 let (events, source) = AsyncStream.makeStream(of: String.self)
