@@ -58,6 +58,9 @@ let package = Package(
             name: "ChatTemplates", dependencies: ["Reporting", "Tokenization"],
             swiftSettings: swiftSettings),
         .target(
+            name: "Grammars", dependencies: ["Reporting", "Tokenization", "WeightFile"],
+            swiftSettings: swiftSettings),
+        .target(
             name: "Residency", dependencies: ["Kernels", "Machine", "WeightFile"],
             swiftSettings: swiftSettings),
         .target(
@@ -65,12 +68,14 @@ let package = Package(
             swiftSettings: swiftSettings),
         .target(
             name: "Decoding",
-            dependencies: ["Kernels", "Machine", "Tokenization", "Transformer", "WeightFile"],
+            dependencies: [
+                "Grammars", "Kernels", "Machine", "Tokenization", "Transformer", "WeightFile",
+            ],
             swiftSettings: swiftSettings),
         .target(
             name: "Chat",
             dependencies: [
-                "ChatTemplates", "Decoding", "Reporting", "Tokenization", "WeightFile",
+                "ChatTemplates", "Decoding", "Grammars", "Reporting", "Tokenization", "WeightFile",
             ],
             swiftSettings: swiftSettings),
         .target(
@@ -88,16 +93,16 @@ let package = Package(
         .target(
             name: "Tessera",
             dependencies: [
-                "Chat", "ChatTemplates", "Decoding", "Kernels", "Residency", "Machine",
-                "Tokenization", "Transformer", "WeightFile",
+                "Chat", "ChatTemplates", "Decoding", "Grammars", "Kernels", "Residency",
+                "Machine", "Tokenization", "Transformer", "WeightFile",
             ],
             // Not "Tessera", which some file systems take for the executable's folder.
             path: "Sources/Library", swiftSettings: swiftSettings),
         .executableTarget(
             name: "tessera",
             dependencies: [
-                "CBuild", "CEdit", "Calibrating", "Chat", "ChatTemplates", "Decoding", "Import",
-                "Kernels", "Profiling", "Quantization", "Reporting", "Residency", "Machine",
+                "CBuild", "CEdit", "Calibrating", "Chat", "ChatTemplates", "Decoding", "Grammars",
+                "Import", "Kernels", "Profiling", "Quantization", "Reporting", "Residency", "Machine",
                 "Tessera", "Tokenization", "Transformer", "WeightFile",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -157,6 +162,10 @@ let package = Package(
             resources: [.copy("Resources")],
             swiftSettings: testSettings),
         .testTarget(
+            name: "GrammarsTests",
+            dependencies: ["Grammars", "Reporting", "Tokenization", "WeightFile"],
+            swiftSettings: testSettings),
+        .testTarget(
             name: "ResidencyTests",
             dependencies: [
                 "Residency", "Transformer", "Kernels", "Machine", "WeightFile", "TestSupport",
@@ -172,8 +181,8 @@ let package = Package(
         .testTarget(
             name: "DecodingTests",
             dependencies: [
-                "ChatTemplates", "Decoding", "Transformer", "Tokenization", "Quantization",
-                "Import", "Kernels", "WeightFile", "TestSupport",
+                "ChatTemplates", "Decoding", "Grammars", "Transformer", "Tokenization",
+                "Quantization", "Import", "Kernels", "WeightFile", "TestSupport",
             ],
             exclude: ["Resources"],
             swiftSettings: testSettings),

@@ -1,4 +1,5 @@
 public import Decoding
+public import Grammars
 public import Reporting
 
 /// One line of a batch: a text to continue, and what is asked for it alone.
@@ -11,6 +12,8 @@ public struct BatchRequest: Sendable {
     public var topK: Int?
     public var seed: UInt64?
     public var stop: [String]?
+    /// What the text must follow.
+    public var grammar: Grammar?
 
     /// Why a line is no request.
     public struct Failure: Error, CustomStringConvertible {
@@ -111,6 +114,13 @@ public struct BatchRequest: Sendable {
         case "stop":
             let strings = value.string.map { [$0] } ?? value.array?.compactMap(\.string)
             return store(strings, &stop) && strings?.count == value.array?.count ?? 1
+        case "json_schema":
+            do throws(GrammarError) {
+                grammar = try Grammar(schema: value)
+                return true
+            } catch {
+                throw Failure(description: error.description)
+            }
         default: throw Failure(description: "\"\(name)\" is not known here")
         }
     }

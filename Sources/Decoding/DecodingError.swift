@@ -22,6 +22,8 @@ public enum DecodingError: Error, Equatable, CustomStringConvertible {
     case badToken(Int32, vocabularySize: Int)
     /// A source of drafts offered such an id.
     case badDraft(Int32, source: String, vocabularySize: Int)
+    /// None of the vocabulary's tokens can follow by the grammar; the position.
+    case noToken(Int)
     /// A pass could not be made.
     case pass(TransformerError)
 
@@ -50,6 +52,8 @@ public enum DecodingError: Error, Equatable, CustomStringConvertible {
         case .badDraft(let id, let source, let size):
             "the drafts of '\(source)' have token \(id), which is outside the model's vocabulary of "
                 + "\(size); use --draft off"
+        case .noToken(let position):
+            "no token of this model can follow at position \(position) by the grammar; change the grammar"
         case .pass(let error): error.description
         }
     }

@@ -1,3 +1,4 @@
+public import Grammars
 internal import Machine
 public import Tokenization
 
@@ -54,6 +55,8 @@ public struct Generation {
     /// Most tokens to decide.
     public var limit: Int
     public var stopStrings: [String]
+    /// What the tokens to be decided must follow. The generation ends with a token after which nothing can follow.
+    public var grammar: TokenGrammar?
     /// Goes on where the context is full: its oldest tokens are then forgotten, except the first few.
     public var slides = false
     /// Special tokens appear in the text as they are spelled.

@@ -1,3 +1,4 @@
+internal import Grammars
 internal import Machine
 internal import Tokenization
 
@@ -13,6 +14,8 @@ public final class GenerationRun {
     private let start = ContinuousClock.now
     private var first: ContinuousClock.Instant?
     private var stream: TextStream
+    /// What the grammar has read so far; nil without one.
+    private var grammarState: TokenGrammar.State?
     private var fixed: [FixedToken] = []
     private var asked = Asked.nothing
     /// What it has done so far.
@@ -38,6 +41,9 @@ public final class GenerationRun {
                 state.history.count + prompt.count, context: state.model.contextLength)
         }
         try state.append(prompt)
+        state.sampler.grammar = generation.grammar.map {
+            GrammarText($0, after: state.history.count)
+        }
         guard !state.pending.isEmpty else { throw .emptyPrompt }
         self.generation = generation
         promptCount = state.pending.count
@@ -45,6 +51,7 @@ public final class GenerationRun {
         passesBefore = state.passCount
         state.draftCounts = DraftCounts()
         stream = TextStream(generation)
+        grammarState = generation.grammar?.start
         summary.promptTokens = prompt.count
         summary.tokens.reserveCapacity(min(generation.limit, 1 << 16))
         fixed.reserveCapacity(64)
@@ -111,7 +118,7 @@ public final class GenerationRun {
                 first = .now
                 summary.firstTokens = fixed.count
             }
-            if let reason = take() { end(reason) }
+            if let reason = try take() { end(reason) }
         }
         asked = .nothing
     }
@@ -134,23 +141,38 @@ public final class GenerationRun {
         decoder.finish()
     }
 
-    /// Turns tokens into text; tokens after a stop string are taken back.
-    private func take() -> StopReason? {
+    /// Turns tokens into text; tokens after a stop string, or after the end of what a grammar allows, are taken back.
+    private func take() throws(DecodingError) -> StopReason? {
         for (index, token) in fixed.enumerated() {
             summary.tokens.append(token)
             let isStop = decoder.state.stopTokens.contains(token.id)
             var (text, isStopped) = stream.append(token.id)
-            let isLast = isStop || (index == fixed.count - 1 && summary.tokens.count == most)
+            let isComplete = try isStop ? false : completesGrammar(token.id)
+            let isLast =
+                isStop || isComplete || (index == fixed.count - 1 && summary.tokens.count == most)
             if isLast && !isStopped { (text, isStopped) = stream.finish(after: text) }
             generation.output(token, text)
-            if isStopped && !isStop {
+            if (isStopped || isComplete) && !isStop {
                 decoder.finish()
                 decoder.state.drop(last: fixed.count - 1 - index)
-                return .stopString
+                return isStopped ? .stopString : .endOfText
             }
             if isStop { return .endOfText }
         }
         return nil
+    }
+}
+
+extension GenerationRun {
+    /// Whether nothing but the end can follow after a token.
+    private func completesGrammar(_ token: Int32) throws(DecodingError) -> Bool {
+        guard let grammar = generation.grammar, let state = grammarState else { return false }
+        do throws(GrammarError) {
+            grammarState = try grammar.next(state, token)
+        } catch {
+            throw .badOption(error.description)
+        }
+        return grammarState.map { grammar.isComplete($0) } ?? false
     }
 }
 

@@ -1,3 +1,4 @@
+internal import Grammars
 public import Kernels
 
 #if canImport(Glibc)
@@ -37,6 +38,8 @@ public final class Sampler {
     private let stamps: Buffer<UInt32>
     private var stamp: UInt32 = 0
     private var filter: CandidateFilter
+    /// What the text must follow; nil: nothing.
+    var grammar: GrammarText?
 
     public init(
         _ options: SamplingOptions, vocabularySize: Int, forbidden: [Int32], compute: Compute
@@ -62,7 +65,7 @@ public final class Sampler {
     /// - Parameters:
     ///   - history: Tokens before the position, oldest first.
     ///   - block: Tokens after `history` that are decided too.
-    /// - Throws: `notFinite` where a logit is.
+    /// - Throws: `notFinite` where a logit is; `noToken` where the grammar allows none.
     public func prepare(
         _ logits: Buffer<Float>, begin: Int, history: [Int32], block: ArraySlice<Int32> = []
     ) throws(DecodingError) -> Prediction {
@@ -70,10 +73,16 @@ public final class Sampler {
         for id in forbidden { logits[begin + Int(id)] = -.infinity }
         if options.repeatPenalty != 1 { penalize(logits, begin, history, block) }
         var summary = compute.summarize(logits, range)
+        // Values that are not finite are found before the grammar hides them.
         let bad = summary.notFinite - forbidden.count
         guard bad == 0 else {
             throw .notFinite(
                 count: bad, of: vocabularySize, position: history.count + block.count)
+        }
+        if let grammar {
+            leave(try grammar.mask(history, block), of: logits, range)
+            summary = compute.summarize(logits, range)
+            guard summary.max > -.infinity else { throw .noToken(history.count + block.count) }
         }
         if !options.isGreedy, options.temperature != 1 {
             heat(logits, range, below: summary.max)
@@ -116,6 +125,18 @@ public final class Sampler {
         }
         return Drawn(
             token: Int32(winner), logProbability: topLog + logits[begin + winner] - top)
+    }
+
+    /// Takes every token out that is not in `mask`.
+    private func leave(_ mask: TokenMask, of logits: Buffer<Float>, _ range: Range<Int>) {
+        logits.withMutableSpan(range) { row in
+            for word in mask.words.indices where mask.words[word] != .max {
+                for index in word * 64..<min(word * 64 + 64, row.count)
+                where mask.words[word] >> UInt64(index % 64) & 1 == 0 {
+                    row[index] = -.infinity
+                }
+            }
+        }
     }
 
     /// Divides by the temperature. The largest logit becomes 0 first, so that no temperature above zero is too

@@ -145,8 +145,13 @@ public final class SetBlockDecoder: TokenDecoder {
         guard !isSingle else { return try consumeSingly(result, into: &output) }
         state.passCount += 1
         state.pending.removeAll(keepingCapacity: true)
-        try predict(result)
-        let decided = decide(result)
+        let decided: ArraySlice<Int>
+        if state.sampler.grammar == nil {
+            try predict(result)
+            decided = decide(result)
+        } else {
+            decided = try decideInOrder(result)
+        }
         record(committed: committed, open: computedCount, decided)
         block.passes += 1
         let (before, end) = (output.count, block.end)
@@ -218,12 +223,29 @@ public final class SetBlockDecoder: TokenDecoder {
     }
 
     private func predict(_ result: PassResult) throws(DecodingError) {
-        for (row, position) in open.enumerated() {
-            predictions[position] = try state.sampler.prepare(
-                result.logits, begin: result.begin(row), history: state.history,
-                block: block.tokens[block.fixed..<position])
-            block.row[position] = row
+        for (row, position) in open.enumerated() { try predict(position, row: row, result) }
+    }
+
+    private func predict(_ position: Int, row: Int, _ result: PassResult) throws(DecodingError) {
+        predictions[position] = try state.sampler.prepare(
+            result.logits, begin: result.begin(row), history: state.history,
+            block: block.tokens[block.fixed..<position])
+        block.row[position] = row
+    }
+
+    /// Draws from left to right, as far as the rule goes along: what a grammar allows at a position is known
+    /// where all before it is decided.
+    private func decideInOrder(_ result: PassResult) throws(DecodingError) -> ArraySlice<Int> {
+        var count = 0
+        while count < open.count, open[count] < block.end, open[count] == open[0] + count {
+            try predict(open[count], row: count, result)
+            var candidates = Array(open[...count])
+            let chosen = rule.select(&candidates, predictions)
+            guard count == 0 || candidates[..<chosen].contains(open[count]) else { break }
+            draw(open[count], result)
+            count += 1
         }
+        return open[..<count]
     }
 
     /// Draws at the positions the rule names; returns them, ascending.
@@ -234,17 +256,19 @@ public final class SetBlockDecoder: TokenDecoder {
             open.swapAt(first, count)
             count += 1
         }
-        for position in open[..<count] {
-            let drawn = state.sampler.draw(
-                result.logits, begin: result.begin(block.row[position]),
-                prediction: predictions[position], position: block.position + position)
-            block.decide(position, drawn, pass: state.passCount)
-            if state.stopTokens.contains(drawn.token) {
-                // Nothing after a stop token is ever read.
-                block.end = min(block.end, position + 1)
-            }
-        }
+        for position in open[..<count] { draw(position, result) }
         return open[..<count]
+    }
+
+    private func draw(_ position: Int, _ result: PassResult) {
+        let drawn = state.sampler.draw(
+            result.logits, begin: result.begin(block.row[position]),
+            prediction: predictions[position], position: block.position + position)
+        block.decide(position, drawn, pass: state.passCount)
+        if state.stopTokens.contains(drawn.token) {
+            // Nothing after a stop token is ever read.
+            block.end = min(block.end, position + 1)
+        }
     }
 
     private func record(committed: Int, open: Int, _ decided: ArraySlice<Int>) {

@@ -73,6 +73,9 @@ public final class VerifiedDecoder: TokenDecoder {
         precondition(!state.pending.isEmpty && limit > 0, "nothing to continue")
         try askSource(limit: limit)
         draft.cut(to: min(limit, largest) - 1)
+        if let grammar = state.sampler.grammar {
+            try grammar.complete(&draft, after: state.history, most: min(limit, largest) - 1)
+        }
         findChances()
         offered.fill(
             given: state.pending.count, chances: chances,

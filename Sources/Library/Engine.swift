@@ -22,6 +22,7 @@ actor Engine {
     private var mostPlaces = 1
     private var waiting: [AnswerRequest] = []
     private var uses = 0
+    private var grammars = GrammarCache()
     private var isPassing = false
 
     private struct Passes {
@@ -116,7 +117,7 @@ actor Engine {
         let rest = text.decoder.rest(of: request.prompt)
         text.state.sampler = text.state.sampler.with(request.sampling)
         var answer = ""
-        let generation = Generation(
+        var generation = Generation(
             text.decoder, tokenizer: source.tokenizer, limit: request.maxTokens,
             stopStrings: request.stop, beginsText: request.isAnswer,
             isCancelled: { request.isCancelled },
@@ -126,6 +127,9 @@ actor Engine {
                 request.send(
                     Token(id: Int(token.id), text: piece, logProbability: token.logProbability))
             })
+        if let grammar = request.grammar {
+            generation.grammar = try grammars.grammar(request.format, grammar, source)
+        }
         let run = try generation.start(rest)
         place.isBusy = true
         uses += 1

@@ -113,21 +113,23 @@ public final class Model: Sendable {
     ///   - maxTokens: Most tokens of the answer; nil: as many as the context has room for.
     ///   - stop: Strings that end the answer; they are not part of it.
     ///   - sampling: How tokens are drawn; by default the model's own way.
+    ///   - format: What the answer must be, such as JSON.
     /// - Returns: The answer's tokens. Reading them throws ``ModelError`` where the messages do not fit the
     ///   context, the model's template refuses them, or weights cannot be read.
     public func respond(
         to messages: [Message], maxTokens: Int? = nil, stop: [String] = [],
-        sampling: Sampling? = nil
+        sampling: Sampling? = nil, format: AnswerFormat = .text
     ) -> Answer {
         do {
             let turns = messages.map {
                 Turn(ChatTemplates.Message(role: $0.role, content: $0.content))
             }
-            let ids = try format().prompt(turns).ids
+            let ids = try self.format().prompt(turns).ids
             try check(ids)
             return AnswerRequest.answer(
                 engine, ids, try drawing(sampling, chat: true),
-                maxTokens: maxTokens ?? contextLength, stop: stop, isAnswer: true)
+                maxTokens: maxTokens ?? contextLength, stop: stop, format,
+                try format.grammar(), isAnswer: true)
         } catch {
             return AnswerRequest.failed(ModelError(error))
         }
@@ -162,8 +164,10 @@ public final class Model: Sendable {
     ///   - maxTokens: Most tokens to generate; nil: as many as the context has room for.
     ///   - stop: Strings that end the text; they are not part of it.
     ///   - sampling: How tokens are drawn; by default the model's own way, else the likeliest.
+    ///   - format: What the text must be, such as JSON.
     public func complete(
-        _ text: String, maxTokens: Int? = 256, stop: [String] = [], sampling: Sampling? = nil
+        _ text: String, maxTokens: Int? = 256, stop: [String] = [], sampling: Sampling? = nil,
+        format: AnswerFormat = .text
     ) -> Answer {
         do {
             let tokenizer = source.tokenizer
@@ -172,8 +176,8 @@ public final class Model: Sendable {
             try check(ids)
             return AnswerRequest.answer(
                 engine, ids, try drawing(sampling, chat: false),
-                maxTokens: maxTokens ?? contextLength, stop: stop,
-                isAnswer: false)
+                maxTokens: maxTokens ?? contextLength, stop: stop, format,
+                try format.grammar(), isAnswer: false)
         } catch {
             return AnswerRequest.failed(error)
         }

@@ -1,6 +1,7 @@
 internal import Chat
 internal import ChatTemplates
 internal import Decoding
+internal import Grammars
 internal import Synchronization
 
 /// A conversation with a model.
@@ -44,14 +45,18 @@ public final class Session: Sendable {
     /// - Parameters:
     ///   - maxTokens: Most tokens of the answer.
     ///   - stop: Strings that end the answer; they are not part of it.
+    ///   - format: What the answer must be, such as JSON.
     /// - Returns: The answer's tokens. Reading them throws ``ModelError`` where the question does not fit
     ///   the context, the session is answering already, or weights cannot be read.
     public func respond(
-        to message: String, maxTokens: Int = 1024, stop: [String] = []
+        to message: String, maxTokens: Int = 1024, stop: [String] = [],
+        format: AnswerFormat = .text
     ) -> Answer {
         let question: Conversation.Question
         let sampling: SamplingOptions
+        let grammar: Grammar?
         do {
+            grammar = try format.grammar()
             (question, sampling) = try talk.withLock { talk in
                 try Self.checkIdle(talk)
                 let question = try talk.conversation.ask(message, limit: maxTokens)
@@ -62,7 +67,7 @@ public final class Session: Sendable {
             return AnswerRequest.failed(ModelError(error))
         }
         return AnswerRequest.answer(
-            model.engine, question.ids, sampling, maxTokens: maxTokens, stop: stop,
+            model.engine, question.ids, sampling, maxTokens: maxTokens, stop: stop, format, grammar,
             isAnswer: true, leftOut: question.leftOut
         ) { [self] text, tokens in
             talk.withLock {

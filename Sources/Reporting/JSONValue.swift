@@ -11,6 +11,8 @@ package enum JSONValue {
     package struct Member {
         package var name: [UInt8]
         package var value: JSONValue
+
+        package init(name: [UInt8], value: JSONValue) { (self.name, self.value) = (name, value) }
     }
 
     /// The member `name` of an object; the last of several, as in Python.

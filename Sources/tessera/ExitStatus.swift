@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import ChatTemplates
 internal import Decoding
 internal import Glibc
+internal import Grammars
 internal import Import
 internal import Kernels
 internal import Profiling
@@ -108,7 +109,7 @@ private func status(of error: any Error) -> ExitStatus {
     case SavedTextError.file(let error): status(of: error)
     case is SavedTextError: .badData
     case is KernelError, is TransformerError, is DecodingError: .usage
-    case is TokenizerError, is TemplateError: .badData
+    case is TokenizerError, is TemplateError, is GrammarError: .badData
     default: .failure
     }
 }

@@ -108,6 +108,7 @@ struct BatchAnswers {
                 stopStrings: job.stop, printsSpecials: command.raw, beginsText: command.chat,
                 isCancelled: { Interruption.isRequested }, output: { text += $1 })
             generation.slides = command.keepLast
+            generation.grammar = job.grammar
             return try generation.start(Array(ids[held...]))
         } finished: { result in
             switch result {

@@ -19,7 +19,7 @@ struct GenerateCommand: AsyncParsableCommand {
             \(DrawOptions.discussion)
 
             A line of --batch is plain text, a JSON string, or an object: "prompt", and if wanted "id", \
-            "system", "max_tokens", "temperature", "top_p", "top_k", "seed" and "stop". Each line is \
+            "system", "max_tokens", "temperature", "top_p", "top_k", "seed", "stop" and "json_schema". Each line is \
             drawn with random numbers of its own: the first with --seed, the others with seeds made \
             from it, which their answers name.
 
@@ -34,6 +34,7 @@ struct GenerateCommand: AsyncParsableCommand {
               tessera generate model.tsr -f report.txt --session report.session -n 100
               tessera generate model.tsr --session report.session -n 100
               tessera generate model.tsr -p "A name for a cat:" --temp 1 --samples 8
+              tessera generate model.tsr --chat -f letter.txt --json-schema invoice.json
             """)
 
     @Argument(help: "A .tsr file.", completion: .file(extensions: ["tsr"]))
@@ -64,6 +65,8 @@ struct GenerateCommand: AsyncParsableCommand {
     @OptionGroup(title: "Drawing") var draw: DrawOptions
     @OptionGroup(title: "Blocks") var blocks: BlockOptions
     @OptionGroup(title: "Model") var modelOptions: ModelOptions
+
+    @OptionGroup var form: FormOptions
 
     @Flag(help: "Print the prompt too.")
     var echo = false
@@ -214,7 +217,8 @@ struct GenerateCommand: AsyncParsableCommand {
         var endsLine = true
         let events = jsonl ? TokenEvents() : nil
         var generation = session.generation(
-            limit: job.limit, stop: job.stop, printsSpecials: raw, beginsText: chat
+            limit: job.limit, stop: job.stop, grammar: job.grammar, printsSpecials: raw,
+            beginsText: chat
         ) { token, piece in
             if json { return collected += piece }
             if let events {

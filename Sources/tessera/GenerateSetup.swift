@@ -1,6 +1,7 @@
 internal import Chat
 internal import ChatTemplates
 internal import Decoding
+internal import Grammars
 internal import Residency
 internal import Tessera
 internal import Tokenization
@@ -16,6 +17,8 @@ struct Job {
     var limit: Int
     var sampling: SamplingOptions
     var stop: [String]
+    /// What the text must follow; nil: nothing.
+    var grammar: TokenGrammar?
     /// Tokens of the prompt that were left out.
     var dropped = 0
 }
@@ -27,6 +30,9 @@ struct GenerateSetup {
     private let format: ChatFormat?
     private let sampling: SamplingOptions
     private let drafter: DraftModel?
+    private let grammars: TokenGrammars
+    /// Of all texts that have none of their own.
+    private let grammar: TokenGrammar?
 
     init(_ command: GenerateCommand, _ path: String) throws {
         self.command = command
@@ -36,6 +42,8 @@ struct GenerateSetup {
         command.draw.noteIneffective(sampling)
         try command.blocks.check(source.file.config.blockDecoding)
         drafter = try command.blocks.draftModel(for: source)
+        grammars = TokenGrammars(source, ignoresEnd: command.ignoreEnd)
+        grammar = try command.form.read().map { [grammars] in try grammars.make($0) }
     }
 
     /// - Parameter index: Of several that are asked for together.
@@ -47,7 +55,8 @@ struct GenerateSetup {
             // Sums with a limit that nobody reaches are not to overflow.
             limit: min(request.maxTokens ?? command.maxTokens, 1 << 40),
             sampling: request.drawing(sampling.forSequence(index)),
-            stop: request.stop ?? command.stop)
+            stop: request.stop ?? command.stop,
+            grammar: try request.grammar.map { try grammars.make($0) } ?? grammar)
     }
 
     /// A text that goes on after a saved one.
@@ -64,7 +73,7 @@ struct GenerateSetup {
             text: text, prompt: Prompt(ids: ids, words: file.tokens.count..<ids.count),
             limit: min(command.maxTokens, 1 << 40),
             sampling: file.drawing(sampling, hasSeed: command.draw.seed != nil),
-            stop: command.stop)
+            stop: command.stop, grammar: grammar)
     }
 
     private func prompt(_ request: BatchRequest) throws -> Prompt {

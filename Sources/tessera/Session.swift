@@ -1,5 +1,6 @@
 internal import Chat
 internal import Decoding
+internal import Grammars
 internal import Kernels
 internal import Reporting
 internal import Residency
@@ -59,12 +60,13 @@ struct Session {
 
     /// A generation whose long prompt shows its progress on a terminal.
     func generation(
-        limit: Int, stop: [String], printsSpecials: Bool = false, beginsText: Bool,
+        limit: Int, stop: [String], grammar: TokenGrammar? = nil, printsSpecials: Bool = false,
+        beginsText: Bool,
         output: @escaping (FixedToken?, String) -> Void
     ) -> Generation {
         var progress = ProgressReport("prompt")
         let batch = sequence.batchCapacity
-        return Generation(
+        var generation = Generation(
             decoder, tokenizer: source.tokenizer, limit: limit, stopStrings: stop,
             printsSpecials: printsSpecials, beginsText: beginsText,
             isCancelled: { Interruption.isRequested },
@@ -73,6 +75,8 @@ struct Session {
                 progress.update(done: done, total: total)
                 if total - done <= batch { progress.finish() }
             }, output: output)
+        generation.grammar = grammar
+        return generation
     }
 }
 

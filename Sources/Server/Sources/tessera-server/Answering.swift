@@ -37,7 +37,7 @@ struct Answering: Sendable {
             return (0..<asked.count).map {
                 model.respond(
                     to: messages, maxTokens: asked.maxTokens, stop: stop,
-                    sampling: sampling.answer($0))
+                    sampling: sampling.answer($0), format: asked.format)
             }
         }
         guard case .texts(let texts) = asked.prompt else { return [] }
@@ -45,7 +45,7 @@ struct Answering: Sendable {
             (0..<asked.count).map {
                 model.complete(
                     text, maxTokens: asked.maxTokens ?? 16, stop: stop,
-                    sampling: sampling.answer($0))
+                    sampling: sampling.answer($0), format: asked.format)
             }
         }
     }

@@ -1,4 +1,5 @@
 import HTTPTypes
+import NIOCore
 import Tessera
 
 /// What clients may ask for. Members that would change the answer and are not understood are refused by
@@ -19,6 +20,8 @@ struct Asked: Decodable {
     var includesUsage: Bool
     var wantsLogprobs: Bool
     var echo: Bool
+    /// Set by ``init(_:)``.
+    var format = AnswerFormat.text
 
     /// One or several texts to continue.
     enum Prompts: Decodable {
@@ -50,13 +53,19 @@ struct Asked: Decodable {
         case presencePenalty = "presence_penalty"
         case frequencyPenalty = "frequency_penalty"
         case logitBias = "logit_bias"
-        case responseFormat = "response_format"
         case toolChoice = "tool_choice"
         case bestOf = "best_of"
     }
 
+    /// - Parameter body: JSON.
+    init(_ body: ByteBuffer) throws {
+        self = try JSON.decode(Asked.self, body)
+        // Once more, since Foundation's decoder does not keep the order of members.
+        format = try AnswerFormat(
+            asked: OrderedJSON(Array(body.readableBytesView))["response_format"])
+    }
+
     private enum StreamKey: String, CodingKey { case includeUsage = "include_usage" }
-    private enum FormatKey: String, CodingKey { case type }
 
     init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: Key.self)
@@ -127,12 +136,6 @@ struct Asked: Decodable {
                 || (try? values.decode(String.self, forKey: key))?.isEmpty == true
                 || (try? values.nestedUnkeyedContainer(forKey: key))?.count == 0
             try check(isEmpty, key, "is not supported")
-        }
-        if let format = try? values.nestedContainer(
-            keyedBy: FormatKey.self, forKey: .responseFormat)
-        {
-            let type = try format.decodeIfPresent(String.self, forKey: .type) ?? "text"
-            try check(type == "text", .responseFormat, "of type '\(type)' is not supported")
         }
         if let choice = try? values.decodeIfPresent(String.self, forKey: .toolChoice) {
             try check(["none", "auto"].contains(choice), .toolChoice, "is not supported")

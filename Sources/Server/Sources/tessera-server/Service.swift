@@ -99,7 +99,7 @@ struct Service: Sendable {
 
     private func answer(_ request: Request, isChat: Bool) async throws -> Response {
         var request = request
-        let asked = try JSON.decode(Asked.self, try await collect(&request))
+        let asked = try Asked(try await collect(&request))
         let permit = try metrics.admit()
         let answering = try Answering(model, asked, isChat: isChat, metrics)
         guard asked.streams else {

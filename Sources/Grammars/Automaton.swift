@@ -1,0 +1,135 @@
+/// A grammar at work: what has been read so far is one number, and a byte leads from one to another.
+///
+/// Behind a number stand all readings of the text, each a state of the network and a stack of states to come back
+/// to. Readings are found when they are first met and kept.
+struct Automaton {
+    /// A reading: the stack's number plus one, and above it the state, which reads a byte.
+    private typealias Reading = UInt64
+
+    private let network: Network
+    private var frames: [Frame] = []
+    private var framePlaces: [Frame: Int32] = [:]
+    private var readings: [[Reading]] = []
+    private var places: [[Reading]: Int32] = [:]
+    /// By number and class of a byte, what follows.
+    private var rows: [Int32] = []
+
+    /// A state to come back to, and the frame below; -1 for none.
+    private struct Frame: Hashable {
+        var state: Int32
+        var below: Int32
+    }
+
+    /// Nothing can follow.
+    static let dead: Int32 = -1
+    private static let unknown: Int32 = -2
+    /// In place of a reading: the text may end here. The last of all.
+    private static let end = Reading.max
+
+    /// Readings of one text, and numbers in all.
+    private static let (readingLimit, placeLimit) = (4096, 1 << 18)
+
+    /// Before any byte.
+    private(set) var start: Int32 = 0
+
+    init(_ grammar: Grammar) throws(GrammarError) {
+        network = grammar.network
+        var found: Set<Reading> = []
+        var seen: Set<Reading> = []
+        try open(network.entries[network.root], -1, &found, &seen)
+        start = try number(found)
+    }
+
+    /// Whether the text may end.
+    func canEnd(_ place: Int32) -> Bool { readings[Int(place)].last == Self.end }
+
+    /// Whether the text can only end.
+    func isComplete(_ place: Int32) -> Bool { readings[Int(place)] == [Self.end] }
+
+    mutating func next(_ place: Int32, _ byte: UInt8) throws(GrammarError) -> Int32 {
+        let kind = network.classes[Int(byte)]
+        let index = Int(place) * network.examples.count + Int(kind)
+        if rows[index] != Self.unknown { return rows[index] }
+        let next = try step(place, network.examples[Int(kind)])
+        rows[index] = next
+        return next
+    }
+
+    /// The one byte that may follow; nil where there are several or none, or where the text may end.
+    mutating func onlyByte(_ place: Int32) -> UInt8? {
+        var only: UInt8?
+        for reading in readings[Int(place)] {
+            guard reading != Self.end,
+                case .bytes(let edges) = network.states[Int(reading >> 32)]
+            else { return nil }
+            for edge in edges {
+                guard edge.bytes.count == 1, only == nil || only == edge.bytes.lowerBound else {
+                    return nil
+                }
+                only = edge.bytes.lowerBound
+            }
+        }
+        return only
+    }
+
+    private mutating func step(_ place: Int32, _ byte: UInt8) throws(GrammarError) -> Int32 {
+        var found: Set<Reading> = []
+        var seen: Set<Reading> = []
+        for reading in readings[Int(place)] where reading != Self.end {
+            guard case .bytes(let edges) = network.states[Int(reading >> 32)] else { continue }
+            for edge in edges where edge.bytes.contains(byte) {
+                try open(edge.target, Int32(truncatingIfNeeded: reading) - 1, &found, &seen)
+            }
+        }
+        return try number(found)
+    }
+
+    /// Adds all readings that are at `state` before another byte is read.
+    private mutating func open(
+        _ state: Int32, _ stack: Int32, _ found: inout Set<Reading>, _ seen: inout Set<Reading>
+    ) throws(GrammarError) {
+        var waiting = [(state, stack)]
+        while let (state, stack) = waiting.popLast() {
+            let reading = Reading(UInt32(state)) << 32 | Reading(UInt32(stack + 1))
+            guard seen.insert(reading).inserted else { continue }
+            guard seen.count <= 8 * Self.readingLimit else { throw .tooAmbiguous }
+            switch network.states[Int(state)] {
+            case .bytes(let edges):
+                if !edges.isEmpty { found.insert(reading) }
+            case .split(let targets):
+                for target in targets { waiting.append((target, stack)) }
+            case .call(let rule, let then):
+                // A rule that ends with another one need not be come back to.
+                let below = then == Network.end ? stack : frame(then, stack)
+                waiting.append((network.entries[Int(rule)], below))
+            case .end:
+                guard stack >= 0 else {
+                    found.insert(Self.end)
+                    continue
+                }
+                let frame = frames[Int(stack)]
+                waiting.append((frame.state, frame.below))
+            }
+        }
+        guard found.count <= Self.readingLimit else { throw .tooAmbiguous }
+    }
+
+    private mutating func frame(_ state: Int32, _ below: Int32) -> Int32 {
+        let frame = Frame(state: state, below: below)
+        if let place = framePlaces[frame] { return place }
+        frames.append(frame)
+        framePlaces[frame] = Int32(frames.count - 1)
+        return Int32(frames.count - 1)
+    }
+
+    private mutating func number(_ found: Set<Reading>) throws(GrammarError) -> Int32 {
+        guard !found.isEmpty else { return Self.dead }
+        let sorted = found.sorted()
+        if let place = places[sorted] { return place }
+        guard readings.count < Self.placeLimit else { throw .tooAmbiguous }
+        readings.append(sorted)
+        rows += repeatElement(Self.unknown, count: network.examples.count)
+        places[sorted] = Int32(readings.count - 1)
+        return Int32(readings.count - 1)
+    }
+}

@@ -1,0 +1,30 @@
+import HTTPTypes
+import Tessera
+
+extension AnswerFormat {
+    /// `response_format`: what an answer is to be. Next to OpenAI's types there is `grammar`, in GBNF.
+    init(asked: OrderedJSON?) throws {
+        func refusal(_ reason: String) -> Refusal {
+            Refusal(.badRequest, "'response_format' \(reason)", "response_format")
+        }
+        guard let asked else {
+            self = .text
+            return
+        }
+        switch asked["type"]?.string ?? "text" {
+        case "text": self = .text
+        case "json_object": self = .json
+        case "json_schema":
+            guard let schema = asked["json_schema"]?["schema"] else {
+                throw refusal("lacks 'json_schema' with its 'schema'")
+            }
+            self = .schema(schema.text)
+        case "grammar":
+            guard let grammar = asked["grammar"]?.string else {
+                throw refusal("lacks its 'grammar'")
+            }
+            self = .grammar(grammar)
+        case let type: throw refusal("of type '\(type)' is not supported")
+        }
+    }
+}

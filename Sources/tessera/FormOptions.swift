@@ -1,0 +1,52 @@
+internal import ArgumentParser
+internal import Grammars
+internal import Tessera
+
+/// What the generated text must be.
+struct FormOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "The text is JSON that the JSON Schema in this file accepts.", valueName: "file"),
+        completion: .file(extensions: ["json"]))
+    var jsonSchema: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The text follows the grammar in this file, in GBNF as llama.cpp reads it.",
+            valueName: "file"), completion: .file())
+    var grammar: String?
+
+    func validate() throws {
+        guard jsonSchema == nil || grammar == nil else {
+            throw ValidationError("give one of --json-schema and --grammar")
+        }
+    }
+
+    /// The grammar that is asked for; nil where the text may be anything.
+    func read() throws -> Grammar? {
+        guard let path = jsonSchema ?? grammar else { return nil }
+        let text = Input.text(try Input.all(path: path), name: path)
+        do throws(GrammarError) {
+            return jsonSchema != nil ? try Grammar(schema: text) : try Grammar(gbnf: text)
+        } catch {
+            throw CommandError(.badData, "\(path): \(error)")
+        }
+    }
+}
+
+/// Grammars over the tokens of a model.
+final class TokenGrammars {
+    private let source: ModelSource
+    private let endTokens: Set<Int32>
+    private lazy var tree = source.tokenTree()
+
+    /// - Parameter ignoresEnd: The model does not end a text; where nothing can follow it ends all the same.
+    init(_ source: ModelSource, ignoresEnd: Bool) {
+        self.source = source
+        endTokens = ignoresEnd ? [] : source.stopTokens
+    }
+
+    func make(_ grammar: Grammar) throws(GrammarError) -> TokenGrammar {
+        try TokenGrammar(grammar, tree, source.tokenizer, endTokens: endTokens)
+    }
+}
