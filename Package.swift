@@ -102,7 +102,8 @@ let package = Package(
             name: "tessera",
             dependencies: [
                 "CBuild", "CEdit", "Calibrating", "Chat", "ChatTemplates", "Decoding", "Grammars",
-                "Import", "Kernels", "Profiling", "Quantization", "Reporting", "Residency", "Machine",
+                "Import", "Kernels", "Profiling", "Quantization", "Reporting", "Residency",
+                "Machine",
                 "Tessera", "Tokenization", "Transformer", "WeightFile",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
