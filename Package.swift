@@ -195,7 +195,8 @@ let package = Package(
                 "Transformer", "WeightFile",
             ], swiftSettings: testSettings),
         .testTarget(
-            name: "TesseraTests", dependencies: ["Tessera", "TestSupport"],
+            name: "TesseraTests",
+            dependencies: ["Tessera", "Residency", "Transformer", "WeightFile", "TestSupport"],
             swiftSettings: testSettings),
         .testTarget(
             name: "ProfilingTests",

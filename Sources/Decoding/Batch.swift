@@ -4,8 +4,9 @@ internal import WeightFile
 /// Answers many prompts, several at a time: where one is answered, the next takes its place. Each text is
 /// that of the prompt alone.
 ///
-/// What prompts begin with is computed once: what all share, such as a system message, ahead; and what
-/// a prompt shares with one at hand or just answered is copied.
+/// What several prompts begin with is computed once: a prompt waits while another one computes what they
+/// share, and copies it. What is done is kept as long as it holds the beginning of a prompt to come and memory
+/// has room.
 public final class Batch {
     /// One prompt.
     public struct Job {
@@ -32,37 +33,12 @@ public final class Batch {
     private let workspace: Workspace
     private let places: Int
     private let scheduler: Scheduler
-    /// What holds the beginnings of prompts: sequences and the ids of their first positions.
-    private var donors: [Donor] = []
-
-    private struct Donor {
-        var sequence: TokenSequence
-        var ids: [Int32]
-        /// Nothing is computed in it any more.
-        var isIdle: Bool
-        /// Holds what all prompts share.
-        var isShared = false
-
-        /// How many of the first of `ids` it holds.
-        func held(of other: ArraySlice<Int32>) -> Int {
-            let same = zip(ids.prefix(sequence.position), other).prefix { $0 == $1 }.count
-            return sequence.canBeCopied(upTo: same) ? same : 0
-        }
-    }
-
-    /// Fewer tokens than this are not worth a sequence of their own.
-    private static let leastShared = 16
-
-    /// Tokens that all of several prompts begin with, their last ones left out; 0 where they are too few
-    /// to be computed ahead.
-    public static func sharedCount(_ prompts: [[Int32]]) -> Int {
-        guard prompts.count > 1 else { return 0 }
-        var shared = prompts[0].dropLast()
-        for prompt in prompts.dropFirst() {
-            shared = shared.prefix(zip(shared, prompt.dropLast()).prefix { $0 == $1 }.count)
-        }
-        return shared.count < leastShared ? 0 : shared.count
-    }
+    /// Of the running call, by job: who has computed its beginning, and how many jobs to come begin as it does.
+    private var beginnings: [SharedBeginning?] = []
+    private var followers: [Int] = []
+    /// By job: those that are under way, or done and of use.
+    private var sequences: [Int: TokenSequence] = [:]
+    private var running: Set<Int> = []
 
     /// Positions of the sequence of a text that may take `count`: lengths are few, so that one can take the place
     /// of another.
@@ -85,12 +61,12 @@ public final class Batch {
     public func run(
         _ jobs: [Job], isCancelled: () -> Bool = { false }
     ) throws(DecodingError) {
-        defer { donors.removeAll() }
-        try computeShared(jobs, isCancelled)
+        defer { sequences.removeAll() }
+        findBeginnings(jobs)
         var next = 0
         while true {
             while next < jobs.count, scheduler.count < places, !isCancelled() {
-                guard start(jobs[next]) else { break }  // once another one is over
+                guard start(next, jobs[next]) else { break }  // after another pass
                 next += 1
             }
             guard scheduler.count > 0 else { break }
@@ -98,45 +74,40 @@ public final class Batch {
         }
     }
 
-    /// Computes what all prompts begin with.
-    private func computeShared(
-        _ jobs: [Job], _ isCancelled: () -> Bool
-    ) throws(DecodingError) {
-        let count = Self.sharedCount(jobs.map(\.prompt))
-        guard count > 0, !isBidirectional,
-            let sequence = try? TokenSequence(workspace, contextLength: count)
-        else { return }
-        let shared = jobs[0].prompt[..<count]
-        donors.append(
-            Donor(sequence: sequence, ids: Array(shared), isIdle: true, isShared: true))
-        var rest = shared
-        while !rest.isEmpty, !isCancelled() {
-            let part = Array(rest.prefix(workspace.batchCapacity))
-            try sequence.pass(committed: part, logitRows: [])
-            rest = rest.dropFirst(part.count)
+    private func findBeginnings(_ jobs: [Job]) {
+        // Where finished blocks are not causal, what follows a beginning changes it.
+        let isCausal = !(workspace.model.config.blockDecoding?.bidirectionalCommit ?? false)
+        beginnings =
+            isCausal
+            ? SharedBeginning.all(jobs.map(\.prompt)) : Array(repeating: nil, count: jobs.count)
+        followers = Array(repeating: 0, count: jobs.count)
+        for beginning in beginnings { if let beginning { followers[beginning.job] += 1 } }
+    }
+
+    /// Begins a job; false where it has to wait for its beginning, or for memory.
+    private func start(_ index: Int, _ job: Job) -> Bool {
+        if let beginning = beginnings[index], running.contains(beginning.job),
+            let source = sequences[beginning.job], source.position < beginning.count
+        {
+            return false
         }
-    }
-
-    /// Whether finished blocks are not causal: their beginnings are not shared.
-    private var isBidirectional: Bool {
-        workspace.model.config.blockDecoding?.bidirectionalCommit ?? false
-    }
-
-    /// Begins a job; false where it has to wait for memory.
-    private func start(_ job: Job) -> Bool {
         let (sequence, held): (TokenSequence, Int)
         do throws(TransformerError) {
-            (sequence, held) = try place(for: job)
+            (sequence, held) = try place(for: job, beginnings[index])
         } catch {
             if case .noRoomForSequence = error, scheduler.count > 0 { return false }
+            forget(beginnings[index])
             job.finished(.failure(error))
             return true
         }
+        forget(beginnings[index])
         do {
             let run = try job.begin(sequence, held)
-            donors.append(Donor(sequence: sequence, ids: job.prompt, isIdle: false))
+            sequences[index] = sequence
+            running.insert(index)
             scheduler.add(run, sequence) { [unowned self] result in
-                release(sequence)
+                running.remove(index)
+                drop(index)
                 job.finished(result.mapError { $0 })
             }
         } catch {
@@ -145,49 +116,52 @@ public final class Batch {
         return true
     }
 
+    /// Notes that one of those who begin alike has begun.
+    private func forget(_ beginning: SharedBeginning?) {
+        guard let beginning else { return }
+        followers[beginning.job] -= 1
+        drop(beginning.job)
+    }
+
+    /// Gives a sequence back, unless it is of use.
+    private func drop(_ index: Int) {
+        if followers[index] == 0, !running.contains(index) { sequences[index] = nil }
+    }
+
     /// A sequence for a job, and how many of its prompt's first tokens it holds.
     private func place(
-        for job: Job
+        for job: Job, _ beginning: SharedBeginning?
     ) throws(TransformerError) -> (TokenSequence, Int) {
         let wanted = job.contextLength ?? workspace.model.contextLength
-        if let best = best(for: job), donors[best.index].isIdle, !donors[best.index].isShared,
-            donors[best.index].sequence.contextLength >= wanted
+        if let (source, count) = source(beginning), let index = beginning?.job,
+            followers[index] == 1, !running.contains(index), source.contextLength >= wanted
         {
-            let sequence = donors.remove(at: best.index).sequence
-            sequence.truncate(to: best.held)
-            return (sequence, best.held)
+            source.truncate(to: count)
+            return (source, count)
         }
         let sequence = try sequence(wanted)
-        guard let best = best(for: job) else { return (sequence, 0) }
-        let isCopied = sequence.copy(donors[best.index].sequence, upTo: best.held)
-        return (sequence, isCopied ? best.held : 0)
+        guard let (source, count) = source(beginning) else { return (sequence, 0) }
+        return (sequence, sequence.copy(source, upTo: count) ? count : 0)
     }
 
-    /// Who holds the most of a prompt.
-    private func best(for job: Job) -> (index: Int, held: Int)? {
-        guard !isBidirectional else { return nil }
-        let held = donors.map { $0.held(of: job.prompt.dropLast()) }
-        guard let index = held.indices.max(by: { held[$0] < held[$1] }), held[index] > 0 else {
-            return nil
-        }
-        return (index, held[index])
+    /// Who holds a beginning, and how much of it.
+    private func source(_ beginning: SharedBeginning?) -> (TokenSequence, Int)? {
+        guard let beginning, let source = sequences[beginning.job] else { return nil }
+        let count = min(source.position, beginning.count)
+        return count > 0 && source.canBeCopied(upTo: count) ? (source, count) : nil
     }
 
-    /// A new sequence; where memory has no room for it, what was kept for its beginnings goes.
+    /// A new sequence; where memory has no room for it, what was kept for prompts to come goes.
     private func sequence(_ contextLength: Int) throws(TransformerError) -> TokenSequence {
-        for isLastTry in [false, true] {
-            if let sequence = try? TokenSequence(workspace, contextLength: contextLength) {
-                return sequence
+        while true {
+            do throws(TransformerError) {
+                return try TokenSequence(workspace, contextLength: contextLength)
+            } catch {
+                guard case .noRoomForSequence = error,
+                    let kept = sequences.keys.filter({ !running.contains($0) }).max()
+                else { throw error }
+                sequences[kept] = nil
             }
-            donors.removeAll { $0.isIdle && (isLastTry || !$0.isShared) }
         }
-        return try TokenSequence(workspace, contextLength: contextLength)
-    }
-
-    /// Keeps a sequence that is done for prompts that begin alike, instead of the one kept before.
-    private func release(_ sequence: TokenSequence) {
-        donors.removeAll { $0.isIdle && !$0.isShared }
-        guard let index = donors.firstIndex(where: { $0.sequence === sequence }) else { return }
-        donors[index].isIdle = true
     }
 }

@@ -82,11 +82,15 @@ public final class GenerationRun {
                 room: min(room, state.model.batchCapacity), blockSize: decoder.commitBlockSize)
             guard count == 0 else {
                 asked = .prompt(count)
-                return Offer(given: count, positions: count, isPrompt: true)
+                var offer = Offer(given: count, positions: count)
+                offer.isPrompt = true
+                return offer
             }
         }
         asked = .tokens
-        return try decoder.offer(limit: most - summary.tokens.count)
+        var offer = try decoder.offer(limit: most - summary.tokens.count)
+        offer.isPrompt = summary.tokens.isEmpty && offer.given > 1
+        return offer
     }
 
     /// What it is to compute: an option of the last offer, by index. The answer goes to ``consume(_:)``.

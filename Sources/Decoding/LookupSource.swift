@@ -1,16 +1,18 @@
 /// Drafts that continue the text as it went on earlier after the same tokens: in the prompt, in what has
 /// been generated, or in a corpus, such as earlier outputs. Costs a few microseconds per pass.
 ///
-/// Two places are followed, and the draft that promises more tokens is offered: the one after the longest
-/// match, the newest of equally long ones; and the one where the text goes on that has been copied last,
-/// should only some tokens of it have been replaced, left out or added. A draft that reaches the end of
-/// the text goes on through itself, so that what repeats with a short period is drafted as far as wanted.
+/// Three places are followed, and the draft that promises the most tokens is offered: the one after the longest
+/// match in the text, the newest of equally long ones; the one where the text goes on that has been copied last,
+/// should only some tokens of it have been replaced, left out or added; and the one after the longest match in
+/// the corpus, whose tokens are believed less until they have been seen to be right. A draft that reaches the
+/// end of the text goes on through itself, so that what repeats with a short period is drafted as far as wanted.
 public final class LookupSource: DraftSource {
     public var name: String { "lookup" }
 
-    /// The corpus, a break, and the text.
+    /// Places are numbers of tokens before them: in the corpus, and after one more in the text.
     private var index: TextIndex
-    /// Tokens of `index` before the text.
+    private let corpus: TextIndex?
+    /// The place where the text begins.
     private let textStart: Int
     private let chances: LookupChances
     /// Where the longest matches lead.
@@ -24,7 +26,7 @@ public final class LookupSource: DraftSource {
 
     /// A draft, and what makes each of its tokens likely.
     private struct Offer {
-        /// In `index`, of the first token.
+        /// Of the first token.
         var place = 0
         var tokens: [Int32] = []
         var cases: [LookupChances.Case] = []
@@ -41,45 +43,51 @@ public final class LookupSource: DraftSource {
     }
 
     /// Lengths of n-grams that are found at once, the longest first: longer matches are found among theirs.
-    private static let lengths = [16, 6, 3, 2, 1]
+    static let lengths = [16, 6, 3, 2, 1]
     /// Earlier places that are compared, and tokens of a match that are told apart.
     private static let (mostPlaces, longestMatch) = (16, 64)
     /// How far from where it is expected a copy is looked for, and how many tokens after the last one.
     private static let (reach, patience) = (16, 32)
 
     /// - Parameters:
-    ///   - corpus: Token ids of a text that the output may repeat.
+    ///   - corpus: A text that the output may repeat.
     ///   - chances: Learned from several texts.
-    public init(corpus: [Int32] = [], chances: LookupChances = LookupChances()) {
+    public init(corpus: LookupCorpus? = nil, chances: LookupChances = LookupChances()) {
         self.chances = chances
-        index = TextIndex(lengths: Self.lengths, capacity: max(1024, 2 * corpus.count))
-        for token in corpus { index.append(token) }
-        if !corpus.isEmpty { index.append(-1) }
-        textStart = index.tokens.count
+        self.corpus = corpus?.index
+        index = TextIndex(lengths: Self.lengths)
+        textStart = corpus.map { $0.count + 1 } ?? 0
         places.reserveCapacity(Self.mostPlaces)
     }
 
     public func draft(_ request: DraftRequest, into draft: inout Draft) {
         follow(request.text, unchanged: request.unchanged)
         offered.clear()
-        let (longest, length) = findLongest()
-        if length > 0 {
-            follow(longest, length: length, isNear: copied?.place == longest, most: request.most)
+        let longest = findLongest(inCorpus: false)
+        consider(longest, isNear: copied?.place == longest?.place, most: request.most)
+        if let near = findNear(), near.place != longest?.place {
+            consider(near, isNear: true, most: request.most)
         }
-        if let near = findNear(), near.place != longest {
-            swap(&offered, &other)
-            follow(near.place, length: near.length, isNear: true, most: request.most)
-            if offered.expected < other.expected { swap(&offered, &other) }
+        if corpus != nil, let longest = findLongest(inCorpus: true) {
+            consider(longest, isNear: copied?.place == longest.place, most: request.most)
         }
         for index in offered.tokens.indices {
             draft.append(offered.tokens[index], offered.chances[index])
         }
     }
 
+    /// Offers what followed a place where it promises more than what is offered so far.
+    private func consider(_ match: Match?, isNear: Bool, most: Int) {
+        guard let match else { return }
+        swap(&offered, &other)
+        follow(match.place, length: match.length, isNear: isNear, most: most)
+        if offered.expected < other.expected { swap(&offered, &other) }
+    }
+
     /// Learns from what came, and brings the index up to date.
     private func follow(_ text: [Int32], unchanged: Int) {
         if offeredAt <= unchanged { learn(from: text) } else { copied = nil }
-        index.truncate(to: textStart + unchanged)
+        index.truncate(to: unchanged)
         for token in text[unchanged...] { index.append(token) }
         offeredAt = text.count
     }
@@ -101,14 +109,17 @@ public final class LookupSource: DraftSource {
         }
     }
 
-    /// The place after the longest match, the newest of several; all that were compared are in `places`.
-    private func findLongest() -> (place: Int, length: Int) {
+    /// A place, and how many tokens before it are the last ones of the text.
+    private typealias Match = (place: Int, length: Int)
+
+    /// The longest match, the newest of several; all that were compared are in `places`.
+    private func findLongest(inCorpus: Bool) -> Match? {
         places.removeAll(keepingCapacity: true)
         var best = (place: 0, length: 0)
         for (table, least) in Self.lengths.enumerated() {
             var steps = 0
-            index.forEachPlace(table: table) { place in
-                let length = index.matchLength(place, most: Self.longestMatch)
+            func look(_ place: Int) -> Bool {
+                let length = matchLength(place)
                 if length >= least {
                     places.append(place)
                     if length > best.length { best = (place, length) }
@@ -116,26 +127,37 @@ public final class LookupSource: DraftSource {
                 steps += 1
                 return steps < Self.mostPlaces
             }
-            if best.length > 0 { break }
+            if inCorpus {
+                corpus?.forEachPlace(table: table, endOf: index, look)
+            } else {
+                index.forEachPlace(table: table) { look(textStart + $0) }
+            }
+            if best.length > 0 { return best }
         }
-        return best
+        return nil
     }
 
     /// The longest match near the place where a copy goes on, or that place itself.
-    private func findNear() -> (place: Int, length: Int)? {
-        guard let copied, copied.place < index.tokens.count else { return nil }
-        var best = (
-            place: copied.place,
-            length: index.matchLength(copied.place, most: Self.longestMatch)
-        )
+    private func findNear() -> Match? {
+        let end = textStart + index.tokens.count
+        guard let copied, copied.place < end else { return nil }
+        var best = (place: copied.place, length: matchLength(copied.place))
         for distance in 1...Self.reach {
             for place in [copied.place + distance, copied.place - distance]
-            where place > 0 && place < index.tokens.count {
-                let length = index.matchLength(place, most: Self.longestMatch)
+            where place > 0 && place < end {
+                let length = matchLength(place)
                 if length > best.length { best = (place, length) }
             }
         }
         return best
+    }
+
+    /// How many tokens before a place are the last ones of the text.
+    private func matchLength(_ place: Int) -> Int {
+        guard place < textStart, let corpus else {
+            return index.matchLength(place - textStart, most: Self.longestMatch)
+        }
+        return corpus.matchLength(place, endOf: index, most: Self.longestMatch)
     }
 
     /// Makes `offered` what followed a place, and notes at each token what the other places have there.
@@ -155,7 +177,7 @@ public final class LookupSource: DraftSource {
             }
             let what = LookupChances.Case(
                 agreement: agreeing < others ? .contested : others > 1 ? .unanimous : .alone,
-                isNear: isNear, length: length, offset: offset)
+                isForeign: place < textStart, isNear: isNear, length: length, offset: offset)
             offered.tokens.append(token)
             offered.cases.append(what)
             offered.chances.append(chances.chance(what))
@@ -164,9 +186,13 @@ public final class LookupSource: DraftSource {
         }
     }
 
-    /// What stands `offset` tokens after a place; after the end of the text, what is drafted there.
+    /// What stands `offset` tokens after a place; after the end of the text, what is drafted there, and after that
+    /// of the corpus -1.
     private func token(_ place: Int, _ offset: Int) -> Int32 {
         let at = place + offset
-        return at < index.tokens.count ? index.tokens[at] : offered.tokens[at - index.tokens.count]
+        if at < textStart, let corpus { return at < corpus.tokens.count ? corpus.tokens[at] : -1 }
+        let own = at - textStart
+        return own < index.tokens.count
+            ? index.tokens[own] : offered.tokens[own - index.tokens.count]
     }
 }

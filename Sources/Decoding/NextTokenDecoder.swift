@@ -9,7 +9,7 @@ public final class NextTokenDecoder: TokenDecoder {
     public func offer(limit: Int) -> Offer {
         precondition(!state.pending.isEmpty && limit > 0, "nothing to continue")
         let given = state.pending.count
-        return Offer(given: given, positions: given, isPrompt: given > 1)
+        return Offer(given: given, positions: given)
     }
 
     public func plan(_ option: Int) -> PassRequest {

@@ -16,15 +16,15 @@ public struct Offer: Sendable, Equatable {
     /// Committed tokens of every option.
     public var given: Int
     /// Whether those are a prompt's, which say nothing of how long passes take.
-    public var isPrompt: Bool
+    public var isPrompt = false
     /// By ascending positions, one or more. What is worth -infinity cannot be chosen.
     public internal(set) var options: [Option] = []
 
-    public init(given: Int, isPrompt: Bool) { (self.given, self.isPrompt) = (given, isPrompt) }
+    public init(given: Int) { self.given = given }
 
     /// One way only.
-    init(given: Int, positions: Int, isPrompt: Bool) {
-        self.init(given: given, isPrompt: isPrompt)
+    init(given: Int, positions: Int) {
+        self.init(given: given)
         options = [Option(positions: positions, worth: 1)]
     }
 
@@ -53,7 +53,7 @@ struct DraftOffer {
         var masks = 0
     }
 
-    private(set) var offer = Offer(given: 1, isPrompt: false)
+    private(set) var offer = Offer(given: 1)
     /// By option.
     private(set) var choices: [Choice] = []
 
@@ -67,7 +67,6 @@ struct DraftOffer {
         given: Int, chances: [Double], isEnded: Bool, limit: Int, masks: MaskWorth?
     ) {
         offer.given = given
-        offer.isPrompt = given > 1
         offer.options.removeAll(keepingCapacity: true)
         choices.removeAll(keepingCapacity: true)
         var (reach, tokens) = (1.0, 1.0)

@@ -1,5 +1,11 @@
 internal import Machine
 
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
+
 /// Chooses what the next pass computes, so that all texts together get the most tokens per second.
 ///
 /// Of each text s there is an ``Offer``: n(s) positions are worth w(s, n) tokens. A pass over m positions takes
@@ -37,10 +43,11 @@ public final class Planner {
     /// Texts of the last pass, and positions of each text's others in it.
     private var texts = 1
     private var others = 0
-    /// Passes of the fewest positions, and passes since the last one.
-    private var (leastCount, sinceLeast) = (0, 0)
-    /// Such passes that are to be made; and whether the pass at hand is one and the last was none.
-    private var (due, isFirst) = (0, false)
+    /// Laps of passes without drafts so far, and time since the last one.
+    private var (laps, sinceLap) = (0, 0.0)
+    /// Passes that are left of the lap at hand; and whether the last pass, and the one at hand, are without drafts.
+    private var due = 0
+    private var (wasSingle, isSingle) = (true, false)
     /// By positions of one text: what a pass costs, in tokens.
     private var costs: [Double] = []
     // Reused in every pass: by positions, what those of the texts so far are worth; and each text's option.
@@ -121,10 +128,8 @@ public final class Planner {
         setTexts(offers.count)
         findWorth(offers, most: most)
         var best = (value: -Double.infinity, positions: least)
-        if !isFixed, sinceLeast >= longestSince { due = 2 }
-        let isDue = due > 0
-        due = max(0, due - 1)
-        for positions in least...(isDue ? least : most) where worth[positions] > -.infinity {
+        if due == 0, !isFixed, sinceLap >= Double(lap) * pause { due = lap }
+        for positions in least...(due > 0 ? least : most) where worth[positions] > -.infinity {
             let caution = positions > least ? Self.caution : 1
             let value = worth[positions] - price * caution * time(Double(positions))
             if value > best.value { best = (value, positions) }
@@ -136,7 +141,7 @@ public final class Planner {
             picks[index] = Int(choices[index][rest])
             rest -= offers[index].options[picks[index]].positions - offers[index].uncounted
         }
-        noteLeast(best.positions == least)
+        isSingle = best.positions == offers.count
         others = best.positions - best.positions / max(1, offers.count)
         return picks
     }
@@ -166,14 +171,23 @@ public final class Planner {
         }
     }
 
-    /// Whether drafts pay is seen next to passes without any: those are made now and then, at first often, and
-    /// seldom where there is no doubt. Two in a row, since the first finds other data in the caches.
-    private var longestSince: Int { min(price > 1.5 * singleRate ? 256 : 64, 16 + 4 * leastCount) }
+    /// Whether drafts pay is seen next to passes without any: laps of those are made, at first often and seldom
+    /// where there is no doubt. What is left of a draft, or decided in a block, is used up before a lap.
+    ///
+    /// - Returns: Units of time from one lap to the next, to its passes.
+    private var pause: Double { min(price > 1.5 * singleRate ? 128 : 32, exp2(Double(3 + laps))) }
 
-    private func noteLeast(_ isLeast: Bool) {
-        isFirst = isLeast && sinceLeast > 0
-        sinceLeast = isLeast ? 0 : sinceLeast + 1
-        leastCount += isLeast ? 1 : 0
+    /// Passes of a lap: the first finds other data in the processor's caches, which matters most where passes are
+    /// short, and does not count.
+    private var lap: Int { times.single < 5e-3 ? 4 : 2 }
+
+    private func noteLap(_ time: Double) {
+        sinceLap += time
+        if isSingle, due > 0 {
+            due -= 1
+            if due == 0 { (laps, sinceLap) = (laps + 1, 0) }
+        }
+        wasSingle = isSingle
     }
 
     /// Where texts come or go, what drafts have added to single tokens is taken to be as before.
@@ -201,12 +215,14 @@ public final class Planner {
     ) {
         guard !offers.contains(where: \.isPrompt) else { return }
         let positions = zip(offers, picks).reduce(0) { $0 + $1.0.options[$1.1].positions }
-        if !isFixed, !isFirst { times.add(positions: positions, seconds: seconds) }
+        if !isFixed, wasSingle || !isSingle { times.add(positions: positions, seconds: seconds) }
         let share = 1 - 1 / Self.memory
+        let time = time(Double(positions))
         let drafts = isFixed ? 0 : drafting / max(times.single, 1e-9)
         sum.tokens = share * sum.tokens + Double(tokens)
-        sum.time = share * sum.time + time(Double(positions)) + drafts
+        sum.time = share * sum.time + time + drafts
         price = max(sum.tokens / sum.time, singleRate)  // which can always be had
+        noteLap(time)
         updateMasks()
     }
 }

@@ -38,7 +38,7 @@ public final class SetBlockDecoder: TokenDecoder {
     /// Tokens that are wanted at most, and the size of the block by each option.
     private var limit = 1
     private var sizes: [Int] = []
-    private var offered = Offer(given: 1, isPrompt: false)
+    private var offered = Offer(given: 1)
     // Reused in every pass.
     private var rows: [Int] = []
     private var open: [Int] = []
@@ -93,14 +93,12 @@ public final class SetBlockDecoder: TokenDecoder {
         sizes.removeAll(keepingCapacity: true)
         let given = state.pending.count + (slides ? block.fixed : 0)
         offered.given = given
-        offered.isPrompt = given > 2 * plans.largest
         offered.options.removeAll(keepingCapacity: true)
         if block.isEmpty || (slides && block.end == block.tokens.count) {
-            let most = min(limit, plans.largest)
-            for size in plans.blockSizes where size >= block.leastSize && size <= most {
-                add(size)
-            }
-            if sizes.isEmpty { add(max(block.leastSize, plans.isFixed ? most : 1)) }
+            let (least, most) = (block.leastSize, min(limit, plans.largest))
+            // The least adds no mask, so that what is decided is used up before single tokens.
+            add(plans.isFixed ? max(least, most) : least)
+            for size in plans.blockSizes where size > sizes[0] && size <= most { add(size) }
         } else {
             let count = slides ? block.tokens.count - block.fixed : block.tokens.count
             offered.options.append(Offer.Option(positions: given + count, worth: 1))
@@ -334,7 +332,7 @@ private struct Block {
         while tokens.count < size { append(mask, isOpen: true) }
         self.position = position
         self.given = given.count
-        (fixed, end, passes) = (given.count, size, 0)
+        (fixed, end) = (given.count, size)
     }
 
     /// Takes out the first `count` tokens.
@@ -388,5 +386,6 @@ private struct Block {
         logProbability.removeAll(keepingCapacity: true)
         pass.removeAll(keepingCapacity: true)
         row.removeAll(keepingCapacity: true)
+        (position, given, fixed, end, passes, isPlain) = (0, 0, 0, 0, 0, false)
     }
 }

@@ -5,7 +5,7 @@
 /// from each place a link to the one before. Links of different n-grams with equal hashes mix, so that who
 /// follows them has to compare.
 struct TextIndex {
-    /// Ids; negative ones are in no n-gram that is found, and end what follows one.
+    /// Ids.
     private(set) var tokens: [Int32] = []
     private var tables: [Table]
 
@@ -16,6 +16,14 @@ struct TextIndex {
         var heads: [Int32]
         /// By place: the same of the one before it.
         var previous: [Int32] = []
+
+        /// Bytes that it takes.
+        var bytes: Int { 4 * (heads.count + previous.capacity) }
+
+        /// The newest place after an n-gram like the one at the end of a text, or one with its hash; 0 for none.
+        func head(_ tokens: [Int32]) -> Int32 {
+            tokens.count < length ? 0 : heads[slot(tokens)]
+        }
 
         /// Where the hash of the n-gram at the end of `tokens` lies.
         func slot(_ tokens: [Int32]) -> Int {
@@ -62,22 +70,28 @@ struct TextIndex {
         }
     }
 
+    /// Bytes that it takes.
+    var bytes: Int { 4 * tokens.capacity + tables.reduce(0) { $0 + $1.bytes } }
+
     /// Places after earlier n-grams like the last one of the given length, newest first, and perhaps some
     /// after others; a place is the number of tokens before it.
     ///
-    /// - Parameter body: Returns whether to go on.
-    func forEachPlace(table: Int, _ body: (Int) -> Bool) {
-        guard var place = tables[table].previous.last else { return }
+    /// - Parameters:
+    ///   - text: Whose last n-gram is looked for; nil: this one's.
+    ///   - body: Returns whether to go on.
+    func forEachPlace(table: Int, endOf text: TextIndex? = nil, _ body: (Int) -> Bool) {
+        var place = text.map { tables[table].head($0.tokens) } ?? tables[table].previous.last ?? 0
         while place > 0, body(Int(place)) { place = tables[table].previous[Int(place) - 1] }
     }
 
-    /// How many tokens before `place` equal the last ones of the text, up to `most`.
-    func matchLength(_ place: Int, most: Int) -> Int {
-        let end = tokens.count
+    /// How many tokens before `place` equal the last ones of a text, up to `most`.
+    ///
+    /// - Parameter text: nil: this one.
+    func matchLength(_ place: Int, endOf text: TextIndex? = nil, most: Int) -> Int {
+        let other = text?.tokens ?? tokens
+        let most = min(most, place, other.count)
         var length = 0
-        while length < min(most, place), tokens[place - 1 - length] == tokens[end - 1 - length],
-            tokens[place - 1 - length] >= 0
-        {
+        while length < most, tokens[place - 1 - length] == other[other.count - 1 - length] {
             length += 1
         }
         return length

@@ -1,4 +1,6 @@
 package import Decoding
+package import Tokenization
+package import Transformer
 package import WeightFile
 
 /// How many tokens a pass is to give, and how they are guessed: what is asked for, for any model.
@@ -15,6 +17,8 @@ package struct Drafting: Sendable {
     }
 
     package var source = Source.auto
+    /// Of looked-up drafts: what texts may repeat next to themselves.
+    package var corpus: LookupCorpus?
     /// Positions of a block; nil: as many as pay.
     package var blockSize: Int?
     /// Entropy in nats that a pass may risk.
@@ -35,13 +39,15 @@ package struct Drafting: Sendable {
     /// Positions of a pass that verifies what a source drafted: more cost as much as they save, even where
     /// passes wait for a disk.
     private static let sourcePositions = 32
+    /// Rows of logits of a pass that texts share, unless they want fewer or one needs more.
+    private static let sharedRows = 64
 
     /// Whether drafts come from a source, and not from masks.
     private func usesSource(_ traits: ModelConfig.BlockDecoding?) -> Bool {
         switch source {
         case .lookup, .model: return true
         case .off, .masks: return false
-        case .auto: return traits == nil && blockSize == nil
+        case .auto: return corpus != nil || traits == nil && blockSize == nil
         }
     }
 
@@ -62,11 +68,24 @@ package struct Drafting: Sendable {
         return usesSource(traits) ? Self.sourcePositions : traits?.blockSize ?? 1
     }
 
-    /// Rows of logits that a pass may ask for.
-    package func logitRows(_ traits: ModelConfig.BlockDecoding?) -> Int {
+    /// Rows of logits that a pass over one text may ask for.
+    private func logitRows(_ traits: ModelConfig.BlockDecoding?) -> Int {
         let largest = largest(traits)
         guard !usesSource(traits), largest > 1 else { return largest }
         return verifies(traits) ? 2 * largest : largest + 1
+    }
+
+    /// How the engine runs a model for so many texts at a time; memory and contexts are the caller's matter.
+    package func engineOptions(
+        _ traits: ModelConfig.BlockDecoding?, texts: Int = 1
+    ) -> Transformer.Model.Options {
+        let (rows, largest) = (logitRows(traits), largest(traits))
+        var options = Transformer.Model.Options()
+        options.logitCapacity = min(texts * rows, max(Self.sharedRows, texts, rows))
+        options.openCapacity = usesSource(traits) || largest == 1 ? 0 : largest
+        options.slides = false
+        options.otherBytes = corpus?.bytes ?? 0
+        return options
     }
 
     /// What decides; the model's own threshold where the user names nothing.
@@ -90,6 +109,11 @@ package struct Drafting: Sendable {
         return Planner(largest: largest(traits), isFixed: isFixed)
     }
 
+    /// Drafts of a text itself, and of the corpus where there is one.
+    package func lookups(_ planner: Planner) -> LookupSource {
+        LookupSource(corpus: corpus, chances: planner.lookups)
+    }
+
     /// The decoder for a text of a model that was opened for these options.
     ///
     /// - Parameter drafts: Their source, where it is not the text itself.
@@ -101,13 +125,27 @@ package struct Drafting: Sendable {
         guard largest > 1 else { return NextTokenDecoder(state) }
         if usesSource(traits) {
             return try VerifiedDecoder(
-                state, planner, source: drafts ?? LookupSource(chances: planner.lookups),
-                largest: largest)
+                state, planner, source: drafts ?? lookups(planner), largest: largest)
         }
         guard traits != nil else { throw DecodingError.noMaskToken(blockSize: largest) }
         guard verifies(traits) else {
             return try SetBlockDecoder(state, rule: rule(traits), planner)
         }
         return try VerifiedDecoder(state, planner)
+    }
+}
+
+extension LookupCorpus {
+    /// Texts as tokens, one after the other, their ends where they are too long.
+    package convenience init(_ texts: [String], _ tokenizer: Tokenizer) {
+        // Few tokens have more bytes than this; the end of a longer text holds as many tokens as are kept.
+        let most = 16 * Self.capacity
+        let ids = texts.flatMap { text in
+            let end =
+                text.utf8.count > most
+                ? String(decoding: text.utf8.suffix(most), as: UTF8.self) : text
+            return tokenizer.encode(end, specials: .asText)
+        }
+        self.init(ids)
     }
 }

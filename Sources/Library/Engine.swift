@@ -61,9 +61,11 @@ actor Engine {
     /// - Returns: Positions of the context.
     func load(_ options: Model.Options) throws(ModelError) -> Int {
         do {
+            let drafting = options.drafting(source.tokenizer)
             let workspace = try Workspace(
-                Transformer.Model(source.file, options: options.planned(for: source.file)))
-            passes = Passes(workspace, options.drafting)
+                Transformer.Model(
+                    source.file, options: options.planned(for: source.file, drafting)))
+            passes = Passes(workspace, drafting)
             mostPlaces = options.answers
             return workspace.model.contextLength
         } catch {

@@ -1,18 +1,20 @@
 package import Residency
 internal import Kernels
 internal import Machine
+internal import Decoding
+internal import Tokenization
 internal import Transformer
 package import WeightFile
 
 extension Model.Options {
     /// How the engine runs a model.
-    func planned(for file: WeightFile) -> Transformer.Model.Options {
-        var options = Transformer.Model.Options()
+    ///
+    /// - Parameter drafting: See ``drafting(_:)``.
+    func planned(for file: WeightFile, _ drafting: Drafting) -> Transformer.Model.Options {
+        var options = drafting.engineOptions(file.config.blockDecoding, texts: answers)
         options.memory = file.budget(memory)
         options.paces = PaceCache.memory(of: file, .auto)
         options.threads = threads.map { min($0, Processors.allowed()) }
-        options.logitCapacity = max(
-            drafting.logitRows(file.config.blockDecoding), min(64, answers * 8), answers)
         options.kvEncoding =
             switch cache {
             case .int4: .int4
@@ -35,8 +37,11 @@ extension Model.Options {
         return options
     }
 
-    var drafting: Drafting {
+    func drafting(_ tokenizer: Tokenizer) -> Drafting {
         var drafting = Drafting()
+        if let lookupText, drafts != .off {
+            drafting.corpus = LookupCorpus([lookupText], tokenizer)
+        }
         drafting.source =
             switch drafts {
             case .auto: .auto

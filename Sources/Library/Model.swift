@@ -65,6 +65,9 @@ public final class Model: Sendable {
         /// Where tokens are guessed ahead. They are verified, so that no text depends on it; models that were
         /// published to fill blocks of masks fill them in their own way.
         public var drafts = Drafts.auto
+        /// Text that answers may repeat, such as earlier outputs: drafts are looked up there too, unless `drafts` is
+        /// off. Its last 262,144 tokens count, and take some 60 bytes each.
+        public var lookupText: String?
         /// Answers that are computed at a time, 1 to 64; others wait. Memory for their caches is planned
         /// for.
         public var answers = 1

@@ -7,7 +7,8 @@ internal import WeightFile
 /// Slots: `[sinks, several times | ring | open]`. A position beyond the sinks lies in ring slot
 /// (position - sinks) mod ringSlots and is overwritten ringSlots positions later; the open tail holds a
 /// block that is not decided yet. The ring is one batch longer than the window, so a batch never
-/// overwrites what its first query sees, nor what is seen after dropping its tokens.
+/// overwrites what its first query sees, nor what is seen after dropping its tokens; but no longer than
+/// the text can be.
 final class CacheRing {
     /// Positions that stay visible whatever follows; those of a model's own window are none.
     let sinks: Int
@@ -20,18 +21,18 @@ final class CacheRing {
     /// Lowest position, sinks aside, from which on every committed one is held.
     private var oldestHeld: Int
 
-    /// - Parameters:
-    ///   - window: Of the layers; 0: all positions.
-    ///   - contextLength: Positions a query sees at most; a longer window is this context, sinks included.
-    ///   - sinkSlots: Slots that all places of the sinks take.
-    init(window: Int, contextLength: Int, sinks: Int, sinkSlots: Int, batchCapacity: Int) {
-        let isWhole = window == 0 || window >= contextLength
-        self.sinks = isWhole ? sinks : 0
-        self.window = isWhole ? contextLength - sinks : window
-        begin = isWhole ? sinkSlots : 0
-        ringSlots = self.window + batchCapacity
-        openSlots = batchCapacity
-        oldestHeld = self.sinks
+    /// - Parameter window: Of the layers; 0: all positions. A longer one is the context, sinks included.
+    init(window: Int, _ extent: KVCache.Extent) {
+        let isWhole = window == 0 || window >= extent.contextLength
+        sinks = isWhole ? extent.sinks : 0
+        self.window = isWhole ? extent.contextLength - sinks : window
+        begin =
+            isWhole
+            ? SinkPlacement.slots(sinks: sinks, batchCapacity: extent.batchCapacity) : 0
+        let longest = self.window + extent.batchCapacity
+        ringSlots = extent.slides ? longest : min(longest, extent.contextLength)
+        openSlots = extent.openCapacity
+        oldestHeld = sinks
     }
 
     /// Of a layer.

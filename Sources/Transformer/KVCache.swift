@@ -15,6 +15,8 @@ final class KVCache {
     let rings: [CacheRing]
     let layers: [KVLayer]
     let placement: SinkPlacement
+    /// Open tokens of a pass.
+    let openCapacity: Int
     private let views: [Int]
 
     /// What a cache of a model is made of.
@@ -26,34 +28,32 @@ final class KVCache {
         var headDim: Int
     }
 
-    init(
-        _ shape: Shape, contextLength: Int, sinks: Int, batchCapacity: Int,
-        encoding: KVLayer.Encoding
-    ) {
-        self.contextLength = contextLength
-        self.sinks = sinks
-        let rings = Self.rings(
-            shape.windows, contextLength: contextLength, sinks: sinks, batchCapacity: batchCapacity)
+    /// How much a cache holds.
+    struct Extent {
+        /// Positions a query sees at most.
+        var contextLength: Int
+        /// Whether there may be more; if so, how many of the first stay visible.
+        var slides: Bool
+        var sinks: Int
+        /// Positions of a pass, and open tokens of it.
+        var batchCapacity: Int
+        var openCapacity: Int
+    }
+
+    init(_ shape: Shape, _ extent: Extent, encoding: KVLayer.Encoding) {
+        contextLength = extent.contextLength
+        sinks = extent.sinks
+        openCapacity = extent.openCapacity
+        let rings = shape.windows.map { CacheRing(window: $0, extent) }
         self.rings = rings
         views = shape.views
         placement = SinkPlacement(
-            contextLength: contextLength, sinks: sinks, batchCapacity: batchCapacity,
+            contextLength: contextLength, sinks: sinks, batchCapacity: extent.batchCapacity,
             layers: shape.views.map { rings[$0].sinks > 0 }, width: shape.kvHeads * shape.headDim)
         layers = shape.views.map { view in
             KVLayer(
                 kvHeads: shape.kvHeads, headDim: shape.headDim, slots: rings[view].slots,
                 encoding: encoding)
-        }
-    }
-
-    static func rings(
-        _ windows: [Int], contextLength: Int, sinks: Int, batchCapacity: Int
-    ) -> [CacheRing] {
-        let sinkSlots = SinkPlacement.slots(sinks: sinks, batchCapacity: batchCapacity)
-        return windows.map { window in
-            CacheRing(
-                window: window, contextLength: contextLength, sinks: sinks, sinkSlots: sinkSlots,
-                batchCapacity: batchCapacity)
         }
     }
 
@@ -145,5 +145,14 @@ final class KVCache {
         }
         placement.read(bytes.extracting(done..<bytes.byteCount))
         for (ring, saved) in zip(rings, saved) { ring.take(saved) }
+    }
+}
+
+extension KVCache.Extent {
+    init(contextLength: Int, _ options: Model.Options) {
+        self.init(
+            contextLength: contextLength, slides: options.slides,
+            sinks: options.slides ? options.sinks : 0, batchCapacity: options.batchCapacity,
+            openCapacity: options.openCapacity ?? options.batchCapacity)
     }
 }

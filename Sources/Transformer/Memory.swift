@@ -59,7 +59,8 @@ extension Model {
     /// and of the pages around embeddings that have been looked up.
     private static func base(metadataBytes: Int, _ options: Options) -> Int {
         let threads = options.threads ?? Processors.usable
-        return 18 << 20 + 4 * metadataBytes + threads * Compute.threadBytes + 1 << 20
+        return options.otherBytes + 18 << 20 + 4 * metadataBytes + threads * Compute.threadBytes + 1
+            << 20
             + rowsHeld * 64 << 10
     }
 
@@ -99,10 +100,8 @@ extension KVCache {
     static func byteCount(
         _ config: ModelConfig, contextLength: Int, _ options: Model.Options
     ) -> Int {
-        let windows = config.windows
-        let rings = rings(
-            windows, contextLength: contextLength, sinks: options.sinks,
-            batchCapacity: options.batchCapacity)
+        let (windows, extent) = (config.windows, Extent(contextLength: contextLength, options))
+        let rings = windows.map { CacheRing(window: $0, extent) }
         let counts = windows.map { window in config.layers.count { $0.window == window } }
         let layers = zip(rings, counts).reduce(0) { sum, ring in
             sum + ring.1
@@ -112,7 +111,7 @@ extension KVCache {
         }
         return layers
             + SinkPlacement.byteCount(
-                sinks: options.sinks, batchCapacity: options.batchCapacity,
+                sinks: extent.sinks, batchCapacity: extent.batchCapacity,
                 layerCount: zip(rings, counts).reduce(0) { $0 + ($1.0.sinks > 0 ? $1.1 : 0) },
                 width: config.kvHeadCount * config.headDim)
     }

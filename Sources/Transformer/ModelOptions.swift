@@ -20,12 +20,19 @@ extension Model {
         public var kvEncoding = KVLayer.Encoding.int8
         /// Positions of one pass; longer inputs are cut.
         public var batchCapacity = 128
-        /// First positions that stay visible when the window has moved past them.
+        /// Whether a text may outgrow its context: its oldest tokens are then forgotten. Where it may not,
+        /// its cache is no longer than the context.
+        public var slides = true
+        /// Of a text that slides: first positions that stay visible when the window has moved past them.
         public var sinks = 4
+        /// Open tokens that a pass over one text may have; by default a whole pass of them.
+        public var openCapacity: Int?
         /// Rows of logits one pass can give.
         public var logitCapacity = 64
         /// Context lengths of the sequences after the first whose caches are planned for.
         public var furtherContexts: [Int] = []
+        /// Bytes that the process takes for what is not the engine's.
+        public var otherBytes = 0
         /// Memory that all of this process may take: weights beyond it are read in each pass. By
         /// default all weights are used from the mapping of the file.
         public var memory: MemoryBudget?
@@ -82,7 +89,8 @@ extension Model.Options {
     private func bytes(for config: ModelConfig, context: Int) -> Int? {
         let slot = KVLayer.slotBytes(
             kvHeads: config.kvHeadCount, headDim: config.headDim, encoding: kvEncoding)
-        let (positions, tooLong) = context.addingReportingOverflow(2 * batchCapacity)
+        let spare = (slides ? batchCapacity : 0) + (openCapacity ?? batchCapacity)
+        let (positions, tooLong) = context.addingReportingOverflow(spare)
         guard !tooLong, positions <= 1 << 40 else { return nil }
         let (cache, tooLarge) = config.cachedPositions(positions)
             .multipliedReportingOverflow(by: slot)

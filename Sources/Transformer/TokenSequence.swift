@@ -5,7 +5,8 @@ public import WeightFile
 /// or together with those of others by ``Workspace/forward(_:)``; no bit of its logits depends on which.
 public final class TokenSequence {
     public let workspace: Workspace
-    /// Positions a query sees, itself included; what is older is evicted, the sinks aside.
+    /// Positions a query sees, itself included; what is older is evicted, the sinks aside, or there are no
+    /// more where texts do not slide.
     public var contextLength: Int { cache.contextLength }
     /// Tokens committed so far; the absolute position of the next.
     public internal(set) var position = 0
@@ -46,8 +47,7 @@ public final class TokenSequence {
             .init(
                 windows: model.windows, views: model.layers.map(\.view),
                 kvHeads: config.kvHeadCount, headDim: config.headDim),
-            contextLength: context, sinks: options.sinks, batchCapacity: options.batchCapacity,
-            encoding: options.kvEncoding)
+            KVCache.Extent(contextLength: context, options), encoding: options.kvEncoding)
         sinkRotary = RotaryEmbedding(config, capacity: max(1, cache.placement.slots))
     }
 

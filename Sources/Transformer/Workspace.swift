@@ -81,7 +81,14 @@ public final class Workspace {
 
     private func check(_ segment: Segment) {
         precondition(segment.count > 0, "an empty segment")
-        precondition(segment.open.count <= batchCapacity, "\(segment.open.count) open tokens")
+        let sequence = segment.sequence
+        precondition(
+            segment.open.count <= min(batchCapacity, sequence.cache.openCapacity),
+            "\(segment.open.count) open tokens")
+        precondition(
+            model.options.slides
+                || sequence.position + segment.committed.count <= sequence.contextLength,
+            "a text longer than its context of \(sequence.contextLength)")
         precondition(
             segment.blockSize > 0 && segment.blockSize <= batchCapacity,
             "block of \(segment.blockSize)")

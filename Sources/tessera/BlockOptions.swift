@@ -18,6 +18,15 @@ struct BlockOptions: ParsableArguments {
     var draft = DraftChoice.auto
 
     @Option(
+        help: ArgumentHelp(
+            """
+            Look drafts up in this text too, such as earlier outputs or what answers quote; repeatable. No text \
+            depends on it. With --draft auto, lookup or a MODEL.tsr; auto then looks up whatever the model. The last \
+            262144 tokens count, at some 60 bytes each.
+            """, valueName: "file"), completion: .file())
+    var lookupText: [String] = []
+
+    @Option(
         help: """
             Positions of a block, 1 to 64; 1 is next-token prediction. auto chooses by the time that \
             passes take here and by how easy the text is.
@@ -156,6 +165,18 @@ struct BlockOptions: ParsableArguments {
     }
 
     private func validateDraft() throws {
+        if !lookupText.isEmpty {
+            guard draft != .off, draft != .masks else {
+                throw ValidationError("--lookup-text goes without --draft \(draft)")
+            }
+            guard risks.isEmpty, verify != false else {
+                throw ValidationError(
+                    "--lookup-text goes without risks, which are taken with masks")
+            }
+            if case .fixed(1) = blockSize {
+                throw ValidationError("--lookup-text goes without --block-size 1")
+            }
+        }
         guard draft != .auto, draft != .masks else { return }
         guard risks.isEmpty else {
             throw ValidationError(
@@ -185,9 +206,28 @@ struct BlockOptions: ParsableArguments {
         Terminal.note("tessera: \(risks.joined(separator: ", ")): no effect with \(cause)")
     }
 
+    /// The same for one model, with the texts that its drafts may come from.
+    func drafting(for source: ModelSource) throws -> Drafting {
+        var drafting = drafting
+        guard !lookupText.isEmpty else { return drafting }
+        let texts = try lookupText.map { try Input.text(pathOrInput: $0) }
+        let corpus = LookupCorpus(texts, source.tokenizer)
+        if corpus.count == LookupCorpus.capacity {
+            Terminal.note(
+                "tessera: --lookup-text: more than \(LookupCorpus.capacity) tokens; the last ones are looked up"
+            )
+        }
+        drafting.corpus = corpus
+        return drafting
+    }
+
     /// The second model, where drafts come from one.
     func draftModel(for target: ModelSource) throws -> DraftModel? {
         guard case .model(let path) = draft else { return nil }
-        return try DraftModel(path: path, for: target)
+        do {
+            return try DraftModel(path: path, for: target)
+        } catch let error as ModelError {
+            throw CommandError(.usage, "--draft: \(error)")
+        }
     }
 }

@@ -79,9 +79,10 @@ struct ChatCommand: AsyncParsableCommand {
         if let saved { sampling = saved.drawing(sampling, hasSeed: draw.seed != nil) }
         draw.noteIneffective(sampling)
         try blocks.check(config.blockDecoding)
+        let drafting = try blocks.drafting(for: source)
         let drafter = try blocks.draftModel(for: source)
         let options = try modelOptions.options(
-            for: source.file, logitCapacity: blocks.drafting.logitRows(config.blockDecoding),
+            for: source.file, drafting.engineOptions(config.blockDecoding),
             need: .conversation, drafter: drafter)
         if modelOptions.ram != nil {
             modelOptions.noteShortContext(
@@ -90,7 +91,7 @@ struct ChatCommand: AsyncParsableCommand {
         let sequence = try TokenSequence(Workspace(modelOptions.open(source.file, options)))
         let cached = try saved?.restore(sequence) ?? []
         return try Session(
-            source, sequence, sampling: sampling, blocks: blocks, drafter: drafter,
+            source, sequence, sampling: sampling, drafting: drafting, drafter: drafter,
             startedAt: start, cached: cached)
     }
 }

@@ -40,7 +40,7 @@ struct EstimateCommand: AsyncParsableCommand {
         try await reportingErrors {
             let file = try WeightFile(path: model)
             var options = modelOptions.options(
-                for: file, logitCapacity: blocks.drafting.logitRows(file.config.blockDecoding))
+                for: file, blocks.drafting.engineOptions(file.config.blockDecoding))
             options.paces = PaceCache.memory(of: file, modelOptions.io, measures: true)
             modelOptions.noteThreads()
             let context = options.contextLength ?? 0

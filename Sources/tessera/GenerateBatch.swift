@@ -36,7 +36,8 @@ struct BatchAnswers {
             Result { try setup.job(try line.request.get(), index: index) }
         }
         let known = jobs.compactMap { try? $0.get() }
-        let (options, places) = try setup.modelOptions(for: known)
+        let plan = try setup.batchPlan(for: known)
+        let (options, places) = (plan.options, plan.places)
         setup.noteShortContext(options, for: known)
         jobs = jobs.map { job in
             Result {
@@ -48,7 +49,7 @@ struct BatchAnswers {
         let model = try open(options, places: places)
         let workspace = Workspace(model)
         let loadSeconds = Clock.now - start
-        let planner = command.blocks.drafting.planner(model.config.blockDecoding)
+        let planner = setup.drafting.planner(model.config.blockDecoding)
         let output = AnswerOutput(lines)
         var work: [Batch.Job] = []
         for (index, job) in jobs.enumerated() {

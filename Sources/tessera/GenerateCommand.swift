@@ -28,6 +28,7 @@ struct GenerateCommand: AsyncParsableCommand {
               tessera generate model.tsr -f prompt.txt --temp 0.8 --top-p 0.95 --seed 1 > out.txt
               tessera generate model.tsr --chat -p "What is the capital of Japan?"
               tessera generate model.tsr --chat -f edit.txt --draft small.tsr --timings
+              tessera generate model.tsr --chat --batch forms.jsonl --lookup-text answers.txt
               tessera generate model.tsr -p "..." --block-size 16 --gamma 0.35 --trace
               echo "Once upon a time" | tessera generate model.tsr - --json
               tessera generate model.tsr --chat --batch questions.jsonl > answers.jsonl

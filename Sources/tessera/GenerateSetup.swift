@@ -29,6 +29,7 @@ struct GenerateSetup {
     private let source: ModelSource
     private let format: ChatFormat?
     private let sampling: SamplingOptions
+    let drafting: Drafting
     private let drafter: DraftModel?
     private let grammars: TokenGrammars
     /// Of all texts that have none of their own.
@@ -41,6 +42,7 @@ struct GenerateSetup {
         sampling = command.draw.options(source.file.config, chat: command.chat)
         command.draw.noteIneffective(sampling)
         try command.blocks.check(source.file.config.blockDecoding)
+        drafting = try command.blocks.drafting(for: source)
         drafter = try command.blocks.draftModel(for: source)
         grammars = TokenGrammars(source, ignoresEnd: command.ignoreEnd)
         grammar = try command.form.read().map { [grammars] in try grammars.make($0) }
@@ -101,55 +103,26 @@ struct GenerateSetup {
 
     /// How the model is to be opened for one text.
     func modelOptions(for job: Job) throws -> Model.Options {
-        try options(needed: job.prompt.ids.count + job.limit, places: 1, further: [])
+        try options(
+            drafting.engineOptions(source.file.config.blockDecoding),
+            needed: job.prompt.ids.count + job.limit)
     }
 
     /// How the model is to be opened for several texts, and how many of them at a time.
-    func modelOptions(for jobs: [Job]) throws -> (Model.Options, places: Int) {
-        let shared = Batch.sharedCount(jobs.map(\.prompt.ids))
-        let needs = jobs.map { $0.prompt.ids.count + $0.limit }.sorted(by: >)
-        func options(_ places: Int) throws -> Model.Options {
-            let most = source.file.config.maxPositions
-            let further = needs.dropFirst().prefix(places - 1) + (shared > 0 ? [shared] : [])
-            return try self.options(
-                needed: needs.first ?? 0, places: places,
-                further: further.map { min(Batch.contextLength($0), most) })
-        }
-        let most = max(1, jobs.count)
-        if case .fixed(let count) = command.parallel {
-            return (try options(min(count, most)), min(count, most))
-        }
-        let alone = try options(1)
-        let plan = try Model.plan(source.file, options: alone)
-        // Where weights are read from disk in each pass, it takes long enough for more texts; their caches
-        // take memory from weights.
-        var places = min(plan.isResident ? 16 : 32, most)
-        while places > 1 {
-            let options = try options(places)
-            if let shared = try? Model.plan(source.file, options: options),
-                options.contextLength == alone.contextLength,
-                plan.isResident
-                    ? shared.isResident : shared.needs.cache <= plan.budget.bytes / 4
-            {
-                return (options, places)
-            }
-            places -= 1
-        }
-        return (alone, 1)
+    func batchPlan(for jobs: [Job]) throws -> BatchPlan {
+        let asked: Int? = if case .fixed(let count) = command.parallel { count } else { nil }
+        return try BatchPlan(
+            source.file, needs: jobs.map { $0.prompt.ids.count + $0.limit }, asked: asked,
+            drafting
+        ) { base, needed in try options(base, needed: needed) }
     }
 
-    private func options(
-        needed: Int, places: Int, further: [Int]
-    ) throws -> Model.Options {
-        let rows = command.blocks.drafting.logitRows(source.file.config.blockDecoding)
+    private func options(_ base: Model.Options, needed: Int) throws -> Model.Options {
+        var base = base
+        base.slides = command.keepLast
         return try command.modelOptions.options(
-            for: source.file,
-            logitCapacity: min(places * rows, max(Self.sharedRows, places, rows)),
-            need: .positions(needed), furtherContexts: further, drafter: drafter)
+            for: source.file, base, need: .positions(needed), drafter: drafter)
     }
-
-    /// Rows of logits of a pass that texts share, unless they want fewer or one needs more.
-    private static let sharedRows = 64
 
     /// Says where memory has less room than texts may need.
     func noteShortContext(_ options: Model.Options, for jobs: [Job]) {
@@ -191,7 +164,7 @@ struct GenerateSetup {
         cached: [Int32] = [], planner: Planner? = nil
     ) throws -> Session {
         try Session(
-            source, sequence, sampling: sampling ?? self.sampling, blocks: command.blocks,
+            source, sequence, sampling: sampling ?? self.sampling, drafting: drafting,
             drafter: drafter, planner: planner, startedAt: start,
             ignoresEnd: command.ignoreEnd, traced: command.trace, cached: cached)
     }

@@ -86,8 +86,9 @@ struct ModelOptions: ParsableArguments {
     func open(
         _ file: WeightFile, logitCapacity: Int, need: ContextNeed = .conversation
     ) throws -> TokenSequence {
-        let options = options(for: file, logitCapacity: logitCapacity, need: need)
-        return try TokenSequence(Workspace(open(file, options)))
+        var base = Model.Options()
+        base.logitCapacity = logitCapacity
+        return try TokenSequence(Workspace(open(file, options(for: file, base, need: need))))
     }
 
     func open(_ file: WeightFile, _ options: Model.Options) throws -> Model {
@@ -102,24 +103,22 @@ struct ModelOptions: ParsableArguments {
 
     /// The same for a model that shares the memory with one that drafts.
     func options(
-        for file: WeightFile, logitCapacity: Int, need: ContextNeed,
-        furtherContexts: [Int] = [], drafter: DraftModel?
+        for file: WeightFile, _ base: Model.Options, need: ContextNeed, drafter: DraftModel?
     ) throws -> Model.Options {
-        let alone = options(
-            for: file, logitCapacity: logitCapacity, need: need, furtherContexts: furtherContexts)
+        let alone = options(for: file, base, need: need)
         guard let drafter, let memory = alone.memory else { return alone }
         let rest = max(0, memory.bytes - (try drafter.bytes(nextTo: alone)))
-        return options(
-            for: file, logitCapacity: logitCapacity, need: need,
-            furtherContexts: furtherContexts, memory: rest)
+        return options(for: file, base, need: need, memory: rest)
     }
 
-    /// - Parameter memory: Bytes to take at most, if less than is there.
+    /// - Parameters:
+    ///   - base: What the work wants of the engine.
+    ///   - memory: Bytes to take at most, if less than is there.
     func options(
-        for file: WeightFile, logitCapacity: Int, need: ContextNeed = .conversation,
-        furtherContexts: [Int] = [], memory: Int = .max
+        for file: WeightFile, _ base: Model.Options, need: ContextNeed = .conversation,
+        memory: Int = .max
     ) -> Model.Options {
-        var options = Model.Options()
+        var options = base
         var budget = file.budget(ram?.bytes, units: ram?.units ?? .binary)
         budget.bytes = min(budget.bytes, memory)
         options.memory = budget
@@ -128,9 +127,7 @@ struct ModelOptions: ParsableArguments {
         options.notice = { Terminal.note("tessera: \($0.sentence)") }
         options.threads = usedThreads
         options.isa = isa
-        options.logitCapacity = max(1, logitCapacity)
         options.kvEncoding = kv.encoding
-        options.furtherContexts = furtherContexts
         options.contextLength = context ?? Self.context(file, options, need)
         return options
     }

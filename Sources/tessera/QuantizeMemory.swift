@@ -16,9 +16,8 @@ extension QuantizeCommand {
             chatTemplate: source.chatTemplate, tensors: [])
         // The directory, the tile table and what a run holds of them.
         let tables = ram.bytes / 256 + 1024 * source.tensors.count
-        var options = Model.Options()
+        var options = Drafting().engineOptions(source.config.blockDecoding)
         options.memory = MemoryBudget(bytes: ram.bytes, source: .option, units: ram.units)
-        options.logitCapacity = Drafting().logitRows(source.config.blockDecoding)
         let context = Model.Options.context(
             source.config, in: options.memory ?? .unlimited, options.kvEncoding)
         let needs = Model.needs(

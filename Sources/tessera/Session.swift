@@ -18,7 +18,7 @@ struct Session {
     let sequence: TokenSequence
     let state: DecodingState
     let decoder: any TokenDecoder
-    let blocks: BlockOptions
+    let drafting: Drafting
     /// From the call to a decoder that can start.
     let loadSeconds: Double
 
@@ -30,13 +30,13 @@ struct Session {
     ///   - cached: Tokens that the sequence has committed already.
     init(
         _ source: ModelSource, _ sequence: TokenSequence, sampling: SamplingOptions,
-        blocks: BlockOptions, drafter: DraftModel?, planner: Planner? = nil,
+        drafting: Drafting, drafter: DraftModel?, planner: Planner? = nil,
         startedAt start: Double, ignoresEnd: Bool = false, traced: Bool = false,
         cached: [Int32] = []
     ) throws {
         self.source = source
         self.sequence = sequence
-        self.blocks = blocks
+        self.drafting = drafting
         let ends = source.stopTokens
         let sampler = Sampler(
             sampling, vocabularySize: source.file.config.vocabularySize,
@@ -45,10 +45,10 @@ struct Session {
         state = DecodingState(
             sequence, sampler: sampler, stopTokens: ignoresEnd ? [] : ends, traced: traced,
             cached: cached)
-        let planner = planner ?? blocks.drafting.planner(sequence.config.blockDecoding)
+        let planner = planner ?? drafting.planner(sequence.config.blockDecoding)
         let drafts = try drafter?.drafts(
-            for: sequence, stopTokens: state.stopTokens, planner.lookups)
-        decoder = try blocks.drafting.decoder(state, planner, drafts: drafts)
+            for: sequence, stopTokens: state.stopTokens, drafting.lookups(planner))
+        decoder = try drafting.decoder(state, planner, drafts: drafts)
         loadSeconds = Clock.now - start
     }
 
@@ -91,9 +91,9 @@ extension GenerationSummary {
         let context = session.sequence.contextLength
         let used = session.state.history.count
         let traits = session.model.config.blockDecoding
-        let isVerified = session.blocks.drafting.verifies(traits)
+        let isVerified = session.drafting.verifies(traits)
         let isBounded = largestBlock > 1 && !isVerified
-        let gamma = isBounded ? session.blocks.drafting.rule(traits).gamma : nil
+        let gamma = isBounded ? session.drafting.rule(traits).gamma : nil
         let members: [(String, JSONOutput)] = [
             ("schema_version", 1),
             ("text", .string(text)),
@@ -122,7 +122,7 @@ extension GenerationSummary {
             ("seed", .unsigned(sampling.seed)),
             ("temperature", .number(Double(sampling.temperature))),
             ("block_size", .int(max(1, largestBlock))),
-            ("block_size_option", .string(session.blocks.blockSize.description)),
+            ("block_size_option", .string(session.drafting.blockSize.map(String.init) ?? "auto")),
             ("gamma", gamma.map { .number(Double($0)) } ?? .null),
             ("verified", .bool(isVerified)),
             ("draft_source", session.decoder.draftSource.map { .string($0) } ?? .null),

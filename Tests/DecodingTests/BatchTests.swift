@@ -186,7 +186,9 @@ import WeightFile
     @Test func whatPromptsBeginWithIsComputedOnce() throws {
         let numbers = Array(0..<8)
         let prompts = numbers.map(prompt)
-        let shared = Batch.sharedCount(prompts)
+        let shared = prompts.reduce(prompts[0][...]) { shared, prompt in
+            shared.prefix(zip(shared, prompt).prefix { $0 == $1 }.count)
+        }.count
         #expect(shared >= 16)
         let got = try batch(
             numbers, places: 8, options(further: Array(repeating: 128, count: 9)))
@@ -199,6 +201,42 @@ import WeightFile
         let prompt = prompts[5].count
         #expect(same.counter.tokens <= prompt + 4 * (1 + 15))
         #expect(Set(same.texts.values).count == 1 && same.texts.count == 4)
+    }
+
+    /// Prompts of two instructions in turn, one of which comes with two documents: a tree of beginnings.
+    @Test(arguments: [1, 3, 8])
+    func whatSomePromptsBeginWithIsComputedOnceToo(places: Int) throws {
+        let begins: [[Int32]] = [1, 2].map { seed in (0..<20).map { Int32(10 + $0 * seed) } }
+        let documents = [3, 5].map { seed in (0..<20).map { Int32(300 + seed + $0 * seed) } }
+        let prompts: [[Int32]] = (0..<12).map { number in
+            let begin = begins[number % 2]
+            let document = number % 2 == 0 ? documents[number / 2 % 2] : []
+            return begin + document + [Int32(100 + number), 7]
+        }
+        var options = options(further: Array(repeating: 64, count: 15))
+        options.slides = false
+        let workspace = try Workspace(Model(file, options: options))
+        let counter = Counter()
+        workspace.observer = counter
+        var answers: [Int: [Int32]] = [:]
+        let jobs = prompts.enumerated().map { number, prompt in
+            Batch.Job(prompt: prompt, contextLength: 64) { sequence, held in
+                try generation(sequence, .single, 0, cached: Array(prompt[..<held]))
+                    .start(Array(prompt[held...]))
+            } finished: {
+                answers[number] = (try? $0.get())?.tokens.map(\.id)
+            }
+        }
+        try Batch(workspace, places: places).run(jobs)
+        for (number, prompt) in prompts.enumerated() {
+            let sequence = try TokenSequence(workspace, contextLength: 64)
+            workspace.observer = nil
+            let alone = try generation(sequence, .single, 0).run(prompt)
+            #expect(answers[number] == alone.tokens.map(\.id), "text \(number)")
+        }
+        // Each beginning once, two tokens of each prompt, and all that was generated but the last tokens.
+        let generated = answers.values.reduce(0) { $0 + $1.count - 1 }
+        #expect(counter.tokens == 2 * 20 + 2 * 20 + 12 * 2 + generated)
     }
 
     @Test func whatFailsFailsAloneAndWhatDoesNotFitWaitsOrIsRefusedWithNumbers() throws {

@@ -39,7 +39,7 @@ private final class TestSource: DraftSource {
             return place < truth.count ? truth[place] : 0
         }
         return switch kind {
-        case .lookup: LookupSource()
+        case .lookup: LookupSource(corpus: LookupCorpus((0..<60).map { $0 * $0 % 31 }))
         case .sameModel: try model(seed)
         case .otherModel: try model(seed + 1)
         case .combined: CombinedDrafts(LookupSource(), try model(seed, noise: 2))

@@ -29,11 +29,49 @@ import Testing
     }
 
     @Test func aCorpusIsLookedUpTooButNotAcrossItsEnd() {
-        let source = LookupSource(corpus: [10, 11, 12, 13])
+        let corpus = LookupCorpus([10, 11, 12, 13])
+        let source = LookupSource(corpus: corpus)
         #expect(offer(source, [1, 10, 11]).tokens == [12, 13])
         #expect(offer(source, [12, 13]).isEmpty)
+        #expect(offer(LookupSource(corpus: LookupCorpus([])), [12, 13]).isEmpty)
         // The text itself comes first where it matches as long.
         #expect(offer(source, [10, 11, 20, 10, 11]).tokens.first == 20)
+        // What it copies from the corpus is followed over what it replaces.
+        let long = LookupCorpus((0..<40).map { 100 + $0 })
+        let other = LookupSource(corpus: long)
+        _ = offer(other, [100, 101, 102, 103])
+        let copied: [Int32] = [100, 101, 102, 103, 104, 105]
+        _ = offer(other, copied, unchanged: 4)
+        #expect(offer(other, copied + [7], unchanged: 6).tokens.first == 107)
+    }
+
+    /// Texts learn how far a corpus is to be believed, next to what they learn of themselves.
+    @Test func aCorpusIsBelievedLessUntilItHasBeenRight() throws {
+        let corpus = (0..<400).map { Int32(1000 + $0) }
+        let source = LookupSource(corpus: LookupCorpus(corpus))
+        let own = LookupSource()
+        let text = [5] + corpus[..<2]
+        let first = try #require(offer(source, text).confidences.first)
+        let ownFirst = try #require(offer(own, corpus[..<3] + text).confidences.first)
+        #expect(first < ownFirst)
+        var known = text.count
+        for end in stride(from: 4, to: 380, by: 4) {
+            let longer = [5] + corpus[..<end]
+            _ = offer(source, longer, unchanged: known)
+            known = longer.count
+        }
+        let last = try #require(
+            offer(source, [5] + corpus[..<382], unchanged: known).confidences.first)
+        #expect(last > 0.9)
+    }
+
+    @Test func aLargeCorpusKeepsItsEnd() {
+        let corpus = LookupCorpus((0..<Int32(LookupCorpus.capacity + 100)).map { $0 })
+        #expect(corpus.count == LookupCorpus.capacity)
+        #expect(corpus.bytes < 80 * LookupCorpus.capacity)
+        let source = LookupSource(corpus: corpus)
+        #expect(offer(source, [50, 51, 52]).isEmpty)
+        #expect(offer(source, [500, 501, 502]).tokens.first == 503)
     }
 
     /// Where a copy has replaced a token, the draft goes on after it, though nothing there matches yet.

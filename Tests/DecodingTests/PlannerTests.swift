@@ -149,7 +149,7 @@ private enum Machine: String, CaseIterable {
             seconds += time
         }
         while made < tokens {
-            var offer = Offer(given: before, isPrompt: false)
+            var offer = Offer(given: before)
             for size in planner.blockSizes {
                 offer.options.append(
                     .init(
@@ -170,7 +170,7 @@ private enum Machine: String, CaseIterable {
                     passes.append(isNew ? passes[offset - 1] + 1 : passes[offset - 1])
                 }
                 pass(offer, pick, tokens: 0)
-                let further = Offer(given: 0, positions: size, isPrompt: false)
+                let further = Offer(given: 0, positions: size)
                 for _ in 1..<(passes.last ?? 1) { pass(further, [0], tokens: 0) }
                 planner.passMade([], [], tokens: size, seconds: 0, drafting: 0)
                 planner.offsets.add(

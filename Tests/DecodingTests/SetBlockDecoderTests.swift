@@ -254,6 +254,31 @@ import WeightFile
         }
     }
 
+    @Test(arguments: 1...12 as ClosedRange<UInt64>)
+    func offersTellThePositionsOfPasses(seed: UInt64) throws {
+        let model = try ScriptedModel(seed: seed)
+        model.noise = 1.5  // guesses are often sure
+        let state = DecodingState(
+            model,
+            sampler: Sampler(
+                SamplingOptions(), vocabularySize: 32, forbidden: [31], compute: model.compute),
+            stopTokens: [])
+        let decoder = try SetBlockDecoder(
+            state, rule: .firstAndBound(gamma: 1, .entropy), Planner(largest: 12))
+        try state.append([1, 2, 3, 4, 5])
+        var random = SplitMix(seed: seed)
+        var tokens: [FixedToken] = []
+        while tokens.count < 80 {
+            let offer = decoder.offer(limit: 80 - tokens.count)
+            let option = Int(random.unit() * Double(offer.options.count))
+            let request = decoder.plan(option)
+            #expect(request.count == offer.options[option].positions)
+            #expect(request.committed.count == offer.given)
+            try decoder.consume(model.pass(request), into: &tokens)
+        }
+        #expect(tokens.count == 80)
+    }
+
     @Test func aStateGoesOnWhereItWasStopped() throws {
         let model = try ScriptedModel()
         let (tokens, decoder) = try decode(model, .blocks(8, Self.bound), limit: 11)

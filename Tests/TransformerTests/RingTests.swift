@@ -29,18 +29,26 @@ import Testing
         let sinks = random.below(6)
         let context = sinks + 1 + random.below(40)
         let batch = 1 + random.below(24)
-        // In every third case the layer has a window of its own, which keeps no sinks.
+        // In every third case the layer has a window of its own, which keeps no sinks; in every fourth the
+        // text ends where the context does.
         let window = seed % 3 == 0 ? 1 + random.below(context + 4) : 0
+        let slides = seed % 4 != 0
+        let opens = 1 + random.below(batch)
         let cache = KVCache(
             .init(windows: [window], views: [0], kvHeads: 1, headDim: 16),
-            contextLength: context, sinks: sinks, batchCapacity: batch, encoding: .int8)
+            .init(
+                contextLength: context, slides: slides, sinks: slides ? sinks : 0,
+                batchCapacity: batch, openCapacity: opens), encoding: .int8)
+        if !slides { #expect(cache.rings[0].slots <= context + opens) }
+        let length = slides ? 12 * context + 200 : context
         var slots: [Int: Content] = [:]
         var position = 0
-        while position < 12 * context + 200 {
+        for _ in 0..<100 * length where position < length {
             // Wraps fall inside batches and blocks, since sizes are whatever comes.
-            let committed = random.below(batch + 1)
-            let open = random.below(batch - committed + 1)
+            let committed = min(random.below(batch + 1), slides ? .max : length - position)
+            let open = min(random.below(batch - committed + 1), opens)
             guard committed + open > 0 else { continue }
+            for index in 0..<open { #expect(cache.rings[0].openSlot(index) < cache.rings[0].slots) }
             for at in position..<position + committed {
                 slots[cache.rings[0].slot(of: at)] = .committed(at)
             }

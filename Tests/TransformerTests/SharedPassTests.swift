@@ -131,6 +131,39 @@ enum StoredWeights: String, CaseIterable {
         #expect(largestError(Array(expected.prefix(5)), fits) == 0)
     }
 
+    @Test(
+        "A text that does not outgrow its context takes no more memory than it, and has the same logits",
+        arguments: [Int?.none, 12])
+    func boundedTexts(open: Int?) async throws {
+        let file = try await TinyModel.llama.open()
+        var options = Model.Options()
+        (options.contextLength, options.logitCapacity, options.threads) = (96, 96, 1)
+        // Sums of floats in another order: codes of 8 bits would round some of them otherwise.
+        options.kvEncoding = .f32
+        let sliding = try TokenSequence(file, options: options)
+        (options.slides, options.openCapacity) = (false, open)
+        options.furtherContexts = [64]
+        let sequence = try TokenSequence(file, options: options)
+        let other = try TokenSequence(sequence.workspace, contextLength: 64)
+        let plan = try Model.plan(file, options: options)
+        #expect(plan.needs.cache == sequence.cacheBytes + other.cacheBytes)
+        let config = file.config
+        let slot = KVLayer.slotBytes(
+            kvHeads: config.kvHeadCount, headDim: config.headDim, encoding: options.kvEncoding)
+        let slots = 96 + (open ?? options.batchCapacity)
+        #expect(sequence.cacheBytes <= config.layers.count * (slots + 15) / 16 * 16 * slot + 4096)
+        let tokens = randomTokens(96)
+        let got = try sequence.causalLogits(tokens)
+        #expect(largestError(try sliding.causalLogits(tokens), got) < 1e-3)
+        // Token by token: the same in any bit.
+        sequence.reset()
+        for (index, token) in tokens.enumerated() {
+            try sequence.forward(committed: [token], logitRows: [0])
+            let row = (0..<config.vocabularySize).map { sequence.logits[$0] }
+            #expect(row == got[index], "position \(index)")
+        }
+    }
+
     @Test("Values that are not finite spoil the sequence that has them, and no other")
     func notFinite() async throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "nan-\(UUID())")

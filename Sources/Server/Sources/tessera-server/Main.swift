@@ -1,4 +1,5 @@
 public import ArgumentParser
+import FoundationEssentials
 import Hummingbird
 import Logging
 import ServiceLifecycle
@@ -22,6 +23,7 @@ extension ByteSize: @retroactive ExpressibleByArgument {
             Examples:
               tessera-server model.tsr
               tessera-server model.tsr --slots 8 --ram 3G --port 8080
+              tessera-server model.tsr --lookup-text answers.txt
               curl http://127.0.0.1:8080/v1/chat/completions -d '{"messages": [{"role": "user", "content": "Hi"}]}'
             """)
 
@@ -57,6 +59,12 @@ extension ByteSize: @retroactive ExpressibleByArgument {
             valueName: "size"))
     var ram: ByteSize?
 
+    @Option(
+        help: ArgumentHelp(
+            "Look drafts up in this text too, such as earlier outputs; no answer depends on it.",
+            valueName: "file"), completion: .file())
+    var lookupText: String?
+
     @Option(help: "Largest request in bytes.")
     var maxBody = 4 << 20
 
@@ -81,6 +89,15 @@ extension ByteSize: @retroactive ExpressibleByArgument {
         var options = Model.Options()
         (options.contextLength, options.memory) = (context, ram?.bytes)
         (options.threads, options.answers) = (threads, slots)
+        if let lookupText {
+            do {
+                options.lookupText = try String(contentsOfFile: lookupText, encoding: .utf8)
+            } catch {
+                StandardError.write(
+                    "tessera-server: --lookup-text: '\(lookupText)' cannot be read as UTF-8 text\n")
+                throw ExitCode(66)
+            }
+        }
         let loaded: Model
         do {
             loaded = try await Model.load(model, options: options)

@@ -1,16 +1,16 @@
-internal import Decoding
+package import Decoding
+package import Transformer
 internal import Residency
-internal import Tessera
-internal import Transformer
 internal import WeightFile
 
-/// The second model of `--draft MODEL.tsr`: its file is open, its weights are loaded for the first text.
-final class DraftModel {
+/// A second model that drafts for another: its file is open, its weights are loaded for the first text.
+package final class DraftModel {
     private let source: ModelSource
     private var workspace: Workspace?
 
-    /// - Throws: Where the two models do not have the same tokens.
-    init(path: String, for target: ModelSource) throws {
+    /// - Throws: ``ModelError`` where the two models do not have the same tokens; where the file cannot be
+    ///   opened.
+    package init(path: String, for target: ModelSource) throws {
         source = try ModelSource(path: path)
         let (mine, its) = (source.file, target.file)
         let (count, needed) = (mine.config.vocabularySize, its.config.vocabularySize)
@@ -27,40 +27,47 @@ final class DraftModel {
                 ?? "names \(tokens.count) tokens, and '\(target.path)' \(others.count)")
     }
 
-    private static func refusal(_ path: String, _ reason: String) -> CommandError {
-        CommandError(
-            .usage,
-            "--draft: '\(path)' \(reason); a model can draft only for one with the same tokens")
+    private static func refusal(_ path: String, _ reason: String) -> ModelError {
+        ModelError(
+            .badOption, "'\(path)' \(reason); a model can draft only for one with the same tokens")
     }
 
     /// How it runs next to the target: all of it in memory, one row of logits, and as many texts.
-    private func options(nextTo target: Model.Options) -> Model.Options {
+    private func options(
+        nextTo target: Transformer.Model.Options
+    ) -> Transformer.Model.Options {
         var options = target
         options.memory = nil
-        options.logitCapacity = 1
+        (options.logitCapacity, options.openCapacity, options.otherBytes) = (1, 0, 0)
         options.loading = { _, _ in }
         let most = source.file.config.maxPositions
-        options.contextLength = min(target.contextLength ?? most, most)
+        let context = target.contextLength ?? most
+        options.contextLength = min(context, most)
         options.furtherContexts = target.furtherContexts.map { min($0, most) }
+        if context > most { options.slides = true }
         return options
     }
 
     /// Bytes that it takes.
-    func bytes(nextTo target: Model.Options) throws -> Int {
-        try Model.plan(source.file, options: options(nextTo: target)).totalBytes
+    package func bytes(nextTo target: Transformer.Model.Options) throws -> Int {
+        try Transformer.Model.plan(source.file, options: options(nextTo: target)).totalBytes
     }
 
     /// Its drafts for a text, and those of the text where they promise more.
-    func drafts(
-        for sequence: TokenSequence, stopTokens: Set<Int32>, _ chances: LookupChances
+    ///
+    /// - Parameter lookups: Drafts of the text.
+    package func drafts(
+        for sequence: TokenSequence, stopTokens: Set<Int32>, _ lookups: LookupSource
     ) throws -> CombinedDrafts {
         let workspace =
             try self.workspace
-            ?? Workspace(Model(source.file, options: options(nextTo: sequence.model.options)))
+            ?? Workspace(
+                Transformer.Model(
+                    source.file, options: options(nextTo: sequence.model.options)))
         self.workspace = workspace
         let length = min(sequence.contextLength, source.file.config.maxPositions)
         return CombinedDrafts(
-            LookupSource(chances: chances),
+            lookups,
             ModelDrafts(
                 try TokenSequence(workspace, contextLength: length), name: source.path,
                 stopTokens: stopTokens))

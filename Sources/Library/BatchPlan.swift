@@ -1,0 +1,53 @@
+package import Transformer
+package import WeightFile
+internal import Decoding
+internal import Residency
+
+/// How many texts a model works on at a time, and how it is opened for them.
+package struct BatchPlan {
+    package let options: Transformer.Model.Options
+    package let places: Int
+
+    /// - Parameters:
+    ///   - needs: Positions that each text may take.
+    ///   - asked: Texts at a time; nil: as many as shorten the work. Where weights are read from disk in each
+    ///     pass, that is more of them, and their caches take a quarter of the memory at most.
+    ///   - drafting: What the decoders of all of them do.
+    ///   - open: Completes options for the longest text, whose positions it is given: memory, context and all
+    ///     else that is asked for.
+    package init(
+        _ file: WeightFile, needs: [Int], asked: Int?, _ drafting: Drafting,
+        open: (Transformer.Model.Options, Int) throws -> Transformer.Model.Options
+    ) throws {
+        let needs = needs.sorted(by: >)
+        let most = max(1, needs.count)
+        func options(_ places: Int) throws -> Transformer.Model.Options {
+            var base = drafting.engineOptions(file.config.blockDecoding, texts: places)
+            base.furtherContexts = needs.dropFirst().prefix(places - 1).map {
+                min(Batch.contextLength($0), file.config.maxPositions)
+            }
+            return try open(base, needs.first ?? 0)
+        }
+        if let asked {
+            places = min(asked, most)
+            self.options = try options(places)
+            return
+        }
+        let alone = try options(1)
+        let plan = try Transformer.Model.plan(file, options: alone)
+        func isGood(_ options: Transformer.Model.Options) -> Bool {
+            guard let shared = try? Transformer.Model.plan(file, options: options),
+                options.contextLength == alone.contextLength
+            else { return false }
+            return plan.isResident
+                ? shared.isResident : shared.needs.cache <= plan.budget.bytes / 4
+        }
+        for places in stride(from: min(plan.isResident ? 16 : 32, most), to: 1, by: -1) {
+            let options = try options(places)
+            guard isGood(options) else { continue }
+            (self.options, self.places) = (options, places)
+            return
+        }
+        (self.options, places) = (alone, 1)
+    }
+}
