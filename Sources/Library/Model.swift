@@ -164,6 +164,7 @@ public final class Model: Sendable {
     /// Continues a text, without a chat template.
     ///
     /// - Parameters:
+    ///   - text: The beginning of the text.
     ///   - maxTokens: Most tokens to generate; nil: as many as the context has room for.
     ///   - stop: Strings that end the text; they are not part of it.
     ///   - sampling: How tokens are drawn; by default the model's own way, else the likeliest.

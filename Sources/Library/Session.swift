@@ -22,6 +22,7 @@ public final class Session: Sendable {
     /// Begins a conversation.
     ///
     /// - Parameters:
+    ///   - model: The model that answers.
     ///   - system: Instructions that precede the conversation; not all models take them.
     ///   - sampling: How tokens are drawn; by default the model's own way.
     /// - Throws: ``ModelError`` where the model has no chat template, or `sampling` is out of range.
@@ -43,6 +44,7 @@ public final class Session: Sendable {
     /// or whose task is cancelled, ends it; what was answered so far stays in the conversation.
     ///
     /// - Parameters:
+    ///   - message: What the user says.
     ///   - maxTokens: Most tokens of the answer.
     ///   - stop: Strings that end the answer; they are not part of it.
     ///   - format: What the answer must be, such as JSON.

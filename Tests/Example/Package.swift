@@ -6,6 +6,9 @@ let package = Package(
     dependencies: [.package(name: "tessera", path: "../..")],
     targets: [
         .executableTarget(
-            name: "Example", dependencies: [.product(name: "Tessera", package: "tessera")])
+            name: "Example", dependencies: [.product(name: "Tessera", package: "tessera")]),
+        // The last step of the library's tutorial.
+        .executableTarget(
+            name: "Talk", dependencies: [.product(name: "Tessera", package: "tessera")]),
     ]
 )

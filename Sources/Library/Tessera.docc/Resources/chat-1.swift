@@ -1,0 +1,9 @@
+import Tessera
+
+/// Answers questions from standard input: `Chat MODEL.tsr`.
+@main struct Chat {
+    static func main() async throws {
+        let model = try await Model.load(CommandLine.arguments[1])
+        print("\(model.name), \(model.contextLength) positions")
+    }
+}

@@ -1,0 +1,1 @@
+../../../../Sources/Library/Tessera.docc/Resources/chat-4.swift
