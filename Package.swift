@@ -118,7 +118,7 @@ let package = Package(
             name: "FuzzTargets",
             dependencies: [
                 "CKernels", "ChatTemplates", "Decoding", "Import", "Kernels", "Profiling",
-                "Reporting", "Tokenization", "WeightFile",
+                "Reporting", "Tokenization", "Transformer", "WeightFile",
             ],
             path: "Tools/fuzz/Targets", swiftSettings: testSettings),
         .executableTarget(

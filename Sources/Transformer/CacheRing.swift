@@ -92,14 +92,14 @@ final class CacheRing {
         return SavedText.Ring(slots: slots, length: ringSlots, oldestHeld: oldestHeld)
     }
 
-    /// Whether this ring can take over what was saved of one with the same window.
-    func canTake(_ saved: SavedText.Ring) -> Bool {
-        guard saved.slots >= 0, saved.slots <= slots, saved.oldestHeld >= sinks else {
-            return false
+    /// Whether this ring can take over what was saved of one with the same window after `count` positions.
+    func canTake(_ saved: SavedText.Ring, upTo count: Int) -> Bool {
+        if saved.oldestHeld == sinks {
+            return count - sinks <= ringSlots && saved.slots == begin + max(0, count - sinks)
         }
         // What was evicted lies where positions begin anew after as many slots.
-        return saved.oldestHeld == sinks
-            ? saved.slots <= begin + ringSlots : saved.length == ringSlots && sinks == 0
+        return sinks == 0 && saved.length == ringSlots && saved.slots == begin + ringSlots
+            && saved.oldestHeld >= count - ringSlots && saved.oldestHeld <= oldest(for: count)
     }
 
     /// Notes that those slots have been read.

@@ -128,14 +128,15 @@ final class KVCache {
         try placement.write(body)
     }
 
-    /// Whether this cache can take over what was written.
-    func canTake(_ saved: [SavedText.Ring]) -> Bool {
-        saved.count == rings.count && zip(rings, saved).allSatisfy { $0.canTake($1) }
+    /// Whether this cache can take over what was written of a text of `count` positions.
+    func canTake(_ saved: [SavedText.Ring], upTo count: Int) -> Bool {
+        saved.count == rings.count
+            && zip(rings, saved).allSatisfy { $0.canTake($1, upTo: count) }
     }
 
     /// Takes over what was written.
     ///
-    /// - Precondition: ``canTake(_:)``, and as many bytes as there should be.
+    /// - Precondition: ``canTake(_:upTo:)``, and as many bytes as there should be.
     func read(_ saved: [SavedText.Ring], from bytes: RawSpan) {
         var done = 0
         for (layer, view) in zip(layers, views) {

@@ -38,7 +38,7 @@ extension TokenSequence {
     /// Takes over a saved text: what follows here is what would have followed there.
     ///
     /// - Throws: `unlike` where the text belongs to another model, to another kind of cache, or to a longer
-    ///   context.
+    ///   context; `damaged` where it has tokens or a cache that this model cannot have.
     public func restore(_ saved: SavedText, path: String) throws(SavedTextError) {
         let (content, mine) = (saved.content, shape)
         try checkRotation(path)
@@ -53,17 +53,18 @@ extension TokenSequence {
                 "has a cache of \(name?.rawValue ?? "another kind"); give --kv \(name?.rawValue ?? "")"
             )
         }
-        guard content.shape == mine, cache.canTake(content.rings),
-            content.committed <= contextLength
+        guard content.shape == mine, content.committed <= contextLength,
+            cache.canTake(content.rings, upTo: content.committed)
         else {
             throw .unlike(
                 path: path,
                 "does not fit a context of \(contextLength); give --ctx as it was made with, or more"
             )
         }
-        guard saved.cache.byteCount == cache.savedBytes(content.rings) else {
-            throw .damaged(path: path)
-        }
+        let vocabulary = 0..<Int32(config.vocabularySize)
+        guard saved.cache.byteCount == cache.savedBytes(content.rings),
+            content.tokens.allSatisfy(vocabulary.contains)
+        else { throw .damaged(path: path) }
         cache.read(content.rings, from: saved.cache)
         position = content.committed
         isNotFinite = false

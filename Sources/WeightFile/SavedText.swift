@@ -262,7 +262,7 @@ public enum SavedTextError: Error, Equatable, CustomStringConvertible {
         case .version(let path, let found):
             "'\(path)' is a session of format \(found), and this program reads format 1; begin anew with another file"
         case .damaged(let path):
-            "'\(path)' is damaged: its checksums do not agree; begin anew with another file"
+            "'\(path)' is damaged: its parts do not agree; begin anew with another file"
         case .unlike(let path, let reason): "'\(path)': the session \(reason)"
         }
     }

@@ -25,9 +25,10 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case tiles
     /// A file of logits.
     case logits
-    /// Profiles, machines, times of passes and experience, as the program saved them: the first byte
-    /// chooses which.
+    /// Profiles and machines, as the program saved them: the first byte chooses which.
     case saved
+    /// A text with its cache, as `--session` saved it.
+    case session
 
     /// Reads `bytes` as this target does.
     public func run(_ bytes: [UInt8]) {
@@ -43,6 +44,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .tiles: TilesTarget.run(bytes)
         case .logits: LogitsTarget.run(bytes)
         case .saved: SavedTarget.run(bytes)
+        case .session: SessionTarget.run(bytes)
         }
     }
 
@@ -52,6 +54,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .weightFile, .gguf, .safetensors: 1 << 16
         case .json: 1 << 14
         case .template, .tokenizer, .tiles, .blocks, .saved: 1 << 12
+        case .session: 1 << 13
         case .pattern, .logits: 1 << 10
         }
     }

@@ -30,3 +30,21 @@ struct InputBytes {
         }
     }
 }
+
+/// Fields of eight bytes, the lowest first.
+extension [UInt8] {
+    /// The field at `offset`; nil beyond the end, and where the value is no `Int`.
+    func number(at offset: Int) -> Int? {
+        guard count >= offset + 8 else { return nil }
+        let value = (0..<8).reduce(UInt64(0)) {
+            $0 | UInt64(self[offset + $1]) << (8 * UInt64($1))
+        }
+        return Int(exactly: value)
+    }
+
+    mutating func put(_ value: UInt64, at offset: Int) {
+        for index in 0..<8 {
+            self[offset + index] = UInt8(truncatingIfNeeded: value >> (8 * UInt64(index)))
+        }
+    }
+}

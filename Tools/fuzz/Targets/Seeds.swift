@@ -25,6 +25,7 @@ extension FuzzTarget {
         case .tiles: TilesTarget.seeds
         case .logits: LogitsTarget.seeds
         case .saved: SavedTarget.seeds
+        case .session: SessionTarget.seeds
         }
     }
 
@@ -142,18 +143,6 @@ extension SavedTarget {
             "reading": [{"threads": 2, "bytes_per_second": 9e9, "int8_macs_per_second": 1e11}],
             "memory": {"available_bytes": 1e9, "group_limit_bytes": 2e9}, "disk": {"bytes_per_second": 1e8}}
             """
-        let cache = """
-            1 0.01
-            4 0.012
-            16 0.03
-            row 0.0005
-            offset 0 30.5 0.75
-            offset 3 12 0.25
-            confidence 7 20 0.5
-            cost 40 8 0.9
-            draft 975
-            ended 4
-            """
-        return zip(UInt8(0)..., [profile, machine, cache]).map { [$0] + Array($1.utf8) }
+        return zip(UInt8(0)..., [profile, machine]).map { [$0] + Array($1.utf8) }
     }
 }

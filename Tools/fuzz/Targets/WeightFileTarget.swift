@@ -17,32 +17,18 @@ enum WeightFileTarget {
         open(bytes)
         guard bytes.count >= headerBytes else { return }
         var mended = bytes
-        let begin = number(bytes, at: dataOffset)
+        let begin = bytes.number(at: dataOffset)
         if let begin, begin >= headerBytes, begin <= largestFile {
             let missing = max(0, begin - mended.count)
             mended += [UInt8](repeating: 0, count: missing)
-            put(XXH64.hash(Array(mended[headerBytes..<begin])), at: metadataChecksum, in: &mended)
+            mended.put(XXH64.hash(Array(mended[headerBytes..<begin])), at: metadataChecksum)
         }
-        put(XXH64.hash(Array(mended[..<headerChecksum])), at: headerChecksum, in: &mended)
+        mended.put(XXH64.hash(Array(mended[..<headerChecksum])), at: headerChecksum)
         open(mended)
     }
 
-    private static func number(_ bytes: [UInt8], at offset: Int) -> Int? {
-        guard bytes.count >= offset + 8 else { return nil }
-        let value = (0..<8).reduce(UInt64(0)) {
-            $0 | UInt64(bytes[offset + $1]) << (8 * UInt64($1))
-        }
-        return Int(exactly: value)
-    }
-
-    private static func put(_ value: UInt64, at offset: Int, in bytes: inout [UInt8]) {
-        for index in 0..<8 {
-            bytes[offset + index] = UInt8(truncatingIfNeeded: value >> (8 * UInt64(index)))
-        }
-    }
-
     private static func open(_ bytes: [UInt8]) {
-        let claimed = number(bytes, at: fileSize) ?? 0
+        let claimed = bytes.number(at: fileSize) ?? 0
         let path = folder.write(bytes, to: "model.tsr", size: min(claimed, largestFile))
         do throws(WeightFileError) {
             let file = try WeightFile(path: path)
