@@ -64,6 +64,7 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
             unsafe choice = found
         }
         let count = threads ?? Processors.usable
+        Niceness.followMainThread()
         guard count > 0, let pool = unsafe tsr_pool_create(count) else { throw .noThreads(count) }
         self.isa = unsafe Self.name(of: choice)
         let started = unsafe tsr_pool_threads(pool)

@@ -1,4 +1,5 @@
 internal import Dispatch
+internal import Machine
 
 /// Runs an actor's work in order, on threads that run nothing else.
 final class SerialQueue: SerialExecutor {
@@ -6,6 +7,9 @@ final class SerialQueue: SerialExecutor {
 
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        queue.async { unsafe job.runSynchronously(on: self.asUnownedSerialExecutor()) }
+        queue.async {
+            Niceness.followMainThread()
+            unsafe job.runSynchronously(on: self.asUnownedSerialExecutor())
+        }
     }
 }

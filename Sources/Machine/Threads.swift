@@ -64,3 +64,15 @@ private func workerMain(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRa
     }
     return nil
 }
+
+/// Whom the system lets wait for whom.
+package enum Niceness {
+    /// Makes the calling thread, and those that it starts from now on, give way to others as the main thread
+    /// does: as `nice` told the process. The pool of threads that Swift's concurrency runs on gives each a
+    /// niceness of its own where it may, which is where root runs the program.
+    package static func followMainThread() {
+        let kind = __priority_which_t(PRIO_PROCESS.rawValue)
+        let main = getpriority(kind, id_t(getpid()))
+        if getpriority(kind, 0) < main { setpriority(kind, 0, main) }
+    }
+}
