@@ -23,6 +23,9 @@ typedef struct {
   int32_t sums[ROWS];              // of the codes
 } row_block;
 
+// What products of stored bytes, which are codes + 128, have too much. Codes of numbers that are not finite have any sum.
+INLINE int32_t code_offset(int32_t sum) { return (int32_t)(-128u * (uint32_t)sum); }
+
 // Adds the products of one line, four bytes a lane, and each row's four codes.
 INLINE void multiply_line(ivec acc[ROWS], const uint8_t *line, const int16_t *const codes[ROWS],
                           size_t at, int rows) {
@@ -46,8 +49,7 @@ INLINE void score_slots(row_block *b, size_t tile, size_t slot, fvec best[ROWS],
   }
   for (int r = 0; r < rows; r++) {
     queries[r] = s->queries + (b->first + (size_t)r) * s->dim;
-    // Stored bytes are codes + 128.
-    acc[0][r] = acc[1][r] = broadcast_int(-128 * s->query_sums[b->first + (size_t)r]);
+    acc[0][r] = acc[1][r] = broadcast_int(code_offset(s->query_sums[b->first + (size_t)r]));
   }
   for (size_t i = 0; i < s->dim; i += 4) {
     multiply_line(acc[0], line[0] + 16 * i, queries, i, rows);
@@ -107,7 +109,8 @@ INLINE void add_values(const row_block *b, size_t column, int wide, int rows) {
   ivec acc[WIDE][ROWS];
   for (int r = 0; r < rows; r++) {
     codes[r] = b->codes[r];
-    for (int w = 0; w < wide; w++) acc[w][r] = broadcast_int(-128 * b->sums[r]);
+    int32_t offset = code_offset(b->sums[r]);
+    for (int w = 0; w < wide; w++) acc[w][r] = broadcast_int(offset);
   }
   for (size_t tile = 0; tile < s->tile_count; tile++) {
     const uint8_t *values = s->values + s->tiles[tile] * (size_t)TSR_SLOT_TILE * s->dim;

@@ -113,6 +113,18 @@ internal import CKernels
             * (Self.rowBytes(headDim, encoding) + (encoding.hasCodes ? 4 : 0))
     }
 
+    /// Where floating-point numbers stand in these bytes: everywhere, or the scales of codes. They have 2 bytes
+    /// with ``Encoding/f16``, else 4.
+    public func savedNumbers(slots count: Int) -> [Range<Int>] {
+        guard encoding.hasCodes else { return [0..<savedBytes(slots: count)] }
+        let padded = Self.paddedSlots(count, encoding)
+        let (codes, scales) = (2 * padded * Self.rowBytes(headDim, encoding), 2 * padded * 4)
+        return (0..<kvHeads).map {
+            let begin = $0 * (codes + scales) + codes
+            return begin..<begin + scales
+        }
+    }
+
     /// Calls `body` with the keys and values of the first `count` slots, piece by piece.
     public func write<Failure: Error>(
         slots count: Int, _ body: (RawSpan) throws(Failure) -> Void

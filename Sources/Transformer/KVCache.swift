@@ -134,6 +134,21 @@ final class KVCache {
             && zip(rings, saved).allSatisfy { $0.canTake($1, upTo: count) }
     }
 
+    /// Whether all numbers of what was written are finite, as this program writes them.
+    ///
+    /// - Precondition: As many bytes as there should be.
+    func isFinite(_ saved: [SavedText.Ring], _ bytes: RawSpan) -> Bool {
+        var done = 0
+        for (layer, view) in zip(layers, views) {
+            for range in layer.savedNumbers(slots: saved[view].slots) {
+                let range = done + range.lowerBound..<done + range.upperBound
+                guard bytes.isFinite(in: range, half: layer.encoding == .f16) else { return false }
+            }
+            done += layer.savedBytes(slots: saved[view].slots)
+        }
+        return bytes.isFinite(in: done..<bytes.byteCount, half: false)
+    }
+
     /// Takes over what was written.
     ///
     /// - Precondition: ``canTake(_:upTo:)``, and as many bytes as there should be.

@@ -63,7 +63,8 @@ extension TokenSequence {
         }
         let vocabulary = 0..<Int32(config.vocabularySize)
         guard saved.cache.byteCount == cache.savedBytes(content.rings),
-            content.tokens.allSatisfy(vocabulary.contains)
+            content.tokens.allSatisfy(vocabulary.contains),
+            cache.isFinite(content.rings, saved.cache)
         else { throw .damaged(path: path) }
         cache.read(content.rings, from: saved.cache)
         position = content.committed

@@ -39,6 +39,15 @@ struct ValueCheck {
     }
 }
 
+extension RawSpan {
+    /// Whether all numbers of `range` are finite.
+    ///
+    /// - Parameter half: They are halves, else floats.
+    package func isFinite(in range: Range<Int>, half: Bool) -> Bool {
+        (half ? Lanes.nonFinite16 : Lanes.nonFinite32).first(in: self, range) == nil
+    }
+}
+
 /// Searches a run of equal-sized lanes for one whose bits under `mask` are all as in `bad`, eight
 /// bytes at a time.
 private struct Lanes {

@@ -128,4 +128,46 @@ import WeightFile
         #expect(try error(bytes + [0]) != nil)
         #expect(try error(Data("hello".utf8)) == .notSaved(path: other))
     }
+
+    /// Files whose checksums are right and that no run of this program wrote.
+    @Test(arguments: KVLayer.Encoding.allCases)
+    func forgedTextsAreRefused(_ cache: KVLayer.Encoding) async throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let first = try sequence(try await TinyModel.llama.open(), cache: cache)
+        _ = try logits(first, tokens(9))
+        let path = try path("text.session")
+        try first.save(tokens(9), seed: 1, to: path)
+        let saved = try SavedText(path: path)
+        let bytes = saved.cache.byteCount
+        let other = try self.path("forged.session")
+        func isTaken(
+            cacheByte: UInt8 = 0, _ change: (inout SavedText.Content) -> Void = { _ in }
+        ) throws -> Bool {
+            var content = saved.content
+            change(&content)
+            let forged = [UInt8](repeating: cacheByte, count: bytes)
+            try SavedText.write(content, to: other, cacheBytes: bytes) {
+                append throws(WeightFileError) in try append(forged.span.bytes)
+            }
+            let second = try TokenSequence(first.workspace)
+            do {
+                try second.restore(try SavedText(path: other), path: other)
+                return true
+            } catch {
+                #expect(second.position == 0 && error.description.contains(other))
+                return false
+            }
+        }
+        #expect(try isTaken())
+        // Scales or values that are no numbers.
+        #expect(try !isTaken(cacheByte: 0xff))
+        // Tokens that the model does not have.
+        #expect(try !isTaken { $0.tokens[3] = 1 << 20 })
+        #expect(try !isTaken { $0.tokens[3] = -1 })
+        // Positions that the cache does not hold.
+        #expect(try !isTaken { $0.committed = 8 })
+        #expect(try !isTaken { $0.rings[0].slots -= 1 })
+        #expect(try !isTaken { $0.rings[0].oldestHeld += 1 })
+        #expect(try !isTaken { $0.rings[0].slots = .min })
+    }
 }
