@@ -93,8 +93,8 @@ let package = Package(
         .target(
             name: "Tessera",
             dependencies: [
-                "Chat", "ChatTemplates", "Decoding", "Grammars", "Kernels", "Residency",
-                "Machine", "Tokenization", "Transformer", "WeightFile",
+                "Chat", "ChatTemplates", "Decoding", "Grammars", "Kernels", "Reporting",
+                "Residency", "Machine", "Tokenization", "Transformer", "WeightFile",
             ],
             // Not "Tessera", which some file systems take for the executable's folder.
             path: "Sources/Library", swiftSettings: swiftSettings),
@@ -190,7 +190,8 @@ let package = Package(
         .testTarget(
             name: "ChatTests",
             dependencies: [
-                "Chat", "ChatTemplates", "Decoding", "Kernels", "Reporting", "TestSupport",
+                "Chat", "ChatTemplates", "Decoding", "Grammars", "Kernels", "Reporting",
+                "TestSupport",
                 "Tokenization",
                 "Transformer", "WeightFile",
             ], swiftSettings: testSettings),

@@ -18,12 +18,15 @@ public struct Turn: Equatable, Sendable {
 public struct ChatFormat: Sendable {
     public let tokenizer: Tokenizer
     private let template: ChatTemplate
+    /// How calls of functions are written; nil where the template knows none.
+    package let tools: ToolFormat?
     private let bosToken: String?
     private let eosToken: String?
 
     public init(template source: String, tokenizer: Tokenizer) throws(TemplateError) {
         self.tokenizer = tokenizer
         template = try ChatTemplate(parsing: source)
+        tools = ToolFormat(template: source)
         let tables = tokenizer.tables
         func spelled(_ id: Int?) -> String? {
             id.map { String(decoding: tokenizer.bytes(of: Int32($0)), as: UTF8.self) }
@@ -33,9 +36,14 @@ public struct ChatFormat: Sendable {
     }
 
     /// The prompt that asks for the next answer; its words are those of the last message of a user.
-    public func prompt(_ turns: [Turn]) throws(TemplateError) -> Prompt {
+    ///
+    /// - Parameter tools: Functions that the model may call, a list as JSON text; empty for none.
+    public func prompt(_ turns: [Turn], tools: String = "") throws(TemplateError) -> Prompt {
         let segments = try template.render(
-            turns.map(\.message), bosToken: bosToken, eosToken: eosToken)
+            turns.map(\.message), bosToken: bosToken, eosToken: eosToken, tools: tools,
+            isPlain: {
+                tokenizer.encode($0, specials: .parse) == tokenizer.encode($0, specials: .asText)
+            })
         var prompt = Prompt(ids: [], words: 0..<0)
         var rest = turns[...]  // not reached by the segments so far
         for segment in segments {

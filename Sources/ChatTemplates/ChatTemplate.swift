@@ -3,13 +3,16 @@ public import Tokenization
 
 /// One turn of a conversation.
 public struct Message: Equatable, Sendable {
-    /// `system`, `user` or `assistant`.
+    /// `system`, `user`, `assistant` or `tool`.
     public var role: String
     public var content: String
+    /// Further members, such as `tool_calls`: a JSON object as text; empty for none.
+    public var further: String
 
-    public init(role: String, content: String) {
+    public init(role: String, content: String, further: String = "") {
         self.role = role
         self.content = content
+        self.further = further
     }
 }
 
@@ -46,21 +49,37 @@ public struct ChatTemplate: Sendable {
     ///   - bosToken: How the token is spelled; nil where the model has none.
     ///   - eosToken: Likewise.
     ///   - flags: Further variables, e.g. `enable_thinking`.
+    ///   - tools: A list of functions as JSON text; empty for none.
+    ///   - isPlain: Whether a text of `tools` or of a message's further members spells no special token; such texts
+    ///     count as the template's own, so that they become the tokens that the model knows.
     public func render(
         _ messages: [Message], addGenerationPrompt: Bool = true, bosToken: String? = nil,
-        eosToken: String? = nil, flags: [String: Bool] = [:]
+        eosToken: String? = nil, flags: [String: Bool] = [:], tools: String = "",
+        isPlain: (String) -> Bool = { _ in false }
     ) throws(TemplateError) -> [Segment] {
+        func value(_ json: String) throws(TemplateError) -> Value {
+            guard let parsed = try? JSONParser.parse(Array(json.utf8)) else {
+                throw .failure("tools or calls of them that are no JSON")
+            }
+            return try Value(parsed, isUserText: !isPlain(json))
+        }
         var list: [Value] = []
         for message in messages {
             let content = Value.string(MarkedText(message.content, isUserText: true))
-            list.append(
-                .dict(try Mapping([("role", .text(message.role)), ("content", content)])))
+            var members = try Mapping([("role", .text(message.role)), ("content", content)])
+            if !message.further.isEmpty, case .dict(let further) = try value(message.further) {
+                for (key, value) in zip(further.keys, further.values) {
+                    try members.set(key, to: value)
+                }
+            }
+            list.append(.dict(members))
         }
         var variables = flags.mapValues(Value.bool)
         variables["messages"] = try .list(list)
         variables["add_generation_prompt"] = .bool(addGenerationPrompt)
         variables["bos_token"] = bosToken.map(Value.text)
         variables["eos_token"] = eosToken.map(Value.text)
+        if !tools.isEmpty { variables["tools"] = try value(tools) }
         return try render(variables)
     }
 

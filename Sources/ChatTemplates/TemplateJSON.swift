@@ -125,22 +125,27 @@ struct TemplateJSON {
 }
 
 extension Value {
-    /// A value of a JSON document, whose strings count as written by a user.
-    init(_ json: JSONValue) throws(TemplateError) {
+    /// A value of a JSON document.
+    ///
+    /// - Parameter isUserText: Whether its strings count as written by a user.
+    init(_ json: JSONValue, isUserText: Bool = true) throws(TemplateError) {
         switch json {
         case .null: self = .none
         case .bool(let flag): self = .bool(flag)
         case .number(let number): self = json.int.map(Value.int) ?? .float(number)
         case .string(let bytes):
-            self = .string(MarkedText(String(decoding: bytes, as: UTF8.self), isUserText: true))
+            self = .string(
+                MarkedText(String(decoding: bytes, as: UTF8.self), isUserText: isUserText))
         case .array(let elements):
             var values: [Value] = []
-            for element in elements { values.append(try Value(element)) }
+            for element in elements { values.append(try Value(element, isUserText: isUserText)) }
             self = try .list(values)
         case .object(let members):
             var mapping = Mapping()
             for member in members {
-                try mapping.set(try Value(.string(member.name)), to: try Value(member.value))
+                try mapping.set(
+                    try Value(.string(member.name), isUserText: isUserText),
+                    to: try Value(member.value, isUserText: isUserText))
             }
             self = .dict(mapping)
         }

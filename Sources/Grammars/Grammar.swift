@@ -14,7 +14,7 @@ public struct Grammar: Sendable {
         network = try Network(rules, root: root)
     }
 
-    struct Rule {
+    struct Rule: Sendable {
         var name: String
         var body: Expression
     }

@@ -18,8 +18,8 @@ extension Grammar {
 
     package init(schema: JSONValue) throws(GrammarError) {
         var compiler = SchemaCompiler(schema)
-        let rules = try compiler.compile()
-        try self.init(rules, root: 1)
+        let root = try compiler.compile()
+        try self.init(compiler.rules, root: root)
     }
 }
 
@@ -61,10 +61,10 @@ struct SchemaPart {
     }
 }
 
-/// Rules for a schema: the first stands for any value, the second for the whole, and one for each part.
+/// Rules for a schema, one for each part of it.
 struct SchemaCompiler {
     private let root: SchemaPart
-    private var rules: [Grammar.Rule] = []
+    private(set) var rules: [Grammar.Rule]
     private var places: [String: Int] = [:]
     /// Parts that have a rule without a body.
     private var waiting: [(part: SchemaPart, rule: Int)] = []
@@ -73,18 +73,27 @@ struct SchemaCompiler {
     /// Parts, each counted as often as it is looked at.
     private static let workLimit = 20_000
 
-    init(_ schema: JSONValue) { root = SchemaPart(value: schema, path: "") }
+    /// Those that all rules are added to: any value.
+    static let firstRules = [Grammar.Rule(name: "any value", body: JSONParts.anyValue(anything))]
+    static let anything = Expression.rule(0)
 
-    mutating func compile() throws(GrammarError) -> [Grammar.Rule] {
-        rules = [Grammar.Rule(name: "any value", body: JSONParts.anyValue(.rule(0)))]
+    /// - Parameter rules: Those so far, of which the first stands for any value.
+    init(_ schema: JSONValue, after rules: [Grammar.Rule] = firstRules) {
+        root = SchemaPart(value: schema, path: "")
+        self.rules = rules
+    }
+
+    /// Adds the rules.
+    ///
+    /// - Returns: The one that stands for the whole.
+    mutating func compile() throws(GrammarError) -> Int {
+        let whole = rules.count
         _ = try rule(root)
         while let next = waiting.popLast() {
             rules[next.rule].body = try expression(next.part)
         }
-        return rules
+        return whole
     }
-
-    static let anything = Expression.rule(0)
 
     /// The rule of a part; each place of the schema has one.
     mutating func rule(_ part: SchemaPart) throws(GrammarError) -> Expression {

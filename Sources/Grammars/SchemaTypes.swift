@@ -1,11 +1,5 @@
 internal import Reporting
 
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#endif
-
 extension SchemaCompiler {
     // MARK: Strings
 

@@ -1,7 +1,7 @@
 internal import Grammars
 
 /// What the text of an answer must be.
-public enum AnswerFormat: Sendable, Hashable {
+public enum AnswerFormat: Sendable, Equatable {
     /// Anything.
     case text
     /// A JSON object.
@@ -13,13 +13,15 @@ public enum AnswerFormat: Sendable, Hashable {
 
     /// - Returns: Nil where the text may be anything.
     /// - Throws: `badOption` where the schema or grammar is not supported, with the place.
-    func grammar() throws(ModelError) -> Grammar? {
+    func grammar() throws(ModelError) -> AnswerGrammar? {
         do throws(GrammarError) {
             switch self {
             case .text: return nil
-            case .json: return try .json()
-            case .schema(let schema): return try Grammar(schema: schema)
-            case .grammar(let grammar): return try Grammar(gbnf: grammar)
+            case .json: return AnswerGrammar(key: "json", grammar: try .json())
+            case .schema(let schema):
+                return AnswerGrammar(key: "schema \(schema)", grammar: try Grammar(schema: schema))
+            case .grammar(let source):
+                return AnswerGrammar(key: "grammar \(source)", grammar: try Grammar(gbnf: source))
             }
         } catch {
             throw ModelError(.badOption, error.description)
@@ -27,17 +29,22 @@ public enum AnswerFormat: Sendable, Hashable {
     }
 }
 
+/// What an answer follows, and a name by which it is found again.
+struct AnswerGrammar: Sendable {
+    var key: String
+    var grammar: Grammar
+}
+
 /// Grammars that an engine has read lately, with what it has learned of them.
 struct GrammarCache {
-    private var known: [(format: AnswerFormat, grammar: TokenGrammar)] = []
+    private var known: [(key: String, grammar: TokenGrammar)] = []
     private var tree: TokenTree?
     private static let most = 16
 
-    /// - Parameter grammar: Of the format.
     mutating func grammar(
-        _ format: AnswerFormat, _ grammar: Grammar, _ source: ModelSource
+        _ asked: AnswerGrammar, _ source: ModelSource
     ) throws(ModelError) -> TokenGrammar {
-        if let place = known.firstIndex(where: { $0.format == format }) {
+        if let place = known.firstIndex(where: { $0.key == asked.key }) {
             let entry = known.remove(at: place)
             known.append(entry)
             return entry.grammar
@@ -46,9 +53,9 @@ struct GrammarCache {
         self.tree = tree
         do throws(GrammarError) {
             let made = try TokenGrammar(
-                grammar, tree, source.tokenizer, endTokens: source.stopTokens)
+                asked.grammar, tree, source.tokenizer, endTokens: source.stopTokens)
             if known.count == Self.most { known.removeFirst() }
-            known.append((format, made))
+            known.append((asked.key, made))
             return made
         } catch {
             throw ModelError(.badOption, error.description)

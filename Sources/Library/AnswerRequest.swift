@@ -1,5 +1,4 @@
 internal import Decoding
-internal import Grammars
 internal import Synchronization
 
 /// What an answer is asked for with, and where it goes. Its reader may cancel it from any thread.
@@ -8,9 +7,8 @@ final class AnswerRequest: Sendable {
     let sampling: SamplingOptions
     let maxTokens: Int
     let stop: [String]
-    let format: AnswerFormat
-    /// Of the format; nil where the text may be anything.
-    let grammar: Grammar?
+    /// Nil where the text may be anything.
+    let grammar: AnswerGrammar?
     /// Whether the text answers a message; else it continues one.
     let isAnswer: Bool
     /// Called once, with the text and the tokens that there are in the end.
@@ -22,28 +20,26 @@ final class AnswerRequest: Sendable {
     /// - Parameter finished: Called once, with the text and the tokens that there are in the end.
     private init(
         _ prompt: [Int32], _ sampling: SamplingOptions, maxTokens: Int, stop: [String],
-        _ format: AnswerFormat, _ grammar: Grammar?, isAnswer: Bool,
+        _ grammar: AnswerGrammar?, isAnswer: Bool,
         _ output: AsyncThrowingStream<Token, any Error>.Continuation,
         finished: @escaping @Sendable (String, [FixedToken]) -> Void
     ) {
         (self.prompt, self.sampling, self.maxTokens) = (prompt, sampling, max(0, maxTokens))
         (self.stop, self.isAnswer, self.output) = (stop, isAnswer, output)
-        (self.format, self.grammar) = (format, grammar)
+        self.grammar = grammar
         self.finished = finished
     }
 
     /// Has an engine answer.
-    ///
-    /// - Parameter grammar: Of `format`.
     static func answer(
         _ engine: Engine, _ prompt: [Int32], _ sampling: SamplingOptions, maxTokens: Int,
-        stop: [String], _ format: AnswerFormat, _ grammar: Grammar?, isAnswer: Bool,
+        stop: [String], _ grammar: AnswerGrammar?, isAnswer: Bool,
         leftOut: Int = 0,
         finished: @escaping @Sendable (String, [FixedToken]) -> Void = { _, _ in }
     ) -> Answer {
         let (stream, output) = AsyncThrowingStream.makeStream(of: Token.self)
         let request = AnswerRequest(
-            prompt, sampling, maxTokens: maxTokens, stop: stop, format, grammar,
+            prompt, sampling, maxTokens: maxTokens, stop: stop, grammar,
             isAnswer: isAnswer, output, finished: finished)
         output.onTermination = { if case .cancelled = $0 { request.cancel() } }
         Task { await engine.answer(request) }
@@ -54,7 +50,7 @@ final class AnswerRequest: Sendable {
     static func failed(_ error: ModelError) -> Answer {
         let (stream, output) = AsyncThrowingStream.makeStream(of: Token.self)
         let request = AnswerRequest(
-            [], SamplingOptions(), maxTokens: 0, stop: [], .text, nil, isAnswer: false, output,
+            [], SamplingOptions(), maxTokens: 0, stop: [], nil, isAnswer: false, output,
             finished: { _, _ in })
         request.finish(throwing: error)
         return Answer(request, stream)

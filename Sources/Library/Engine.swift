@@ -130,7 +130,7 @@ actor Engine {
                     Token(id: Int(token.id), text: piece, logProbability: token.logProbability))
             })
         if let grammar = request.grammar {
-            generation.grammar = try grammars.grammar(request.format, grammar, source)
+            generation.grammar = try grammars.grammar(grammar, source)
         }
         let run = try generation.start(rest)
         place.isBusy = true

@@ -43,7 +43,7 @@ public final class Model: Sendable {
         try options.check()
         let source: ModelSource
         do {
-            source = try ModelSource(path: path)
+            source = try ModelSource(path: path, chatTemplate: options.chatTemplate)
         } catch {
             throw ModelError(error)
         }
@@ -71,6 +71,8 @@ public final class Model: Sendable {
         /// Answers that are computed at a time, 1 to 64; others wait. Memory for their caches is planned
         /// for.
         public var answers = 1
+        /// A chat template in place of the file's own.
+        public var chatTemplate: String?
 
         /// Sources of guesses.
         public enum Drafts: Sendable {
@@ -116,23 +118,34 @@ public final class Model: Sendable {
     ///   - maxTokens: Most tokens of the answer; nil: as many as the context has room for.
     ///   - stop: Strings that end the answer; they are not part of it.
     ///   - sampling: How tokens are drawn; by default the model's own way.
-    ///   - format: What the answer must be, such as JSON.
+    ///   - format: What the answer must be, such as JSON; without `tools`.
+    ///   - tools: Functions that the answer may call; ``AnswerReader`` tells calls from text.
     /// - Returns: The answer's tokens. Reading them throws ``ModelError`` where the messages do not fit the
     ///   context, the model's template refuses them, or weights cannot be read.
     public func respond(
         to messages: [Message], maxTokens: Int? = nil, stop: [String] = [],
-        sampling: Sampling? = nil, format: AnswerFormat = .text
+        sampling: Sampling? = nil, format: AnswerFormat = .text, tools: Tools? = nil
     ) -> Answer {
         do {
-            let turns = messages.map {
-                Turn(ChatTemplates.Message(role: $0.role, content: $0.content))
+            let chat = try self.format()
+            var grammar = try format.grammar()
+            if let tools {
+                guard let form = chat.tools else {
+                    throw ModelError(
+                        .badOption, "the model's chat template has no tools that are known here")
+                }
+                guard grammar == nil else {
+                    throw ModelError(.badOption, "tools do not go with a format of the answer")
+                }
+                grammar = try tools.grammar(form)
             }
-            let ids = try self.format().prompt(turns).ids
+            let turns = messages.map { Turn($0.forTemplates) }
+            let ids = try chat.prompt(turns, tools: tools?.text ?? "").ids
             try check(ids)
             return AnswerRequest.answer(
                 engine, ids, try drawing(sampling, chat: true),
-                maxTokens: maxTokens ?? contextLength, stop: stop, format,
-                try format.grammar(), isAnswer: true)
+                maxTokens: maxTokens ?? contextLength, stop: stop, grammar,
+                isAnswer: true)
         } catch {
             return AnswerRequest.failed(ModelError(error))
         }
@@ -180,7 +193,7 @@ public final class Model: Sendable {
             try check(ids)
             return AnswerRequest.answer(
                 engine, ids, try drawing(sampling, chat: false),
-                maxTokens: maxTokens ?? contextLength, stop: stop, format,
+                maxTokens: maxTokens ?? contextLength, stop: stop,
                 try format.grammar(), isAnswer: false)
         } catch {
             return AnswerRequest.failed(error)
@@ -202,6 +215,9 @@ public final class Model: Sendable {
         options.seed = .random(in: 0...UInt64(UInt32.max))
         return options
     }
+
+    /// How its template writes calls; nil where it knows none.
+    var toolFormat: ToolFormat? { try? format().tools }
 
     func format() throws(ModelError) -> ChatFormat {
         do {

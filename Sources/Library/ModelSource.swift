@@ -9,8 +9,12 @@ package struct ModelSource: Sendable {
     package let file: WeightFile
     package let tokenizer: Tokenizer
 
-    package init(path: String) throws {
+    /// In place of the file's own.
+    private let chatTemplate: String?
+
+    package init(path: String, chatTemplate: String? = nil) throws {
         self.path = path
+        self.chatTemplate = chatTemplate
         file = try WeightFile(path: path)
         tokenizer = try Tokenizer(file.tokenizer)
     }
@@ -27,7 +31,7 @@ package struct ModelSource: Sendable {
 
     /// - Throws: ``ModelError`` where the model has no chat template; `TemplateError`.
     package func chatFormat() throws -> ChatFormat {
-        guard let template = file.chatTemplate else {
+        guard let template = chatTemplate ?? file.chatTemplate else {
             throw ModelError(
                 .noChat,
                 "\(path): the model has no chat template; continue plain texts with it")

@@ -1,7 +1,7 @@
 internal import Chat
 internal import ChatTemplates
 internal import Decoding
-internal import Grammars
+internal import Reporting
 internal import Synchronization
 
 /// A conversation with a model.
@@ -56,7 +56,7 @@ public final class Session: Sendable {
     ) -> Answer {
         let question: Conversation.Question
         let sampling: SamplingOptions
-        let grammar: Grammar?
+        let grammar: AnswerGrammar?
         do {
             grammar = try format.grammar()
             (question, sampling) = try talk.withLock { talk in
@@ -69,7 +69,7 @@ public final class Session: Sendable {
             return AnswerRequest.failed(ModelError(error))
         }
         return AnswerRequest.answer(
-            model.engine, question.ids, sampling, maxTokens: maxTokens, stop: stop, format, grammar,
+            model.engine, question.ids, sampling, maxTokens: maxTokens, stop: stop, grammar,
             isAnswer: true, leftOut: question.leftOut
         ) { [self] text, tokens in
             talk.withLock {
@@ -120,12 +120,28 @@ public final class Session: Sendable {
 
 /// One message of a conversation.
 public struct Message: Sendable, Equatable {
-    /// "system", "user" or "assistant".
+    /// "system", "user" or "assistant", or "tool" for what a function gave.
     public var role: String
     public var content: String
+    /// Calls of an assistant's message.
+    public var toolCalls: [ToolCall]
+    /// Of a tool's message: the call that it answers.
+    public var toolCallID: String?
 
-    public init(role: String, content: String) {
-        self.role = role
-        self.content = content
+    public init(
+        role: String, content: String, toolCalls: [ToolCall] = [], toolCallID: String? = nil
+    ) {
+        (self.role, self.content) = (role, content)
+        (self.toolCalls, self.toolCallID) = (toolCalls, toolCallID)
+    }
+
+    /// As templates are given it.
+    var forTemplates: ChatTemplates.Message {
+        var members: [(String, JSONOutput)] = []
+        if !toolCalls.isEmpty { members.append(("tool_calls", .array(toolCalls.map(\.json)))) }
+        if let toolCallID { members.append(("tool_call_id", .string(toolCallID))) }
+        return ChatTemplates.Message(
+            role: role, content: content,
+            further: members.isEmpty ? "" : JSONOutput.object(members).text)
     }
 }

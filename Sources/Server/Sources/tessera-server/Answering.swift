@@ -37,7 +37,7 @@ struct Answering: Sendable {
             return (0..<asked.count).map {
                 model.respond(
                     to: messages, maxTokens: asked.maxTokens, stop: stop,
-                    sampling: sampling.answer($0), format: asked.format)
+                    sampling: sampling.answer($0), format: asked.format, tools: asked.tools)
             }
         }
         guard case .texts(let texts) = asked.prompt else { return [] }
@@ -49,6 +49,9 @@ struct Answering: Sendable {
             }
         }
     }
+
+    /// Tells calls from text, where there are tools.
+    private var reader: AnswerReader { AnswerReader(asked.tools == nil ? nil : model) }
 
     private func prefix(_ index: Int) -> String {
         guard asked.echo, case .texts(let texts) = asked.prompt else { return "" }
@@ -76,21 +79,24 @@ struct Answering: Sendable {
     private func choice(
         _ answer: Answer, _ index: Int
     ) async throws -> (Completion.Choice, Answer.Summary) {
-        var text = prefix(index)
+        var message = AnswerMessage(text: prefix(index))
         var logprobs = Completion.Logprobs()
         var isFirst = true
+        var reader = reader
         for try await token in answer {
             if isFirst { noteFirst() }
             isFirst = false
-            text += token.text
+            for part in reader.read(token.text) { message.add(part) }
             note(token, in: &logprobs)
         }
+        for part in reader.finish() { message.add(part) }
         let summary = try summary(of: answer)
-        var choice = Completion.Choice(index: index, finishReason: summary.end.finishReason)
+        var choice = Completion.Choice(
+            index: index, finishReason: message.finishReason(summary.end))
         if isChat {
-            choice.message = .init(role: "assistant", content: text)
+            choice.message = message.whole
         } else {
-            choice.text = text
+            choice.text = message.text
         }
         if asked.wantsLogprobs { choice.logprobs = logprobs }
         return (choice, summary)
@@ -115,14 +121,26 @@ struct Answering: Sendable {
     private func stream(
         _ answer: Answer, _ index: Int, _ send: @Sendable (Completion) async throws -> Void
     ) async throws -> Answer.Summary {
-        func choice(_ text: String?, role: String? = nil) -> Completion.Choice {
+        func choice(
+            _ text: String?, role: String? = nil, call: Completion.Delta.Call? = nil
+        ) -> Completion.Choice {
             var choice = Completion.Choice(index: index)
             if isChat {
-                choice.delta = .init(role: role, content: text)
+                choice.delta = .init(role: role, content: text, toolCalls: call.map { [$0] })
             } else {
                 choice.text = text ?? ""
             }
             return choice
+        }
+        var message = AnswerMessage(text: "")
+        var reader = reader
+        func tell(_ part: AnswerReader.Part) async throws {
+            let call = message.add(part)
+            if case .text(let text) = part {
+                try await send(self.part([choice(text)]))
+            } else {
+                try await send(self.part([choice(nil, call: call)]))
+            }
         }
         if isChat {
             try await send(part([choice("", role: "assistant")]))
@@ -133,18 +151,27 @@ struct Answering: Sendable {
         for try await token in answer {
             if isFirst { noteFirst() }
             isFirst = false
-            guard !token.text.isEmpty || asked.wantsLogprobs else { continue }
-            var choice = choice(token.text)
+            let parts = reader.read(token.text)
             if asked.wantsLogprobs {
+                // A part for each token, which has what the token completes.
+                var texts = ""
+                for part in parts { if case .text(let text) = part { texts += text } }
+                var choice = choice(texts)
                 var logprobs = Completion.Logprobs()
                 note(token, in: &logprobs)
                 choice.logprobs = logprobs
+                try await send(part([choice]))
+                for part in parts {
+                    if case .text = part { message.add(part) } else { try await tell(part) }
+                }
+            } else {
+                for part in parts { try await tell(part) }
             }
-            try await send(part([choice]))
         }
+        for part in reader.finish() { try await tell(part) }
         let summary = try summary(of: answer)
         var last = choice(nil)
-        last.finishReason = summary.end.finishReason
+        last.finishReason = message.finishReason(summary.end)
         try await send(part([last]))
         return summary
     }

@@ -28,3 +28,25 @@ extension AnswerFormat {
         }
     }
 }
+
+extension Tools {
+    /// `tools` and `tool_choice`; nil where none is to be called.
+    init?(asked: OrderedJSON) throws {
+        guard let tools = asked["tools"], tools.elements?.isEmpty != true else { return nil }
+        let choice: Choice
+        switch asked["tool_choice"].map({ $0.string ?? $0["type"]?.string ?? "?" }) ?? "auto" {
+        case "none": return nil
+        case "auto": choice = .auto
+        case "required": choice = .required
+        case "function":
+            guard let name = asked["tool_choice"]?["function"]?["name"]?.string else { fallthrough }
+            choice = .named(name)
+        default:
+            throw Refusal(
+                .badRequest, "'tool_choice' takes none, auto, required or a function", "tool_choice"
+            )
+        }
+        try self.init(
+            tools, choice: choice, inParallel: asked["parallel_tool_calls"]?.text != "false")
+    }
+}

@@ -65,6 +65,9 @@ extension ByteSize: @retroactive ExpressibleByArgument {
             valueName: "file"), completion: .file())
     var lookupText: String?
 
+    @Option(help: "A chat template in this file, instead of the model's own.", completion: .file())
+    var chatTemplate: String?
+
     @Option(help: "Largest request in bytes.")
     var maxBody = 4 << 20
 
@@ -85,19 +88,24 @@ extension ByteSize: @retroactive ExpressibleByArgument {
         }
     }
 
+    /// The text of a file that an option names.
+    private static func text(_ option: String, _ path: String?) throws -> String? {
+        guard let path else { return nil }
+        do {
+            return try String(contentsOfFile: path, encoding: .utf8)
+        } catch {
+            StandardError.write(
+                "tessera-server: \(option): '\(path)' cannot be read as UTF-8 text\n")
+            throw ExitCode(66)
+        }
+    }
+
     func run() async throws {
         var options = Model.Options()
         (options.contextLength, options.memory) = (context, ram?.bytes)
         (options.threads, options.answers) = (threads, slots)
-        if let lookupText {
-            do {
-                options.lookupText = try String(contentsOfFile: lookupText, encoding: .utf8)
-            } catch {
-                StandardError.write(
-                    "tessera-server: --lookup-text: '\(lookupText)' cannot be read as UTF-8 text\n")
-                throw ExitCode(66)
-            }
-        }
+        options.lookupText = try Self.text("--lookup-text", lookupText)
+        options.chatTemplate = try Self.text("--chat-template", chatTemplate)
         let loaded: Model
         do {
             loaded = try await Model.load(model, options: options)

@@ -22,6 +22,7 @@ struct Asked: Decodable {
     var echo: Bool
     /// Set by ``init(_:)``.
     var format = AnswerFormat.text
+    var tools: Tools?
 
     /// One or several texts to continue.
     enum Prompts: Decodable {
@@ -41,7 +42,7 @@ struct Asked: Decodable {
     }
 
     private enum Key: String, CodingKey {
-        case messages, prompt, temperature, seed, stop, n, stream, logprobs, echo, suffix, tools
+        case messages, prompt, temperature, seed, stop, n, stream, logprobs, echo, suffix
         case maxTokens = "max_tokens"
         case maxCompletionTokens = "max_completion_tokens"
         case topP = "top_p"
@@ -53,7 +54,6 @@ struct Asked: Decodable {
         case presencePenalty = "presence_penalty"
         case frequencyPenalty = "frequency_penalty"
         case logitBias = "logit_bias"
-        case toolChoice = "tool_choice"
         case bestOf = "best_of"
     }
 
@@ -61,8 +61,9 @@ struct Asked: Decodable {
     init(_ body: ByteBuffer) throws {
         self = try JSON.decode(Asked.self, body)
         // Once more, since Foundation's decoder does not keep the order of members.
-        format = try AnswerFormat(
-            asked: OrderedJSON(Array(body.readableBytesView))["response_format"])
+        let ordered = try OrderedJSON(Array(body.readableBytesView))
+        format = try AnswerFormat(asked: ordered["response_format"])
+        tools = try Tools(asked: ordered)
     }
 
     private enum StreamKey: String, CodingKey { case includeUsage = "include_usage" }
@@ -129,16 +130,13 @@ struct Asked: Decodable {
             let number = try? values.decodeIfPresent(Double.self, forKey: key)
             try check((number ?? 0) == 0, key, "is not supported")
         }
-        for key in [Key.logitBias, .tools, .suffix] where values.contains(key) {
+        for key in [Key.logitBias, .suffix] where values.contains(key) {
             let isEmpty =
                 (try? values.decodeNil(forKey: key)) == true
                 || (try? values.decode([String: Double].self, forKey: key))?.isEmpty == true
                 || (try? values.decode(String.self, forKey: key))?.isEmpty == true
                 || (try? values.nestedUnkeyedContainer(forKey: key))?.count == 0
             try check(isEmpty, key, "is not supported")
-        }
-        if let choice = try? values.decodeIfPresent(String.self, forKey: .toolChoice) {
-            try check(["none", "auto"].contains(choice), .toolChoice, "is not supported")
         }
         if let best = try? values.decodeIfPresent(Int.self, forKey: .bestOf) {
             try check(best <= 1, .bestOf, "is not supported")
@@ -163,7 +161,11 @@ struct Asked: Decodable {
 struct AskedMessage: Decodable {
     var message: Message
 
-    private enum Key: String, CodingKey { case role, content, toolCalls = "tool_calls" }
+    private enum Key: String, CodingKey {
+        case role, content
+        case toolCalls = "tool_calls"
+        case toolCallID = "tool_call_id"
+    }
 
     private struct Part: Decodable {
         var type: String
@@ -176,14 +178,25 @@ struct AskedMessage: Decodable {
             throw Refusal(.badRequest, "a message lacks its 'role'", "messages")
         }
         if role == "developer" { role = "system" }
-        guard ["system", "user", "assistant"].contains(role) else {
+        guard ["system", "user", "assistant", "tool"].contains(role) else {
             throw Refusal(.badRequest, "messages of role '\(role)' are not supported", "messages")
         }
-        if let calls = try? values.nestedUnkeyedContainer(forKey: .toolCalls), calls.count != 0 {
-            throw Refusal(.badRequest, "'tool_calls' are not supported", "messages")
+        let calls = try? values.decodeIfPresent([AskedCall].self, forKey: .toolCalls)
+        if values.contains(.toolCalls), calls == nil,
+            try !values.decodeNil(forKey: .toolCalls)
+        {
+            throw Refusal(.badRequest, "'tool_calls' are not functions' calls", "messages")
+        }
+        message = Message(
+            role: role, content: "", toolCalls: calls?.map(\.call) ?? [],
+            toolCallID: try? values.decodeIfPresent(String.self, forKey: .toolCallID))
+        if calls?.isEmpty == false,
+            try !values.contains(.content) || values.decodeNil(forKey: .content)
+        {
+            return
         }
         if let text = try? values.decode(String.self, forKey: .content) {
-            message = Message(role: role, content: text)
+            message.content = text
             return
         }
         guard let parts = try? values.decode([Part].self, forKey: .content) else {
@@ -196,6 +209,21 @@ struct AskedMessage: Decodable {
             }
             return text
         }
-        message = Message(role: role, content: texts.joined(separator: "\n"))
+        message.content = texts.joined(separator: "\n")
+    }
+}
+
+/// A call in a message of an assistant.
+private struct AskedCall: Decodable {
+    var id: String?
+    var function: Function
+
+    struct Function: Decodable {
+        var name: String
+        var arguments: String
+    }
+
+    var call: ToolCall {
+        ToolCall(id: id ?? "", name: function.name, arguments: function.arguments)
     }
 }

@@ -40,6 +40,26 @@ struct Completion: Encodable, Sendable {
     struct Delta: Encodable, Sendable {
         var role: String?
         var content: String?
+        var toolCalls: [Call]?
+
+        enum CodingKeys: String, CodingKey {
+            case role, content
+            case toolCalls = "tool_calls"
+        }
+
+        /// A call, or a part of one.
+        struct Call: Encodable, Sendable {
+            /// Of parts alone.
+            var index: Int?
+            var id: String?
+            var type: String?
+            var function: Function
+
+            struct Function: Encodable, Sendable {
+                var name: String?
+                var arguments: String
+            }
+        }
     }
 
     /// Of chats `content`, of texts the other two.
