@@ -1,4 +1,4 @@
-"""The same function without the source's grid: a Llama GGUF file in floats, its hidden columns in another order.
+"""The same function without the source's grid: a Llama or Gemma 3 GGUF file in floats, its hidden columns in another order.
 
     python3 Benchmarks/quality/offgrid.py MODEL.gguf OUT.gguf
 
@@ -33,7 +33,8 @@ def main(source, out):
               for key in ("embedding_length", "feed_forward_length", "attention.head_count", "attention.head_count_kv")}
     random = np.random.default_rng(1)
     hidden = random.permutation(number["embedding_length"])
-    size = number["embedding_length"] // number["attention.head_count"]
+    length = reader.get_field(f"{architecture}.attention.value_length")
+    size = length.contents() if length else number["embedding_length"] // number["attention.head_count"]
     shared = number["attention.head_count"] // number["attention.head_count_kv"]
     layers = {}
 
@@ -55,8 +56,10 @@ def main(source, out):
         parts = tensor.name.split(".")
         order = orders(int(parts[1])) if parts[0] == "blk" else {}
         kind = parts[2] if order else parts[0]
-        if kind in ("attn_norm", "ffn_norm", "output_norm"):
+        if kind in ("attn_norm", "ffn_norm", "output_norm", "post_attention_norm", "post_ffw_norm"):
             value = value[hidden]
+        elif kind in ("attn_q_norm", "attn_k_norm"):
+            pass
         elif kind in ("attn_output", "ffn_down"):
             value = value[hidden][:, order["result" if kind == "attn_output" else "inner"]]
         elif kind in ("ffn_gate", "ffn_up", "attn_v"):

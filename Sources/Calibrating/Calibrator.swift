@@ -1,4 +1,3 @@
-internal import Decoding
 public import Import
 internal import Kernels
 public import Quantization
@@ -7,9 +6,11 @@ public import WeightFile
 
 /// Runs a text through a model to learn which errors of which matrix matter.
 ///
-/// Two things are measured. The divergence of the logits when noise is added to a matrix's products, as
-/// rounding its weights would add it: one pass per matrix. And the products of each matrix's inputs, from
-/// which follows how its columns can make up for each other's errors: one pass over the text.
+/// Three things are measured. The products of each matrix's inputs, from which follows how its columns can make up for
+/// each other's errors: one pass over the text, an eighth of which tells how well that works on other inputs. The
+/// divergence of the logits when noise is added to a matrix's products, as rounding its weights would add it: a pass for
+/// the same matrix of some layers. And the divergence when noise is added to all products, which is less than the sum
+/// where errors are large.
 public final class Calibrator {
     private let sequence: TokenSequence
     private let source: any TensorSource
@@ -21,10 +22,12 @@ public final class Calibrator {
     public static let batch = 128
     /// Positions of the text that are used at most, without beginning anew.
     public static let window = 512
-    /// Positions of a trial.
-    private static let trialLength = 64
     /// Relative squared error that is tried.
     private static let trial = 0.005
+    /// Sums of importance times error that are tried on all matrices together.
+    private static let sums = [0.01, 0.1, 0.5, 2]
+    /// Positions that those are tried on.
+    private static let togetherLength = 512
     /// Bytes of products for which the larger blocks are taken.
     private static let productBytes = 512 << 20
 
@@ -48,58 +51,104 @@ public final class Calibrator {
         sequence.workspace.observer = tap
     }
 
-    /// - Parameter progress: Positions computed and in total.
+    /// - Parameter progress: Work done and in total.
     /// - Throws: `DecodingError.notFinite` where a logit is, `QuantizationError.cancelled`.
     public func calibrate(
         key: String, progress: (Int, Int) -> Void, isCancelled: () -> Bool
     ) throws -> Calibration {
         var calibration = Calibration(key: key)
-        let matrices = source.tensors.filter { $0.rows > 1 }
-        let trials = matrices.count * trialWindows.reduce(0) { $0 + $1.count }
+        let tests = try NoiseTest.all(source)
+        let probe = LogitProbe(sequence, tap, layers: source.config.layers.count)
+        let windows =
+            heldOut.isEmpty
+            ? parts(of: Self.batch, positions: Self.togetherLength) : heldOut.map { Array(ids[$0]) }
+        let all =
+            ids.count + tests.reduce(0) { $0 + probe.work($1.firstLayer) }
+            + windows.count * (1 + Self.sums.count) * probe.work(0)
         var done = 0
         func step(_ positions: Int) throws {
             guard !isCancelled() else { throw QuantizationError.cancelled }
             done += positions
-            progress(done, ids.count + trials)
+            progress(done, all)
         }
         try collect(step)
-        for (operation, layer, names) in Self.steps(source.config) {
+        for (operation, layer, names) in NoiseTest.steps(source.config) {
             for form in tap.feedback(operation, layer) {
                 for name in names { calibration.feedback[form.isTurned, default: [:]][name] = form }
             }
         }
         tap.finish()
-        let exact = try trialWindows.map { try logits($0) }
-        for tensor in matrices {
-            let deviation = try Calibration.deviation(of: tensor, in: source)
-            var score = LogitScore()
-            for (index, window) in trialWindows.enumerated() {
-                tap.noise = noise(for: tensor, deviation: deviation)
-                try compare(window, exact[index], &score)
-                try step(window.count)
+        try probe.begin(
+            parts(of: Self.batch / 2, positions: Self.batch), saving: Set(tests.map(\.firstLayer))
+        )
+        for test in tests {
+            tap.noise = test.noise(Self.trial)
+            let divergence = try probe.divergence(from: test.firstLayer)
+            try step(probe.work(test.firstLayer))
+            for name in test.names {
+                calibration.importance[name] = divergence / Self.trial / Double(test.names.count)
             }
-            tap.noise = []
-            calibration.importance[tensor.name] = max(0, score.meanKL) / Self.trial
         }
+        try measureTogether(tests, &calibration, probe, windows, step)
         return calibration
     }
 
-    /// Parts of the text that noise is tried on: more of them for small models, whose passes take no time. Of an 8B, 225
-    /// matrices make 29,000 positions, which two processors compute in some six minutes.
-    private var trialWindows: [Range<Int>] {
-        let weights = source.tensors.reduce(0) { $0 + $1.rows * $1.columns }
-        let wanted = weights < 50_000_000 ? 16 : 2
-        let count = max(1, min(wanted, ids.count / Self.trialLength))
+    /// Tries noise on all products, as a plan that is shared out well would make it: errors in proportion to weights
+    /// over importance.
+    private func measureTogether(
+        _ tests: [NoiseTest], _ calibration: inout Calibration, _ probe: LogitProbe,
+        _ windows: [[Int32]], _ step: (Int) throws -> Void
+    ) throws {
+        let weights = Dictionary(
+            uniqueKeysWithValues: source.tensors.map { ($0.name, Double($0.rows * $0.columns)) })
+        let names = tests.flatMap(\.names)
+        let whole = names.reduce(0) { $0 + (weights[$1] ?? 0) }
+        var found = [Double](repeating: 0, count: Self.sums.count)
+        var sums = found
+        for window in windows {
+            tap.isChecking = !heldOut.isEmpty
+            try probe.begin([window], saving: [])
+            tap.isChecking = false
+            try step(probe.work(0))
+            for (index, sum) in Self.sums.enumerated() {
+                sums[index] = 0
+                tap.noise = tests.flatMap { test in
+                    test.names.flatMap { name -> [Tap.Noise] in
+                        let importance = calibration.importance(of: name) ?? 1
+                        let error = min(1, sum * (weights[name] ?? 0) / whole / importance)
+                        sums[index] += importance * error
+                        return test.noise(error, of: name)
+                    }
+                }
+                found[index] += try probe.divergence(from: 0) / Double(windows.count)
+                try step(probe.work(0))
+            }
+        }
+        tap.noise = []
+        tap.settle()
+        calibration.together = zip(sums, found).map { ($0, $1) }
+    }
+
+    /// Batches of a text that is long enough, which no feedback is made from.
+    private var heldOut: [Range<Int>] {
+        stride(from: 5 * Self.batch, to: ids.count - Self.batch + 1, by: 8 * Self.batch).map {
+            $0..<$0 + Self.batch
+        }
+    }
+
+    /// Parts of the text, spread over it.
+    private func parts(of length: Int, positions: Int) -> [[Int32]] {
+        let count = max(1, min(positions, ids.count) / length)
         return (0..<count).map { index in
-            let start = (ids.count / count) * index
-            return start..<min(start + Self.trialLength, ids.count)
+            let start = ids.count / count * index
+            return Array(ids[start..<min(start + length, ids.count)])
         }
     }
 
     /// One pass over the text, with the inputs of every matrix added up.
     private func collect(_ step: (Int) throws -> Void) throws {
         let config = source.config
-        let sites = Self.steps(config).compactMap { operation, layer, _ in
+        let sites = NoiseTest.steps(config).compactMap { operation, layer, _ in
             sequence.workspace.inputs(of: operation).map { (operation, layer, $0.values.columns) }
         }
         let bytes = sites.reduce(0) {
@@ -116,10 +165,12 @@ public final class Calibrator {
                     operation, layer, ColumnFeedback(columns: columns, block: block, forms: form))
             }
         }
+        let heldOut = heldOut
         var at = 0
         while at < ids.count {
             if at % Self.window == 0 { sequence.reset() }
             let count = min(Self.batch, ids.count - at)
+            tap.isCollecting = !heldOut.contains { $0.lowerBound == at }
             try sequence.forward(
                 committed: Array(ids[at..<at + count]),
                 logitRows: config.tieWordEmbeddings ? [] : Array(0..<count))
@@ -127,68 +178,5 @@ public final class Calibrator {
             try step(count)
         }
         tap.isCollecting = false
-    }
-
-    private func logits(_ window: Range<Int>) throws -> [[Float]] {
-        let size = source.config.vocabularySize
-        try run(window)
-        return (0..<window.count).map { row in
-            let begin = row * sequence.logitStride
-            return sequence.logits.withSpan(begin..<begin + size) { span in
-                span.indices.map { span[$0] }
-            }
-        }
-    }
-
-    private func compare(
-        _ window: Range<Int>, _ exact: [[Float]], _ score: inout LogitScore
-    ) throws {
-        try run(window)
-        for row in 0..<window.count {
-            let begin = row * sequence.logitStride
-            try score.add(
-                sequence.logits, begin..<begin + source.config.vocabularySize, next: 0,
-                reference: exact[row], compute: sequence.compute)
-        }
-    }
-
-    private func run(_ window: Range<Int>) throws {
-        sequence.reset()
-        tap.ids = Array(ids[window])
-        try sequence.forward(
-            committed: tap.ids, logitRows: Array(0..<window.count))
-    }
-
-    /// Where noise of a tensor shows: a tied embedding is the head as well.
-    private func noise(for tensor: SourceTensor, deviation: Float) -> [Tap.Noise] {
-        func noise(_ operation: PassOperation, _ layer: Int, _ matrix: Int) -> Tap.Noise {
-            Tap.Noise(
-                operation: operation, layer: layer, matrix: matrix,
-                deviation: deviation * Float(Self.trial.squareRoot()),
-                frequency: RowFrequency(tensor, source.config))
-        }
-        if TensorRole(matrix: tensor.name) == .embedding {
-            let embed = noise(.embed, 0, 0)
-            let head = noise(.head, 0, 0)
-            return source.config.tieWordEmbeddings ? [embed, head] : [embed]
-        }
-        for (operation, layer, names) in Self.steps(source.config) {
-            if let matrix = names.firstIndex(of: tensor.name) {
-                return [noise(operation, layer, matrix)]
-            }
-        }
-        return []
-    }
-
-    /// Every multiplication of a pass and its matrices; a tied head is left out.
-    private static func steps(_ config: ModelConfig) -> [(PassOperation, Int, [String])] {
-        let layers = config.layers.indices.flatMap { layer in
-            let tensors = config.tensors(ofLayer: layer)
-            return TensorRole.Product.allCases.compactMap { product in
-                let names = tensors.filter { $0.role.product == product }.map(\.name)
-                return names.isEmpty ? nil : (product.operation, layer, names)
-            }
-        }
-        return config.tieWordEmbeddings ? layers : layers + [(.head, 0, [config.headName])]
     }
 }

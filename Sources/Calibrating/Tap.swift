@@ -22,10 +22,17 @@ final class Tap: PassObserver {
     var noise: [Noise] = []
     /// Of the pass.
     var ids: [Int32] = []
-    var isCollecting = true
+    var isCollecting = false
+    /// Whether passes tell how much of errors is left.
+    var isChecking = false
+    /// Of the pass: the residual stream begins with what this layer had in the exact pass; 0: with the embeddings.
+    var firstLayer = 0
     private unowned let workspace: Workspace
     private var tokens = 0
     private var sites: [Int: [ColumnFeedback]] = [:]
+    /// The residual stream at the beginning of layers, `[tokens, hidden size]`.
+    private var saved: [Int: [Float]] = [:]
+    private var savedLayers: Set<Int> = []
     private var state: UInt64 = 0
 
     init(_ workspace: Workspace) { self.workspace = workspace }
@@ -38,8 +45,18 @@ final class Tap: PassObserver {
         sites[key(operation, layer)] ?? []
     }
 
+    /// The beginnings of these layers are remembered in the passes that follow.
+    func saves(_ layers: Set<Int>) {
+        savedLayers = layers
+        if !layers.isEmpty { saved = [:] }
+    }
+
     func finish() {
         for site in sites.values { for form in site { form.finish() } }
+    }
+
+    func settle() {
+        for site in sites.values { for form in site { form.settle() } }
     }
 
     func passBegins(tokens: Int) {
@@ -48,15 +65,43 @@ final class Tap: PassObserver {
     }
 
     func finished(_ operation: PassOperation, layer: Int) {
-        if isCollecting {
+        if isCollecting || isChecking {
             for step in [PassOperation.queryKeyValue, .attentionOutput, .gateUp, .down, .head] {
                 guard let inputs = workspace.inputs(of: step), inputs.after == operation,
                     let site = sites[key(step, layer)]
                 else { continue }
-                for form in site { form.add(inputs.values, tokens: tokens) }
+                for form in site {
+                    if isCollecting {
+                        form.add(inputs.values, tokens: tokens, on: workspace.model.compute)
+                    } else {
+                        form.check(inputs.values, tokens: tokens)
+                    }
+                }
             }
         }
+        if operation == .embed, firstLayer > 0 { resume() }
+        if operation == .attentionNorm, savedLayers.contains(layer) { save(layer) }
+        if operation == .finalNorm, savedLayers.contains(layerCount) { save(layerCount) }
         for item in noise where item.operation == operation && item.layer == layer { add(item) }
+    }
+
+    private var layerCount: Int { workspace.model.config.layers.count }
+
+    /// A norm leaves the residual stream that it takes as it is.
+    private func save(_ layer: Int) {
+        guard let stream = workspace.product(of: .embed, layer: 0, matrix: 0) else { return }
+        saved[layer] = stream.buffer.withSpan(0..<tokens * stream.stride) { span in
+            span.indices.map { span[$0] }
+        }
+    }
+
+    private func resume() {
+        guard let stream = workspace.product(of: .embed, layer: 0, matrix: 0),
+            let values = saved[firstLayer]
+        else { preconditionFailure("layer \(firstLayer) was not saved") }
+        stream.buffer.withMutableSpan(0..<values.count) { span in
+            for index in span.indices { span[index] = values[index] }
+        }
     }
 
     /// Adds to each product deviation times the length of the input: independent errors of weights.

@@ -222,4 +222,16 @@ extension Compute {
             max: raw.max, argmax: Int(raw.argmax), logSumExp: raw.log_sum_exp,
             entropy: raw.entropy, second: raw.second, notFinite: Int(raw.not_finite))
     }
+
+    /// The sum of `weights[index] * values[begin + index]` over all weights of `range`, `begin` being the first of `values`.
+    public func expectation(
+        of values: Buffer<Float>, from begin: Int, _ weights: Buffer<Float>, _ range: Range<Int>
+    ) -> Double {
+        precondition(
+            range.lowerBound >= 0 && range.upperBound <= weights.count && begin >= 0
+                && begin + range.count <= values.count, "\(range), \(begin)")
+        // Safe: both lie within their buffers.
+        return unsafe tsr_expectation(
+            weights.pointer + range.lowerBound, values.pointer + begin, range.count)
+    }
 }

@@ -17,7 +17,10 @@ public struct Trellis: Sendable, Equatable {
     /// Values that training takes together.
     public static let trainingUnit = 512
 
-    /// For a normal distribution, by rate.
+    /// The table for a normal distribution.
+    public static func standard(rate: Int) -> Trellis { standard[rate - rates.lowerBound] }
+
+    /// By rate.
     private static let standard = rates.map { rate in
         var table = tsr_trellis_table()
         let isDone = unsafe tsr_trellis_standard(UInt32(rate), &table)

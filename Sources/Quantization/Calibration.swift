@@ -8,6 +8,9 @@ public struct Calibration: Sendable {
     public var feedback: [Bool: [String: ColumnFeedback]] = [:]
     /// Divergence that a relative squared error of 1 would cost, by the tensor's name.
     public var importance: [String: Double] = [:]
+    /// Mean KL that sums of importance times error cost when all matrices have errors, smallest first: the less for each part
+    /// the larger the sum.
+    public var together: [(sum: Double, divergence: Double)] = []
     /// Names the text and what was done with it.
     public let key: String
 
@@ -25,8 +28,36 @@ public struct Calibration: Sendable {
     }
 
     /// Of one tensor; noise of the measurement may not make it worthless.
-    func importance(of name: String) -> Double? {
+    public func importance(of name: String) -> Double? {
         importance[name].map { max($0, (importance.values.max() ?? 0) * 1e-5) }
+    }
+
+    /// Mean KL of a plan whose losses times importance add up to `sum`.
+    func divergence(of sum: Double) -> Double {
+        guard let first = together.first, sum > 0 else { return sum }
+        let ratios = together.map { max($0.divergence, 1e-12) / $0.sum }
+        guard sum > first.sum else { return sum * ratios[0] }
+        guard let next = together.firstIndex(where: { $0.sum >= sum }) else {
+            return sum * ratios[together.count - 1]
+        }
+        let (low, high) = (together[next - 1].sum, together[next].sum)
+        let part = log2(sum / low) / log2(high / low)
+        return sum * ratios[next - 1] * pow2(part * log2(ratios[next] / ratios[next - 1]))
+    }
+
+    /// The sum that costs a mean KL.
+    func sum(of divergence: Double) -> Double {
+        guard !together.isEmpty else { return divergence }
+        var (low, high) = (-40.0, 20.0)
+        for _ in 0..<60 {
+            let middle = (low + high) / 2
+            if self.divergence(of: pow2(middle)) <= divergence {
+                low = middle
+            } else {
+                high = middle
+            }
+        }
+        return pow2(low)
     }
 }
 

@@ -20,6 +20,9 @@ struct RateCurve: Sendable {
         var trellis: TrellisMix?
     }
 
+    /// Steps over deviation that are measured, as powers of two: where they are fine, a bit more halves the error.
+    private static let (coarse, fine) = ([1, 0.5, 0, -0.5, -1, -1.5, -2], [-3.0, -4, -5, -6, -7])
+
     /// Root of the mean square of the sample's values.
     var deviation: Float
     /// By encoding, steps falling: as measured.
@@ -52,10 +55,10 @@ struct RateCurve: Sendable {
         _ measure: (TensorEncoding, Double) throws -> Point
     ) rethrows {
         self.deviation = deviation
-        measured = try [(TensorEncoding.int8, 2, 17), (.int4, 2, 6)].map { encoding, first, count in
-            try (0..<count).map { index in
-                try measure(encoding, pow2(Double(first - index) / 2))
-            }
+        measured = try [
+            (TensorEncoding.int8, Self.coarse + Self.fine), (.int4, Array(Self.coarse.prefix(6))),
+        ].map { encoding, powers in
+            try powers.map { try measure(encoding, pow2($0)) }
         }
     }
 
@@ -77,15 +80,17 @@ struct RateCurve: Sendable {
 
 /// A part of a tensor's tiles, to measure on.
 struct TileSample: Sendable {
-    private let tensor: SourceTensor
+    let tensor: SourceTensor
     /// Row-major values of each piece: whole tiles of every encoding.
-    private let pieces: [(values: [Float], rows: Range<Int>)]
+    let pieces: [(values: [Float], rows: Range<Int>)]
     private let count: Int
     private let frequency: RowFrequency
     let deviation: Float
 
     /// Values of a sample, at least.
-    private static let size = 1 << 19
+    private static let size = 1 << 18
+    /// The same of plain codes, whose size is known.
+    private static let plainSize = 1 << 17
 
     init(
         _ tensor: SourceTensor, of source: any TensorSource, storage: StorageClass
@@ -97,14 +102,24 @@ struct TileSample: Sendable {
             encoding: storage == .trellis ? .int8 : .int4, storage: storage
         ).tileRows
         let tiles = (tensor.rows - 1) / tile + 1
-        let wanted = min(tiles, max(4, Self.size / (tile * tensor.columns)))
+        let wanted = min(tiles, max(tiles > 16 ? 4 : 2, Self.size / (tile * tensor.columns)))
         var ranges = (0..<wanted).map { index in
             let first = (2 * index + 1) * tiles / (2 * wanted) * tile
             return first..<min(first + tile, tensor.rows)
         }
+        if storage == .plain {
+            // Codes of a panel depend on no other.
+            let panels = (tensor.rows - 1) / TensorEncoding.panelRows + 1
+            let wanted = min(
+                panels, max(8, Self.plainSize / (TensorEncoding.panelRows * tensor.columns)))
+            ranges = (0..<wanted).map { index in
+                let first = (2 * index + 1) * panels / (2 * wanted) * TensorEncoding.panelRows
+                return first..<min(first + TensorEncoding.panelRows, tensor.rows)
+            }
+        }
         if storage == .trellis {
             // The search takes long: parts of two tiles, one twice as large as the other.
-            let most = max(32, Self.size / 8 / tensor.columns / 32 * 32)
+            let most = max(32, Self.size / 16 / tensor.columns / 32 * 32)
             ranges = [1, 2].map { part in
                 let first = (2 * part - 1) * tiles / 4 * tile
                 return first..<min(first + min(part * most, tile), tensor.rows)
@@ -122,73 +137,6 @@ struct TileSample: Sendable {
         }
         self.count = count
         deviation = Float((square / Double(count)).squareRoot())
-    }
-
-    /// Trellises of every rate and mixtures of two, their tables made for these values, and what each costs and loses.
-    func trellises(feedback: ColumnFeedback?, shares: TileShares) throws -> RateCurve {
-        let values = trainingValues()
-        let ways = try Trellis.rates.map { rate in
-            let trellis = Trellis(rate: rate, values: values)
-            let packer = PanelPacker(
-                tensor: tensor, encoding: .int8, candidates: 0, feedback: feedback,
-                trellis: TrellisMix([trellis]))
-            var sizes: [Int] = []
-            var distance = PanelEncoder.Distance()
-            for piece in pieces {
-                let packed = try packer.packTiles(piece.values, rows: piece.rows)
-                sizes.append(packed.tiles.reduce(0) { $0 + $1.count })
-                distance += packed.distance
-            }
-            let value = distance.squaredValue
-            let error = value > 0 ? distance.squaredError / value : 0
-            return RateCurve.Point(
-                encoding: .int8, storage: .trellis, step: 0, cost: trellisCost(sizes),
-                error: error, loss: error,
-                trellis: TrellisMix([trellis]))
-        }
-        return RateCurve(deviation: deviation, of: shares.mixtures(ways))
-    }
-
-    /// Bytes per weight of whole tiles, whose size is a line over rows, from those of the pieces.
-    private func trellisCost(_ sizes: [Int]) -> Double {
-        let tile = TensorSpec(
-            name: tensor.name, rows: tensor.rows, columns: tensor.columns, encoding: .int8,
-            storage: .trellis
-        ).tileRows
-        let rows = pieces.map { $0.rows.count }
-        let slope =
-            rows[1] > rows[0]
-            ? Double(sizes[1] - sizes[0]) / Double(rows[1] - rows[0])
-            : Double(sizes[0]) / Double(rows[0])
-        let whole = Double(sizes[0]) + slope * Double(tile - rows[0])
-        return (whole + Double(TensorRecord.tileEntryBytes)) / Double(tile * tensor.columns)
-    }
-
-    /// Values to train tables with, from all pieces alike, turned and divided by the deviations of their rows.
-    private func trainingValues() -> [Float] {
-        let wanted = 1 << 15
-        var values: [Float] = []
-        values.reserveCapacity(wanted)
-        let rows = pieces.reduce(0) { $0 + $1.rows.count }
-        let every = max(1, rows * tensor.columns / wanted)
-        var row = 0
-        for piece in pieces {
-            for index in 0..<piece.rows.count {
-                defer { row += 1 }
-                guard row % every == 0 else { continue }
-                var part = Array(
-                    piece.values[index * tensor.columns..<(index + 1) * tensor.columns])
-                turnRows(&part, columns: tensor.columns)
-                let square = part.reduce(0.0) { $0 + Double($1) * Double($1) }
-                let deviation = Float((square / Double(tensor.columns)).squareRoot())
-                guard deviation > 0, deviation.isFinite else { continue }
-                values += part.map { $0 / deviation }
-            }
-        }
-        let unit = Trellis.trainingUnit
-        let whole = values.count / unit * unit
-        // Too little to learn from, or nothing but zeros: any table will do.
-        return whole > 0 ? Array(values[..<whole]) : [Float](repeating: 0, count: unit)
     }
 
     /// Plain encodings of each number of bits, and the source's own codes.

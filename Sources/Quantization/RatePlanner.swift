@@ -40,7 +40,8 @@ public struct RatePlanner: Sendable {
             try await correct(&found, measured, storage, target, isCancelled)
             curves.append(found)
         }
-        return try choose(target, zip(storages, curves).map { ($0, $1) })
+        return try await trained(
+            choose(target, zip(storages, curves).map { ($0, $1) }), isCancelled)
     }
 
     /// The plan that suits the target best, with those that were not chosen.
@@ -112,7 +113,7 @@ public struct RatePlanner: Sendable {
         let bytes = Quantizer(source, plan: plan, threads: 1).plannedBytes
         let summary = EncodingPlan.Alternative(
             storage: storage, fileBytes: bytes, bitsPerWeight: plan.bitsPerWeight,
-            divergence: options.calibration == nil ? nil : loss,
+            divergence: options.calibration?.divergence(of: loss),
             tokensPerSecond: options.pace?.tokensPerSecond(
                 plan.entries, tiedHead: source.config.tieWordEmbeddings))
         return Draft(storage: storage, target: target, plan: plan, loss: loss, summary: summary)

@@ -32,11 +32,13 @@ struct RateShares {
             }
         }
         if case .divergence(let most) = target {
-            guard let allocation = RateAllocation(items, loss: most) else {
-                throw .tooFar(
-                    least: items.reduce(0.0) { sum, item in
-                        sum + item.importance * (item.points.map(\.loss).min() ?? 0)
-                    })
+            let calibration = planner.options.calibration
+            let loss = calibration?.sum(of: most) ?? most
+            guard let allocation = RateAllocation(items, loss: loss) else {
+                let least = items.reduce(0.0) { sum, item in
+                    sum + item.importance * (item.points.map(\.loss).min() ?? 0)
+                }
+                throw .tooFar(least: calibration?.divergence(of: least) ?? least)
             }
             for (index, choice) in zip(shared, allocation.choices) { choices[index] = choice }
             return choices

@@ -19,7 +19,7 @@ extension Workspace {
     private func layers(tokens: Int) throws(ResidencyError) {
         embed(tokens)
         observer?.finished(.embed, layer: 0)
-        for index in model.layers.indices {
+        for index in firstLayer..<model.layers.count {
             let layer = model.layers[index]
             try attention(layer, index, tokens: tokens, observer)
             try mlp(layer, index, tokens: tokens, observer)

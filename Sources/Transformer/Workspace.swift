@@ -19,6 +19,14 @@ public final class Workspace {
     /// Is told of every step of each pass; nil, the usual case, costs a test per step.
     public var observer: (any PassObserver)?
 
+    /// Layers before it are left out of passes: the observer puts what they would give in place of the embeddings. For
+    /// models that stay in memory alone.
+    public var firstLayer = 0 {
+        didSet { precondition(firstLayer == 0 || canSkipLayers, "layers are read in order") }
+    }
+    /// Whether passes may begin at any layer: weights that are read from disk come in their order.
+    public var canSkipLayers: Bool { !model.store.isStreaming }
+
     let scratch: Scratch
     let rotary: RotaryEmbedding
     /// Of the running batch.

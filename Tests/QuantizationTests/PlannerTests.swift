@@ -30,6 +30,22 @@ import WeightFile
         return calibration
     }
 
+    /// What all errors together cost is interpolated between what was measured, and a wish finds its sum.
+    @Test func largeErrorsCostLessThanTheirSum() async throws {
+        var calibration = calibration
+        #expect(calibration.divergence(of: 0.3) == 0.3 && calibration.sum(of: 0.3) == 0.3)
+        calibration.together = [(0.01, 0.009), (0.1, 0.08), (1, 0.4)]
+        for (sum, divergence) in [(0.001, 0.0009), (0.01, 0.009), (0.1, 0.08), (1, 0.4), (10, 4)] {
+            #expect(abs(calibration.divergence(of: sum) / divergence - 1) < 1e-9)
+            #expect(abs(calibration.sum(of: divergence) / sum - 1) < 1e-6)
+        }
+        let between = calibration.divergence(of: 0.3)
+        #expect(between > 0.3 * 0.4 && between < 0.3 * 0.8)
+        let plan = try await plan(.divergence(0.2), [.zstd], calibration: calibration)
+        let chosen = try #require(plan.alternatives.first { $0.isChosen })
+        #expect(abs((chosen.divergence ?? 0) / 0.2 - 1) < 0.1)
+    }
+
     private func draft(
         _ storage: StorageClass, loss: Double, tokens: Double?
     ) throws -> RatePlanner.Draft {

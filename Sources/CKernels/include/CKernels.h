@@ -217,6 +217,12 @@ typedef void (*tsr_task)(void *context, size_t index, size_t worker);
 // Calls task(context, i, worker) for i in 0..<count on all threads, and returns when all are done.
 void tsr_pool_run(tsr_pool *pool, tsr_task task, void *context, size_t count);
 
+// tsr_add_products of each block of `columns` columns; products[columns][block].
+void tsr_add_all_products(tsr_pool *pool, const float *x, size_t tokens, size_t stride,
+                          size_t columns, size_t block, float *products);
+// The sum of weights times values.
+double tsr_expectation(const float *weights, const float *values, size_t count);
+
 // Decodes coded tiles into a buffer of each thread.
 typedef struct tsr_decoders tsr_decoders;
 // For tiles of at most `tile_bytes` when plain; NULL without memory.
