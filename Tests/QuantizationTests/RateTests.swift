@@ -298,8 +298,10 @@ import WeightFile
         try plan.entries.filter { $0.storage != .plain }.reduce(0) { sum, entry in
             let error = try relativeError(entry.tensor, in: file)
             let expected = try #require(entry.relativeError)
+            // What trellises lose is told from two rates, with tables that are not yet made for the matrix.
+            let part = entry.storage == .trellis ? 0.08 : 0.05
             #expect(
-                abs(error - expected) < 0.05 * expected,
+                abs(error - expected) < part * expected,
                 "\(entry.tensor.name): \(error), \(expected)")
             return sum + error
         }
