@@ -98,6 +98,8 @@ public struct Comparison: Sendable {
             ("model", before.model, after.model), ("instruction set", before.isa, after.isa),
             ("threads", "\(before.threads)", "\(after.threads)"),
             ("kind of pass", before.kind, after.kind), ("logits", before.logits, after.logits),
+            ("texts in a pass", "\(before.sequences)", "\(after.sequences)"),
+            ("drafts", before.draft, after.draft),
         ]
         for (name, old, new) in fields where old != new {
             lines.append("not alike: \(name) \(old), then \(new)")

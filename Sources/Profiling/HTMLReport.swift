@@ -67,7 +67,7 @@ extension ProfileReport {
             ),
             (
                 "passes",
-                "\(setup.options.kind.rawValue), logits \(setup.options.logits.rawValue), "
+                "\(setup.options.passes), "
                     + "\(setup.options.warmUp) untimed before each size"
             ),
         ]
@@ -99,7 +99,7 @@ extension ProfileReport {
             let milliseconds = [
                 times.median, times.minimum, times.percentile(90), times.percentile(99),
             ].map { Format.fixed($0 * 1e3, 2) }
-            return ["\(pass.samples.context)", "\(pass.samples.positions)", "\(times.count)"]
+            return ["\(pass.samples.context)", pass.samples.size, "\(times.count)"]
                 + milliseconds + [
                     Format.fixed(pass.tokensPerSecond, 1),
                     relativeToOne(pass).map { Format.fixed($0, 2) } ?? "",

@@ -93,7 +93,7 @@ public struct ModelProfile {
         model.fileBytes = file.fileBytes
         model.weights = file.tensors.reduce(0) { $0 + $1.rows * $1.columns }
         model.weightBytes = file.tensors.reduce(0) { $0 + $1.byteCount }
-        model.cacheBytes = sequence.cacheBytes
+        model.cacheBytes = options.sequences * sequence.cacheBytes
         model.scratchBytes = sequence.workspace.scratchBytes
         model.plan = sequence.model.residency
         model.inputMethod = sequence.model.inputMethod

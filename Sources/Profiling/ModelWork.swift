@@ -71,14 +71,15 @@ public struct ModelWork: Sendable, Equatable {
     /// What one step of a pass reads and multiplies, all layers together; nil for steps that only
     /// move or transform activations.
     public func work(
-        of operation: PassOperation, positions: Int, logitRows: Int, context: Int,
-        batchCapacity: Int
+        of operation: PassOperation, positions: Int, sequences: Int = 1, logitRows: Int,
+        context: Int, batchCapacity: Int
     ) -> PassWork? {
         let batches = Double((positions + batchCapacity - 1) / batchCapacity)
         if operation == .attend {
-            let seen = self.seen(of: Double(context) + Double(positions + 1) / 2)
+            let seen = self.seen(of: Double(context) + Double(positions / sequences + 1) / 2)
             return PassWork(
-                bytes: batches * self.seen(of: Double(context)) * Double(cacheBytesPerPosition),
+                bytes: batches * Double(sequences) * self.seen(of: Double(context))
+                    * Double(cacheBytesPerPosition),
                 macs: Double(positions) * seen * macsPerSeenPosition)
         }
         guard let matrix = matrices[operation] else { return nil }

@@ -5,7 +5,10 @@ internal import WeightFile
 
 /// Times of passes of one size at one context.
 public struct PassSamples: Sendable, Equatable {
+    /// Of all texts.
     public var positions: Int
+    /// Texts.
+    public var sequences = 1
     public var context: Int
     /// Seconds of each repetition.
     public var seconds: Distribution
@@ -30,9 +33,17 @@ public struct PassSamples: Sendable, Equatable {
     /// Seconds that noting one step took.
     public var secondsPerStep = 0.0
 
-    /// E.g. `8 positions at context 1024`.
+    /// E.g. `8 positions at context 1024`, `16 x 4 positions at context 0`.
     public var title: String {
-        "\(positions) position\(positions == 1 ? "" : "s") at context \(context)"
+        "\(size) position\(positions == 1 ? "" : "s") at context \(context)"
+    }
+
+    /// Positions of each text.
+    public var positionsOfEach: Int { positions / sequences }
+
+    /// E.g. `8`, `16 x 4` where there are several texts.
+    public var size: String {
+        sequences == 1 ? "\(positions)" : "\(sequences) x \(positionsOfEach)"
     }
 
     /// What noting the steps takes of a pass, as a share of it.
@@ -58,14 +69,21 @@ public struct ProfileRun: Sendable {
 /// Runs passes of several sizes over a model and times them.
 public final class PassProfiler {
     private let sequence: TokenSequence
+    /// All of them.
+    private let sequences: [TokenSequence]
     private let options: ProfileOptions
     private let tokens: [Int32]
     private let recorder: PassRecorder
     private let sampler: Sampler
 
-    public init(_ sequence: TokenSequence, options: ProfileOptions) throws(ProfilingError) {
+    /// - Parameter sequence: The first of ``ProfileOptions/sequences``; the others are made here.
+    public init(_ sequence: TokenSequence, options: ProfileOptions) throws {
         try options.check(for: sequence)
         self.sequence = sequence
+        let others = try (1..<options.sequences).map { _ in
+            try TokenSequence(sequence.workspace, contextLength: sequence.contextLength)
+        }
+        sequences = [sequence] + others
         self.options = options
         recorder = PassRecorder(sequence.model)
         var sampling = SamplingOptions()
@@ -107,7 +125,7 @@ public final class PassProfiler {
     public func run(
         progress: (Int, Int) -> Void = { _, _ in }, isCancelled: () -> Bool = { false }
     ) throws(DecodingError) -> ProfileRun {
-        sequence.reset()
+        sequences.forEach { $0.reset() }
         var result = ProfileRun()
         let timeline = TimelineRecorder()
         timeline.look()
@@ -115,7 +133,7 @@ public final class PassProfiler {
         for (index, context) in contexts.enumerated() where !isCancelled() {
             result.fills.append((context, try fill(to: context)))
             let sizes = try options.positions.map { positions throws(DecodingError) in
-                SizeRun(positions, runs: try repetitions(of: positions), sequence)
+                SizeRun(positions, options, runs: try repetitions(of: positions), sequence)
             }
             let begin = nanoseconds()
             while !isCancelled() {
@@ -132,7 +150,7 @@ public final class PassProfiler {
         }
         timeline.look(always: true)
         result.timeline = timeline.points
-        sequence.reset()
+        sequences.forEach { $0.reset() }
         return result
     }
 
@@ -159,7 +177,8 @@ public final class PassProfiler {
         size.recordedSeconds.append(try pass(size.positions))
         sequence.workspace.observer = nil
         sequence.model.noteStreamReads(false)
-        try sample(options.logitRows(positions: size.positions), at: size.positions)
+        let rows = options.logitRows(positions: options.sequences * size.positions)
+        try sample(rows, at: size.positions)
         size.operations.append(recorder.steps)
         size.streamedBytes.append(Double(recorder.streamedBytes))
         (size.steps, size.reads) = (recorder.steps, recorder.reads)
@@ -180,7 +199,8 @@ public final class PassProfiler {
     private func fill(to context: Int) throws(DecodingError) -> Double {
         let missing = context - sequence.position
         return try seconds { () throws(DecodingError) in
-            if missing > 0 {
+            guard missing > 0 else { return }
+            for sequence in sequences {
                 try sequence.pass(
                     committed: Array(tokens[sequence.position..<context]), logitRows: [])
             }
@@ -197,30 +217,32 @@ public final class PassProfiler {
             min(max(affordable, Double(ProfileOptions.fewest)), Double(ProfileOptions.most)))
     }
 
-    /// One pass; the cache is as before afterwards.
+    /// One pass over so many positions of each text; the caches are as before afterwards.
     private func pass(_ positions: Int) throws(DecodingError) -> Double {
         let context = sequence.position
-        let input = Array(tokens[..<positions])
-        let rows: [Int] =
-            switch options.logits {
-            case .last: [positions - 1]
-            case .all: Array(0..<positions)
-            case .none: []
-            }
+        let committed = positions - options.openCount(positions)
+        let segments = sequences.map {
+            Segment(
+                $0, committed: Array(tokens[..<committed]),
+                open: Array(tokens[committed..<positions]), logitRows: options.rows(positions))
+        }
         let elapsed = try seconds { () throws(DecodingError) in
-            switch options.kind {
-            case .causal: try sequence.pass(committed: input, logitRows: rows)
-            case .open: try sequence.pass(committed: [], open: input, logitRows: rows)
+            do throws(TransformerError) {
+                try sequence.workspace.forward(segments)
+            } catch {
+                throw .pass(error)
             }
         }
-        sequence.truncate(to: context)
+        sequences.forEach { $0.truncate(to: context) }
         return elapsed
     }
 }
 
 /// What has been measured of one size so far.
 private final class SizeRun {
+    /// Of each text.
     let positions: Int
+    let sequences: Int
     let runs: Int
     var starts: [UInt64] = []
     var seconds: [Double] = []
@@ -230,8 +252,9 @@ private final class SizeRun {
     var reads: [PassRead] = []
     var streamedBytes: [Double] = []
 
-    init(_ positions: Int, runs: Int, _ sequence: TokenSequence) {
+    init(_ positions: Int, _ options: ProfileOptions, runs: Int, _ sequence: TokenSequence) {
         self.positions = positions
+        sequences = options.sequences
         self.runs = runs
         operations = OperationTimes(layerCount: sequence.config.layerCount)
     }
@@ -242,7 +265,8 @@ private final class SizeRun {
     func samples(context: Int, _ compute: Compute) -> PassSamples? {
         guard !seconds.isEmpty else { return nil }
         var samples = PassSamples(
-            positions: positions, context: context, seconds: Distribution(seconds))
+            positions: sequences * positions, context: context, seconds: Distribution(seconds))
+        samples.sequences = sequences
         samples.starts = starts
         if !recordedSeconds.isEmpty {
             samples.recordedSeconds = Distribution(recordedSeconds)

@@ -1,9 +1,14 @@
 internal import Kernels
 internal import Transformer
+internal import WeightFile
 
 /// What is to be measured.
 public struct ProfileOptions: Sendable, Equatable {
-    /// Sizes of passes, each 1 or more.
+    /// Texts in each pass.
+    public var sequences = 1
+    /// What makes the drafts that passes verify; nil: there are none.
+    public var draft: Draft?
+    /// Sizes of passes, each 1 or more: positions of each text, drafted ones included.
     public var positions = [1, 2, 4, 8, 16, 32]
     /// Positions cached before a pass, each 0 or more.
     public var contexts = [0]
@@ -33,17 +38,49 @@ public struct ProfileOptions: Sendable, Equatable {
         case last, all, none
     }
 
-    /// Rows of logits of a pass.
-    public func logitRows(positions: Int) -> Int {
+    /// Sources of drafts. Those of a second model are verified by passes like those of looked-up ones.
+    public enum Draft: String, Sendable, CaseIterable {
+        /// A token, and drafted ones after it.
+        case lookup
+        /// A token, and masks after it that make the next draft.
+        case masks
+    }
+
+    /// Positions of one text whose logits a pass computes.
+    ///
+    /// - Parameter count: Positions of the text.
+    func rows(_ count: Int) -> [Int] {
+        switch draft {
+        case .lookup: return Array(0..<count)
+        case .masks: return [0] + Array((0..<count).dropFirst(2))
+        case nil: break
+        }
         switch logits {
-        case .last: 1
-        case .all: positions
-        case .none: 0
+        case .last: return [count - 1]
+        case .all: return Array(0..<count)
+        case .none: return []
         }
     }
 
+    /// Open tokens of one text with so many positions.
+    func openCount(_ count: Int) -> Int {
+        draft == .masks ? count - 1 : kind == .open ? count : 0
+    }
+
+    /// Rows of logits of a pass over so many positions of all texts.
+    public func logitRows(positions: Int) -> Int { sequences * rows(positions / sequences).count }
+
     /// Rows of logits that the transformer must hold.
-    public var logitCapacity: Int { max(1, logitRows(positions: positions.max() ?? 1)) }
+    public var logitCapacity: Int {
+        max(1, logitRows(positions: sequences * (positions.max() ?? 1)))
+    }
+
+    /// What passes are, for people.
+    var passes: String {
+        let texts = sequences == 1 ? "" : "\(sequences) texts in each, "
+        guard let draft else { return texts + "\(kind.rawValue), logits \(logits.rawValue)" }
+        return texts + "a token and what \(draft == .masks ? "masks" : "a lookup") drafted after it"
+    }
 
     /// Positions that the cache must hold, so that nothing is evicted while measuring.
     public var contextLength: Int { max(16, (contexts.max() ?? 0) + (positions.max() ?? 1)) }
@@ -61,8 +98,10 @@ public struct ProfileOptions: Sendable, Equatable {
         guard !contexts.isEmpty, contexts.allSatisfy({ (0...1 << 24).contains($0) }) else {
             throw .badContexts(contexts)
         }
+        guard (1...64).contains(sequences) else { throw .badSequences(sequences) }
+        guard draft != .masks || sequence.config.blockDecoding != nil else { throw .noMasks }
         let largest = positions.max() ?? 1
-        guard kind == .causal || largest <= sequence.batchCapacity else {
+        guard openCount(largest) <= sequence.batchCapacity else {
             throw .openTooLarge(largest, capacity: sequence.batchCapacity)
         }
         let available = sequence.contextLength
@@ -76,6 +115,9 @@ public struct ProfileOptions: Sendable, Equatable {
 public enum ProfilingError: Error, Equatable, CustomStringConvertible {
     case badPasses([Int])
     case badContexts([Int])
+    case badSequences(Int)
+    /// The model knows no mask token.
+    case noMasks
     case openTooLarge(Int, capacity: Int)
     case contextTooShort(needed: Int, available: Int)
     /// A file that cannot be read, with `errno`.
@@ -94,6 +136,8 @@ public enum ProfilingError: Error, Equatable, CustomStringConvertible {
         switch self {
         case .badPasses(let sizes): "--passes takes sizes of 1 to 65536 positions, not \(sizes)"
         case .badContexts(let sizes): "--context takes 0 to \(1 << 24) positions, not \(sizes)"
+        case .badSequences(let count): "--parallel takes 1 to 64 texts, not \(count)"
+        case .noMasks: "--draft masks: this model was not trained with a mask token"
         case .openTooLarge(let size, let capacity):
             "an open block has at most \(capacity) positions, not \(size)"
         case .contextTooShort(let needed, let available):

@@ -2,7 +2,8 @@ internal import Transformer
 
 extension ProfileReport {
     private static let columns = [
-        "model", "isa", "threads", "kind", "logits", "context", "positions", "operation", "layer",
+        "model", "isa", "threads", "kind", "logits", "context", "positions", "sequences",
+        "operation", "layer",
         "samples", "median_seconds", "minimum_seconds", "p90_seconds", "p95_seconds", "p99_seconds",
         "tokens_per_second", "read_bytes", "macs", "share_of_roofline",
     ]
@@ -16,6 +17,7 @@ extension ProfileReport {
             let key = [
                 model.name, setup.isa, "\(setup.threads)", setup.options.kind.rawValue,
                 setup.options.logits.rawValue, "\(samples.context)", "\(samples.positions)",
+                "\(samples.sequences)",
             ]
             rows.append(
                 key + ["", ""] + Self.times(samples.seconds) + [

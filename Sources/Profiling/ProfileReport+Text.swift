@@ -37,7 +37,7 @@ extension ProfileReport {
                     ? " (\(Format.bytes(setup.firstTokenDiskBytes)) came from disk)" : ""),
             "limits measured here: reading \(read) GB/s, 8-bit multiplying \(macs) G MAC/s; "
                 + "equal at \(balanced) positions",
-            "passes: \(options.kind.rawValue), logits \(options.logits.rawValue); "
+            "passes: \(options.passes); "
                 + "\(options.warmUp) untimed before each size; times are medians in milliseconds",
         ]
         for fill in fills where fill.context > 0 {
@@ -103,7 +103,7 @@ extension ProfileReport {
             }
             func percent(_ share: Double) -> String { Format.fixed(share * 100, 0) }
             table.append([
-                "\(pass.samples.context)", "\(pass.samples.positions)", "\(times.count)",
+                "\(pass.samples.context)", pass.samples.size, "\(times.count)",
                 milliseconds(times.median), milliseconds(times.minimum),
                 milliseconds(times.percentile(90)), milliseconds(times.percentile(95)),
                 milliseconds(times.percentile(99)),
@@ -123,7 +123,7 @@ extension ProfileReport {
         let measured = shown.map(\.operations)
         var table = TextTable(
             ["context \(context)"]
-                + shown.flatMap { ["m=\($0.samples.positions) ms", "%", "% limit"] },
+                + shown.flatMap { ["m=\($0.samples.size) ms", "%", "% limit"] },
             leftColumns: 1)
         for operation in PassOperation.allCases {
             let cells = measured.flatMap { measures in
@@ -157,8 +157,7 @@ extension ProfileReport {
             table.append(
                 ["\(layer)"] + (medians + [medians.reduce(0, +)]).map { Format.fixed($0, 0) })
         }
-        return "layers of passes over \(pass.samples.positions) positions at context "
-            + "\(pass.samples.context), microseconds\n"
+        return "layers of passes over \(pass.samples.title), microseconds\n"
             + table.text(width: width, keyColumns: 1)
     }
 }

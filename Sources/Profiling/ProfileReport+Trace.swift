@@ -19,6 +19,7 @@ extension ProfileReport {
             let name = samples.title
             let arguments: JSONOutput = .object([
                 ("positions", .int(samples.positions)), ("context", .int(samples.context)),
+                ("segments", .array(segments(samples))),
             ])
             for (start, seconds) in zip(samples.starts, samples.seconds.samples) {
                 events.append(
@@ -46,6 +47,19 @@ extension ProfileReport {
             }
         }
         return .object([("displayTimeUnit", "ms"), ("traceEvents", .array(events))])
+    }
+
+    /// What a pass computes of each text.
+    private func segments(_ samples: PassSamples) -> [JSONOutput] {
+        let draft = setup.options.draft
+        let count = samples.positionsOfEach
+        return (0..<samples.sequences).map { sequence in
+            .object([
+                ("sequence", .int(sequence)), ("positions", .int(count)),
+                ("drafted", .int(draft == nil ? 0 : count - 1)),
+                ("draft", draft.map { .string($0.rawValue) } ?? .null),
+            ])
+        }
     }
 
     /// Reads from disk.

@@ -86,10 +86,12 @@ public struct ProfileReport: Sendable {
         return limits
     }
 
-    /// T(m) / T(1) at the same context, where one position was measured.
+    /// T(m) / T(1) at the same context, where one position of each text was measured.
     public func relativeToOne(_ pass: PassMeasure) -> Double? {
-        passes.first { $0.samples.positions == 1 && $0.samples.context == pass.samples.context }
-            .map { pass.samples.seconds.median / $0.samples.seconds.median }
+        passes.first {
+            $0.samples.positionsOfEach == 1 && $0.samples.context == pass.samples.context
+        }
+        .map { pass.samples.seconds.median / $0.samples.seconds.median }
     }
 }
 
@@ -119,12 +121,12 @@ public struct PassMeasure: Sendable {
         self.samples = samples
         logitRows = setup.options.logitRows(positions: samples.positions)
         work = PassWork(
-            model, positions: samples.positions, logitRows: logitRows, context: samples.context,
-            batchCapacity: setup.batchCapacity)
+            model, positions: samples.positions, sequences: samples.sequences,
+            logitRows: logitRows, context: samples.context, batchCapacity: setup.batchCapacity)
         for operation in PassOperation.allCases {
             operationWork[operation] = model.work(
-                of: operation, positions: samples.positions, logitRows: logitRows,
-                context: samples.context, batchCapacity: setup.batchCapacity)
+                of: operation, positions: samples.positions, sequences: samples.sequences,
+                logitRows: logitRows, context: samples.context, batchCapacity: setup.batchCapacity)
         }
         floorSeconds = roofline.seconds(work)
         bound = roofline.bound(work)

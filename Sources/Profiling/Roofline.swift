@@ -14,17 +14,19 @@ public struct PassWork: Sendable, Equatable {
 
     /// - Parameters:
     ///   - positions: Of the pass.
+    ///   - sequences: Texts that share it in equal parts.
     ///   - logitRows: Positions whose logits are computed.
     ///   - context: Positions cached before it.
     ///   - batchCapacity: A longer input reads the weights once per so many positions.
     public init(
-        _ model: ModelWork, positions: Int, logitRows: Int, context: Int, batchCapacity: Int
+        _ model: ModelWork, positions: Int, sequences: Int = 1, logitRows: Int, context: Int,
+        batchCapacity: Int
     ) {
         let batches = Double((positions + batchCapacity - 1) / batchCapacity)
         let cached = model.seen(of: Double(context)) * Double(model.cacheBytesPerPosition)
-        bytes = batches * (Double(model.layerBytes) + cached)
+        bytes = batches * (Double(model.layerBytes) + Double(sequences) * cached)
         // Each position sees the context and on average half of what is new.
-        let seen = model.seen(of: Double(context) + Double(positions + 1) / 2)
+        let seen = model.seen(of: Double(context) + Double(positions / sequences + 1) / 2)
         macs = Double(positions) * (Double(model.layerWeights) + seen * model.macsPerSeenPosition)
         if logitRows > 0 {
             bytes += Double(model.headBytes)

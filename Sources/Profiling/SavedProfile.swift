@@ -10,6 +10,9 @@ public struct SavedProfile: Sendable, Equatable {
     public var threads = 0
     public var kind = ""
     public var logits = ""
+    /// Texts in each pass, and what drafted; empty where nothing did.
+    public var sequences = 1
+    public var draft = ""
     public var peakRSS = 0.0
     public var loadSeconds = 0.0
     public var firstTokenSeconds = 0.0
@@ -45,6 +48,8 @@ public struct SavedProfile: Sendable, Equatable {
         threads = root["threads"]?.int ?? 0
         kind = root["kind"]?.string ?? ""
         logits = root["logits"]?.string ?? ""
+        sequences = root["sequences"]?.int ?? 1
+        draft = root["draft"]?.string ?? ""
         peakRSS = root["peak_rss_bytes"]?.double ?? 0
         loadSeconds = root["load_seconds"]?.double ?? 0
         firstTokenSeconds = root["first_token_seconds"]?.double ?? 0

@@ -82,12 +82,16 @@ struct ModelOptions: ParsableArguments {
 
     /// The model of a file, with one sequence.
     ///
-    /// - Parameter logitCapacity: Rows of logits a pass may ask for.
+    /// - Parameters:
+    ///   - logitCapacity: Rows of logits a pass may ask for.
+    ///   - sequences: There is to be room for so many of `context`.
     func open(
-        _ file: WeightFile, logitCapacity: Int, need: ContextNeed = .conversation
+        _ file: WeightFile, logitCapacity: Int, need: ContextNeed = .conversation,
+        sequences: Int = 1
     ) throws -> TokenSequence {
         var base = Model.Options()
         base.logitCapacity = logitCapacity
+        base.furtherContexts = Array(repeating: context ?? 0, count: sequences - 1)
         return try TokenSequence(Workspace(open(file, options(for: file, base, need: need))))
     }
 

@@ -15,6 +15,8 @@ struct ProfileCommand: AsyncParsableCommand {
               tessera profile model.tsr
               tessera profile model.tsr --passes 1,8,16 --context 0,1024 --kind open --logits all
               tessera profile model.tsr --passes 1,16 --operations
+              tessera profile model.tsr --parallel 16 --passes 1,2,4
+              tessera profile model.tsr --draft lookup --passes 1,4,8,16 --trace profile.trace.json
               tessera profile model.tsr --html profile.html --trace profile.trace.json
               tessera profile model.tsr --passes 1 --target-threads 1
               tessera profile model.tsr --repetitions 100 --json > after.json
@@ -36,6 +38,19 @@ struct ProfileCommand: AsyncParsableCommand {
 
     @Option(help: "Positions whose logits are computed: last, all or none.")
     var logits = Logits.last
+
+    @Option(
+        help: ArgumentHelp(
+            "Texts in each pass, 1 to 64; --passes are positions of each.", valueName: "count"))
+    var parallel = 1
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            Passes as drafts are verified: a token of each text, and the other positions drafted by lookup, or \
+            masks that make the next draft. A second model's drafts take passes like those of lookup.
+            """, valueName: "lookup|masks"))
+    var draft: Draft?
 
     @Option(help: "Timed passes of each size (default: two seconds' worth, 3 to 50).")
     var repetitions: Int?
@@ -93,6 +108,12 @@ struct ProfileCommand: AsyncParsableCommand {
         }
     }
 
+    enum Draft: String, ExpressibleByArgument, CaseIterable {
+        case lookup, masks
+
+        var option: ProfileOptions.Draft { self == .masks ? .masks : .lookup }
+    }
+
     @Option(
         parsing: .upToNextOption,
         help: ArgumentHelp(
@@ -117,6 +138,13 @@ struct ProfileCommand: AsyncParsableCommand {
             throw ValidationError("--duration takes seconds, and not together with --repetitions")
         }
         guard !(json && csv) else { throw ValidationError("choose one of --json and --csv") }
+        guard (1...64).contains(parallel) else {
+            throw ValidationError("--parallel takes 1 to 64 texts")
+        }
+        guard draft == nil || kind == .causal && logits == .last else {
+            throw ValidationError(
+                "--draft says which logits are computed: leave out --kind and --logits")
+        }
         guard warmUp >= 0 else { throw ValidationError("--warm-up takes 0 or more") }
     }
 
@@ -124,6 +152,7 @@ struct ProfileCommand: AsyncParsableCommand {
         var options = ProfileOptions()
         options.positions = passes.values
         options.contexts = contexts.values
+        (options.sequences, options.draft) = (parallel, draft?.option)
         options.kind = kind.option
         options.logits = logits.option
         options.repetitions = repetitions
@@ -192,7 +221,8 @@ extension ProfileCommand {
         var progress = ProgressReport("profiling")
         defer { progress.finish() }
         return try profile.run { file in
-            try opening.open(file, logitCapacity: options.logitCapacity)
+            try opening.open(
+                file, logitCapacity: options.logitCapacity, sequences: options.sequences)
         } progress: { done, total in
             progress.update(done: done, total: total)
         } isCancelled: {

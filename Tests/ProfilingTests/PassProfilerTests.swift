@@ -2,6 +2,7 @@ import Foundation
 import Kernels
 import Profiling
 import Reporting
+import TestSupport
 import Testing
 import Transformer
 import WeightFile
@@ -39,6 +40,65 @@ struct PassProfilerTests {
         #expect(report.passes.map(\.logitRows) == [1, 3, 1, 3])
         #expect(report.relativeToOne(report.passes[0]) == 1)
         #expect(report.setup.firstTokenSeconds > report.setup.loadSeconds)
+    }
+
+    @Test(
+        "Passes over several texts, with drafts to verify",
+        arguments: [nil, ProfileOptions.Draft.lookup])
+    func texts(_ draft: ProfileOptions.Draft?) async throws {
+        let options = options {
+            ($0.sequences, $0.draft) = (3, draft)
+            $0.positions = [1, 4]
+            $0.contexts = [12]
+            $0.recordsOperations = true
+        }
+        let report = try await report(options)
+        #expect(report.passes.map(\.samples.positions) == [3, 12])
+        #expect(report.passes.map(\.samples.positionsOfEach) == [1, 4])
+        #expect(report.passes.map(\.logitRows) == (draft == nil ? [3, 3] : [3, 12]))
+        #expect(report.relativeToOne(report.passes[0]) == 1)
+        #expect(report.passes[1].samples.title == "3 x 4 positions at context 12")
+        // Weights are read once, caches by text.
+        let model = report.model.work
+        let work = report.passes[1].work
+        #expect(
+            work.bytes
+                == Double(model.layerBytes + model.headBytes + 3 * 12 * model.cacheBytesPerPosition)
+        )
+        let attended = try #require(report.passes[1].operationWork[.attend])
+        #expect(attended.macs == 12 * (12 + 2.5) * model.macsPerSeenPosition)
+        #expect(report.text().contains("3 texts in each"))
+        #expect(report.text().contains("3 x 4"))
+        #expect(report.html.contains("3 texts in each"))
+        let object = try #require(
+            try JSONSerialization.jsonObject(with: Data(report.json.text.utf8)) as? [String: Any])
+        #expect(object["sequences"] as? Int == 3)
+        #expect(object["draft"] as? String == draft?.rawValue)
+        let passes = try #require(object["passes"] as? [[String: Any]])
+        #expect(passes.map { $0["positions_per_sequence"] as? Int } == [1, 4])
+        let trace = try #require(
+            try JSONSerialization.jsonObject(with: Data(report.trace.text.utf8)) as? [String: Any])
+        let events = try #require(trace["traceEvents"] as? [[String: Any]])
+        let last = try #require(events.last { $0["cat"] as? String == "pass" })
+        let segments = try #require(
+            (last["args"] as? [String: Any])?["segments"] as? [[String: Any]])
+        #expect(segments.map { $0["sequence"] as? Int } == [0, 1, 2])
+        #expect(segments.allSatisfy { $0["positions"] as? Int == 4 })
+        #expect(segments.allSatisfy { $0["drafted"] as? Int == (draft == nil ? 0 : 3) })
+        #expect(segments.allSatisfy { $0["draft"] as? String == draft?.rawValue })
+    }
+
+    @Test("Masks that make the next draft are open positions")
+    func masks() throws {
+        var options = options { ($0.draft, $0.positions) = (.masks, [1, 6]) }
+        #expect(options.logitRows(positions: 6) == 5)
+        options.sequences = 2
+        let path = Models.standard
+        let report = try ModelProfile(
+            path: path, options: options, kvEncoding: .int8, program: "test"
+        ).run(open: { try transformer($0, options) }, progress: { _, _ in })
+        #expect(report.passes.map(\.samples.positions) == [2, 12])
+        #expect(report.passes.map(\.logitRows) == [2, 10])
     }
 
     @Test("Passes longer than a batch, without logits")
@@ -121,6 +181,9 @@ struct PassProfilerTests {
         }
         #expect(throws: ProfilingError.self) {
             try PassProfiler(model, options: options { $0.contexts = [4000] })
+        }
+        #expect(throws: ProfilingError.badSequences(65)) {
+            try PassProfiler(model, options: options { $0.sequences = 65 })
         }
     }
 }
