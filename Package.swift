@@ -117,7 +117,8 @@ let package = Package(
         .target(
             name: "FuzzTargets",
             dependencies: [
-                "CKernels", "ChatTemplates", "Decoding", "Import", "Kernels", "Profiling",
+                "CKernels", "ChatTemplates", "Decoding", "Grammars", "Import", "Kernels",
+                "Profiling",
                 "Reporting", "Tokenization", "Transformer", "WeightFile",
             ],
             path: "Tools/fuzz/Targets", swiftSettings: testSettings),

@@ -8,7 +8,7 @@ import Testing
     private static func mutations(_ target: FuzzTarget) -> Int {
         switch target {
         case .weightFile, .blocks, .pattern, .logits, .saved: 2000
-        case .gguf, .safetensors, .json, .tokenizer, .tiles, .session: 500
+        case .gguf, .safetensors, .json, .tokenizer, .tiles, .session, .grammar: 500
         case .template: 0
         }
     }

@@ -29,6 +29,9 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case saved
     /// A text with its cache, as `--session` saved it.
     case session
+    /// A grammar or a JSON Schema, and choices of a text that follows it, separated by a byte of 255: the first byte
+    /// chooses the kind.
+    case grammar
 
     /// Reads `bytes` as this target does.
     public func run(_ bytes: [UInt8]) {
@@ -45,6 +48,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .logits: LogitsTarget.run(bytes)
         case .saved: SavedTarget.run(bytes)
         case .session: SessionTarget.run(bytes)
+        case .grammar: GrammarTarget.run(bytes)
         }
     }
 
@@ -53,7 +57,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         switch self {
         case .weightFile, .gguf, .safetensors: 1 << 16
         case .json: 1 << 14
-        case .template, .tokenizer, .tiles, .blocks, .saved: 1 << 12
+        case .template, .tokenizer, .tiles, .blocks, .saved, .grammar: 1 << 12
         case .session: 1 << 13
         case .pattern, .logits: 1 << 10
         }

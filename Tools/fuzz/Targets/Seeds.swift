@@ -26,6 +26,7 @@ extension FuzzTarget {
         case .logits: LogitsTarget.seeds
         case .saved: SavedTarget.seeds
         case .session: SessionTarget.seeds
+        case .grammar: GrammarTarget.seeds
         }
     }
 
