@@ -42,11 +42,11 @@ package enum CacheFile {
 
     /// Makes the folders of a file: of a kind, of the program, and the one that holds all caches. What
     /// would hold that, such as a home, must be there.
-    package static func makeFolder(of path: String, depth: Int) {
+    package static func makeFolder(of path: String, depth: Int, mode: UInt32 = 0o755) {
         guard depth > 0, let slash = path.lastIndex(of: "/") else { return }
         let folder = String(path[..<slash])
-        guard unsafe mkdir(folder, 0o755) != 0, errno == ENOENT else { return }
-        makeFolder(of: folder, depth: depth - 1)
-        unsafe mkdir(folder, 0o755)
+        guard unsafe mkdir(folder, mode) != 0, errno == ENOENT else { return }
+        makeFolder(of: folder, depth: depth - 1, mode: mode)
+        unsafe mkdir(folder, mode)
     }
 }

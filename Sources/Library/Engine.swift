@@ -23,6 +23,9 @@ actor Engine {
     private var waiting: [AnswerRequest] = []
     private var uses = 0
     private var grammars = GrammarCache()
+    /// Texts that outlive the process, and what is told of them.
+    private var store: PromptStore?
+    private let note: @Sendable (String) -> Void
     private var isPassing = false
 
     private struct Passes {
@@ -44,6 +47,8 @@ actor Engine {
         var isBusy = false
         /// When it was taken last.
         var use = 0
+        /// Whether it has computed what is not on disk.
+        var isNew = false
 
         init(_ text: DecodedText) { self.text = text }
 
@@ -54,7 +59,10 @@ actor Engine {
         }
     }
 
-    init(_ source: ModelSource) { self.source = source }
+    /// - Parameter note: Told what goes wrong and is no error of an answer, in one line.
+    init(_ source: ModelSource, note: @escaping @Sendable (String) -> Void) {
+        (self.source, self.note) = (source, note)
+    }
 
     /// Loads the weights.
     ///
@@ -67,6 +75,10 @@ actor Engine {
                     source.file, options: options.planned(for: source.file, drafting)))
             passes = Passes(workspace, drafting)
             mostPlaces = options.answers
+            if let cache = options.promptCache, isCausal, let place = try newPlace() {
+                store = PromptStore(
+                    cache.folder, limit: cache.limit, for: place.text.sequence, note: note)
+            }
             return workspace.model.contextLength
         } catch {
             throw ModelError(error)
@@ -90,8 +102,48 @@ actor Engine {
             try? passes.scheduler.pass()
             begin()
             await Task.yield()
+            if passes.scheduler.count == 0 { await saveWhenIdle() }
         }
         isPassing = false
+    }
+
+    // MARK: Caches on disk
+
+    /// Whether rows of the cache depend on nothing after them.
+    private nonisolated var isCausal: Bool {
+        !(source.file.config.blockDecoding?.bidirectionalCommit ?? false)
+    }
+
+    /// Writes what was computed, one text after the other, as long as nobody asks for an answer.
+    private func saveWhenIdle() async {
+        guard store != nil else { return }
+        for place in places where place.isNew && !place.isBusy {
+            // Whoever has asked meanwhile is first.
+            await Task.yield()
+            guard passes?.scheduler.count == 0, waiting.isEmpty else { return }
+            save(place)
+        }
+    }
+
+    private func save(_ place: Place) {
+        guard place.isNew else { return }
+        place.isNew = false
+        store?.save(place.text.state.history, place.text.sequence)
+    }
+
+    /// Writes all that was computed and is not on disk.
+    func save() {
+        for place in places where !place.isBusy { save(place) }
+    }
+
+    /// Takes up what a file holds of a prompt, where that is more than the place does.
+    private func restore(_ ids: ArraySlice<Int32>, to place: Place) throws {
+        guard let store, let passes else { return }
+        let sequence = place.text.sequence
+        guard let count = store.restore(ids, held: place.held(ids), to: sequence) else { return }
+        place.isNew = false
+        place.text = try DecodedText(
+            source, sequence, passes.drafting, passes.planner, cached: Array(ids.prefix(count)))
     }
 
     /// Begins answers that find a place.
@@ -138,6 +190,7 @@ actor Engine {
         place.use = uses
         passes.scheduler.add(run, text.sequence) { result in
             place.isBusy = false
+            place.isNew = true
             var summary = run.summary
             summary.promptTokens = request.prompt.count
             let cached = request.prompt.count - rest.count
@@ -157,9 +210,17 @@ actor Engine {
         let free = places.filter { !$0.isBusy }
         let fullest = free.max { $0.held(ids) < $1.held(ids) }
         // Another conversation with the same beginning is not written over while there is room.
-        if let fullest, 2 * fullest.held(ids) >= fullest.text.state.history.count { return fullest }
-        guard let place = try newPlace() ?? free.min(by: { $0.use < $1.use }) else { return nil }
+        if let fullest, 2 * fullest.held(ids) >= fullest.text.state.history.count {
+            try restore(ids, to: fullest)
+            return fullest
+        }
+        let unused = free.first { $0.text.state.history.isEmpty }
+        guard let place = try unused ?? newPlace() ?? free.min(by: { $0.use < $1.use }) else {
+            return nil
+        }
+        save(place)  // it is written over
         try copyBeginning(ids, to: place)
+        try restore(ids, to: place)
         return place
     }
 
@@ -178,7 +239,6 @@ actor Engine {
     /// Takes over what another place has computed of a prompt.
     private func copyBeginning(_ ids: ArraySlice<Int32>, to place: Place) throws {
         guard let passes else { return }
-        let isCausal = !(source.file.config.blockDecoding?.bidirectionalCommit ?? false)
         let donors = places.filter {
             $0 !== place && $0.text.sequence.canBeCopied(upTo: $0.held(ids))
         }

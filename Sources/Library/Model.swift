@@ -35,10 +35,12 @@ public final class Model: Sendable {
     ///
     /// Takes from milliseconds to minutes, as fast as the file can be read.
     ///
+    /// - Parameter note: Told of what goes wrong without being an error, such as a full disk, in one line.
     /// - Throws: ``ModelError`` where the file is not there or damaged, or where it does not run with
     ///   `options` on this machine.
     public static func load(
-        _ path: String, options: Options = Options()
+        _ path: String, options: Options = Options(),
+        note: @escaping @Sendable (String) -> Void = { _ in }
     ) async throws(ModelError) -> Model {
         try options.check()
         let source: ModelSource
@@ -47,7 +49,7 @@ public final class Model: Sendable {
         } catch {
             throw ModelError(error)
         }
-        let engine = Engine(source)
+        let engine = Engine(source, note: note)
         return Model(source, engine, contextLength: try await engine.load(options))
     }
 
@@ -71,6 +73,8 @@ public final class Model: Sendable {
         /// Answers that are computed at a time, 1 to 64; others wait. Memory for their caches is planned
         /// for.
         public var answers = 1
+        /// Where texts with their caches are kept for later processes; nil: nowhere.
+        public var promptCache: PromptCache?
         /// A chat template in place of the file's own.
         public var chatTemplate: String?
 
@@ -83,6 +87,23 @@ public final class Model: Sendable {
             case lookup
             /// One token per pass.
             case off
+        }
+
+        /// A folder for what prompts begin with. What was read once is taken up by any later prompt that begins
+        /// alike, whatever process or conversation it belongs to.
+        public struct PromptCache: Sendable, Equatable {
+            public var folder: String
+            /// Bytes of all its files at most: the files that have not been used for longest go first.
+            public var limit: Int
+
+            public init(folder: String, limit: Int = 4 << 30) {
+                (self.folder, self.limit) = (folder, limit)
+            }
+
+            /// In the user's cache folder; nil where there is none.
+            public static var standard: PromptCache? {
+                CacheFile.folder().map { PromptCache(folder: $0 + "/prompts") }
+            }
         }
 
         /// How keys and values are stored. Fewer bits take less memory and are less exact.
@@ -150,6 +171,10 @@ public final class Model: Sendable {
             return AnswerRequest.failed(ModelError(error))
         }
     }
+
+    /// Writes what was computed and is not yet in the folder of ``Options/promptCache``. That happens by itself
+    /// whenever nothing is to be answered; a program that ends calls it last.
+    public func savePrompts() async { await engine.save() }
 
     /// How tokens are drawn where nobody says so.
     ///

@@ -81,7 +81,12 @@ extension TokenSequence {
                 + "another way; give --ctx \(most) or less")
     }
 
-    private var shape: SavedText.Shape {
+    /// Bytes of a file that ``save(_:seed:restarts:conversation:to:)`` writes, but for its head; 0 where the text
+    /// has outgrown its context.
+    package var savedBytes: Int { cache.saved(upTo: position).map { cache.savedBytes($0) } ?? 0 }
+
+    /// What a cache must have in common with a saved one.
+    package var shape: SavedText.Shape {
         SavedText.Shape(
             model: model.file.identity, encoding: model.options.kvEncoding.code,
             layers: cache.layers.count, kvHeads: config.kvHeadCount, headDim: config.headDim,

@@ -69,14 +69,16 @@ public final class SavedText: Sendable {
     /// Bytes of the cache that are hashed together.
     private static let chunkBytes = 1 << 20
 
+    /// - Parameter checksCache: Whether keys and values are read too, to be checked; without, only what stands
+    ///   in front of them.
     /// - Throws: `notSaved` where the file is none, `damaged` where a byte has changed.
-    public init(path: String) throws(SavedTextError) {
+    public init(path: String, checksCache: Bool = true) throws(SavedTextError) {
         do {
             file = try MappedFile(path: path)
         } catch {
             throw .file(error)
         }
-        let sections = try Sections(file)
+        let sections = try Sections(file, checksCache: checksCache)
         cacheRange = sections.cacheBegin..<file.byteCount
         content = Self.content(file, sections)
     }
@@ -91,7 +93,7 @@ public final class SavedText: Sendable {
         let conversationBegin: Int
         let cacheBegin: Int
 
-        init(_ file: MappedFile) throws(SavedTextError) {
+        init(_ file: MappedFile, checksCache: Bool) throws(SavedTextError) {
             let (size, path) = (file.byteCount, file.path)
             guard size >= headerBytes, file.bytes.u64(at: 0) == magic else {
                 throw .notSaved(path: path)
@@ -109,7 +111,9 @@ public final class SavedText: Sendable {
             cacheBegin = (conversationBegin + conversationBytes + 63) / 64 * 64
             guard cacheBegin + cacheBytes == size,
                 file.bytes.u64(at: 96) == headerChecksum(file.bytes.extracting(0..<cacheBegin)),
-                file.bytes.u64(at: 88) == cacheChecksum(file.bytes.extracting(cacheBegin..<size))
+                !checksCache
+                    || file.bytes.u64(at: 88)
+                        == cacheChecksum(file.bytes.extracting(cacheBegin..<size))
             else { throw .damaged(path: path) }
         }
 

@@ -3,6 +3,7 @@ internal import Chat
 internal import Decoding
 internal import Profiling
 internal import Reporting
+internal import Tessera
 internal import Tokenization
 internal import Transformer
 internal import WeightFile
@@ -111,6 +112,14 @@ struct GenerateCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp(SessionFile.help, valueName: "file"), completion: .file())
     var session: String?
 
+    @Option(
+        help: ArgumentHelp(
+            """
+            Keep the text with its cache in this folder, and take up what the prompt and an earlier one begin with; \
+            of 4 GiB, the files that were not used for longest go.
+            """, valueName: "folder"), completion: .directory)
+    var promptCache: String?
+
     @Flag(help: "Say on standard error how long it took.")
     var timings = false
 
@@ -133,6 +142,11 @@ struct GenerateCommand: AsyncParsableCommand {
             throw ValidationError(
                 "--session goes without --batch, --samples, --chat and --keep-last; 'tessera chat' takes it"
             )
+        }
+        guard promptCache == nil || batch == nil && samples == nil && session == nil && !keepLast
+        else {
+            throw ValidationError(
+                "--prompt-cache goes without --batch, --samples, --session and --keep-last")
         }
         guard samples.map({ (1...1 << 16).contains($0) }) ?? true else {
             throw ValidationError("--samples takes 1 to 65536")
@@ -186,11 +200,23 @@ struct GenerateCommand: AsyncParsableCommand {
         setup.noteShortContext(options, for: [job])
         try setup.fit(&job, context: options.contextLength ?? 0)
         let sequence = try TokenSequence(Workspace(setup.open(options)))
-        let cached = try file?.restore(sequence) ?? []
+        var cached = try file?.restore(sequence) ?? []
+        let isCausal = !(sequence.config.blockDecoding?.bidirectionalCommit ?? false)
+        let store = promptCache.flatMap {
+            isCausal
+                ? PromptStore(
+                    $0, limit: Tessera.Model.Options.PromptCache(folder: $0).limit, for: sequence,
+                    note: { Terminal.note("tessera: \($0)") }) : nil
+        }
+        if let store, let count = store.restore(job.prompt.ids.dropLast(), held: 0, to: sequence) {
+            cached = Array(job.prompt.ids.prefix(count))
+            job.held = count
+        }
         let session = try setup.session(sequence, startedAt: start, cached: cached)
         job.prompt.ids.removeFirst(cached.count)
         let result = Result { try run(job, session) }
         if !session.state.history.isEmpty { try file?.save(session.state, sequence) }
+        store?.save(session.state.history, sequence)
         try result.get()
     }
 
@@ -231,7 +257,8 @@ struct GenerateCommand: AsyncParsableCommand {
             Terminal.write(piece)
         }
         generation.slides = keepLast
-        let summary = try generation.run(job.prompt.ids)
+        var summary = try generation.run(job.prompt.ids)
+        summary.promptTokens += job.held
         let members = summary.members(session, text: collected, dropped: job.dropped)
         if json { Terminal.write(JSONOutput.object(members).text + "\n") }
         if jsonl { TokenEvents.writeEnd(members) }

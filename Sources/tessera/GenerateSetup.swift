@@ -21,6 +21,8 @@ struct Job {
     var grammar: TokenGrammar?
     /// Tokens of the prompt that were left out.
     var dropped = 0
+    /// Tokens of the prompt that the prompt cache held; they are not in it any more.
+    var held = 0
 }
 
 /// Makes jobs of what users ask of `generate`, and a session that does them.

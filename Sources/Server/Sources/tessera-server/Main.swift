@@ -68,6 +68,15 @@ extension ByteSize: @retroactive ExpressibleByArgument {
     @Option(help: "A chat template in this file, instead of the model's own.", completion: .file())
     var chatTemplate: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Folder for what prompts begin with, so that later runs need not compute it; off for none.",
+            valueName: "folder"), completion: .directory)
+    var promptCache: String?
+
+    @Option(help: ArgumentHelp("Bytes of that folder at most, such as 4G.", valueName: "size"))
+    var promptCacheSize: ByteSize?
+
     @Option(help: "Largest request in bytes.")
     var maxBody = 4 << 20
 
@@ -82,6 +91,9 @@ extension ByteSize: @retroactive ExpressibleByArgument {
         guard (0...65536).contains(queue) else { throw ValidationError("--queue takes 0 to 65536") }
         guard (0...65535).contains(port) else { throw ValidationError("--port takes 0 to 65535") }
         if let doubt = ram?.doubt { throw ValidationError("--ram \(ram?.text ?? "") \(doubt)") }
+        if let doubt = promptCacheSize?.doubt {
+            throw ValidationError("--prompt-cache-size \(promptCacheSize?.text ?? "") \(doubt)")
+        }
         guard maxBody >= 1024 else { throw ValidationError("--max-body takes 1024 or more") }
         guard timeout >= 1, drain >= 0 else {
             throw ValidationError("--timeout takes 1 or more, --drain 0 or more")
@@ -100,21 +112,30 @@ extension ByteSize: @retroactive ExpressibleByArgument {
         }
     }
 
+    private static let logger: Logger = {
+        var logger = Logger(label: "tessera-server") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = .info
+        return logger
+    }()
+
     func run() async throws {
         var options = Model.Options()
         (options.contextLength, options.memory) = (context, ram?.bytes)
         (options.threads, options.answers) = (threads, slots)
         options.lookupText = try Self.text("--lookup-text", lookupText)
         options.chatTemplate = try Self.text("--chat-template", chatTemplate)
+        options.promptCache =
+            promptCache == "off"
+            ? nil : promptCache.map { Model.Options.PromptCache(folder: $0) } ?? .standard
+        if let promptCacheSize { options.promptCache?.limit = promptCacheSize.bytes }
+        let logger = Self.logger
         let loaded: Model
         do {
-            loaded = try await Model.load(model, options: options)
+            loaded = try await Model.load(model, options: options) { logger.warning("\($0)") }
         } catch {
             StandardError.write("tessera-server: \(error)\n")
             throw ExitCode(error.reason == .badOption ? 64 : error.reason == .unreadable ? 66 : 65)
         }
-        var logger = Logger(label: "tessera-server") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = .info
         let key = apiKey ?? Environment().get("TESSERA_API_KEY")
         let service = Service(loaded, slots: slots, queue: queue, maxBody: maxBody)
         let (name, context) = (loaded.name, loaded.contextLength)
@@ -133,6 +154,12 @@ extension ByteSize: @retroactive ExpressibleByArgument {
         var group = ServiceGroupConfiguration(
             services: [application], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         group.maximumGracefulShutdownDuration = .seconds(drain)
-        try await ServiceGroup(configuration: group).run()
+        do {
+            try await ServiceGroup(configuration: group).run()
+        } catch {
+            await loaded.savePrompts()
+            throw error
+        }
+        await loaded.savePrompts()
     }
 }
