@@ -1,0 +1,86 @@
+"""Writes the tables of quality in README.md and Benchmarks/README.md from what compare.py found.
+
+    python3 Benchmarks/quality/tables.py [RESULTS.json ...]
+
+Without names: all of Benchmarks/quality/results. Tables stand between marks in both files.
+"""
+import glob
+import json
+import os
+import re
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.normpath(os.path.join(HERE, "../.."))
+COMMAND = "Benchmarks/quality/compare.py"
+SHOWN = [("trellis", "3"), ("zstd", "4.5"), ("plain", "4"), ("plain", "5")]
+
+
+def title(row):
+    """A file as its command names it."""
+    if row["family"] == "llama.cpp":
+        return row["name"]
+    if row["family"] == "kl":
+        return f"`--kl {row['name']}` ({row['storage']})"
+    codec = "" if row["family"] == "plain" else f" --codec {row['family']}"
+    return f"`--bits {row['name']}{codec}`"
+
+
+def details(found):
+    """All files of a model, smallest first."""
+    lines = [f"{found['model']}, {found['date']}, {found['machine']}:", "",
+             "| file | MB | KL, prose | KL, mixed | expected KL | same top token, prose | processor seconds |",
+             "|---|--:|--:|--:|--:|--:|--:|"]
+    for row in sorted(found["rows"], key=lambda row: row["bytes"]):
+        expected, seconds = row.get("expected_kl"), row.get("cpu_seconds")
+        lines.append(
+            f"| {title(row)} | {row['bytes'] / 1e6:.1f} | {row['kl'][0]:.3g} | {row['kl'][1]:.3g} | "
+            f"{'' if expected is None else f'{expected:.2g}'} | {row['top1'][0]:.1%} | "
+            f"{'' if seconds is None else f'{seconds:.0f}'} |")
+    return "\n".join(lines)
+
+
+def brief(results):
+    """Some of our files, each with the smallest of llama.cpp's that is as large or larger."""
+    lines = ["| model | file | MB | KL divergence | same top token | llama.cpp, at least as large | MB | KL divergence |",
+             "|---|---|--:|--:|--:|---|--:|--:|"]
+    for found in results:
+        theirs = sorted((row for row in found["rows"] if row["family"] == "llama.cpp"), key=lambda row: row["bytes"])
+        for family, name in SHOWN:
+            for ours in found["rows"]:
+                if (ours["family"], ours["name"]) != (family, name):
+                    continue
+                next_ones = [row for row in theirs if row["bytes"] >= ours["bytes"]]
+                next_one = next_ones[0] if next_ones else None
+                peer = (f"{next_one['name']} | {next_one['bytes'] / 1e6:.1f} | {next_one['kl'][0]:.2g}" if next_one else "| |")
+                lines.append(
+                    f"| {found['model']} | {title(ours)} | {ours['bytes'] / 1e6:.1f} | {ours['kl'][0]:.2g} | "
+                    f"{ours['top1'][0]:.0%} | {peer} |")
+    dates = ", ".join(sorted({found["date"] for found in results}))
+    machines = "; ".join(sorted({found["machine"] for found in results}))
+    return "\n".join(lines) + f"\n\nPlain prose, `{COMMAND}`, {dates}, {machines}."
+
+
+def put(path, name, text):
+    """Replaces what stands between the marks of that name."""
+    with open(path, encoding="utf-8") as file:
+        whole = file.read()
+    begin, end = f"<!-- {name}: written by Benchmarks/quality/tables.py -->", f"<!-- end of {name} -->"
+    pattern = re.escape(begin) + ".*?" + re.escape(end)
+    if not re.search(pattern, whole, re.S):
+        sys.exit(f"{path}: no marks of {name}")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(re.sub(pattern, lambda _: f"{begin}\n{text}\n{end}", whole, flags=re.S))
+
+
+def main(paths):
+    results = []
+    for path in paths or sorted(glob.glob(os.path.join(HERE, "results/*.json"))):
+        with open(path) as file:
+            results.append(json.load(file))
+    put(os.path.join(ROOT, "Benchmarks/README.md"), "quality", "\n\n".join(map(details, results)))
+    put(os.path.join(ROOT, "README.md"), "quality", brief(results))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
