@@ -13,7 +13,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.normpath(os.path.join(HERE, "../.."))
 COMMAND = "Benchmarks/quality/compare.py"
-SHOWN = [("trellis", "3"), ("zstd", "4.5"), ("plain", "4"), ("plain", "5")]
+SHOWN = [("trellis", "3"), ("zstd", "5"), ("plain", "4"), ("plain", "5")]
 
 
 def title(row):
