@@ -41,18 +41,18 @@ def details(found):
 
 
 def brief(results):
-    """Some of our files, each with the smallest of llama.cpp's that is as large or larger."""
-    lines = ["| model | file | MB | KL divergence | same top token | llama.cpp, at least as large | MB | KL divergence |",
+    """Some of our files, each with the closest of llama.cpp's that are smaller or up to a tenth larger."""
+    lines = ["| model | file | MB | KL divergence | same top token | llama.cpp, up to a tenth larger | MB | KL divergence |",
              "|---|---|--:|--:|--:|---|--:|--:|"]
     for found in results:
-        theirs = sorted((row for row in found["rows"] if row["family"] == "llama.cpp"), key=lambda row: row["bytes"])
+        theirs = [row for row in found["rows"] if row["family"] == "llama.cpp"]
         for family, name in SHOWN:
             for ours in found["rows"]:
                 if (ours["family"], ours["name"]) != (family, name):
                     continue
-                next_ones = [row for row in theirs if row["bytes"] >= ours["bytes"]]
-                next_one = next_ones[0] if next_ones else None
-                peer = (f"{next_one['name']} | {next_one['bytes'] / 1e6:.1f} | {next_one['kl'][0]:.2g}" if next_one else "| |")
+                near = [row for row in theirs if row["bytes"] <= 1.1 * ours["bytes"]]
+                best = min(near, key=lambda row: row["kl"][0], default=None)
+                peer = f"{best['name']} | {best['bytes'] / 1e6:.1f} | {best['kl'][0]:.2g}" if best else "none so small | |"
                 lines.append(
                     f"| {found['model']} | {title(ours)} | {ours['bytes'] / 1e6:.1f} | {ours['kl'][0]:.2g} | "
                     f"{ours['top1'][0]:.0%} | {peer} |")
