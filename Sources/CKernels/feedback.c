@@ -84,31 +84,6 @@ void tsr_add_all_products(tsr_pool *pool, const float *x, size_t tokens, size_t 
   tsr_pool_run(pool, add_block, &job, (columns + block - 1) / block);
 }
 
-// What is left of the input of column c, a part per unit of error: the square, added up over tokens.
-TSR_CLONES
-double tsr_left_squares(const float *x, size_t tokens, size_t stride, size_t count, size_t block,
-                        const float *feedback) {
-  double all = 0;
-  for (size_t c = 0; c < count; c++) {
-    const float *row = feedback + c * block;
-    size_t begin = c / LANES * LANES, whole = count / LANES * LANES;
-    for (size_t token = 0; token < tokens; token++) {
-      const float *at = x + token * stride;
-      lanes sums = {0};
-      for (size_t i = begin; i < whole; i += LANES) {  // zero up to the column itself
-        lanes a, b;
-        memcpy(&a, row + i, sizeof a), memcpy(&b, at + i, sizeof b);
-        sums += a * b;
-      }
-      float left = at[c];
-      for (size_t i = whole; i < count; i++) left += row[i] * at[i];
-      for (size_t l = 0; l < LANES; l++) left += sums[l];
-      all += (double)left * left;
-    }
-  }
-  return all;
-}
-
 // Sums of eight lanes, so that no sum depends on the instruction set.
 TSR_CLONES
 double tsr_expectation(const float *weights, const float *values, size_t count) {

@@ -7,7 +7,7 @@ public import WeightFile
 /// Runs a text through a model to learn which errors of which matrix matter.
 ///
 /// Three things are measured. The products of each matrix's inputs, from which follows how its columns can make up for
-/// each other's errors: one pass over the text, an eighth of which tells how well that works on other inputs. The
+/// each other's errors: one pass over the text. The
 /// divergence of the logits when noise is added to a matrix's products, as rounding its weights would add it: a pass for
 /// the same matrix of some layers. And the divergence when noise is added to all products, which is less than the sum
 /// where errors are large.
@@ -59,9 +59,7 @@ public final class Calibrator {
         var calibration = Calibration(key: key)
         let tests = try NoiseTest.all(source)
         let probe = LogitProbe(sequence, tap, layers: source.config.layers.count)
-        let windows =
-            heldOut.isEmpty
-            ? parts(of: Self.batch, positions: Self.togetherLength) : heldOut.map { Array(ids[$0]) }
+        let windows = parts(of: Self.batch, positions: Self.togetherLength)
         let all =
             ids.count + tests.reduce(0) { $0 + probe.work($1.firstLayer) }
             + windows.count * (1 + Self.sums.count) * probe.work(0)
@@ -106,9 +104,7 @@ public final class Calibrator {
         var found = [Double](repeating: 0, count: Self.sums.count)
         var sums = found
         for window in windows {
-            tap.isChecking = !heldOut.isEmpty
             try probe.begin([window], saving: [])
-            tap.isChecking = false
             try step(probe.work(0))
             for (index, sum) in Self.sums.enumerated() {
                 sums[index] = 0
@@ -125,15 +121,7 @@ public final class Calibrator {
             }
         }
         tap.noise = []
-        tap.settle()
         calibration.together = zip(sums, found).map { ($0, $1) }
-    }
-
-    /// Batches of a text that is long enough, which no feedback is made from.
-    private var heldOut: [Range<Int>] {
-        stride(from: 5 * Self.batch, to: ids.count - Self.batch + 1, by: 8 * Self.batch).map {
-            $0..<$0 + Self.batch
-        }
     }
 
     /// Parts of the text, spread over it.
@@ -165,12 +153,11 @@ public final class Calibrator {
                     operation, layer, ColumnFeedback(columns: columns, block: block, forms: form))
             }
         }
-        let heldOut = heldOut
+        tap.isCollecting = true
         var at = 0
         while at < ids.count {
             if at % Self.window == 0 { sequence.reset() }
             let count = min(Self.batch, ids.count - at)
-            tap.isCollecting = !heldOut.contains { $0.lowerBound == at }
             try sequence.forward(
                 committed: Array(ids[at..<at + count]),
                 logitRows: config.tieWordEmbeddings ? [] : Array(0..<count))

@@ -23,8 +23,6 @@ final class Tap: PassObserver {
     /// Of the pass.
     var ids: [Int32] = []
     var isCollecting = false
-    /// Whether passes tell how much of errors is left.
-    var isChecking = false
     /// Of the pass: the residual stream begins with what this layer had in the exact pass; 0: with the embeddings.
     var firstLayer = 0
     private unowned let workspace: Workspace
@@ -55,27 +53,19 @@ final class Tap: PassObserver {
         for site in sites.values { for form in site { form.finish() } }
     }
 
-    func settle() {
-        for site in sites.values { for form in site { form.settle() } }
-    }
-
     func passBegins(tokens: Int) {
         self.tokens = tokens
         state = 0x9e37_79b9_7f4a_7c15
     }
 
     func finished(_ operation: PassOperation, layer: Int) {
-        if isCollecting || isChecking {
+        if isCollecting {
             for step in [PassOperation.queryKeyValue, .attentionOutput, .gateUp, .down, .head] {
                 guard let inputs = workspace.inputs(of: step), inputs.after == operation,
                     let site = sites[key(step, layer)]
                 else { continue }
                 for form in site {
-                    if isCollecting {
-                        form.add(inputs.values, tokens: tokens, on: workspace.model.compute)
-                    } else {
-                        form.check(inputs.values, tokens: tokens)
-                    }
+                    form.add(inputs.values, tokens: tokens, on: workspace.model.compute)
                 }
             }
         }

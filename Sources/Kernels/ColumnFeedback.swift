@@ -12,8 +12,6 @@ internal import CKernels
     let values: Buffer<Float>
     let gains: Buffer<Float>
     private var isFinished = false
-    /// Of inputs that the feedback was not made from: squares, and what errors leave of them.
-    private var (squares, left) = (0.0, 0.0)
 
     /// Widths of a block; the smaller takes half the memory.
     public static let blocks = (small: 128, large: Int(TSR_FEEDBACK_BLOCK))
@@ -68,34 +66,5 @@ internal import CKernels
                 values.pointer + first * block, min(block, columns - first), block,
                 sum / Double(columns), gains.pointer + first)
         }
-    }
-
-    /// Takes in how much of errors the feedback leaves where inputs are not those that it was made from.
-    public func check(_ a: Activations, tokens: Int) {
-        precondition(a.columns == columns && isFinished, "\(a.columns) columns for \(columns)")
-        a.check(tokens: tokens)
-        let inputs = isTurned ? turned(a, tokens: tokens) : a.values
-        for token in 0..<tokens {
-            let begin = token * a.paddedColumns
-            inputs.withSpan(begin..<begin + columns) { row in
-                for column in row.indices { squares += Double(row[column]) * Double(row[column]) }
-            }
-        }
-        for first in stride(from: 0, to: columns, by: block) {
-            // Safe: a block's columns lie within a token's row, its feedback within the buffer.
-            left += unsafe tsr_left_squares(
-                inputs.pointer + first, tokens, a.paddedColumns, min(block, columns - first),
-                block, values.pointer + first * block)
-        }
-    }
-
-    /// Errors count what was left of them where it was checked, in the mean over columns, rather than what the text that the
-    /// feedback was made from promises: it suits that text better than others.
-    public func settle() {
-        let promised = (0..<columns).reduce(0.0) { $0 + Double(gains[$1]) }
-        guard squares > 0, promised > 0 else { return }
-        let ratio = Float(left / (squares / Double(columns)) / promised)
-        for column in 0..<columns { gains[column] *= max(1, ratio) }
-        (squares, left) = (0, 0)
     }
 }

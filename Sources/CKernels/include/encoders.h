@@ -36,11 +36,6 @@ void tsr_make_feedback(float *products, size_t count, size_t block, double unit,
 // products[c][block] += over tokens: x[token][first + c] * x[token][first..<first + count].
 void tsr_add_products(const float *x, size_t tokens, size_t stride, size_t count, size_t block,
                       float *products);
-// The sum over tokens and columns of the square of x[token][c] + feedback[c] . x[token]: what errors of a unit in each column
-// leave once the columns after it make up for them.
-double tsr_left_squares(const float *x, size_t tokens, size_t stride, size_t count, size_t block,
-                        const float *feedback);
-
 // Writes one panel and adds to sums: (value - stored)^2, with gains as they count it, and value^2.
 // Returns TSR_ENCODED, TSR_NOT_FINITE, or the row with a scale beyond half precision.
 int tsr_encode_panel(const tsr_rows *rows, uint8_t *panel, double sums[_Nonnull 2]);
