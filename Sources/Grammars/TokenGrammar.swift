@@ -66,29 +66,10 @@ public final class TokenGrammar {
         if let known = masks[state] { return known }
         var mask = TokenMask(vocabularySize: tree.spelled.count)
         if state == Self.over || automaton.canEnd(state) { endTokens.forEach { mask.insert($0) } }
-        if state != Self.over { try fill(&mask, state) }
+        if state != Self.over { try automaton.fill(&mask, state, tree) }
         if (masks.count + 1) * mask.byteCount > Self.cacheBytes { masks.removeAll() }
         masks[state] = mask
         return mask
-    }
-
-    private func fill(_ mask: inout TokenMask, _ state: State) throws(GrammarError) {
-        var path = [State](repeating: state, count: tree.deepest + 1)
-        var node = 0
-        while node < tree.bytes.count {
-            let depth = Int(tree.depths[node])
-            let next = try automaton.next(path[depth], tree.bytes[node])
-            guard next != Automaton.dead else {
-                node = Int(tree.ends[node])
-                continue
-            }
-            path[depth + 1] = next
-            if tree.tokens[node] >= 0 {
-                mask.insert(tree.tokens[node])
-                if !tree.others.isEmpty { tree.others[node]?.forEach { mask.insert($0) } }
-            }
-            node += 1
-        }
     }
 
     // MARK: What follows for certain
@@ -148,5 +129,30 @@ public struct TokenMask: Sendable {
 
     public func contains(_ id: Int32) -> Bool {
         words.indices.contains(Int(id) / 64) && words[Int(id) / 64] >> UInt64(Int(id) % 64) & 1 == 1
+    }
+}
+
+extension Automaton {
+    /// Adds the tokens that may follow. A method of the automaton, which is thus looked up once and not for
+    /// every byte of the vocabulary.
+    fileprivate mutating func fill(
+        _ mask: inout TokenMask, _ place: Int32, _ tree: TokenTree
+    ) throws(GrammarError) {
+        var path = [Int32](repeating: place, count: tree.deepest + 1)
+        var node = 0
+        while node < tree.bytes.count {
+            let depth = Int(tree.depths[node])
+            let next = try next(path[depth], tree.bytes[node])
+            guard next != Self.dead else {
+                node = Int(tree.ends[node])
+                continue
+            }
+            path[depth + 1] = next
+            if tree.tokens[node] >= 0 {
+                mask.insert(tree.tokens[node])
+                if !tree.others.isEmpty { tree.others[node]?.forEach { mask.insert($0) } }
+            }
+            node += 1
+        }
     }
 }
