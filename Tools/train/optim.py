@@ -54,8 +54,8 @@ def make_optimizers(model: nn.Module, kind: str, lr: float, adam_lr: float, weig
                   dict(params=[p for _, p in trained if p.ndim < 2], weight_decay=0.0)]
         result = [torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=(0.9, 0.95))]
     else:
-        matrices = [p for n, p in trained if p.ndim == 2 and ".layers." in n]
-        rest = [p for n, p in trained if not (p.ndim == 2 and ".layers." in n)]
+        matrices = [p for n, p in trained if p.ndim == 2 and "layers." in n]
+        rest = [p for n, p in trained if not (p.ndim == 2 and "layers." in n)]
         result = [Muon(matrices, lr=lr, weight_decay=weight_decay, dtype=dtype),
                   torch.optim.AdamW(rest, lr=adam_lr, betas=(0.9, 0.95), weight_decay=0.0)]
     for optimizer in result:

@@ -13,8 +13,8 @@ def read(path: str) -> dict[str, list[tuple[float, float]]]:
     curves: dict = {}
     with open(path) as file:
         for row in csv.DictReader(file):
-            for column in ("ntp", "matp", "test_ntp", "test_matp"):
-                if row[column] and float(row[column]) > 0:
+            for column in ("ntp", "matp", "test_ntp", "test_matp", "ce", "tv", "test_accepted"):
+                if row.get(column) and float(row[column]) > 0:
                     curves.setdefault(column, []).append((float(row["step"]), float(row[column])))
     return curves
 
