@@ -176,7 +176,7 @@ let package = Package(
         .testTarget(
             name: "TransformerTests",
             dependencies: [
-                "Transformer", "Quantization", "Import", "Kernels", "WeightFile",
+                "Decoding", "Transformer", "Quantization", "Import", "Kernels", "WeightFile",
                 "AllocationCounter",
             ],
             exclude: ["Resources"], swiftSettings: testSettings),

@@ -22,7 +22,7 @@ RULES = """fileTooShort magic version headerChecksum headerReserved fileSize sec
 metadataPadding configSize configReserved configText configShape configNumbers blockDecoding tokenizerSize
 tokenizerReserved tokenOffsets tokenKinds merges tokenIDs tokenizerText templateText directorySize tensorName
 tensorShape tensorEncoding tensorStorage tensorTiling tensorPlacement tileTable fileEnd tensorSet tileChecksum
-dataPadding values tileCoding layers""".split()
+dataPadding values tileCoding layers drafter""".split()
 
 
 class Invalid(Exception):
@@ -172,6 +172,22 @@ def read_run(fields, tables):
                 attentionScale=scale, attentionBias=bool(flags & 1))
 
 
+def read_drafter(fields, config):
+    at = fields.base + fields.at
+    target_layers, block, mask, rank, flags, confidence, tap_count, token_count = fields.read("8I")
+    rows = config["vocabularySize"]
+    need(1 <= target_layers <= 4096 and 1 <= block <= 64 and mask < rows and rank <= 4096, "drafter", at)
+    need(flags <= 1 and confidence <= (2 if rank else 1) and (flags or block > 1), "drafter", at + 16)
+    need(1 <= tap_count <= 64 and token_count <= rows, "drafter", at + 24)
+    need(not config["tieWordEmbeddings"] and config["blockDecoding"] is None, "drafter", at)
+    taps = [value - 1 for value in fields.array("<u4", tap_count).tolist()]
+    need(all(tap < target_layers for tap in taps), "drafter", at + 32)
+    tokens = fields.array("<u4", token_count).tolist()
+    need(all(a < b for a, b in zip(tokens, tokens[1:] + [rows])), "drafter", at + 32 + 4 * tap_count)
+    return dict(targetLayers=target_layers, blockSize=block, maskToken=mask, markovRank=rank, predictsNext=bool(flags & 1),
+                confidence=confidence, taps=taps, draftTokens=tokens)
+
+
 def read_config(data, offset, size):
     fields = Section(data, offset, size, "configSize")
     config = dict(zip(SIZES, fields.read("8I")))
@@ -179,7 +195,7 @@ def read_config(data, offset, size):
     text_sizes = fields.read("3I")
     run_count, sub_block, table_count = fields.read("3I")
     fields.take(28)
-    need(flags < 32, "configReserved", offset + 40, "has unknown flags")
+    need(flags < 64, "configReserved", offset + 40, "has unknown flags")
     need(flags & 2 or data[offset + 44:offset + 52] == bytes(8), "configReserved", offset + 44)
     need(flags & 4 or (data[offset + 52:offset + 64] == bytes(12) and not flags & 24), "configReserved", offset + 52)
     need(flags & 4 or not sub_block, "configReserved", offset + 92)
@@ -207,6 +223,8 @@ def read_config(data, offset, size):
     config["layers"] = runs = [read_run(fields, table_count) for _ in range(run_count)]
     need(sum(run["count"] for run in runs) == config["layerCount"], "layers", offset + 88)
     need(all(dict(one, count=0) != dict(other, count=0) for one, other in zip(runs, runs[1:])), "layers", offset + 88)
+    if flags & 32:
+        config["drafter"] = read_drafter(fields, config)
     for count, limit, at in zip(text_sizes, (255, 31, 1023), (76, 80, 84)):
         need(count <= limit, "configText", offset + at)
     config["name"], config["modelType"], config["source"] = (fields.text(n, "configText") for n in text_sizes)
@@ -477,7 +495,19 @@ def plain(data, tensor):
 def check_set(tensors, config, base):
     hidden, inner = config["hiddenSize"], config["intermediateSize"]
     queries, keys = (config[name] * config["headDim"] for name in ("headCount", "kvHeadCount"))
-    shapes = {"model.embed_tokens.weight": (config["vocabularySize"], hidden), "model.norm.weight": (1, hidden)}
+    tokens, drafter = config["vocabularySize"], config.get("drafter")
+    head_rows = tokens
+    shapes = {"model.norm.weight": (1, hidden)}
+    if not drafter:
+        shapes["model.embed_tokens.weight"] = (tokens, hidden)
+    else:
+        rank, head_rows = drafter["markovRank"], len(drafter["draftTokens"]) or tokens
+        shapes.update({"fc.weight": (hidden, hidden * len(drafter["taps"])), "hidden_norm.weight": (1, hidden)})
+        if rank:
+            shapes.update({"markov_head.markov_w1.weight": (tokens, rank), "markov_head.markov_w2.weight": (head_rows, rank)})
+        if drafter["confidence"]:
+            width = hidden + (rank if drafter["confidence"] == 2 else 0)
+            shapes.update({"confidence_head.proj.weight": (1, width), "confidence_head.proj.bias": (1, 1)})
     need(config["layerCount"] <= len(tensors), "tensorSet", base, "too few tensors")
     layers = [run for run in config["layers"] for _ in range(run["count"])]
     for layer, spec in enumerate(layers):
@@ -496,13 +526,13 @@ def check_set(tensors, config, base):
         shapes.update({f"model.layers.{layer}.{name}": shape for name, shape in part.items()})
     by_name = {tensor["name"]: tensor for tensor in tensors}
     if not config["tieWordEmbeddings"]:
-        shapes["lm_head.weight"] = shapes["model.embed_tokens.weight"]
+        shapes["lm_head.weight"] = (head_rows, hidden)
     else:
         need("lm_head.weight" not in by_name, "tensorSet", base, "a head next to a tied embedding")
     for name, shape in shapes.items():
         found = by_name.get(name)
         need(found is not None and (found["rows"], found["columns"]) == shape, "tensorSet", base, f"{name} must be {shape}")
-        vector = name.endswith(("norm.weight", ".bias"))
+        vector = name.endswith(("norm.weight", ".bias")) or name.startswith("confidence_head")
         need(not vector or found["encoding"] == "f32", "tensorSet", base, f"{name} must be f32")
 
 

@@ -1,4 +1,4 @@
-/// Drafts of the text itself where they promise more than those of a second model, which take time.
+/// Drafts of the text itself where they promise more than those of a second model or a drafter, which take time.
 ///
 /// A looked-up draft costs nothing and promises L right tokens. The model's promise M and take D seconds,
 /// worth r D tokens at the rate r at which tokens come. So the text's is taken if L >= M - r D, and the
@@ -6,9 +6,9 @@
 public final class CombinedDrafts: DraftSource {
     public var name: String { model.name }
     private let lookup: LookupSource
-    private let model: ModelDrafts
+    private let model: any CostlySource
 
-    public init(_ lookup: LookupSource, _ model: ModelDrafts) {
+    public init(_ lookup: LookupSource, _ model: any CostlySource) {
         (self.lookup, self.model) = (lookup, model)
     }
 

@@ -13,6 +13,15 @@ public protocol DraftSource: AnyObject {
     func draft(_ request: DraftRequest, into draft: inout Draft) throws(DecodingError)
 }
 
+/// A source whose drafts take time.
+public protocol CostlySource: DraftSource {
+    /// Tokens that a draft has been expected to give lately, less those that its time is worth; nil before
+    /// the first.
+    var gain: Double? { get }
+    /// Follows the text without a draft.
+    func skip(_ request: DraftRequest)
+}
+
 /// What a draft is to follow.
 public struct DraftRequest {
     /// Every token given or decided, oldest first.

@@ -9,7 +9,7 @@ internal import Machine
 /// Another draft token takes d seconds and is right with a chance c. A second is worth the r tokens that come
 /// in it lately, of all texts together, so it is drawn while c > r d. Where not even the first is, the drafter rests,
 /// and tries again now and then.
-public final class ModelDrafts: DraftSource {
+public final class ModelDrafts: CostlySource {
     public let name: String
     private let model: any LanguageModel
     private let stopTokens: Set<Int32>
@@ -18,20 +18,11 @@ public final class ModelDrafts: DraftSource {
     /// So many of its first tokens are the text's.
     private var shared = 0
 
-    /// The last draft, with the model's confidences, and the tokens of the text when it was made.
-    private var offered = Draft()
-    private var offeredAt = 0
-    /// Tokens that a pass after it may have given.
-    private var most = 0
-    private var curve = ConfidenceCurve()
-    /// Right tokens among draft tokens whose predecessors were right: a moving average.
-    private var hits = 0.8
+    private var offered = OfferedDraft()
     /// Seconds that a draft token takes; 0 before the first.
     private var tokenSeconds = 0.0
     private var rests = 0
-    /// Tokens that a draft has been expected to give lately, less those that its time is worth; nil before
-    /// the first.
-    private(set) var gain: Double?
+    public var gain: Double? { offered.gain }
 
     /// Passes between two drafts of a drafter that does not pay.
     private static let longestRest = 32
@@ -52,25 +43,18 @@ public final class ModelDrafts: DraftSource {
         guard request.most > 0, isWorthwhile(1, request) || rests > Self.longestRest else { return }
         rests = 0
         try draw(request)
-        for (token, confidence) in zip(offered.tokens, offered.confidences) {
-            draft.append(token, Float(curve.chance(confidence)))
-        }
-        let seconds = (ContinuousClock.now - start).seconds
-        let gain = max(0, draft.expected - request.rate * seconds)
-        self.gain = self.gain.map { $0 + 0.2 * (gain - $0) } ?? gain
+        offered.offer(request, seconds: (ContinuousClock.now - start).seconds, into: &draft)
     }
 
     /// Follows the text without a draft.
-    func skip(_ request: DraftRequest) {
-        learn(request)
+    public func skip(_ request: DraftRequest) {
+        offered.begin(request)
         shared = min(shared, request.unchanged)
-        offered.clear()
-        (offeredAt, most) = (request.text.count, request.most + 1)
     }
 
     /// Whether a token that counts if all before it are right, with the chance `reach`, is worth its time.
     private func isWorthwhile(_ reach: Double, _ request: DraftRequest) -> Bool {
-        reach * hits > request.rate * tokenSeconds
+        reach * offered.hits > request.rate * tokenSeconds
     }
 
     private func draw(_ request: DraftRequest) throws(DecodingError) {
@@ -82,17 +66,17 @@ public final class ModelDrafts: DraftSource {
             try model.pass(committed: fresh, logitRows: [fresh.count - 1])
             cached += fresh
             let prediction = try request.sampler.prepare(
-                model.logits, begin: 0, history: request.text, block: offered.tokens[...])
+                model.logits, begin: 0, history: request.text, block: offered.draft.tokens[...])
             let drawn = request.sampler.draw(
                 model.logits, begin: 0, prediction: prediction,
-                position: request.text.count + offered.count)
+                position: request.text.count + offered.draft.count)
             offered.append(drawn.token, prediction.confidence)
             if isSingle {
                 let seconds = (ContinuousClock.now - begin).seconds
                 tokenSeconds += (tokenSeconds > 0 ? 0.1 : 1) * (seconds - tokenSeconds)
             }
-            reach *= curve.chance(prediction.confidence)
-            guard offered.count < request.most, isWorthwhile(reach, request),
+            reach *= offered.chance(prediction.confidence)
+            guard offered.draft.count < request.most, isWorthwhile(reach, request),
                 !stopTokens.contains(drawn.token)
             else { return }
             fresh = [drawn.token]
@@ -116,17 +100,5 @@ public final class ModelDrafts: DraftSource {
         }
         shared = text.count  // once it is computed
         return Array(text[same...])
-    }
-
-    /// Compares the last draft with what came, whether it was verified or not.
-    private func learn(_ request: DraftRequest) {
-        let fresh = request.text.count - offeredAt
-        guard offeredAt <= request.unchanged, (1...max(1, most)).contains(fresh) else { return }
-        for index in 0..<min(fresh, offered.count) {
-            let isRight = request.text[offeredAt + index] == offered.tokens[index]
-            curve.add(offered.confidences[index], isRight: isRight)
-            hits += 0.05 * ((isRight ? 1 : 0) - hits)
-            guard isRight else { break }
-        }
     }
 }

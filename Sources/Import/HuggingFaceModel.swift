@@ -16,12 +16,17 @@ final class HuggingFaceModel: TensorSource {
     private let stored: StoredTensors
 
     /// A tensor and the file that holds it.
-    private typealias StoredTensor = (file: SourceFile, tensor: SafetensorsFile.Tensor)
+    typealias StoredTensor = (file: SourceFile, tensor: SafetensorsFile.Tensor)
 
     init(folder: String) throws(ImportError) {
         let configPath = folder + "/config.json"
         guard let root = try Settings.file(configPath) else {
             throw .notFound(path: folder, wanted: "config.json in this folder")
+        }
+        guard try !HuggingFaceDrafter.isDrafter(root) else {
+            throw .unsupported(
+                path: folder, what: "a drafter without its target",
+                advice: "name the target's weight file with --drafts-for TARGET.tsr")
         }
         let settings = try HuggingFaceConfig(root)
         let (read, form) = try settings.model()
@@ -133,7 +138,7 @@ final class HuggingFaceModel: TensorSource {
 
     // MARK: Opening
 
-    private static func name(of folder: String, _ config: Settings) throws(ImportError) -> String {
+    static func name(of folder: String, _ config: Settings) throws(ImportError) -> String {
         if let named = try config.string("_name_or_path"), !named.isEmpty {
             return String(named.split(separator: "/").last ?? "").prefixed(80)
         }
@@ -141,7 +146,7 @@ final class HuggingFaceModel: TensorSource {
     }
 
     /// Every tensor of the folder by its stored name.
-    private static func openShards(_ folder: String) throws(ImportError) -> [String: StoredTensor] {
+    static func openShards(_ folder: String) throws(ImportError) -> [String: StoredTensor] {
         var found: [String: StoredTensor] = [:]
         for shard in try shardNames(folder) {
             let path = folder + "/" + shard
@@ -236,7 +241,7 @@ final class HuggingFaceModel: TensorSource {
         count == 1 ? total : count == total ? 1 : count == (total + 127) / 128 ? 128 : nil
     }
 
-    private static func part(
+    static func part(
         _ entry: StoredTensor, named name: String, rows: Int, columns: Int
     ) throws(ImportError) -> StoredTensors.Part {
         let (file, tensor) = entry

@@ -18,16 +18,18 @@ struct StoredTensors {
     /// In execution order.
     let list: [SourceTensor]
 
-    /// - Parameter find: The stored tensor with a name, which must have these rows and columns. Throws if
-    ///   there is none.
+    /// - Parameters:
+    ///   - tensors: Those that are stored; by default all that the model needs.
+    ///   - find: The stored tensor with a name, which must have these rows and columns. Throws if
+    ///     there is none.
     init(
-        _ config: ModelConfig, _ form: StoredForm,
+        _ config: ModelConfig, _ form: StoredForm, tensors: [ModelTensor]? = nil,
         place: (ModelTensor) -> StoredForm.Place,
         find: (_ name: String, _ rows: Int, _ columns: Int) throws(ImportError) -> Part
     ) throws(ImportError) {
         var entries: [String: (tensor: ModelTensor, part: Part, firstRow: Int)] = [:]
         var list: [SourceTensor] = []
-        for tensor in config.tensors {
+        for tensor in tensors ?? config.tensors {
             let place = place(tensor)
             let part = try find(place.name, place.rows, tensor.columns)
             entries[tensor.name] = (tensor, part, place.firstRow)

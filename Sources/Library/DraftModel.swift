@@ -1,18 +1,30 @@
 package import Decoding
 package import Transformer
 internal import Residency
-internal import WeightFile
+package import WeightFile
 
-/// A second model that drafts for another: its file is open, its weights are loaded for the first text.
+/// A second model that drafts for another, be it one that stands alone or a block drafter: its file is open, its weights are
+/// loaded for the first text.
 package final class DraftModel {
-    private let source: ModelSource
-    private var workspace: Workspace?
+    private let path: String
+    private let file: WeightFile
+    private var loaded: Loaded?
 
-    /// - Throws: ``ModelError`` where the two models do not have the same tokens; where the file cannot be
-    ///   opened.
-    package init(path: String, for target: ModelSource) throws {
-        source = try ModelSource(path: path)
-        let (mine, its) = (source.file, target.file)
+    private enum Loaded {
+        case model(Workspace)
+        case drafter(BlockDrafter)
+    }
+
+    /// - Throws: ``ModelError`` where the two models do not have the same tokens, or where a drafter is another
+    ///   model's; where the file cannot be opened.
+    package init(path: String, for target: WeightFile) throws {
+        self.path = path
+        file = try WeightFile(path: path)
+        let (mine, its) = (file, target)
+        guard mine.config.drafter == nil else {
+            guard let reason = mine.config.misfit(as: its.config) else { return }
+            throw ModelError(.badOption, "'\(path)' \(reason)")
+        }
         let (count, needed) = (mine.config.vocabularySize, its.config.vocabularySize)
         guard count == needed else {
             throw Self.refusal(
@@ -32,15 +44,18 @@ package final class DraftModel {
             .badOption, "'\(path)' \(reason); a model can draft only for one with the same tokens")
     }
 
-    /// How it runs next to the target: all of it in memory, one row of logits, and as many texts.
+    private var isDrafter: Bool { file.config.drafter != nil }
+
+    /// How it runs next to the target: all of it in memory, and as many texts.
     private func options(
         nextTo target: Transformer.Model.Options
     ) -> Transformer.Model.Options {
         var options = target
         options.memory = nil
-        (options.logitCapacity, options.openCapacity, options.otherBytes) = (1, 0, 0)
+        options.logitCapacity = file.config.drafter?.blockSize ?? 1
+        (options.openCapacity, options.otherBytes) = (file.config.drafter?.blockSize ?? 0, 0)
         options.loading = { _, _ in }
-        let most = source.file.config.maxPositions
+        let most = file.config.maxPositions
         let context = target.contextLength ?? most
         options.contextLength = min(context, most)
         options.furtherContexts = target.furtherContexts.map { min($0, most) }
@@ -48,9 +63,22 @@ package final class DraftModel {
         return options
     }
 
-    /// Bytes that it takes.
+    /// Bytes that it takes next to the target, with which it shares the program.
     package func bytes(nextTo target: Transformer.Model.Options) throws -> Int {
-        try Transformer.Model.plan(source.file, options: options(nextTo: target)).totalBytes
+        let options = options(nextTo: target)
+        let plan = try Transformer.Model.plan(file, options: options)
+        return plan.totalBytes - Transformer.Model.programBytes
+            + (isDrafter ? BlockDrafter.byteCount(file, options) : 0)
+    }
+
+    /// Loads its weights. Texts that take over what others have computed need it before they begin.
+    package func prepare(nextTo target: Workspace) throws {
+        guard loaded == nil else { return }
+        let options = options(nextTo: target.model.options)
+        loaded =
+            isDrafter
+            ? .drafter(try BlockDrafter(file, nextTo: target, options: options))
+            : .model(try Workspace(Transformer.Model(file, options: options)))
     }
 
     /// Its drafts for a text, and those of the text where they promise more.
@@ -59,17 +87,22 @@ package final class DraftModel {
     package func drafts(
         for sequence: TokenSequence, stopTokens: Set<Int32>, _ lookups: LookupSource
     ) throws -> CombinedDrafts {
-        let workspace =
-            try self.workspace
-            ?? Workspace(
-                Transformer.Model(
-                    source.file, options: options(nextTo: sequence.model.options)))
-        self.workspace = workspace
-        let length = min(sequence.contextLength, source.file.config.maxPositions)
-        return CombinedDrafts(
-            lookups,
-            ModelDrafts(
-                try TokenSequence(workspace, contextLength: length), name: source.path,
-                stopTokens: stopTokens))
+        try prepare(nextTo: sequence.workspace)
+        switch loaded {
+        case nil: preconditionFailure("not loaded")
+        case .model(let workspace):
+            let length = min(sequence.contextLength, file.config.maxPositions)
+            return CombinedDrafts(
+                lookups,
+                ModelDrafts(
+                    try TokenSequence(workspace, contextLength: length), name: path,
+                    stopTokens: stopTokens))
+        case .drafter(let drafter):
+            return CombinedDrafts(
+                lookups,
+                BlockDrafts(
+                    try sequence.follow(by: drafter), name: path,
+                    vocabularySize: sequence.config.vocabularySize, stopTokens: stopTokens))
+        }
     }
 }

@@ -16,6 +16,9 @@ package struct ModelSource: Sendable {
         self.path = path
         self.chatTemplate = chatTemplate
         file = try WeightFile(path: path)
+        if file.config.drafter != nil, let reason = file.config.misfit(as: nil) {
+            throw ModelError(.badOption, "'\(path)' \(reason)")
+        }
         tokenizer = try Tokenizer(file.tokenizer)
     }
 

@@ -28,6 +28,9 @@ extension Model {
         let needs = needs(
             config, forms: file.forms, metadataBytes: file.metadataBytes, context: context,
             options: options)
+        for role in [TensorRole.fusion, .previousToken, .nextToken] where config.drafter != nil {
+            mapped += file.tensor(config.tensor(role).name)?.byteCount ?? 0
+        }
         let budget = options.memory ?? .unlimited
         do throws(ResidencyError) {
             return try ResidencyPlan(
@@ -54,13 +57,16 @@ extension Model {
             base: base(metadataBytes: metadataBytes, options))
     }
 
-    /// Bytes of the program and the system's libraries; of the tokenizer's tables, which take some four
+    /// The program and the system's libraries.
+    public static let programBytes = 18 << 20
+
+    /// Bytes of the program; of the tokenizer's tables, which take some four
     /// times their place in the file; of what each thread has for itself, those that read among them;
     /// and of the pages around embeddings that have been looked up.
     private static func base(metadataBytes: Int, _ options: Options) -> Int {
         let threads = options.threads ?? Processors.usable
-        return options.otherBytes + 18 << 20 + 4 * metadataBytes + threads * Compute.threadBytes + 1
-            << 20
+        return options.otherBytes + programBytes + 4 * metadataBytes
+            + threads * Compute.threadBytes + 1 << 20
             + rowsHeld * 64 << 10
     }
 
@@ -80,15 +86,16 @@ extension Model {
         }
     }
 
+    /// - Parameter tileBytes: Decoded bytes of a tile of another file that it will read.
     static func compute(
-        _ file: WeightFile, _ options: Options
+        _ file: WeightFile, _ options: Options, tileBytes: Int = 0
     ) throws(TransformerError) -> Compute {
         let config = file.config
         do {
             return try Compute(
                 isa: options.isa, threads: options.threads,
                 groupHeads: config.headCount / config.kvHeadCount, headDim: config.headDim,
-                tileBytes: file.largestCodedTile)
+                tileBytes: max(file.largestCodedTile, tileBytes))
         } catch {
             throw .kernels(error.description)
         }
@@ -135,6 +142,6 @@ extension Scratch {
             + activations(queries, tokens: batch)
             + activations(config.intermediateSize, tokens: batch)
             + activations(config.hiddenSize, tokens: options.logitCapacity)
-            + options.logitCapacity * padded(config.vocabularySize) * 4
+            + options.logitCapacity * padded(config.headRows) * 4
     }
 }

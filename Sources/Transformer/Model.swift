@@ -21,17 +21,29 @@ public final class Model {
     let windows: [Int]
     let embeddingName: String
     let embedding: Matrix
+    /// Of the file that the embedding is in: a drafter has that of its target.
+    let embeddingStore: WeightStore
     let finalNorm: Buffer<Float>
     let head: WeightGroup
     let store: WeightStore
+    /// What a drafter has next to its layers.
+    let drafting: DrafterWeights?
     /// Bytes of the caches of all sequences that live.
     private var usedCacheBytes = 0
 
-    public init(_ file: WeightFile, options: Options = Options()) throws(TransformerError) {
+    /// - Parameter target: Of a drafter's file.
+    /// - Throws: Where the two do not fit, too.
+    public init(
+        _ file: WeightFile, options: Options = Options(), draftingFor target: Model? = nil
+    ) throws(TransformerError) {
         let config = file.config
+        if let reason = config.misfit(as: target?.config) {
+            throw .wrongDrafter(path: file.path, reason)
+        }
         contextLength = try options.check(for: config)
         let plan = try Self.plan(file, options: options)
-        compute = try Self.compute(file, options)
+        compute = try Self.compute(
+            file, options, tileBytes: target?.file.largestCodedTile ?? 0)
         do throws(ResidencyError) {
             store = try WeightStore(
                 file, plan: plan, compute: compute, method: options.inputMethod,
@@ -50,7 +62,9 @@ public final class Model {
             return DecoderLayer(file, store, index, view: view)
         }
         embeddingName = config.tensor(.embedding).name
-        embedding = file.matrix(embeddingName)
+        embedding = target?.embedding ?? file.matrix(embeddingName)
+        embeddingStore = target?.store ?? store
+        drafting = config.drafter.map { DrafterWeights(file, $0) }
         finalNorm = file.vector(config.tensor(.finalNorm).name)
         head = store.group([config.headName])
         store.forgetUnused()

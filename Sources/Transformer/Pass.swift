@@ -18,11 +18,13 @@ extension Workspace {
 
     private func layers(tokens: Int) throws(ResidencyError) {
         embed(tokens)
+        drafter?.keep(scratch.hidden, after: -1, tokens: tokens)
         observer?.finished(.embed, layer: 0)
         for index in firstLayer..<model.layers.count {
             let layer = model.layers[index]
             try attention(layer, index, tokens: tokens, observer)
             try mlp(layer, index, tokens: tokens, observer)
+            drafter?.keep(scratch.hidden, after: index, tokens: tokens)
         }
     }
 
@@ -89,13 +91,13 @@ extension Workspace {
     /// Copies the embeddings of the batch's tokens into the residual stream. Where not all weights stay,
     /// the pages that hold them are given back after a few tokens.
     private func embed(_ tokens: Int) {
-        let step = model.store.isStreaming ? Model.rowsHeld : tokens
+        let step = model.embeddingStore.isStreaming ? Model.rowsHeld : tokens
         for first in stride(from: 0, to: tokens, by: step) {
             model.compute.embed(
                 model.embedding, tokens: scratch.ids, first: first,
                 count: min(step, tokens - first), scale: model.config.embeddingScale,
                 into: scratch.hidden)
-            model.store.forgetRows(of: model.embeddingName)
+            model.embeddingStore.forgetRows(of: model.embeddingName)
         }
     }
 
@@ -105,12 +107,33 @@ extension Workspace {
     private func attention(
         _ layer: DecoderLayer, _ index: Int, tokens: Int, _ observer: (any PassObserver)?
     ) throws(ResidencyError) {
-        let (s, compute, config) = (scratch, model.compute, model.config)
-        let group = layer.queryKeyValue.matrices
+        let (s, compute) = (scratch, model.compute)
         compute.rmsNorm(
-            s.hidden, tokens: tokens, weight: layer.attentionNorm, eps: config.rmsNormEps,
+            s.hidden, tokens: tokens, weight: layer.attentionNorm, eps: model.config.rmsNormEps,
             into: s.normed)
         observer?.finished(.attentionNorm, layer: index)
+        let queries = try project(layer, index, tokens: tokens, observer)
+        for part in parts.indices {
+            let part = parts[part]
+            compute.attend(
+                s.qkv, queries: queries, first: part.first, tokens: part.count,
+                visible: s.visible[layer.view], scale: layer.spec.attentionScale,
+                layer: part.sequence.cache.layers[index], into: s.attended)
+        }
+        observer?.finished(.attend, layer: index)
+        try add(layer.output, s.attended, norm: layer.attentionOutputNorm, tokens: tokens) {
+            observer?.finished(.attentionOutput, layer: index)
+        }
+    }
+
+    /// Makes queries, keys and values of `scratch.normed`, and puts keys and values into the caches of the parts.
+    ///
+    /// - Returns: Where the queries are in `scratch.qkv`.
+    @discardableResult func project(
+        _ layer: DecoderLayer, _ index: Int, tokens: Int, _ observer: (any PassObserver)?
+    ) throws(ResidencyError) -> HeadLayout {
+        let (s, compute, config) = (scratch, model.compute, model.config)
+        let group = layer.queryKeyValue.matrices
         try layer.queryKeyValue.forEachPart {
             compute.multiply(group, s.normed, tokens: tokens, into: s.qkv)
         }
@@ -130,17 +153,7 @@ extension Workspace {
             values: layout(group, 2, config.kvHeadCount))
         for part in parts.indices { store(parts[part], heads, layer, index) }
         observer?.finished(.storeKeyValue, layer: index)
-        for part in parts.indices {
-            let part = parts[part]
-            compute.attend(
-                s.qkv, queries: heads.queries, first: part.first, tokens: part.count,
-                visible: s.visible[layer.view], scale: layer.spec.attentionScale,
-                layer: part.sequence.cache.layers[index], into: s.attended)
-        }
-        observer?.finished(.attend, layer: index)
-        try add(layer.output, s.attended, norm: layer.attentionOutputNorm, tokens: tokens) {
-            observer?.finished(.attentionOutput, layer: index)
-        }
+        return heads.queries
     }
 
     /// Norm of a whole projection.

@@ -13,6 +13,8 @@ public final class TokenSequence {
     /// Bytes of keys and values.
     public let cacheBytes: Int
 
+    /// What a drafter has of the committed tokens.
+    var draftContext: DraftContext?
     let cache: KVCache
     /// Angles of attention sinks that are placed anew.
     let sinkRotary: RotaryEmbedding
@@ -49,6 +51,9 @@ public final class TokenSequence {
                 kvHeads: config.kvHeadCount, headDim: config.headDim),
             KVCache.Extent(contextLength: context, options), encoding: options.kvEncoding)
         sinkRotary = RotaryEmbedding(config, capacity: max(1, cache.placement.slots))
+        if let drafter = workspace.drafter {
+            draftContext = try DraftContext(drafter, contextLength: context)
+        }
     }
 
     /// The one sequence of a model and a workspace of its own.
@@ -87,6 +92,7 @@ public final class TokenSequence {
             canTruncate(to: position), "cannot go back from \(self.position) to \(position)")
         self.position = position
         cache.truncate(to: position)
+        draftContext?.truncate(to: position)
         if position == 0 { isNotFinite = false }
     }
 
@@ -108,6 +114,7 @@ public final class TokenSequence {
             return false
         }
         cache.copy(other.cache, upTo: count)
+        draftContext?.copy(other.draftContext, upTo: count)
         position = count
         isNotFinite = other.isNotFinite
         return true

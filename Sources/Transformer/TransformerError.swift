@@ -23,6 +23,8 @@ public enum TransformerError: Error, Equatable, CustomStringConvertible {
     case residency(ResidencyError)
     /// The kernels could not be set up.
     case kernels(String)
+    /// A drafter without its target, a model that drafts for none, or two that do not fit, and why.
+    case wrongDrafter(path: String, String)
 
     public var description: String {
         switch self {
@@ -50,6 +52,7 @@ public enum TransformerError: Error, Equatable, CustomStringConvertible {
             "'\(path)': weights are damaged; run 'tessera verify', then make the file anew"
         case .residency(let error): error.description
         case .kernels(let reason): reason
+        case .wrongDrafter(let path, let reason): "'\(path)' \(reason)"
         }
     }
 }

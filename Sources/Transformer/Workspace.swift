@@ -27,6 +27,8 @@ public final class Workspace {
     /// Whether passes may begin at any layer: weights that are read from disk come in their order.
     public var canSkipLayers: Bool { !model.store.isStreaming }
 
+    /// Reads the residual streams of each pass, where texts have a drafter.
+    public internal(set) var drafter: BlockDrafter?
     let scratch: Scratch
     let rotary: RotaryEmbedding
     /// Of the running batch.
@@ -152,15 +154,33 @@ public final class Workspace {
         return tokens
     }
 
-    /// Writes the ids, positions, slots, visible ranges and logit rows of one part.
+    /// Writes the ids, logit rows and places of one part.
     private func load(_ part: Part, _ segment: Segment) {
+        for index in 0..<part.committed.count {
+            scratch.ids[part.first + index] =
+                segment.committed[part.committed.lowerBound + index]
+        }
+        for index in 0..<part.openCount {
+            scratch.ids[part.first + part.committed.count + index] = segment.open[index]
+        }
+        place(part, blockSize: segment.blockSize)
+        let firstOfAll = parts[0].rows.lowerBound
+        for row in part.rows {
+            let index = segment.logitRows[part.firstRow + row - part.rows.lowerBound]
+            let begin = part.committed.lowerBound
+            precondition(index >= begin, "row \(index) out of order")
+            scratch.logitRows[row - firstOfAll] = Int32(part.first + index - begin)
+        }
+    }
+
+    /// Writes positions, slots and visible ranges of one part.
+    func place(_ part: Part, blockSize: Int = 1) {
         let (sequence, count) = (part.sequence, part.committed.count)
         let (position, cache) = (sequence.position, sequence.cache)
         let end = position + count
         for index in 0..<count {
             let (at, row) = (position + index, part.first + index)
-            scratch.ids[row] = segment.committed[part.committed.lowerBound + index]
-            let blockEnd = min(end, (at / segment.blockSize + 1) * segment.blockSize)
+            let blockEnd = min(end, (at / blockSize + 1) * blockSize)
             for view in scratch.slots.indices {
                 scratch.slots[view][row] = Int32(cache.rings[view].slot(of: at))
                 cache.setVisible(
@@ -170,7 +190,6 @@ public final class Workspace {
         }
         for index in 0..<part.openCount {
             let row = part.first + count + index
-            scratch.ids[row] = segment.open[index]
             for view in scratch.slots.indices {
                 scratch.slots[view][row] = Int32(cache.rings[view].openSlot(index))
                 cache.setVisible(
@@ -181,25 +200,20 @@ public final class Workspace {
         for index in 0..<part.count { rotary.set(part.first + index, position: position + index) }
         cache.placement.prepare(
             for: position..<position + part.count, angles: sequence.sinkRotary)
-        let firstOfAll = parts[0].rows.lowerBound
-        for row in part.rows {
-            let index = segment.logitRows[part.firstRow + row - part.rows.lowerBound]
-            let begin = part.committed.lowerBound
-            precondition(index >= begin, "row \(index) out of order")
-            scratch.logitRows[row - firstOfAll] = Int32(part.first + index - begin)
-        }
     }
 
     /// Computes the batch in `parts` and moves its sequences on.
     private func run(_ segments: [Segment]) throws(TransformerError) {
         try compute()
         passCount += 1
-        if model.compute.takeNotFinite() > 0 { try findNotFinite(segments) }
+        let isFinite = model.compute.takeNotFinite() == 0
+        if !isFinite { try findNotFinite(segments) }
         guard !model.compute.hasSeenDamage else {
             throw .damagedWeights(path: model.file.path)
         }
         for index in parts.indices {
             let sequence = parts[index].sequence
+            if isFinite { try drafter?.follow(parts[index]) }
             sequence.position += parts[index].committed.count
             sequence.cache.advance(to: sequence.position)
             if sequence.isNotFinite { spoil(parts[index].rows) }
@@ -227,7 +241,7 @@ public final class Workspace {
     private func spoil(_ rows: Range<Int>) {
         for row in rows {
             let begin = row * logitStride
-            for index in begin..<begin + model.config.vocabularySize { logits[index] = .nan }
+            for index in begin..<begin + model.config.headRows { logits[index] = .nan }
         }
     }
 }

@@ -5,7 +5,8 @@ enum ConfigRecord {
     private static let blockDecoding: UInt32 = 4
     private static let shiftedLogits: UInt32 = 8
     private static let bidirectionalCommit: UInt32 = 16
-    private static let knownFlags: UInt32 = 31
+    private static let isDrafter: UInt32 = 32
+    private static let knownFlags: UInt32 = 63
 
     /// Reads and checks the section. Rules 10...15 and 38.
     static func parse(
@@ -14,7 +15,7 @@ enum ConfigRecord {
         var fields = FieldReader(bytes, base: base, sizeRule: .configSize)
         var config = ModelConfig()
         let layerCount = try readSizes(&fields, into: &config)
-        try readNumbers(&fields, into: &config)
+        let flags = try readNumbers(&fields, into: &config)
         let nameBytes = try fields.int32()
         let modelTypeBytes = try fields.int32()
         let sourceBytes = try fields.int32()
@@ -25,6 +26,7 @@ enum ConfigRecord {
         try check(config, layerCount: layerCount, base: base)
         try readTables(tableCount, &fields, into: &config, base: base)
         try readLayers(runCount, of: layerCount, &fields, into: &config, base: base)
+        if flags & isDrafter != 0 { try readDrafter(&fields, into: &config) }
         for (found, limit, at) in [
             (nameBytes, Limits.nameBytes, 76), (modelTypeBytes, Limits.modelTypeBytes, 80),
             (sourceBytes, Limits.sourceBytes, 84),
@@ -54,9 +56,10 @@ enum ConfigRecord {
         return layerCount
     }
 
+    /// - Returns: The flags.
     private static func readNumbers(
         _ fields: inout FieldReader, into config: inout ModelConfig
-    ) throws(Violation) {
+    ) throws(Violation) -> UInt32 {
         config.rmsNormEps = try fields.f32()
         config.embeddingScale = try fields.f32()
         let flagsOffset = fields.offset
@@ -79,6 +82,7 @@ enum ConfigRecord {
         config.sampling.temperature = try fields.f32()
         config.sampling.topK = try fields.int32()
         config.sampling.topP = try fields.f32()
+        return flags
     }
 
     private static func readBlockDecoding(
@@ -142,6 +146,7 @@ enum ConfigRecord {
         fields.zeros(28)
         for table in config.rotaryTables { write(table, &fields) }
         for run in config.layerRuns { write(run.spec, count: run.count, &fields) }
+        if let drafter = config.drafter { write(drafter, &fields) }
         fields.append(config.name.utf8)
         fields.append(config.modelType.utf8)
         fields.append(source.utf8)
@@ -152,6 +157,7 @@ enum ConfigRecord {
         var flags: UInt32 = 0
         if config.tieWordEmbeddings { flags |= tieWordEmbeddings }
         if config.queryScaling != nil { flags |= queryScaling }
+        if config.drafter != nil { flags |= isDrafter }
         if let block = config.blockDecoding {
             flags |= blockDecoding
             if block.shiftedLogits { flags |= shiftedLogits }

@@ -17,7 +17,7 @@ public struct ModelConfig: Equatable, Sendable {
     public var kvHeadCount = 0
     /// Width of one head; even. Not derived: `headCount * headDim` may differ from `hiddenSize`.
     public var headDim = 0
-    /// Rows of the embedding and of the output head.
+    /// Rows of the embedding and of the output head; of a drafter, those of its target.
     public var vocabularySize = 0
     /// Longest sequence the model was trained for, in positions.
     public var maxPositions = 0
@@ -34,6 +34,8 @@ public struct ModelConfig: Equatable, Sendable {
     public var blockDecoding: BlockDecoding?
     /// What `generate` uses where the user names nothing.
     public var sampling = SamplingDefaults()
+    /// What makes this a block drafter for another model; nil for models that stand alone.
+    public var drafter: Drafter?
 
     public init() {}
 

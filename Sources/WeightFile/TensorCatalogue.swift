@@ -6,14 +6,17 @@ public enum TensorRole: CaseIterable, Hashable, Sendable {
     case attentionOutput, attentionOutputNorm
     case mlpNorm, gate, up, down, mlpOutputNorm
     case finalNorm, head
+    /// Of a block drafter: what makes context of the target's residual streams; factors of the logits that the token
+    /// before adds; the head that tells chances.
+    case fusion, fusionNorm, previousToken, nextToken, confidence, confidenceBias
 
     /// The multiplications of a pass, in order; those before `head` once per layer.
     public enum Product: CaseIterable, Hashable, Sendable {
         case queryKeyValue, attentionOutput, gateUp, down, head
     }
 
-    /// The multiplication that the matrix takes part in; nil for vectors and for an embedding, which is
-    /// looked up.
+    /// The multiplication that the matrix takes part in; nil for vectors, for what is looked up, and for what a drafter
+    /// has next to its layers.
     public var product: Product? {
         switch self {
         case .query, .key, .value: .queryKeyValue
@@ -25,10 +28,20 @@ public enum TensorRole: CaseIterable, Hashable, Sendable {
         }
     }
 
-    /// Whether it is a norm's weight or a bias: one row, used as it is whatever the model's size.
-    public var isVector: Bool { product == nil && self != .embedding }
+    /// Whether it is one row, used as it is whatever the model's size.
+    public var isVector: Bool {
+        switch self {
+        case .embedding, .fusion, .previousToken, .nextToken: false
+        default: product == nil
+        }
+    }
 
-    public var isBias: Bool { self == .queryBias || self == .keyBias || self == .valueBias }
+    public var isBias: Bool {
+        switch self {
+        case .queryBias, .keyBias, .valueBias, .confidence, .confidenceBias: true
+        default: false
+        }
+    }
 
     public var isNorm: Bool { isVector && !isBias }
 
@@ -70,6 +83,12 @@ public enum TensorRole: CaseIterable, Hashable, Sendable {
         case .mlpOutputNorm: "post_ffw_norm.weight"
         case .finalNorm: "output_norm.weight"
         case .head: "output.weight"
+        case .fusion: "fc.weight"
+        case .fusionNorm: "hidden_norm.weight"
+        case .previousToken: "markov_w1.weight"
+        case .nextToken: "markov_w2.weight"
+        case .confidence: "confidence.weight"
+        case .confidenceBias: "confidence.bias"
         }
     }
 
@@ -98,6 +117,12 @@ public enum TensorRole: CaseIterable, Hashable, Sendable {
         case .mlpOutputNorm: "post_feedforward_layernorm.weight"
         case .finalNorm: "model.norm.weight"
         case .head: "lm_head.weight"
+        case .fusion: "fc.weight"
+        case .fusionNorm: "hidden_norm.weight"
+        case .previousToken: "markov_head.markov_w1.weight"
+        case .nextToken: "markov_head.markov_w2.weight"
+        case .confidence: "confidence_head.proj.weight"
+        case .confidenceBias: "confidence_head.proj.bias"
         }
     }
 }
@@ -120,12 +145,18 @@ public struct ModelTensor: Hashable, Sendable {
 extension ModelConfig {
     /// Each tensor the model needs, in execution order.
     ///
-    /// Biases follow their matrices; the head is absent where the embedding serves as head.
+    /// Biases follow their matrices; the head is absent where the embedding serves as head. A drafter has no embedding.
     public var tensors: [ModelTensor] {
-        var tensors = [tensor(.embedding)]
+        let begin: [TensorRole] = drafter == nil ? [.embedding] : [.fusion, .fusionNorm]
+        var tensors = begin.map { tensor($0) }
         for layer in layers.indices { tensors += self.tensors(ofLayer: layer) }
         tensors.append(tensor(.finalNorm))
         if !tieWordEmbeddings { tensors.append(tensor(.head)) }
+        guard let drafter else { return tensors }
+        if drafter.markovRank > 0 { tensors += [tensor(.previousToken), tensor(.nextToken)] }
+        if drafter.confidence != .none {
+            tensors += [tensor(.confidence), tensor(.confidenceBias)]
+        }
         return tensors
     }
 
@@ -135,7 +166,10 @@ extension ModelConfig {
         return TensorRole.allCases.compactMap { role in
             let isThere =
                 switch role {
-                case .embedding, .finalNorm, .head: false
+                case .embedding, .finalNorm, .head, .fusion, .fusionNorm, .previousToken,
+                    .nextToken,
+                    .confidence, .confidenceBias:
+                    false
                 case .queryBias, .keyBias, .valueBias: layer.attentionBias
                 case .queryNorm, .keyNorm: layer.queryKeyNorm != .none
                 case .attentionNorm, .mlpNorm: layer.norms.standBefore
@@ -162,7 +196,13 @@ extension ModelConfig {
         let (queries, keys) = (headCount * headDim, kvHeadCount * headDim)
         let isWhole = layer?.queryKeyNorm == .wholeProjection
         return switch role {
-        case .embedding, .head: (vocabularySize, hiddenSize)
+        case .embedding: (vocabularySize, hiddenSize)
+        case .head: (headRows, hiddenSize)
+        case .fusion: (hiddenSize, hiddenSize * (drafter?.taps.count ?? 0))
+        case .previousToken: (vocabularySize, drafter?.markovRank ?? 0)
+        case .nextToken: (headRows, drafter?.markovRank ?? 0)
+        case .confidence: (1, confidenceInputs)
+        case .confidenceBias: (1, 1)
         case .query: (queries, hiddenSize)
         case .queryBias: (1, queries)
         case .key, .value: (keys, hiddenSize)
@@ -172,7 +212,8 @@ extension ModelConfig {
         case .attentionOutput: (hiddenSize, queries)
         case .gate, .up: (intermediateSize, hiddenSize)
         case .down: (hiddenSize, intermediateSize)
-        case .attentionNorm, .attentionOutputNorm, .mlpNorm, .mlpOutputNorm, .finalNorm:
+        case .attentionNorm, .attentionOutputNorm, .mlpNorm, .mlpOutputNorm, .finalNorm,
+            .fusionNorm:
             (1, hiddenSize)
         }
     }

@@ -39,6 +39,7 @@ public enum ValidationRule: Int, Sendable, CaseIterable {
     case values = 36
     case tileCoding = 37
     case layers = 38
+    case drafter = 39
 
     /// What the rule demands, in a few words.
     public var summary: String {
@@ -81,6 +82,7 @@ public enum ValidationRule: Int, Sendable, CaseIterable {
         case .values: "value that is not a finite number"
         case .tileCoding: "coded tile that does not decode"
         case .layers: "layers in the model configuration"
+        case .drafter: "drafter in the model configuration"
         }
     }
 }

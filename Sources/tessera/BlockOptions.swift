@@ -13,7 +13,7 @@ struct BlockOptions: ParsableArguments {
             Where drafts come from, tokens guessed ahead that a pass verifies together; the text is that of \
             single tokens. lookup: what followed the same words earlier in prompt and output, with any model; \
             masks: the model's own guesses, if it was trained with a mask token; MODEL.tsr: a smaller model \
-            with the same vocabulary, or lookup where that promises more; off: single tokens; auto: masks, or else lookup.
+            with the same vocabulary, or a block drafter made for this one, or lookup where that promises more; off: single tokens; auto: masks, or else lookup.
             """, valueName: "source"), completion: .file(extensions: ["tsr"]))
     var draft = DraftChoice.auto
 
@@ -222,7 +222,7 @@ struct BlockOptions: ParsableArguments {
     }
 
     /// The second model, where drafts come from one.
-    func draftModel(for target: ModelSource) throws -> DraftModel? {
+    func draftModel(for target: WeightFile) throws -> DraftModel? {
         guard case .model(let path) = draft else { return nil }
         do {
             return try DraftModel(path: path, for: target)

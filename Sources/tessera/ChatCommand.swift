@@ -80,7 +80,7 @@ struct ChatCommand: AsyncParsableCommand {
         draw.noteIneffective(sampling)
         try blocks.check(config.blockDecoding)
         let drafting = try blocks.drafting(for: source)
-        let drafter = try blocks.draftModel(for: source)
+        let drafter = try blocks.draftModel(for: source.file)
         let options = try modelOptions.options(
             for: source.file, drafting.engineOptions(config.blockDecoding),
             need: .conversation, drafter: drafter)

@@ -39,8 +39,11 @@ struct EstimateCommand: AsyncParsableCommand {
     func run() async throws {
         try await reportingErrors {
             let file = try WeightFile(path: model)
-            var options = modelOptions.options(
-                for: file, blocks.drafting.engineOptions(file.config.blockDecoding))
+            let drafter = try blocks.draftModel(for: file)
+            var options = try modelOptions.options(
+                for: file, blocks.drafting.engineOptions(file.config.blockDecoding),
+                need: .conversation, drafter: drafter)
+            let drafterBytes = try drafter?.bytes(nextTo: options)
             options.paces = PaceCache.memory(of: file, modelOptions.io, measures: true)
             modelOptions.noteThreads()
             let context = options.contextLength ?? 0
@@ -51,16 +54,33 @@ struct EstimateCommand: AsyncParsableCommand {
                     ("schema_version", 1), ("model", .string(file.config.name)),
                     ("fits", .bool(plan.isResident)), ("runs", .bool(true)),
                     ("context", .int(context)),
+                    ("drafter_bytes", drafterBytes.map { .int($0) } ?? .null),
                     ("tokens_per_second_at_most", rate.map { .number($0) } ?? .null),
                 ]
                 Terminal.write(JSONOutput.object(members + plan.json(pace)).text + "\n")
             } else {
                 Terminal.write(
                     "\(file.config.name), \(context) positions\n"
-                        + "\(plan.report(pace, passesPerSecond: rate))\n")
+                        + "\(plan.report(pace, passesPerSecond: rate))\n"
+                        + (drafterBytes.map { drafterLine($0, plan) } ?? ""))
             }
             if !plan.isResident { throw ExitCode(1) }
         }
+    }
+
+    /// What a model that drafts takes from the memory that weights would have.
+    private func drafterLine(_ bytes: Int, _ plan: ResidencyPlan) -> String {
+        let line =
+            "\(blocks.draft) drafts next to it and takes \(Format.bytes(bytes)) of the memory\n"
+        guard plan.streamedBytes > 0 else { return line }
+        let without = plan.streamedBytes - min(plan.streamedBytes, bytes)
+        guard without > 0 else {
+            return line + "without it all weights would stay in memory\n"
+        }
+        let ratio = Format.fixed(Double(plan.streamedBytes) / Double(without), 2)
+        return line
+            + "passes read \(ratio) times what they would read without it: it pays where they give "
+            + "more than \(ratio) times the tokens\n"
     }
 
     /// Passes per second that reading allows: every weight from memory, and from disk what does not stay.

@@ -48,6 +48,7 @@ struct BatchAnswers {
         }
         let model = try open(options, places: places)
         let workspace = Workspace(model)
+        try setup.prepareDrafter(nextTo: workspace)
         let loadSeconds = Clock.now - start
         let planner = setup.drafting.planner(model.config.blockDecoding)
         let output = AnswerOutput(lines)

@@ -45,7 +45,7 @@ struct GenerateSetup {
         command.draw.noteIneffective(sampling)
         try command.blocks.check(source.file.config.blockDecoding)
         drafting = try command.blocks.drafting(for: source)
-        drafter = try command.blocks.draftModel(for: source)
+        drafter = try command.blocks.draftModel(for: source.file)
         grammars = TokenGrammars(source, ignoresEnd: command.ignoreEnd)
         grammar = try command.form.read().map { [grammars] in try grammars.make($0) }
     }
@@ -155,6 +155,11 @@ struct GenerateSetup {
     /// Opens the model.
     func open(_ options: Model.Options) throws -> Model {
         try command.modelOptions.open(source.file, options)
+    }
+
+    /// Loads what drafts, before texts begin that take over what others have computed.
+    func prepareDrafter(nextTo workspace: Workspace) throws {
+        try drafter?.prepare(nextTo: workspace)
     }
 
     /// - Parameters:

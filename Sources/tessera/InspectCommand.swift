@@ -99,6 +99,7 @@ struct FileSummary {
             "  template    " + (file.chatTemplate.map { "\($0.utf8.count) bytes" } ?? "none"),
         ]
         lines.insert(contentsOf: LayerLines(config).lines, at: 6)
+        if let drafter = config.drafter { lines += LayerLines.lines(drafter) }
         if let block = config.blockDecoding {
             lines.append(
                 "  blocks      of \(block.blockSize), mask token \(block.maskToken)"
@@ -197,6 +198,7 @@ struct FileSummary {
             ("layers", .array(config.layerRuns.map(LayerLines.json))),
             ("query_scaling", config.queryScaling.map(queryScalingJSON) ?? .null),
             ("tie_word_embeddings", .bool(config.tieWordEmbeddings)),
+            ("drafter", config.drafter.map(LayerLines.json) ?? .null),
             ("block_decoding", config.blockDecoding.map(blockDecodingJSON) ?? .null),
             ("temperature", .number(Double(config.sampling.temperature))),
             ("top_k", .int(config.sampling.topK)),

@@ -87,3 +87,30 @@ struct LayerLines {
         ])
     }
 }
+
+// A block drafter.
+extension LayerLines {
+    static func lines(_ drafter: ModelConfig.Drafter) -> [String] {
+        let taps = drafter.taps.map { "\($0)" }.joined(separator: " ")
+        let count = drafter.draftTokens.count
+        return [
+            "  drafter     reads layers \(taps) of its target's \(drafter.targetLayers), counted from 0",
+            "  drafts      \(drafter.most) tokens at most"
+                + (count > 0 ? ", of \(count) that it knows" : "") + ", mask \(drafter.maskToken)"
+                + (drafter.markovRank > 0 ? ", Markov head of rank \(drafter.markovRank)" : "")
+                + (drafter.confidence == .none ? "" : ", confidence head"),
+        ]
+    }
+
+    static func json(_ drafter: ModelConfig.Drafter) -> JSONOutput {
+        .object([
+            ("taps", .array(drafter.taps.map { .int($0) })),
+            ("target_layers", .int(drafter.targetLayers)),
+            ("block_size", .int(drafter.blockSize)), ("mask_token", .int(drafter.maskToken)),
+            ("predicts_next", .bool(drafter.predictsNext)),
+            ("markov_rank", .int(drafter.markovRank)),
+            ("confidence_head", .bool(drafter.confidence != .none)),
+            ("draft_tokens", .int(drafter.draftTokens.count)),
+        ])
+    }
+}

@@ -19,7 +19,9 @@ extension QuantizeCommand {
         _ source: any TensorSource, _ options: EncodingPlan.Options
     ) async throws -> Calibration? {
         let isRandom = source.tensors.contains { $0.type == .synthetic }
-        guard isShared, calibrate != "off", calibrate != nil || !isRandom else { return nil }
+        guard draftsFor == nil, isShared, calibrate != "off", calibrate != nil || !isRandom else {
+            return nil
+        }
         guard try EncodingPlan.measures(source, options) else { return nil }
         let plan = try EncodingPlan(
             for: source.tensors, tiedHead: source.config.tieWordEmbeddings, options: .init())

@@ -39,6 +39,7 @@ struct QuantizeCommand: AsyncParsableCommand {
               tessera quantize ./Qwen3-8B -o qwen.tsr --ram 4GB --dry-run
               tessera quantize ./Qwen3-8B -o qwen.tsr --tensor '*down_proj*=int8' --dry-run
               tessera quantize synthetic:llama-3.1-8b -o llama-8b.tsr
+              tessera quantize ./Qwen3-8B-DFlash-b16 --drafts-for qwen.tsr --bits 4 -o drafter.tsr
             """)
 
     @Argument(help: "Hugging Face folder, .gguf file, or synthetic:NAME.", completion: .file())
@@ -112,6 +113,20 @@ struct QuantizeCommand: AsyncParsableCommand {
             """))
     var overrides: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            """
+            INPUT is a block drafter (DFlash, DSpark) for this model, which reads what the model computes and guesses \
+            several tokens at once: see 'generate --draft'.
+            """, valueName: "model"), completion: .file(extensions: ["tsr"]))
+    var draftsFor: String?
+
+    @Option(
+        help:
+            "With --drafts-for: tokens that can be drafted at most, those with the lowest ids, unless the drafter names them."
+    )
+    var draftVocabulary = 32_768
+
     @Flag(help: "Print the plan and the size, write nothing.")
     var dryRun = false
 
@@ -155,6 +170,12 @@ struct QuantizeCommand: AsyncParsableCommand {
         guard threads.map({ (1...1024).contains($0) }) ?? true else {
             throw ValidationError("--threads takes 1 to 1024")
         }
+        guard (1...1 << 22).contains(draftVocabulary) else {
+            throw ValidationError("--draft-vocabulary takes 1 to \(1 << 22)")
+        }
+        guard draftsFor == nil || kl == nil && calibrate == nil else {
+            throw ValidationError("--kl and --calibrate: a drafter is not calibrated")
+        }
         guard dryRun || output != nil else {
             throw ValidationError("name the file to write with -o OUT.tsr, or give --dry-run")
         }
@@ -165,9 +186,9 @@ struct QuantizeCommand: AsyncParsableCommand {
         try await reportingErrors {
             Interruption.install()
             let place = try output.flatMap { dryRun ? nil : try checkedPlace($0) }
-            let source = try openModel(at: input)
+            let source = try openSource()
             for note in source.notes { Terminal.note("note: \(note)") }
-            warnAboutTemplate(source)
+            if draftsFor == nil { warnAboutTemplate(source) }
             var options = try encodingOptions(source)
             if let place, let asked = askedBytes(options, source) {
                 try checkSpace(for: place, bytes: asked)
@@ -188,12 +209,19 @@ struct QuantizeCommand: AsyncParsableCommand {
         }
     }
 
+    private func openSource() throws -> any TensorSource {
+        guard let draftsFor else { return try openModel(at: input) }
+        return try HuggingFaceDrafter(
+            folder: input, for: try TargetHead(try WeightFile(path: draftsFor)),
+            vocabulary: draftVocabulary)
+    }
+
     func quantizer(_ source: any TensorSource, _ plan: EncodingPlan) -> Quantizer {
         Quantizer(source, plan: plan, threads: threads ?? Processors.usable)
     }
 
     private func checkedPlace(_ output: String) throws -> OutputPlace {
-        let inputs = [input, calibrate].compactMap { $0 == "off" ? nil : $0 }
+        let inputs = [input, calibrate, draftsFor].compactMap { $0 == "off" ? nil : $0 }
         let place = try OutputPlace(output, takesStreams: false, inputs: inputs)
         guard place.kind == .nothing || force else {
             throw CommandError(

@@ -9,7 +9,8 @@ enum GoldenModels {
         ("int4Affine-coded", tinyCoded), ("int8-rans", coded(.int8, .rans)),
         ("int4-rans", coded(.int4, .rans)), ("int8-trellis", coded(.int8, .trellis)),
         ("planes", planes), ("layers", layers), ("added-tokens", addedTokens),
-        ("sentencepiece", sentencePiece),
+        ("sentencepiece", sentencePiece), ("drafter", drafter),
+        ("drafter-plain", plainDrafter),
     ]
 
     /// A tensor of each encoding whose codes lie in planes of bits or whose scales are integers, of two super-groups
@@ -188,7 +189,7 @@ enum GoldenErrors {
         }
     }
 
-    static let all = header + config + tokenizer + directory + data
+    static let all = header + config + drafter + tokenizer + directory + data
 
     private static let header: [Case] = [
         Case(rule: .fileTooShort, label: "empty", seals: false) { $0.bytes = [] },
@@ -219,7 +220,7 @@ enum GoldenErrors {
     private static let config: [Case] = [
         Case(rule: .configSize, label: "long-name") { $0.set($0.config + 76, u32: 200) },
         Case(rule: .configSize, label: "short-source") { $0.set($0.config + 84, u32: 0) },
-        Case(rule: .configReserved, label: "flag-32") { $0.bytes[$0.config + 40] |= 32 },
+        Case(rule: .configReserved, label: "flag-64") { $0.bytes[$0.config + 40] |= 64 },
         Case(rule: .configReserved, label: "mask-without-flag") { $0.bytes[$0.config + 52] = 1 },
         Case(rule: .configReserved, label: "sub-block-without-flag") {
             $0.set($0.config + 92, u32: 8)

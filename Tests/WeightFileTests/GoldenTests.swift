@@ -135,7 +135,7 @@ struct GoldenTests {
     }
 
     private func describe(_ config: ModelConfig) -> [String: Any] {
-        [
+        var fields: [String: Any] = [
             "name": config.name, "modelType": config.modelType, "hiddenSize": config.hiddenSize,
             "intermediateSize": config.intermediateSize, "layerCount": config.layerCount,
             "headCount": config.headCount, "kvHeadCount": config.kvHeadCount,
@@ -175,6 +175,17 @@ struct GoldenTests {
                 "temperature": Double(config.sampling.temperature),
                 "topK": config.sampling.topK, "topP": Double(config.sampling.topP),
             ],
+        ]
+        if let drafter = config.drafter { fields["drafter"] = describe(drafter) }
+        return fields
+    }
+
+    private func describe(_ drafter: ModelConfig.Drafter) -> [String: Any] {
+        [
+            "targetLayers": drafter.targetLayers, "blockSize": drafter.blockSize,
+            "maskToken": drafter.maskToken, "markovRank": drafter.markovRank,
+            "predictsNext": drafter.predictsNext, "confidence": drafter.confidence.rawValue,
+            "taps": drafter.taps, "draftTokens": drafter.draftTokens,
         ]
     }
 

@@ -1,0 +1,97 @@
+public import Kernels
+internal import WeightFile
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#endif
+
+/// What a drafter knows of one text: its own keys and values of the tokens that the target has committed.
+///
+/// Where it lacks some of them, because they were computed elsewhere or before it was there, nothing is drafted until the text is taken back
+/// to where it has all.
+public final class DraftContext {
+    public let drafter: BlockDrafter
+    let sequence: TokenSequence
+    private var ids: [Int32] = []
+    private var logitRows: [Int] = []
+
+    /// - Parameter contextLength: Of the text.
+    /// - Throws: Where memory does not hold the cache.
+    init(_ drafter: BlockDrafter, contextLength: Int) throws(TransformerError) {
+        self.drafter = drafter
+        let most = drafter.workspace.model.config.maxPositions
+        sequence = try TokenSequence(
+            drafter.workspace, contextLength: min(contextLength, most))
+        ids.reserveCapacity(drafter.config.blockSize)
+        logitRows.reserveCapacity(drafter.config.blockSize)
+    }
+
+    /// Tokens of the text that it has context of.
+    public var position: Int { sequence.position }
+    /// Tokens that a block gives at most.
+    public var most: Int { drafter.config.most }
+    /// Ids of the columns of logits, ascending; empty: column i is id i.
+    public var draftTokens: [UInt32] { drafter.config.draftTokens }
+    /// Columns of a row of logits that stand for tokens.
+    public var columns: Int { drafter.workspace.model.config.headRows }
+    /// `[most, logitStride]` of the last block; row i belongs to the i-th token after the anchor.
+    public var logits: Buffer<Float> { drafter.workspace.logits }
+    public var logitStride: Int { drafter.workspace.logitStride }
+
+    /// Computes a block: the logits of the `count` tokens after the anchor, without what a Markov head adds.
+    ///
+    /// - Parameters:
+    ///   - anchor: The token at ``position``, the first that there is no context of.
+    ///   - count: 1...``most``.
+    public func open(anchor: Int32, count: Int) throws(TransformerError) {
+        precondition(count > 0 && count <= most, "\(count) of \(most) tokens")
+        let skipped = drafter.config.predictsNext ? 0 : 1
+        ids.removeAll(keepingCapacity: true)
+        logitRows.removeAll(keepingCapacity: true)
+        ids.append(anchor)
+        for _ in 1..<count + skipped { ids.append(Int32(drafter.config.maskToken)) }
+        for row in skipped..<skipped + count { logitRows.append(row) }
+        try sequence.forward(committed: [], open: ids, logitRows: logitRows)
+        drafter.keepOutput(rows: skipped..<skipped + count)
+    }
+
+    /// Completes a row of logits.
+    ///
+    /// - Parameter previous: The token before the row's.
+    /// - Returns: The chance, as the drafter says, that the row's token is right where those before it are; nil where
+    ///   it does not say.
+    public func finish(row: Int, previous: Int32) -> Float? {
+        drafter.finish(row: row, previous: previous).map { 1 / (1 + exp(-$0)) }
+    }
+
+    /// Drops the newest tokens, as the text does.
+    func truncate(to position: Int) {
+        guard position < sequence.position else { return }
+        if sequence.canTruncate(to: position) {
+            sequence.truncate(to: position)
+        } else {
+            sequence.reset()
+        }
+    }
+
+    /// Takes over the first `count` tokens of another text's.
+    func copy(_ other: DraftContext?, upTo count: Int) {
+        guard let other, other.drafter === drafter, other.sequence.position >= count,
+            sequence.copy(other.sequence, upTo: count)
+        else { return sequence.reset() }
+    }
+}
+
+extension TokenSequence {
+    /// What the drafter has of this text: from the beginning where the drafter was there before the text.
+    ///
+    /// - Throws: Where memory does not hold the cache.
+    public func follow(by drafter: BlockDrafter) throws(TransformerError) -> DraftContext {
+        if let context = draftContext, context.drafter === drafter { return context }
+        let context = try DraftContext(drafter, contextLength: contextLength)
+        draftContext = context
+        return context
+    }
+}
