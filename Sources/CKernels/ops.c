@@ -298,7 +298,7 @@ typedef struct {
   const tsr_trellis_tile *_Nullable strands;
 } panels_at;
 
-// Panels panel..<panel + panels, one or two, of which `index` are in front in `source`.
+// Panels panel..<panel + panels, one or two; `index` panels are in front of them in `source`.
 static void multiply_panels(const multiply_job *job, const tsr_matrix *m, size_t panel,
                             size_t panels, panels_at source, size_t index, size_t offset) {
   _Alignas(64) float out[TSR_TOKEN_BLOCK * 2 * TSR_PANEL_ROWS];
@@ -317,7 +317,7 @@ static void multiply_panels(const multiply_job *job, const tsr_matrix *m, size_t
   }
 }
 
-// Panels begin..<end, with the first of which `source` begins.
+// Panels begin..<end; `source` begins with the first.
 static void multiply_run(const multiply_job *job, const tsr_matrix *m, size_t begin, size_t end,
                          panels_at source, size_t offset) {
   bool dense = m->encoding == TSR_F32 || m->encoding == TSR_F16;

@@ -43,7 +43,7 @@ static void make_table(tsr_rans_table *t) {
   }
 }
 
-// Decodes the symbol of a state and moves it on, but for the word it may need.
+// Decodes the symbol of a state and moves it on, without the word that it may need.
 static inline uint32_t take(const tsr_rans_table *t, uint32_t *state) {
   uint32_t x = *state, bucket = x / BUCKET % TSR_RANS_SYMBOLS, rank = x % BUCKET, symbol = bucket;
   if (rank >= t->divide[bucket]) {

@@ -136,7 +136,7 @@ static double settle(const work *w, size_t at, size_t count) {
   return sum;
 }
 
-// Finds the codes of `lanes` parts of `length` codes each from `at` on, the first of which begins with state `begin`.
+// Finds the codes of `lanes` parts of `length` codes each from `at` on; the first part begins with state `begin`.
 // Returns the state that the last one ends with.
 static int search_parts(const work *w, size_t at, size_t lanes, size_t length, size_t step,
                         int begin, double *sum) {

@@ -24,7 +24,7 @@ struct OfferedDraft {
 
     mutating func append(_ token: Int32, _ confidence: Float) { draft.append(token, confidence) }
 
-    /// The chance of a token of which the model says this.
+    /// The chance of a token that the model gives this chance.
     func chance(_ confidence: Float) -> Double { curve.chance(confidence) }
 
     /// Offers the draft with its chances, and notes what it was worth.

@@ -243,7 +243,7 @@ enum NetworkAnalysis {
     /// Whether the end of its rule can be reached from each state.
     static func canEnd(_ network: Network) -> [Bool] { ending(network) { _ in true } }
 
-    /// Which states lead to the end of their rule through states of which `passes` is true.
+    /// Which states lead to the end of their rule through states for which `passes` is true.
     private static func ending(
         _ network: Network, _ passes: (Network.State) -> Bool
     ) -> [Bool] {

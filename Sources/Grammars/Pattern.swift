@@ -116,7 +116,7 @@ struct Pattern {
 
     // MARK: Classes
 
-    /// What an escape stands for; `isSet`: several characters, of which other dialects know more.
+    /// What an escape stands for; `isSet`: several characters; other dialects know more of them.
     private mutating func escape() throws(Failure) -> (ranges: [ClosedRange<UInt32>], isSet: Bool) {
         guard let next = peek else { throw Failure(reason: "ends with '\\'") }
         at += 1

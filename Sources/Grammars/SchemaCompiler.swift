@@ -77,7 +77,7 @@ struct SchemaCompiler {
     static let firstRules = [Grammar.Rule(name: "any value", body: JSONParts.anyValue(anything))]
     static let anything = Expression.rule(0)
 
-    /// - Parameter rules: Those so far, of which the first stands for any value.
+    /// - Parameter rules: Those so far; the first stands for any value.
     init(_ schema: JSONValue, after rules: [Grammar.Rule] = firstRules) {
         root = SchemaPart(value: schema, path: "")
         self.rules = rules

@@ -25,7 +25,7 @@ struct CodebookBlock {
             unit = number(b, i)
             nibbles(b, i + 2, Self.nonlinear, to: 0)
         case .mxfp4:
-            // 2^(e - 128), of which the two smallest are below the normal numbers.
+            // 2^(e - 128); the two smallest are below the normal numbers.
             let exponent = UInt32(b[i])
             unit = Float(
                 bitPattern: exponent < 2 ? 0x20_0000 << exponent : (exponent - 1) << 23)

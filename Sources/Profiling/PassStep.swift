@@ -20,7 +20,7 @@ public struct PassStep: Sendable, Equatable {
         self.end = end
     }
 
-    /// Notes nanoseconds of waiting and decoding, of which counters may tell more than the step took.
+    /// Notes nanoseconds of waiting and decoding; counters may tell more than the step took.
     mutating func split(waiting: Double, decoding: Double) {
         self.waiting = min(end - start, UInt64(waiting))
         self.decoding = min(end - start - self.waiting, UInt64(decoding))

@@ -1,4 +1,4 @@
-/// Columns of text for a terminal, right-aligned but for the first `leftColumns`.
+/// Columns of text for a terminal, right-aligned except for the first `leftColumns`.
 public struct TextTable: Sendable {
     private var rows: [[String]]
     private let leftColumns: Int

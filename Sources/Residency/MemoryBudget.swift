@@ -29,13 +29,13 @@ public struct MemoryBudget: Sendable, Equatable {
 
     /// What is left for other work where nobody says how much memory to take: a sixteenth of a
     /// machine, at least 64 MiB; of a control group a sixty-fourth, at least 24 MiB, for what the
-    /// kernel counts besides a program's own memory.
+    /// kernel counts in addition to a program's own memory.
     static func reserve(of bytes: Int, in source: Source) -> Int {
         source == .controlGroup ? max(24 << 20, bytes / 64) : max(64 << 20, bytes / 16)
     }
 
     /// The memory that can be taken now without pushing anything out: the machine's or what the
-    /// control groups leave, whichever is less, but for a reserve.
+    /// control groups leave, whichever is less, without a reserve.
     ///
     /// - Parameter shared: Bytes of a weight file on a file system in memory, which are paid for.
     public static func available(sharing shared: Int = 0) -> MemoryBudget {

@@ -1,6 +1,6 @@
 /// Why a model could not be set up within the memory there is, or its weights not be used any more.
 public enum ResidencyError: Error, Equatable, CustomStringConvertible {
-    /// Less memory than what is needed besides the weights, which are so many bytes.
+    /// Less memory than is needed next to the weights, which are so many bytes.
     case tooLittle(MemoryBudget, needed: Int)
     /// The system gave no memory for the weights that stay, in bytes.
     case noMemory(Int)

@@ -63,7 +63,7 @@ bool tsr_trellis_standard(unsigned rate, tsr_trellis_table *table);
 // Makes a table better for values like x[count], a multiple of 512, whose deviation is 1; false likewise.
 bool tsr_trellis_train(const float *x, size_t count, unsigned rate, tsr_trellis_table *table);
 
-// Rows to store: whole panels but for the last.
+// Rows to store: whole panels except for the last.
 typedef struct {
   const float *values;  // [rows, columns]
   size_t rows, columns;
