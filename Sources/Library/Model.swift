@@ -35,7 +35,10 @@ public final class Model: Sendable {
     ///
     /// Takes from milliseconds to minutes, as fast as the file can be read.
     ///
-    /// - Parameter note: Told of what goes wrong without being an error, such as a full disk, in one line.
+    /// - Parameters:
+    ///   - path: A `.tsr` file.
+    ///   - options: How the model runs.
+    ///   - note: Told of what goes wrong without being an error, such as a full disk, in one line.
     /// - Throws: ``ModelError`` where the file is not there or damaged, or where it does not run with
     ///   `options` on this machine.
     public static func load(

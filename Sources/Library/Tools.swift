@@ -25,6 +25,7 @@ public struct Tools: Sendable {
     ///   - definitions: A list of `{"type": "function", "function": {"name": ..., "description": ...,
     ///     "parameters": a JSON Schema}}`, as OpenAI's interface has it. Arguments follow the schema; where it is not
     ///     supported they are any object, or refused with `"strict": true`.
+    ///   - choice: Which functions the model may call, or has to call.
     ///   - inParallel: Whether an answer may have several calls.
     /// - Throws: `badOption` where the list has another form.
     public init(
