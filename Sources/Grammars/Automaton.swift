@@ -1,7 +1,7 @@
 /// A grammar at work: what has been read so far is one number, and a byte leads from one to another.
 ///
-/// Behind a number stand all readings of the text, each a state of the network and a stack of states to come back
-/// to. Readings are found when they are first met and kept.
+/// A number stands for all readings of the text. Each reading is a state of the network and a stack of states to
+/// come back to. Readings are found when they are first met and kept.
 struct Automaton {
     /// A reading: the stack's number plus one, and above it the state, which reads a byte.
     private typealias Reading = UInt64

@@ -71,7 +71,7 @@ struct Pattern {
         guard depth < Self.depthLimit else { throw Failure(reason: "is nested too deeply") }
         if take("?") {
             guard take(":") else {
-                throw Failure(reason: "looks ahead or behind, or names a group")
+                throw Failure(reason: "looks at text before or after it, or names a group")
             }
         }
         var parts: [Expression] = []

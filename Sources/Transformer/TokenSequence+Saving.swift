@@ -81,7 +81,7 @@ extension TokenSequence {
                 + "another way; give --ctx \(most) or less")
     }
 
-    /// Bytes of a file that ``save(_:seed:restarts:conversation:to:)`` writes, but for its head; 0 where the text
+    /// Bytes of a file that ``save(_:seed:restarts:conversation:to:)`` writes, except its head; 0 where the text
     /// has outgrown its context.
     package var savedBytes: Int { cache.saved(upTo: position).map { cache.savedBytes($0) } ?? 0 }
 

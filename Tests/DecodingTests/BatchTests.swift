@@ -203,7 +203,7 @@ import WeightFile
         #expect(Set(same.texts.values).count == 1 && same.texts.count == 4)
     }
 
-    /// Prompts of two instructions in turn, one of which comes with two documents: a tree of beginnings.
+    /// Prompts begin with one of two instructions in turn. The first comes with two documents: a tree of beginnings.
     @Test(arguments: [1, 3, 8])
     func whatSomePromptsBeginWithIsComputedOnceToo(places: Int) throws {
         let begins: [[Int32]] = [1, 2].map { seed in (0..<20).map { Int32(10 + $0 * seed) } }

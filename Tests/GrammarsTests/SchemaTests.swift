@@ -152,7 +152,7 @@ import Tokenization
             "'/oneOf/1' of the schema may accept what '/oneOf/0' does"
         ),
         (##"{"type": "string", "format": "uri"}"##, "'/format' of the schema names a format"),
-        (##"{"type": "string", "pattern": "a(?=b)"}"##, "looks ahead"),
+        (##"{"type": "string", "pattern": "a(?=b)"}"##, "looks at text before or after"),
         (##"{"type": "string", "pattern": "(a"}"##, "group without end"),
         (##"{"type": "string", "pattern": "a$b"}"##, "anchor in its middle"),
         (##"{"type": "string", "pattern": "\\bx"}"##, "not supported"),
