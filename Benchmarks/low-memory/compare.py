@@ -143,7 +143,8 @@ def main():
         try:
             rows = measure(arguments)
         except Unavailable as error:
-            sys.exit(f"low-memory: {error}")
+            print(f"low-memory: {error}", file=sys.stderr)
+            sys.exit(69)
     if arguments.json:
         document = {"schema_version": 1, "tokens_per_pass": arguments.tokens_per_pass,
                     "rows": rows}

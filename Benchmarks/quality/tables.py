@@ -1,8 +1,9 @@
-"""Writes the tables of quality in README.md and Benchmarks/README.md from what compare.py found.
+"""Writes the tables of quality in README.md and Benchmarks/RESULTS.md from what compare.py found.
 
-    python3 Benchmarks/quality/tables.py [RESULTS.json ...]
+    python3 Benchmarks/quality/tables.py [--print] [RESULTS.json ...]
 
-Without names: all of Benchmarks/quality/results. Tables stand between marks in both files.
+Without names: all of Benchmarks/quality/results. Tables stand between marks in both files. --print changes no file: it
+prints the tables of RESULTS.md.
 """
 import glob
 import json
@@ -13,6 +14,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.normpath(os.path.join(HERE, "../.."))
 COMMAND = "Benchmarks/quality/compare.py"
+SECTION = "Benchmarks/RESULTS.md#how-close-is-a-file-to-its-model"
 SHOWN = [("trellis", "3"), ("zstd", "5"), ("plain", "4"), ("plain", "5")]
 
 
@@ -37,6 +39,10 @@ def details(found):
             f"| {title(row)} | {row['bytes'] / 1e6:.1f} | {row['kl'][0]:.3g} | {row['kl'][1]:.3g} | "
             f"{'' if expected is None else f'{expected:.2g}'} | {row['top1'][0]:.1%} | "
             f"{'' if seconds is None else f'{seconds:.0f}'} |")
+    promised = [row for row in found["rows"] if row.get("expected_kl")]
+    for index, text in enumerate(("prose", "mixed") if promised else ()):
+        factors = [row["kl"][index] / row["expected_kl"] for row in promised]
+        lines += ["", f"KL to the expected KL, {text}: {min(factors):.2f} to {max(factors):.2f} times."]
     return "\n".join(lines)
 
 
@@ -58,7 +64,7 @@ def brief(results):
                     f"{ours['top1'][0]:.0%} | {peer} |")
     dates = ", ".join(sorted({found["date"] for found in results}))
     machines = "; ".join(sorted({found["machine"] for found in results}))
-    return "\n".join(lines) + f"\n\nPlain prose, `{COMMAND}`, {dates}, {machines}."
+    return "\n".join(lines) + f"\n\n[Plain prose]({SECTION}), `{COMMAND}`, {dates}, {machines}."
 
 
 def put(path, name, text):
@@ -74,11 +80,17 @@ def put(path, name, text):
 
 
 def main(paths):
+    prints = "--print" in paths
+    paths = [path for path in paths if path != "--print"]
     results = []
     for path in paths or sorted(glob.glob(os.path.join(HERE, "results/*.json"))):
         with open(path) as file:
             results.append(json.load(file))
-    put(os.path.join(ROOT, "Benchmarks/README.md"), "quality", "\n\n".join(map(details, results)))
+    whole = "\n\n".join(map(details, results))
+    if prints:
+        print(whole)
+        return
+    put(os.path.join(ROOT, "Benchmarks/RESULTS.md"), "quality", whole)
     put(os.path.join(ROOT, "README.md"), "quality", brief(results))
 
 
