@@ -1,4 +1,4 @@
-import Kernels
+import TesseraKernels
 
 /// Attention of one layer over a full cache.
 struct AttentionTimes {

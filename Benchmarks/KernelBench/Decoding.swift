@@ -1,5 +1,5 @@
-import Kernels
-import WeightFile
+import TesseraKernels
+import TesseraWeightFile
 
 /// Coded tiles of plausible codes, and how fast they are decoded.
 struct Decoding {

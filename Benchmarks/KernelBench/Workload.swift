@@ -1,4 +1,4 @@
-import Kernels
+import TesseraKernels
 
 /// Rows and columns of a weight matrix.
 struct Shape {

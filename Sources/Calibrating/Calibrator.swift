@@ -1,8 +1,8 @@
-public import Import
-internal import Kernels
-public import Quantization
-public import Transformer
-public import WeightFile
+public import TesseraImport
+internal import TesseraKernels
+public import TesseraQuantization
+public import TesseraTransformer
+public import TesseraWeightFile
 
 /// Runs a text through a model to learn which errors of which matrix matter.
 ///

@@ -1,7 +1,7 @@
-internal import Decoding
-internal import Kernels
-internal import Transformer
-internal import WeightFile
+internal import TesseraDecoding
+internal import TesseraKernels
+internal import TesseraTransformer
+internal import TesseraWeightFile
 
 #if canImport(Glibc)
     internal import Glibc

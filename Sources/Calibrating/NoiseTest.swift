@@ -1,7 +1,7 @@
-internal import Import
-internal import Quantization
-internal import Transformer
-internal import WeightFile
+internal import TesseraImport
+internal import TesseraQuantization
+internal import TesseraTransformer
+internal import TesseraWeightFile
 
 /// Matrices that get noise in one pass: those of one kind in neighbouring layers, which matter about equally. Queries and
 /// keys are one kind, because an error of either moves the same products.

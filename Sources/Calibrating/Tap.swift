@@ -1,7 +1,7 @@
-internal import Kernels
-internal import Quantization
-internal import Transformer
-internal import WeightFile
+internal import TesseraKernels
+internal import TesseraQuantization
+internal import TesseraTransformer
+internal import TesseraWeightFile
 
 /// Adds up inputs of matrices and puts noise on their products, while passes run.
 final class Tap: PassObserver {

@@ -1,6 +1,6 @@
-public import Decoding
-public import Grammars
-public import Reporting
+public import TesseraDecoding
+public import TesseraGrammars
+public import TesseraReporting
 
 /// One line of a batch: a text to continue, and what is asked for it alone.
 public struct BatchRequest: Sendable {

@@ -1,6 +1,6 @@
-public import ChatTemplates
-public import Tokenization
-internal import WeightFile
+public import TesseraChatTemplates
+public import TesseraTokenization
+internal import TesseraWeightFile
 
 /// One message of a conversation.
 public struct Turn: Equatable, Sendable {

@@ -1,4 +1,4 @@
-public import Decoding
+public import TesseraDecoding
 
 /// What can be changed in the middle of a chat.
 public struct ChatSettings: Sendable {

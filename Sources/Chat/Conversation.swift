@@ -1,6 +1,6 @@
-public import Decoding
-public import ChatTemplates
-internal import Tokenization
+public import TesseraDecoding
+public import TesseraChatTemplates
+internal import TesseraTokenization
 
 /// Why a message cannot be answered. The conversation is then as it was before.
 public enum ConversationError: Error, CustomStringConvertible {

@@ -1,6 +1,6 @@
-public import Reporting
-internal import ChatTemplates
-internal import Tokenization
+public import TesseraReporting
+internal import TesseraChatTemplates
+internal import TesseraTokenization
 
 /// A conversation as a file: JSON with `messages` of `role` and `content`, as many programs take it.
 /// Answers keep the tokens that the model gave, for the model that gave them.

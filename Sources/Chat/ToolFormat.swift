@@ -1,4 +1,4 @@
-package import Grammars
+package import TesseraGrammars
 
 /// How a model writes calls of functions, as its chat template has it.
 package enum ToolFormat: Sendable, Equatable {

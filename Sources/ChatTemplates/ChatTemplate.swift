@@ -1,5 +1,5 @@
-package import Reporting
-public import Tokenization
+package import TesseraReporting
+public import TesseraTokenization
 
 /// One turn of a conversation.
 public struct Message: Equatable, Sendable {

@@ -1,4 +1,4 @@
-internal import Tokenization
+internal import TesseraTokenization
 
 /// A text that remembers, scalar by scalar, what a user wrote: slicing, trimming and joining keep the
 /// mark, so that user text stays user text wherever a template puts it.

@@ -1,4 +1,4 @@
-internal import Reporting
+internal import TesseraReporting
 
 /// `tojson`: Python's `json.dumps`.
 struct TemplateJSON {

@@ -1,5 +1,5 @@
-public import Transformer
-internal import WeightFile
+public import TesseraTransformer
+internal import TesseraWeightFile
 
 /// Answers many prompts, several at a time: where one is answered, the next takes its place. Each text is
 /// that of the prompt alone.

@@ -1,6 +1,6 @@
-internal import Kernels
-internal import Machine
-public import Transformer
+internal import TesseraKernels
+internal import TesseraMachine
+public import TesseraTransformer
 
 /// Drafts of a block drafter, which reads what the target computes and guesses several tokens at once.
 ///

@@ -1,4 +1,4 @@
-internal import Kernels
+internal import TesseraKernels
 
 #if canImport(Glibc)
     internal import Glibc

@@ -1,4 +1,4 @@
-public import Transformer
+public import TesseraTransformer
 
 /// Why decoding cannot begin as asked, or not go on.
 public enum DecodingError: Error, Equatable, CustomStringConvertible {

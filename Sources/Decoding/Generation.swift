@@ -1,6 +1,6 @@
-public import Grammars
-internal import Machine
-public import Tokenization
+public import TesseraGrammars
+internal import TesseraMachine
+public import TesseraTokenization
 
 /// Why a generation ended.
 public enum StopReason: String, Sendable {

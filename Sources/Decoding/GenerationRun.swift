@@ -1,6 +1,6 @@
-internal import Grammars
-internal import Machine
-internal import Tokenization
+internal import TesseraGrammars
+internal import TesseraMachine
+internal import TesseraTokenization
 
 /// A generation on its way: what it offers for the next pass, and what the pass gave.
 public final class GenerationRun {

@@ -1,4 +1,4 @@
-internal import Grammars
+internal import TesseraGrammars
 
 /// A text that follows a grammar from one of its tokens on.
 ///

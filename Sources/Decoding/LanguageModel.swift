@@ -1,6 +1,6 @@
-public import Kernels
-public import Transformer
-public import WeightFile
+public import TesseraKernels
+public import TesseraTransformer
+public import TesseraWeightFile
 
 /// What a decoder asks of a model: passes over committed and open tokens, and their logits.
 /// ``TokenSequence`` is one; tests script another.

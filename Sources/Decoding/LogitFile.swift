@@ -1,7 +1,7 @@
 internal import Glibc
-public import Kernels
-internal import Machine
-public import WeightFile
+public import TesseraKernels
+internal import TesseraMachine
+public import TesseraWeightFile
 
 // "TSRLOGIT", u32 version 1, u32 positions, u32 vocabulary, i32 ids[positions + 1],
 // f32 logits[positions][vocabulary]; little-endian. Row i belongs to ids[i], predicts ids[i + 1].

@@ -1,4 +1,4 @@
-public import Kernels
+public import TesseraKernels
 
 #if canImport(Glibc)
     internal import Glibc

@@ -1,4 +1,4 @@
-internal import Machine
+internal import TesseraMachine
 
 /// Drafts of a second, smaller model with the same vocabulary.
 ///

@@ -1,4 +1,4 @@
-public import Kernels
+public import TesseraKernels
 
 /// What a decoder asks of the next pass over its text, which others may share.
 public struct PassRequest: Sendable, Equatable {

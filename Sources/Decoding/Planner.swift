@@ -1,4 +1,4 @@
-internal import Machine
+internal import TesseraMachine
 
 #if canImport(Glibc)
     internal import Glibc

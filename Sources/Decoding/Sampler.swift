@@ -1,5 +1,5 @@
-internal import Grammars
-public import Kernels
+internal import TesseraGrammars
+public import TesseraKernels
 
 #if canImport(Glibc)
     internal import Glibc

@@ -1,4 +1,4 @@
-public import WeightFile
+public import TesseraWeightFile
 
 /// How a distribution is made from logits. Filters apply in this order: repeat penalty,
 /// temperature, top-k, top-p, min-p, as in Hugging Face transformers.

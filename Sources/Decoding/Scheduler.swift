@@ -1,5 +1,5 @@
-internal import Machine
-public import Transformer
+internal import TesseraMachine
+public import TesseraTransformer
 
 /// Puts the requests of several generations into passes of one workspace.
 ///

@@ -1,5 +1,5 @@
-internal import Machine
-public import WeightFile
+internal import TesseraMachine
+public import TesseraWeightFile
 
 /// Set Block Decoding: a block of masks after the text is filled in any order, several positions
 /// per pass (arXiv 2509.04185, algorithms 2 and 3).

@@ -1,5 +1,5 @@
-internal import Machine
-internal import WeightFile
+internal import TesseraMachine
+internal import TesseraWeightFile
 
 /// Lossless decoding of several tokens per pass: tokens of a draft are kept only as far as next-token
 /// prediction would have produced them. Same text as ``NextTokenDecoder``, token for token.

@@ -1,4 +1,4 @@
-package import Reporting
+package import TesseraReporting
 
 /// How a model writes calls of functions: `opening`, a JSON object with a name and arguments, `closing`.
 package struct CallForm: Sendable, Equatable {

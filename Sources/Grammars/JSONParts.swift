@@ -1,4 +1,4 @@
-internal import Reporting
+internal import TesseraReporting
 
 /// Parts of JSON texts as expressions.
 enum JSONParts {

@@ -1,4 +1,4 @@
-package import Reporting
+package import TesseraReporting
 
 extension Grammar {
     /// The JSON texts that a JSON Schema accepts, or a part of them: members come in the order of `properties`,

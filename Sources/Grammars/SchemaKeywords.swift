@@ -1,4 +1,4 @@
-internal import Reporting
+internal import TesseraReporting
 
 /// Types of JSON Schema.
 enum JSONType: String, CaseIterable {

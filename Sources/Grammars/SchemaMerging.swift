@@ -1,4 +1,4 @@
-internal import Reporting
+internal import TesseraReporting
 
 extension SchemaCompiler {
     /// A schema for what two accept.

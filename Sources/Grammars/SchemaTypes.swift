@@ -1,4 +1,4 @@
-internal import Reporting
+internal import TesseraReporting
 
 extension SchemaCompiler {
     // MARK: Strings

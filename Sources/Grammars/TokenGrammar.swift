@@ -1,4 +1,4 @@
-public import Tokenization
+public import TesseraTokenization
 
 /// A grammar over the tokens of a vocabulary: which may follow, and what each leads to.
 ///

@@ -1,5 +1,5 @@
-public import Tokenization
-internal import WeightFile
+public import TesseraTokenization
+internal import TesseraWeightFile
 
 /// The bytes of a vocabulary's tokens as a tree, so that tokens that begin alike are read once.
 public struct TokenTree: Sendable {

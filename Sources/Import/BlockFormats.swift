@@ -1,5 +1,5 @@
 // The block formats of GGUF: each function takes one block apart. The layouts are ggml's.
-public import WeightFile
+public import TesseraWeightFile
 
 extension SourceType {
     init?(ggml code: UInt32) {

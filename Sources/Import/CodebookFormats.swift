@@ -1,5 +1,5 @@
 // Block formats of GGUF whose values are not evenly spaced steps: IQ1 to IQ4, MXFP4 and the ternary ones.
-internal import WeightFile
+internal import TesseraWeightFile
 
 /// One block of such a format, taken apart: value = unit x multiplier x code. All of these products are
 /// exact in single precision, whatever their order.

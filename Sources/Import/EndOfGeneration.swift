@@ -1,4 +1,4 @@
-internal import WeightFile
+internal import TesseraWeightFile
 
 extension TokenizerTables {
     /// Tokens that end a turn whatever a model's metadata says.

@@ -1,4 +1,4 @@
-internal import WeightFile
+internal import TesseraWeightFile
 
 /// What the blocks of a family have in common, whatever file they come from: a family is a mapping of
 /// names and numbers.

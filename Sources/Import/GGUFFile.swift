@@ -1,4 +1,4 @@
-internal import Reporting
+internal import TesseraReporting
 
 /// Header and directory of a GGUF file, versions 2 and 3, little-endian. Every count is held against
 /// what is left of the file before anything is allocated for it.

@@ -1,4 +1,4 @@
-internal import WeightFile
+internal import TesseraWeightFile
 
 /// A model in a GGUF file.
 final class GGUFModel: TensorSource {

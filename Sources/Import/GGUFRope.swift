@@ -1,5 +1,5 @@
-internal import Reporting
-internal import WeightFile
+internal import TesseraReporting
+internal import TesseraWeightFile
 
 /// The RoPE settings of a GGUF file.
 struct GGUFRope {

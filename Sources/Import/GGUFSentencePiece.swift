@@ -1,5 +1,5 @@
-internal import Reporting
-internal import WeightFile
+internal import TesseraReporting
+internal import TesseraWeightFile
 
 extension GGUFFile {
     /// The SentencePiece tokenizer in this file's metadata: tokens with scores and types.

@@ -1,5 +1,5 @@
-internal import Reporting
-internal import WeightFile
+internal import TesseraReporting
+internal import TesseraWeightFile
 
 /// A GGUF file's metadata as a model configuration.
 struct GGUFSettings {

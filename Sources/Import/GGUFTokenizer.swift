@@ -1,5 +1,5 @@
-internal import Reporting
-internal import WeightFile
+internal import TesseraReporting
+internal import TesseraWeightFile
 
 extension GGUFFile {
     /// The tokenizer in this file's metadata.

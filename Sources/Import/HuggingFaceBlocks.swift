@@ -1,5 +1,5 @@
-internal import Reporting
-internal import WeightFile
+internal import TesseraReporting
+internal import TesseraWeightFile
 
 /// What config.json says of a model's blocks.
 struct HuggingFaceBlocks {

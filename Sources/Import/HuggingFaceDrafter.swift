@@ -1,5 +1,5 @@
-internal import Reporting
-public import WeightFile
+internal import TesseraReporting
+public import TesseraWeightFile
 
 /// The target of a drafter that is to be imported.
 public protocol DraftTarget: Sendable {

@@ -1,5 +1,5 @@
-internal import Reporting
-internal import WeightFile
+internal import TesseraReporting
+internal import TesseraWeightFile
 
 /// generation_config.json: how to draw tokens, and which end an answer.
 struct HuggingFaceGeneration {

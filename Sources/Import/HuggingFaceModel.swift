@@ -1,5 +1,5 @@
-internal import Reporting
-internal import WeightFile
+internal import TesseraReporting
+internal import TesseraWeightFile
 
 /// A model in a Hugging Face folder: config.json, safetensors (one file or shards with an index),
 /// tokenizer.json and, where present, tokenizer_config.json, generation_config.json and

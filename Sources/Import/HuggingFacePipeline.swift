@@ -1,5 +1,5 @@
-internal import Reporting
-internal import WeightFile
+internal import TesseraReporting
+internal import TesseraWeightFile
 
 // What tokenizer.json does before and after merging: each step is known in all its settings, or
 // refused by its name.

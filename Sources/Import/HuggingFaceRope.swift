@@ -1,5 +1,5 @@
-internal import Reporting
-internal import WeightFile
+internal import TesseraReporting
+internal import TesseraWeightFile
 
 /// The RoPE settings of config.json, in the spellings of all transformers versions: `rope_theta`
 /// next to `rope_scaling`, or both in `rope_parameters`, there by type of layer in some families.

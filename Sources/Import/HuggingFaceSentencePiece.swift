@@ -1,5 +1,5 @@
-internal import Reporting
-internal import WeightFile
+internal import TesseraReporting
+internal import TesseraWeightFile
 
 // SentencePiece's BPE in tokenizer.json: text is merged from its characters, with U+2581 for spaces, and bytes stand in
 // where a character has no token.

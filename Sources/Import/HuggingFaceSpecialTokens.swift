@@ -1,5 +1,5 @@
-internal import Reporting
-internal import WeightFile
+internal import TesseraReporting
+internal import TesseraWeightFile
 
 extension HuggingFaceTokenizer {
     /// A token outside the merges.

@@ -1,5 +1,5 @@
-internal import Reporting
-internal import WeightFile
+internal import TesseraReporting
+internal import TesseraWeightFile
 
 /// tokenizer.json and its companions as tables.
 struct HuggingFaceTokenizer {

@@ -1,4 +1,4 @@
-internal import WeightFile
+internal import TesseraWeightFile
 
 /// Why a model could not be imported. Paths are the user's; offsets are bytes from the start of the
 /// file named.

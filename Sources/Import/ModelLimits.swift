@@ -1,4 +1,4 @@
-internal import WeightFile
+internal import TesseraWeightFile
 
 // The bounds of a weight file's configuration (Formats/TSR.md §5), applied before anything is sized
 // by a source's numbers, so that a damaged file is an error and not a demand for memory; and what the

@@ -1,4 +1,4 @@
-package import WeightFile
+package import TesseraWeightFile
 
 /// Split patterns as they stand in tokenizer.json files.
 package enum PreTokenizerPatterns {

@@ -1,4 +1,4 @@
-internal import WeightFile
+internal import TesseraWeightFile
 
 #if canImport(Glibc)
     internal import Glibc

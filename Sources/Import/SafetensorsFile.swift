@@ -1,4 +1,4 @@
-internal import Reporting
+internal import TesseraReporting
 
 /// Header of a safetensors file: every tensor inside the file, none overlapping, no hole between.
 struct SafetensorsFile {

@@ -1,4 +1,4 @@
-internal import WeightFile
+internal import TesseraWeightFile
 
 /// SentencePiece's vocabularies, as GGUF files and tokenizer.json spell them.
 enum SentencePiece {

@@ -1,4 +1,4 @@
-internal import Reporting
+internal import TesseraReporting
 
 extension SourceFile {
     /// Parses the file at `path`; nil where there is none.

@@ -1,4 +1,4 @@
-internal import WeightFile
+internal import TesseraWeightFile
 
 /// How a source stores a model other than the format does. All of it is undone at import.
 struct StoredForm {

@@ -1,4 +1,4 @@
-internal import WeightFile
+internal import TesseraWeightFile
 
 /// Where the tensors of a model stand in the files of a source, read as the format has them.
 struct StoredTensors {

@@ -1,4 +1,4 @@
-internal import WeightFile
+internal import TesseraWeightFile
 
 /// A model of random weights in a real shape: its text is noise, its speed and memory are real.
 final class SyntheticModel: TensorSource {

@@ -1,4 +1,4 @@
-internal import WeightFile
+internal import TesseraWeightFile
 
 /// Configurations of real models, and of tiny ones for tests and first looks.
 extension SyntheticModel {

@@ -1,4 +1,4 @@
-internal import WeightFile
+internal import TesseraWeightFile
 
 extension SyntheticModel {
     /// All bytes, then pronounceable pieces, so that noise can be read.

@@ -1,4 +1,4 @@
-public import WeightFile
+public import TesseraWeightFile
 
 /// How a source stores a tensor's values.
 public enum SourceType: String, Sendable {

@@ -1,4 +1,4 @@
-public import WeightFile
+public import TesseraWeightFile
 
 /// A model's tokenizer alone, from files that need not hold weights.
 public struct VocabularySource: Sendable {

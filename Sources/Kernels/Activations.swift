@@ -1,4 +1,4 @@
-internal import CKernels
+internal import TesseraCKernels
 
 /// Activations `[tokens, columns]` as floats, and as 8-bit codes with one scale per token and group of 32
 /// columns. Matrices of floats multiply the first, integer matrices the second: turned ones (``Matrix/Form``) codes of

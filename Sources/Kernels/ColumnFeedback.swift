@@ -1,4 +1,4 @@
-internal import CKernels
+internal import TesseraCKernels
 
 /// Products of a matrix's inputs over a text, `x[c] x[i]` of columns in the same block, and what is made of
 /// them: how the columns after a rounded one make up for its error.

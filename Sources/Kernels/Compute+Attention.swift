@@ -1,4 +1,4 @@
-internal import CKernels
+internal import TesseraCKernels
 
 /// Where the heads of one projection lie in a buffer `[tokens, stride]`.
 public struct HeadLayout: Sendable {

@@ -1,5 +1,5 @@
-internal import CKernels
-internal import Machine
+internal import TesseraCKernels
+internal import TesseraMachine
 
 /// What all threads together can do at most, measured now.
 public struct MachineLimits: Sendable, Equatable {

@@ -1,4 +1,4 @@
-internal import CKernels
+internal import TesseraCKernels
 
 extension Compute {
     /// Looks up rows of an embedding, times `scale`.

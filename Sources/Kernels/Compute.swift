@@ -1,6 +1,6 @@
-internal import CKernels
+internal import TesseraCKernels
 internal import Glibc
-internal import Machine
+internal import TesseraMachine
 
 /// Why the kernels could not be set up.
 public enum KernelError: Error, Equatable, CustomStringConvertible {

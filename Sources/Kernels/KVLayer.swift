@@ -1,4 +1,4 @@
-internal import CKernels
+internal import TesseraCKernels
 
 /// Keys and values of one layer: `[kvHeads, slots, headDim]`, allocated once.
 @safe public final class KVLayer: @unchecked Sendable {

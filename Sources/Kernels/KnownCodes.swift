@@ -1,4 +1,4 @@
-internal import CKernels
+internal import TesseraCKernels
 
 /// Codes of a matrix, known because a source has them.
 public struct KnownCodes: Sendable {

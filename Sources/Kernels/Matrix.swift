@@ -1,4 +1,4 @@
-internal import CKernels
+internal import TesseraCKernels
 
 /// Where the stored tiles of a matrix lie in memory, at the moment.
 @safe public final class TileTable: @unchecked Sendable {

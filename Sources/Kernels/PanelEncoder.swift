@@ -1,4 +1,4 @@
-internal import CKernels
+internal import TesseraCKernels
 
 /// Encodes rows of a matrix as panels of an integer encoding. Formats/TSR.md §10.
 public struct PanelEncoder: Sendable {

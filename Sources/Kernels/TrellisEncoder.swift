@@ -1,4 +1,4 @@
-internal import CKernels
+internal import TesseraCKernels
 
 /// How a tile of storage class 4 is made: bits per code, and the values codes stand for.
 public struct Trellis: Sendable, Equatable {

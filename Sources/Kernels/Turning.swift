@@ -1,4 +1,4 @@
-internal import CKernels
+internal import TesseraCKernels
 
 extension Matrix {
     /// Which activations a matrix multiplies: rows of turned matrices are stored times a Hadamard matrix.

@@ -1,4 +1,4 @@
-internal import Grammars
+internal import TesseraGrammars
 
 /// What the text of an answer must be.
 public enum AnswerFormat: Sendable, Equatable {

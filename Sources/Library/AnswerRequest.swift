@@ -1,4 +1,4 @@
-internal import Decoding
+internal import TesseraDecoding
 internal import Synchronization
 
 /// What an answer is asked for with, and where it goes. Its reader may cancel it from any thread.

@@ -1,11 +1,11 @@
-package import Transformer
-package import WeightFile
-internal import Decoding
-internal import Residency
+package import TesseraTransformer
+package import TesseraWeightFile
+internal import TesseraDecoding
+internal import TesseraResidency
 
 /// How many texts a model works on at a time, and how it is opened for them.
 package struct BatchPlan {
-    package let options: Transformer.Model.Options
+    package let options: TesseraTransformer.Model.Options
     package let places: Int
 
     /// - Parameters:
@@ -17,11 +17,11 @@ package struct BatchPlan {
     ///     else that is asked for.
     package init(
         _ file: WeightFile, needs: [Int], asked: Int?, _ drafting: Drafting,
-        open: (Transformer.Model.Options, Int) throws -> Transformer.Model.Options
+        open: (TesseraTransformer.Model.Options, Int) throws -> TesseraTransformer.Model.Options
     ) throws {
         let needs = needs.sorted(by: >)
         let most = max(1, needs.count)
-        func options(_ places: Int) throws -> Transformer.Model.Options {
+        func options(_ places: Int) throws -> TesseraTransformer.Model.Options {
             var base = drafting.engineOptions(file.config.blockDecoding, texts: places)
             base.furtherContexts = needs.dropFirst().prefix(places - 1).map {
                 min(Batch.contextLength($0), file.config.maxPositions)
@@ -34,9 +34,9 @@ package struct BatchPlan {
             return
         }
         let alone = try options(1)
-        let plan = try Transformer.Model.plan(file, options: alone)
-        func isGood(_ options: Transformer.Model.Options) -> Bool {
-            guard let shared = try? Transformer.Model.plan(file, options: options),
+        let plan = try TesseraTransformer.Model.plan(file, options: alone)
+        func isGood(_ options: TesseraTransformer.Model.Options) -> Bool {
+            guard let shared = try? TesseraTransformer.Model.plan(file, options: options),
                 options.contextLength == alone.contextLength
             else { return false }
             return plan.isResident

@@ -1,4 +1,4 @@
-package import Residency
+package import TesseraResidency
 
 /// A number of bytes as people write it: `2.5G`, `800M`, `3GB`, `1073741824`.
 ///

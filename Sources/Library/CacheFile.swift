@@ -1,6 +1,6 @@
 internal import Glibc
-internal import Machine
-internal import WeightFile
+internal import TesseraMachine
+internal import TesseraWeightFile
 
 /// Small text files in the user's cache folder.
 package enum CacheFile {

@@ -1,7 +1,7 @@
-package import Decoding
-package import Transformer
-internal import Tokenization
-internal import WeightFile
+package import TesseraDecoding
+package import TesseraTransformer
+internal import TesseraTokenization
+internal import TesseraWeightFile
 
 /// One text of a model: its tokens so far, and the decoder that goes on with it.
 package struct DecodedText {

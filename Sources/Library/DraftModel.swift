@@ -1,7 +1,7 @@
-package import Decoding
-package import Transformer
-internal import Residency
-package import WeightFile
+package import TesseraDecoding
+package import TesseraTransformer
+internal import TesseraResidency
+package import TesseraWeightFile
 
 /// A second model that drafts for another, be it one that stands alone or a block drafter: its file is open, its weights are
 /// loaded for the first text.
@@ -48,8 +48,8 @@ package final class DraftModel {
 
     /// How it runs next to the target: all of it in memory, and as many texts.
     private func options(
-        nextTo target: Transformer.Model.Options
-    ) -> Transformer.Model.Options {
+        nextTo target: TesseraTransformer.Model.Options
+    ) -> TesseraTransformer.Model.Options {
         var options = target
         options.memory = nil
         options.logitCapacity = file.config.drafter?.blockSize ?? 1
@@ -64,10 +64,10 @@ package final class DraftModel {
     }
 
     /// Bytes that it takes next to the target, with which it shares the program.
-    package func bytes(nextTo target: Transformer.Model.Options) throws -> Int {
+    package func bytes(nextTo target: TesseraTransformer.Model.Options) throws -> Int {
         let options = options(nextTo: target)
-        let plan = try Transformer.Model.plan(file, options: options)
-        return plan.totalBytes - Transformer.Model.programBytes
+        let plan = try TesseraTransformer.Model.plan(file, options: options)
+        return plan.totalBytes - TesseraTransformer.Model.programBytes
             + (isDrafter ? BlockDrafter.byteCount(file, options) : 0)
     }
 
@@ -78,7 +78,7 @@ package final class DraftModel {
         loaded =
             isDrafter
             ? .drafter(try BlockDrafter(file, nextTo: target, options: options))
-            : .model(try Workspace(Transformer.Model(file, options: options)))
+            : .model(try Workspace(TesseraTransformer.Model(file, options: options)))
     }
 
     /// Its drafts for a text, and those of the text where they promise more.

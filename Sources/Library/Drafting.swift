@@ -1,7 +1,7 @@
-package import Decoding
-package import Tokenization
-package import Transformer
-package import WeightFile
+package import TesseraDecoding
+package import TesseraTokenization
+package import TesseraTransformer
+package import TesseraWeightFile
 
 /// How many tokens a pass is to give, and how they are guessed: what is asked for, for any model.
 package struct Drafting: Sendable {
@@ -78,9 +78,9 @@ package struct Drafting: Sendable {
     /// How the engine runs a model for so many texts at a time; memory and contexts are the caller's matter.
     package func engineOptions(
         _ traits: ModelConfig.BlockDecoding?, texts: Int = 1
-    ) -> Transformer.Model.Options {
+    ) -> TesseraTransformer.Model.Options {
         let (rows, largest) = (logitRows(traits), largest(traits))
-        var options = Transformer.Model.Options()
+        var options = TesseraTransformer.Model.Options()
         options.logitCapacity = min(texts * rows, max(Self.sharedRows, texts, rows))
         options.openCapacity = usesSource(traits) || largest == 1 ? 0 : largest
         options.slides = false

@@ -1,8 +1,8 @@
-internal import Chat
-internal import Decoding
-internal import Residency
-internal import Transformer
-internal import WeightFile
+internal import TesseraChat
+internal import TesseraDecoding
+internal import TesseraResidency
+internal import TesseraTransformer
+internal import TesseraWeightFile
 
 /// Everything that computes with one model, a pass at a time, on a thread of its own: a pass may take
 /// seconds, and none of the threads that run a program's tasks is to wait for it.
@@ -71,7 +71,7 @@ actor Engine {
         do {
             let drafting = options.drafting(source.tokenizer)
             let workspace = try Workspace(
-                Transformer.Model(
+                TesseraTransformer.Model(
                     source.file, options: options.planned(for: source.file, drafting)))
             passes = Passes(workspace, drafting)
             mostPlaces = options.answers

@@ -1,16 +1,16 @@
-package import Residency
-internal import Kernels
-internal import Machine
-internal import Decoding
-internal import Tokenization
-internal import Transformer
-package import WeightFile
+package import TesseraResidency
+internal import TesseraKernels
+internal import TesseraMachine
+internal import TesseraDecoding
+internal import TesseraTokenization
+internal import TesseraTransformer
+package import TesseraWeightFile
 
 extension Model.Options {
     /// How the engine runs a model.
     ///
     /// - Parameter drafting: See ``drafting(_:)``.
-    func planned(for file: WeightFile, _ drafting: Drafting) -> Transformer.Model.Options {
+    func planned(for file: WeightFile, _ drafting: Drafting) -> TesseraTransformer.Model.Options {
         var options = drafting.engineOptions(file.config.blockDecoding, texts: answers)
         options.memory = file.budget(memory)
         options.paces = PaceCache.memory(of: file, .auto)
@@ -22,14 +22,14 @@ extension Model.Options {
             case .float16: .f16
             case .float32: .f32
             }
-        let alone = Transformer.Model.conversationContext(file, options: options)
+        let alone = TesseraTransformer.Model.conversationContext(file, options: options)
         options.contextLength = contextLength ?? alone
         func share() {
             options.furtherContexts = Array(
                 repeating: options.contextLength ?? alone, count: answers - 1)
         }
         share()
-        let plan = try? Transformer.Model.plan(file, options: options)
+        let plan = try? TesseraTransformer.Model.plan(file, options: options)
         if contextLength == nil, answers > 1, plan?.isResident != true {
             options.contextLength = max(min(512, alone), alone / answers / 64 * 64)
             share()

@@ -1,8 +1,8 @@
-internal import Chat
-internal import ChatTemplates
-internal import Decoding
-internal import Tokenization
-internal import WeightFile
+internal import TesseraChat
+internal import TesseraChatTemplates
+internal import TesseraDecoding
+internal import TesseraTokenization
+internal import TesseraWeightFile
 
 /// A language model that is open on this machine: its weights, and the threads that compute with them.
 ///

@@ -1,11 +1,11 @@
-internal import ChatTemplates
-internal import Chat
-internal import Decoding
-internal import Kernels
-internal import Residency
-internal import Tokenization
-internal import Transformer
-internal import WeightFile
+internal import TesseraChatTemplates
+internal import TesseraChat
+internal import TesseraDecoding
+internal import TesseraKernels
+internal import TesseraResidency
+internal import TesseraTokenization
+internal import TesseraTransformer
+internal import TesseraWeightFile
 
 /// Why a model cannot be used as asked. The description is one sentence that says what, where and what to
 /// do.

@@ -1,7 +1,7 @@
-package import Chat
-package import Grammars
-package import Tokenization
-package import WeightFile
+package import TesseraChat
+package import TesseraGrammars
+package import TesseraTokenization
+package import TesseraWeightFile
 
 /// A model that can encode prompts: its file is open, its weights are not loaded.
 package struct ModelSource: Sendable {

@@ -1,4 +1,4 @@
-internal import Reporting
+internal import TesseraReporting
 
 /// A JSON value whose objects keep the order of their members, which schemas and chat templates speak of.
 public struct OrderedJSON: Sendable {

@@ -1,6 +1,6 @@
 internal import Glibc
-package import Residency
-package import WeightFile
+package import TesseraResidency
+package import TesseraWeightFile
 
 /// How fast files are read, in the user's cache folder.
 package enum PaceCache {

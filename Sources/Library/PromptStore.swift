@@ -1,7 +1,7 @@
 internal import Glibc
-internal import Machine
-package import Transformer
-internal import WeightFile
+internal import TesseraMachine
+package import TesseraTransformer
+internal import TesseraWeightFile
 
 /// Texts with their caches in a folder, so that a later process need not compute what they begin with.
 ///

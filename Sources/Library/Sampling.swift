@@ -1,4 +1,4 @@
-internal import Decoding
+internal import TesseraDecoding
 
 /// How tokens are drawn. Filters apply in this order: repeat penalty, temperature, top-k, top-p, min-p.
 public struct Sampling: Sendable, Equatable {

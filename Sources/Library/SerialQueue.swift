@@ -1,5 +1,5 @@
 internal import Dispatch
-internal import Machine
+internal import TesseraMachine
 
 /// Runs an actor's work in order, on threads that run nothing else.
 final class SerialQueue: SerialExecutor {

@@ -1,7 +1,7 @@
-internal import Chat
-internal import ChatTemplates
-internal import Decoding
-internal import Reporting
+internal import TesseraChat
+internal import TesseraChatTemplates
+internal import TesseraDecoding
+internal import TesseraReporting
 internal import Synchronization
 
 /// A conversation with a model.
@@ -136,11 +136,11 @@ public struct Message: Sendable, Equatable {
     }
 
     /// As templates are given it.
-    var forTemplates: ChatTemplates.Message {
+    var forTemplates: TesseraChatTemplates.Message {
         var members: [(String, JSONOutput)] = []
         if !toolCalls.isEmpty { members.append(("tool_calls", .array(toolCalls.map(\.json)))) }
         if let toolCallID { members.append(("tool_call_id", .string(toolCallID))) }
-        return ChatTemplates.Message(
+        return TesseraChatTemplates.Message(
             role: role, content: content,
             further: members.isEmpty ? "" : JSONOutput.object(members).text)
     }

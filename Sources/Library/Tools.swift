@@ -1,7 +1,7 @@
-internal import Chat
-internal import ChatTemplates
-internal import Grammars
-internal import Reporting
+internal import TesseraChat
+internal import TesseraChatTemplates
+internal import TesseraGrammars
+internal import TesseraReporting
 
 /// Functions that a model may call in its answer.
 public struct Tools: Sendable {

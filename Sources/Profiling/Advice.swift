@@ -1,5 +1,5 @@
-internal import Kernels
-internal import Reporting
+internal import TesseraKernels
+internal import TesseraReporting
 
 /// One thing a user could know or change.
 public struct Advice: Sendable, Equatable {

@@ -1,4 +1,4 @@
-internal import Reporting
+internal import TesseraReporting
 
 #if canImport(Glibc)
     internal import Glibc

@@ -1,6 +1,6 @@
-internal import Kernels
-internal import Reporting
-internal import Transformer
+internal import TesseraKernels
+internal import TesseraReporting
+internal import TesseraTransformer
 
 /// Pictures of a profile.
 struct Charts {

@@ -1,5 +1,5 @@
-internal import Kernels
-public import Reporting
+internal import TesseraKernels
+public import TesseraReporting
 
 extension Comparison {
     /// Lines for people.

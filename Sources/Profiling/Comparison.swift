@@ -1,4 +1,4 @@
-internal import Kernels
+internal import TesseraKernels
 
 /// Two profiles side by side: does the second take longer?
 public struct Comparison: Sendable {

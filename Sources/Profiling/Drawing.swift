@@ -1,4 +1,4 @@
-internal import Reporting
+internal import TesseraReporting
 
 /// An SVG picture in the making; colours come from the page's style sheet.
 struct Drawing {

@@ -1,6 +1,6 @@
-internal import Kernels
-internal import Reporting
-internal import Transformer
+internal import TesseraKernels
+internal import TesseraReporting
+internal import TesseraTransformer
 
 extension ProfileReport {
     /// One page with everything in it: nothing is loaded from elsewhere.

@@ -1,4 +1,4 @@
-internal import Machine
+internal import TesseraMachine
 
 /// What the kernel says of a machine; nothing here is measured.
 public struct MachineFacts: Sendable, Equatable {

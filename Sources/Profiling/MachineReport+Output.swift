@@ -1,5 +1,5 @@
-internal import Kernels
-public import Reporting
+internal import TesseraKernels
+public import TesseraReporting
 
 extension MachineReport {
     /// What scripts read; also a saved profile of a machine.

@@ -1,4 +1,4 @@
-public import Kernels
+public import TesseraKernels
 
 /// A machine as the kernels meet it: facts, and what was measured.
 public struct MachineReport: Sendable {

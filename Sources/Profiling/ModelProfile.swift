@@ -1,8 +1,8 @@
-public import Kernels
-internal import Residency
-internal import Machine
-public import Transformer
-public import WeightFile
+public import TesseraKernels
+internal import TesseraResidency
+internal import TesseraMachine
+public import TesseraTransformer
+public import TesseraWeightFile
 
 /// Loads a model, profiles it and measures what the machine could do.
 public struct ModelProfile {

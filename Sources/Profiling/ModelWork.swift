@@ -1,6 +1,6 @@
-public import Kernels
-public import Transformer
-public import WeightFile
+public import TesseraKernels
+public import TesseraTransformer
+public import TesseraWeightFile
 
 /// Sizes of a model that decide what its passes cost.
 public struct ModelWork: Sendable, Equatable {

@@ -1,4 +1,4 @@
-public import Transformer
+public import TesseraTransformer
 
 /// Times of each step of passes of one size, per layer.
 public struct OperationTimes: Sendable, Equatable {

@@ -1,5 +1,5 @@
 internal import Glibc
-public import Kernels
+public import TesseraKernels
 
 /// How the time of a pass follows from a machine's limits, fitted to measured passes:
 /// seconds^p = (readFactor x time of reading alone)^p + (multiplyFactor x time of multiplying

@@ -1,7 +1,7 @@
-public import Decoding
-internal import Kernels
-public import Transformer
-internal import WeightFile
+public import TesseraDecoding
+internal import TesseraKernels
+public import TesseraTransformer
+internal import TesseraWeightFile
 
 /// Times of passes of one size at one context.
 public struct PassSamples: Sendable, Equatable {

@@ -1,7 +1,7 @@
-internal import CKernels
-internal import Kernels
-internal import Residency
-internal import Transformer
+internal import TesseraCKernels
+internal import TesseraKernels
+internal import TesseraResidency
+internal import TesseraTransformer
 
 /// Notes the steps of passes: the processor's ticks at the end of each, which become times when the
 /// steps are asked for.

@@ -1,5 +1,5 @@
-internal import Residency
-public import Transformer
+internal import TesseraResidency
+public import TesseraTransformer
 
 /// One step of one pass.
 public struct PassStep: Sendable, Equatable {

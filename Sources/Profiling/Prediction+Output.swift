@@ -1,6 +1,6 @@
-internal import Kernels
-public import Reporting
-internal import Machine
+internal import TesseraKernels
+public import TesseraReporting
+internal import TesseraMachine
 
 extension Prediction {
     /// Lines for people.

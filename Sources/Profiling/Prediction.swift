@@ -1,6 +1,6 @@
-public import Kernels
-internal import Residency
-internal import Transformer
+public import TesseraKernels
+internal import TesseraResidency
+internal import TesseraTransformer
 
 /// A machine to predict for.
 public struct TargetMachine: Sendable, Equatable {

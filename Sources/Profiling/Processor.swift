@@ -1,4 +1,4 @@
-internal import Machine
+internal import TesseraMachine
 
 /// What the kernel says of the processors.
 public enum Processor {

@@ -1,6 +1,6 @@
-internal import Kernels
-internal import Transformer
-internal import WeightFile
+internal import TesseraKernels
+internal import TesseraTransformer
+internal import TesseraWeightFile
 
 /// What is to be measured.
 public struct ProfileOptions: Sendable, Equatable {

@@ -1,4 +1,4 @@
-internal import Transformer
+internal import TesseraTransformer
 
 extension ProfileReport {
     private static let columns = [

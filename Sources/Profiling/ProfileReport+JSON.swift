@@ -1,6 +1,6 @@
-internal import Kernels
-public import Reporting
-internal import Residency
+internal import TesseraKernels
+public import TesseraReporting
+internal import TesseraResidency
 
 extension ProfileReport {
     /// What scripts read. Names are those of llama-bench where they mean the same.

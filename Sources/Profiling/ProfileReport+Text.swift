@@ -1,7 +1,7 @@
-internal import Kernels
-internal import Reporting
-internal import Residency
-internal import Transformer
+internal import TesseraKernels
+internal import TesseraReporting
+internal import TesseraResidency
+internal import TesseraTransformer
 
 extension ProfileReport {
     /// Lines for people.

@@ -1,5 +1,5 @@
-public import Reporting
-internal import Transformer
+public import TesseraReporting
+internal import TesseraTransformer
 
 extension ProfileReport {
     /// Events for chrome://tracing and Perfetto: every timed pass, the layers and steps of the last

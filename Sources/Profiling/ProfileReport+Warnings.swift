@@ -1,4 +1,4 @@
-internal import Reporting
+internal import TesseraReporting
 
 extension ProfileReport {
     /// What to distrust the times for; empty on a quiet machine.

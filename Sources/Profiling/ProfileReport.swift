@@ -1,7 +1,7 @@
-public import Kernels
-public import Residency
-internal import Reporting
-public import Transformer
+public import TesseraKernels
+public import TesseraResidency
+internal import TesseraReporting
+public import TesseraTransformer
 
 /// Everything that profiling a model found out.
 public struct ProfileReport: Sendable {

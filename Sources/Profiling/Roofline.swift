@@ -1,4 +1,4 @@
-public import Kernels
+public import TesseraKernels
 
 /// What a pass has to read and to multiply, counted from shapes.
 public struct PassWork: Sendable, Equatable {

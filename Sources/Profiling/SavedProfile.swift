@@ -1,6 +1,6 @@
-public import Kernels
-internal import Reporting
-internal import Machine
+public import TesseraKernels
+internal import TesseraReporting
+internal import TesseraMachine
 
 /// What `tessera profile --json` printed, read again.
 public struct SavedProfile: Sendable, Equatable {

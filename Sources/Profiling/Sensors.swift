@@ -1,4 +1,4 @@
-internal import Machine
+internal import TesseraMachine
 
 /// One counter of energy, in joules since some moment, which may begin anew.
 public struct EnergyCounter: Sendable, Equatable {

@@ -1,7 +1,7 @@
-internal import CKernels
-internal import Kernels
-internal import Residency
-internal import Transformer
+internal import TesseraCKernels
+internal import TesseraKernels
+internal import TesseraResidency
+internal import TesseraTransformer
 
 /// One moment on two clocks: the monotonic one, and the processor's ticks, which cost less to read.
 struct Moment {

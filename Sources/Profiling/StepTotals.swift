@@ -1,8 +1,8 @@
-internal import CKernels
-internal import Kernels
-internal import Reporting
-internal import Residency
-public import Transformer
+internal import TesseraCKernels
+internal import TesseraKernels
+internal import TesseraReporting
+internal import TesseraResidency
+public import TesseraTransformer
 
 /// Adds up what the steps of all passes take, for runs of any length.
 public final class StepTotals: PassObserver {

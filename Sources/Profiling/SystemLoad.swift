@@ -1,5 +1,5 @@
-internal import Reporting
-internal import Machine
+internal import TesseraReporting
+internal import TesseraMachine
 
 internal import Glibc
 

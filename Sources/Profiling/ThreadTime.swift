@@ -1,4 +1,4 @@
-internal import Machine
+internal import TesseraMachine
 
 internal import Glibc
 

@@ -1,6 +1,6 @@
-public import Import
-public import Kernels
-public import WeightFile
+public import TesseraImport
+public import TesseraKernels
+public import TesseraWeightFile
 
 /// What a text told of a model: which errors matter, and which can be made up for.
 public struct Calibration: Sendable {

@@ -1,6 +1,6 @@
-public import Import
-internal import Kernels
-public import WeightFile
+public import TesseraImport
+internal import TesseraKernels
+public import TesseraWeightFile
 
 /// Which encoding each tensor of a model gets, decided before anything is written.
 public struct EncodingPlan: Sendable {

@@ -1,5 +1,5 @@
-internal import Import
-internal import WeightFile
+internal import TesseraImport
+internal import TesseraWeightFile
 
 /// How much errors of a matrix hurt when nothing is known of what it multiplies.
 enum Importance {

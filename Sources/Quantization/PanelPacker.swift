@@ -1,6 +1,6 @@
-internal import Import
-internal import Kernels
-internal import WeightFile
+internal import TesseraImport
+internal import TesseraKernels
+internal import TesseraWeightFile
 
 /// Uniform quantization of a matrix that is to be entropy-coded: one distance between codes per row.
 public struct UniformSteps: Sendable, Equatable {

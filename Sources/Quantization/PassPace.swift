@@ -1,6 +1,6 @@
-internal import Import
-internal import Kernels
-public import WeightFile
+internal import TesseraImport
+internal import TesseraKernels
+public import TesseraWeightFile
 
 /// How fast this machine multiplies one position by weights of each storage class: measured in a few tenths of a second.
 public struct PassPace: Sendable {

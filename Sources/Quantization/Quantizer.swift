@@ -1,6 +1,6 @@
-public import Import
-internal import Kernels
-public import WeightFile
+public import TesseraImport
+internal import TesseraKernels
+public import TesseraWeightFile
 
 /// How weights that were stored alike and became alike differ from the source's.
 public struct EncodingSummary: Sendable {

@@ -1,6 +1,6 @@
-internal import Import
-internal import Kernels
-internal import WeightFile
+internal import TesseraImport
+internal import TesseraKernels
+internal import TesseraWeightFile
 
 /// What the ways to code a matrix cost and lose: measured on a sample of its tiles.
 struct RateCurve: Sendable {

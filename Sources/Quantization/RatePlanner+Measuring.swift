@@ -1,6 +1,6 @@
-internal import Import
-internal import Kernels
-internal import WeightFile
+internal import TesseraImport
+internal import TesseraKernels
+internal import TesseraWeightFile
 
 extension RatePlanner {
     /// What ways to store each matrix cost and lose.

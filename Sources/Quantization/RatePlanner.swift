@@ -1,6 +1,6 @@
-public import Import
-internal import Kernels
-internal import WeightFile
+public import TesseraImport
+internal import TesseraKernels
+internal import TesseraWeightFile
 
 /// Plans a file: measures what storing each matrix in several ways costs and loses, shares the bytes out so that
 /// the whole loses least, and chooses between storage classes.

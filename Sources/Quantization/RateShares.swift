@@ -1,5 +1,5 @@
-internal import Import
-internal import WeightFile
+internal import TesseraImport
+internal import TesseraWeightFile
 
 /// Shares a target out over the matrices of a plan, within one storage class.
 struct RateShares {

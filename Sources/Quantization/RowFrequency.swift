@@ -1,5 +1,5 @@
-public import Import
-public import WeightFile
+public import TesseraImport
+public import TesseraWeightFile
 
 /// How often rows of a matrix matter, compared with the mean. The rows of an embedding or a head are tokens, and some
 /// tokens are frequent. The rows of every other matrix matter equally.

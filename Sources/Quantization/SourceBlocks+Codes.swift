@@ -1,5 +1,5 @@
-internal import Import
-internal import Kernels
+internal import TesseraImport
+internal import TesseraKernels
 
 extension SourceBlocks {
     /// Codes of q8_0 without -128 (here 0), which the format lacks. A group that has it keeps its values where all

@@ -1,4 +1,4 @@
-internal import WeightFile
+internal import TesseraWeightFile
 
 /// One `PATTERN=ENCODING` or `PATTERN=BITS`.
 struct TensorPattern {

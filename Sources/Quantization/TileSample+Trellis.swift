@@ -1,6 +1,6 @@
-internal import Import
-internal import Kernels
-internal import WeightFile
+internal import TesseraImport
+internal import TesseraKernels
+internal import TesseraWeightFile
 
 /// What trellises cost and lose. A search takes long, and rows that are turned are all alike: two rates are searched, and
 /// the others follow from what they lose of a normal distribution.

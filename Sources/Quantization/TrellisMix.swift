@@ -1,6 +1,6 @@
-internal import Import
-public import Kernels
-internal import WeightFile
+internal import TesseraImport
+public import TesseraKernels
+internal import TesseraWeightFile
 
 /// How the tiles of a matrix share its bits.
 public struct TrellisMix: Sendable, Equatable {

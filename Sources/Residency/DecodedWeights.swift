@@ -1,7 +1,7 @@
 internal import Glibc
-internal import Kernels
-internal import Machine
-internal import WeightFile
+internal import TesseraKernels
+internal import TesseraMachine
+internal import TesseraWeightFile
 
 /// Coded tiles that have been decoded into memory of their own, so that no pass has to.
 @safe final class DecodedWeights {

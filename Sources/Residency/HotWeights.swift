@@ -1,6 +1,6 @@
-internal import Kernels
-internal import Machine
-internal import WeightFile
+internal import TesseraKernels
+internal import TesseraMachine
+internal import TesseraWeightFile
 
 /// Tiles that are used from the mapping in every pass, fetched before the first.
 ///

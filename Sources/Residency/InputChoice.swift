@@ -1,5 +1,5 @@
-internal import Machine
-internal import WeightFile
+internal import TesseraMachine
+internal import TesseraWeightFile
 
 /// How streamed weights are read, and how fast that was when it was chosen.
 public struct ReadingPace: Sendable, Equatable {

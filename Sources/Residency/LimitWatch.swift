@@ -1,4 +1,4 @@
-internal import Machine
+internal import TesseraMachine
 
 /// Notices that control groups have come to allow less than a plan takes.
 struct LimitWatch {

@@ -1,4 +1,4 @@
-internal import Machine
+internal import TesseraMachine
 
 /// How much memory this process may take, and who says so.
 public struct MemoryBudget: Sendable, Equatable {

@@ -1,6 +1,6 @@
 internal import Glibc
-internal import Machine
-internal import WeightFile
+internal import TesseraMachine
+internal import TesseraWeightFile
 
 /// How streamed weights come from their disk.
 public enum InputMethod: String, Sendable, CaseIterable {

@@ -1,5 +1,5 @@
-internal import Kernels
-internal import Machine
+internal import TesseraKernels
+internal import TesseraMachine
 
 /// Tiles that are read together: some consecutive ones of one matrix.
 struct Segment {

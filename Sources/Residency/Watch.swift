@@ -1,6 +1,6 @@
 internal import Glibc
-internal import Machine
-internal import WeightFile
+internal import TesseraMachine
+internal import TesseraWeightFile
 
 /// Notices that a file in use is not what it was.
 struct Watch {

@@ -1,5 +1,5 @@
-public import Kernels
-public import WeightFile
+public import TesseraKernels
+public import TesseraWeightFile
 
 extension WeightFile {
     /// A tensor that opening the file has proved to exist.

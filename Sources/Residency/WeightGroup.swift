@@ -1,4 +1,4 @@
-public import Kernels
+public import TesseraKernels
 
 /// Matrices of one step of a pass, some of whose tiles may have to come from disk first.
 public final class WeightGroup {

@@ -1,5 +1,5 @@
-public import Kernels
-public import WeightFile
+public import TesseraKernels
+public import TesseraWeightFile
 
 /// The matrices of a model, wherever their bytes are: in the mapping, or still on disk until a pass
 /// needs them.

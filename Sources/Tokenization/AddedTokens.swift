@@ -1,4 +1,4 @@
-internal import WeightFile
+internal import TesseraWeightFile
 
 /// Finds added and special tokens in a text, as Hugging Face's `tokenizers` does: of those that begin
 /// at the leftmost place the longest, and each with the white space that it takes.

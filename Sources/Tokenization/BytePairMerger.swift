@@ -1,4 +1,4 @@
-internal import WeightFile
+internal import TesseraWeightFile
 
 /// Merges the bytes or characters of one piece: lowest rank first, leftmost among equals. A heap over a
 /// linked list, so that long pieces take n log n steps.

@@ -1,4 +1,4 @@
-internal import WeightFile
+internal import TesseraWeightFile
 
 /// Merges by their two sides: open addressing over one flat array.
 struct MergeTable: Sendable {

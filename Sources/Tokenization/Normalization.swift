@@ -1,5 +1,5 @@
 @_spi(_Unicode) internal import Swift
-internal import WeightFile
+internal import TesseraWeightFile
 
 extension TokenizerTables {
     /// A section of a text before it is cut.

@@ -1,4 +1,4 @@
-public import WeightFile
+public import TesseraWeightFile
 
 /// Text whose origin decides whether special tokens may be recognized in it.
 public struct Segment: Equatable, Sendable {

@@ -1,6 +1,6 @@
-internal import Kernels
-internal import Residency
-public import WeightFile
+internal import TesseraKernels
+internal import TesseraResidency
+public import TesseraWeightFile
 
 /// A drafter next to its target: reads the residual streams of the target's passes, makes context of them, and fills
 /// blocks of masks after it. Formats/TSR.md §5.3 says what is computed.

@@ -1,5 +1,5 @@
-internal import Kernels
-internal import WeightFile
+internal import TesseraKernels
+internal import TesseraWeightFile
 
 /// Which slots of a layer hold which positions, and which a query sees: one of these for all layers with
 /// the same window.

@@ -1,5 +1,5 @@
-public import Residency
-public import WeightFile
+public import TesseraResidency
+public import TesseraWeightFile
 
 /// How long a context may be.
 extension Model {

@@ -1,5 +1,5 @@
-public import Kernels
-internal import WeightFile
+public import TesseraKernels
+internal import TesseraWeightFile
 
 #if canImport(Glibc)
     internal import Glibc

@@ -1,5 +1,5 @@
-internal import Kernels
-internal import WeightFile
+internal import TesseraKernels
+internal import TesseraWeightFile
 
 /// Keys and values of every layer in rings of fixed capacity, allocated once. Layers with one window share
 /// a ``CacheRing``, which says where positions lie; layers that see less hold less.

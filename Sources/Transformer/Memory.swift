@@ -1,7 +1,7 @@
-public import Kernels
-public import Residency
-internal import Machine
-public import WeightFile
+public import TesseraKernels
+public import TesseraResidency
+internal import TesseraMachine
+public import TesseraWeightFile
 
 extension Model {
     /// What a run of `file` would hold in memory, before anything is loaded.

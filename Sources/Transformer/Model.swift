@@ -1,6 +1,6 @@
-public import Kernels
-public import Residency
-public import WeightFile
+public import TesseraKernels
+public import TesseraResidency
+public import TesseraWeightFile
 
 /// A decoder-only transformer over a mapped weight file: its weights, what of them stays in memory, and
 /// the threads that compute with them. One class for all families: what their layers compute is data

@@ -1,6 +1,6 @@
-public import Kernels
-public import Residency
-public import WeightFile
+public import TesseraKernels
+public import TesseraResidency
+public import TesseraWeightFile
 
 #if canImport(Glibc)
     internal import Glibc

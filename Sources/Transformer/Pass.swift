@@ -1,6 +1,6 @@
-internal import Kernels
-internal import Residency
-internal import WeightFile
+internal import TesseraKernels
+internal import TesseraResidency
+internal import TesseraWeightFile
 
 /// The steps of a pass over the rows of all parts of a batch.
 extension Workspace {

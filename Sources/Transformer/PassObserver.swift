@@ -1,4 +1,4 @@
-public import WeightFile
+public import TesseraWeightFile
 
 /// The steps of a pass, in order; those from `attentionNorm` to `down` once per layer.
 public enum PassOperation: Int, CaseIterable, Sendable, BitwiseCopyable {

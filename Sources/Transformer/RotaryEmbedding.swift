@@ -1,5 +1,5 @@
-internal import Kernels
-internal import WeightFile
+internal import TesseraKernels
+internal import TesseraWeightFile
 
 #if canImport(Glibc)
     internal import Glibc

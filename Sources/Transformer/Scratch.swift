@@ -1,6 +1,6 @@
-internal import Kernels
-internal import Residency
-internal import WeightFile
+internal import TesseraKernels
+internal import TesseraResidency
+internal import TesseraWeightFile
 
 /// Every buffer of a pass, allocated once.
 final class Scratch {

@@ -1,4 +1,4 @@
-internal import Kernels
+internal import TesseraKernels
 
 /// Where the attention sinks stand for each query.
 ///

@@ -1,5 +1,5 @@
-internal import Kernels
-public import WeightFile
+internal import TesseraKernels
+public import TesseraWeightFile
 
 /// Texts that outlive the process.
 extension TokenSequence {

@@ -1,5 +1,5 @@
-public import Kernels
-public import WeightFile
+public import TesseraKernels
+public import TesseraWeightFile
 
 /// One text: its cache and how far it has come. Its passes run in a ``Workspace``, alone by ``forward``
 /// or together with those of others by ``Workspace/forward(_:)``; no bit of its logits depends on which.

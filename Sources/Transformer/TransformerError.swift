@@ -1,5 +1,5 @@
-public import Residency
-internal import WeightFile
+public import TesseraResidency
+internal import TesseraWeightFile
 
 /// Why a model could not be set up for a run, or a pass not be made.
 public enum TransformerError: Error, Equatable, CustomStringConvertible {

@@ -1,6 +1,6 @@
-internal import Kernels
-internal import Residency
-internal import WeightFile
+internal import TesseraKernels
+internal import TesseraResidency
+internal import TesseraWeightFile
 
 /// One decoder layer's weights, and what it computes with them.
 struct DecoderLayer {

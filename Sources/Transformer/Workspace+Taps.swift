@@ -1,6 +1,6 @@
-public import Kernels
-internal import Residency
-internal import WeightFile
+public import TesseraKernels
+internal import TesseraResidency
+internal import TesseraWeightFile
 
 /// What multiplications take and give, for whoever observes a pass.
 extension Workspace {

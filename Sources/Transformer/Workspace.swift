@@ -1,6 +1,6 @@
-public import Kernels
-internal import Residency
-internal import WeightFile
+public import TesseraKernels
+internal import TesseraResidency
+internal import TesseraWeightFile
 
 /// The scratch and the logits of one pass at a time, over any sequences of a model.
 ///

@@ -1,4 +1,4 @@
-internal import CKernels
+internal import TesseraCKernels
 
 // What the kernels have room for. The format allows more (Formats/TSR.md §5, rule 13).
 extension ModelConfig {

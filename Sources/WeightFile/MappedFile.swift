@@ -1,5 +1,5 @@
 internal import Glibc
-internal import Machine
+internal import TesseraMachine
 
 /// A file mapped for reading. Owns the descriptor and the mapping.
 ///

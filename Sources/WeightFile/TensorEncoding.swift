@@ -1,4 +1,4 @@
-internal import CKernels
+internal import TesseraCKernels
 
 /// How the values of a tensor are coded. Byte layouts: Formats/TSR.md §10.
 public enum TensorEncoding: UInt32, Sendable, CaseIterable {

@@ -1,5 +1,5 @@
-internal import CKernels
-internal import CZstd
+internal import TesseraCKernels
+internal import TesseraCZstd
 
 /// Codes the tiles of one matrix as storage classes 1 and 2 ask, and decodes those of all. Formats/TSR.md §9.
 ///

@@ -1,5 +1,5 @@
 internal import Glibc
-internal import Machine
+internal import TesseraMachine
 
 /// Why a weight file could not be read or written.
 public enum WeightFileError: Error, Equatable, CustomStringConvertible {

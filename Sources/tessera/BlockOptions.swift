@@ -1,9 +1,9 @@
 internal import ArgumentParser
-internal import Decoding
+internal import TesseraDecoding
 internal import Tessera
-internal import Tokenization
-internal import Transformer
-internal import WeightFile
+internal import TesseraTokenization
+internal import TesseraTransformer
+internal import TesseraWeightFile
 
 /// How many tokens a pass is to give.
 struct BlockOptions: ParsableArguments {

@@ -1,11 +1,11 @@
 internal import ArgumentParser
-internal import Chat
-internal import Decoding
+internal import TesseraChat
+internal import TesseraDecoding
 internal import Glibc
 internal import Tessera
-internal import Tokenization
-internal import Transformer
-internal import WeightFile
+internal import TesseraTokenization
+internal import TesseraTransformer
+internal import TesseraWeightFile
 
 struct ChatCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,11 +1,11 @@
 internal import ArgumentParser
-internal import Chat
-internal import Decoding
+internal import TesseraChat
+internal import TesseraDecoding
 internal import Glibc
-internal import Reporting
+internal import TesseraReporting
 internal import Tessera
-internal import Transformer
-internal import WeightFile
+internal import TesseraTransformer
+internal import TesseraWeightFile
 
 /// Messages and commands, one after the other, until there are no more.
 struct ChatLoop {

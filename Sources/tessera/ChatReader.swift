@@ -1,5 +1,5 @@
 internal import ArgumentParser
-internal import Chat
+internal import TesseraChat
 internal import Glibc
 internal import Tessera
 

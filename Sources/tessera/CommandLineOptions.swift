@@ -1,6 +1,6 @@
 internal import ArgumentParser
 internal import Glibc
-internal import Reporting
+internal import TesseraReporting
 
 /// The options of the command that an argument list names, for what the parser does not do: values
 /// that begin with a dash, and telling an unknown option from what follows from it.

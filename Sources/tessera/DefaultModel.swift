@@ -1,5 +1,5 @@
 internal import Glibc
-internal import WeightFile
+internal import TesseraWeightFile
 
 /// The model that commands use where none is named.
 enum DefaultModel {

@@ -1,6 +1,6 @@
 internal import ArgumentParser
-internal import Profiling
-internal import Reporting
+internal import TesseraProfiling
+internal import TesseraReporting
 
 struct DoctorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,6 +1,6 @@
 internal import ArgumentParser
-internal import Decoding
-internal import WeightFile
+internal import TesseraDecoding
+internal import TesseraWeightFile
 
 /// How tokens are drawn; what is not named comes from the model, or else from the command.
 struct DrawOptions: ParsableArguments {

@@ -1,11 +1,11 @@
 internal import ArgumentParser
-internal import Kernels
-internal import Profiling
-internal import Reporting
-internal import Residency
+internal import TesseraKernels
+internal import TesseraProfiling
+internal import TesseraReporting
+internal import TesseraResidency
 internal import Tessera
-internal import Transformer
-internal import WeightFile
+internal import TesseraTransformer
+internal import TesseraWeightFile
 
 struct EstimateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

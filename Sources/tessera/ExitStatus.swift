@@ -1,17 +1,17 @@
 internal import ArgumentParser
-internal import ChatTemplates
-internal import Decoding
+internal import TesseraChatTemplates
+internal import TesseraDecoding
 internal import Glibc
-internal import Grammars
-internal import Import
-internal import Kernels
-internal import Profiling
-internal import Quantization
-internal import Residency
+internal import TesseraGrammars
+internal import TesseraImport
+internal import TesseraKernels
+internal import TesseraProfiling
+internal import TesseraQuantization
+internal import TesseraResidency
 internal import Tessera
-internal import Tokenization
-internal import Transformer
-internal import WeightFile
+internal import TesseraTokenization
+internal import TesseraTransformer
+internal import TesseraWeightFile
 
 /// Exit statuses, those of sysexits.h where one fits.
 enum ExitStatus: Int32 {

@@ -1,5 +1,5 @@
 internal import Glibc
-internal import WeightFile
+internal import TesseraWeightFile
 
 /// What was given in place of a .tsr file, and how it becomes one.
 enum ForeignModel {

@@ -1,5 +1,5 @@
 internal import ArgumentParser
-internal import Grammars
+internal import TesseraGrammars
 internal import Tessera
 
 /// What the generated text must be.

@@ -1,12 +1,12 @@
 internal import ArgumentParser
-internal import Chat
-internal import Decoding
-internal import Profiling
-internal import Reporting
-internal import Residency
+internal import TesseraChat
+internal import TesseraDecoding
+internal import TesseraProfiling
+internal import TesseraReporting
+internal import TesseraResidency
 internal import Tessera
-internal import Transformer
-internal import WeightFile
+internal import TesseraTransformer
+internal import TesseraWeightFile
 
 /// How many texts share passes.
 enum Parallel: ExpressibleByArgument {

@@ -1,12 +1,12 @@
 internal import ArgumentParser
-internal import Chat
-internal import Decoding
-internal import Profiling
-internal import Reporting
+internal import TesseraChat
+internal import TesseraDecoding
+internal import TesseraProfiling
+internal import TesseraReporting
 internal import Tessera
-internal import Tokenization
-internal import Transformer
-internal import WeightFile
+internal import TesseraTokenization
+internal import TesseraTransformer
+internal import TesseraWeightFile
 
 struct GenerateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,12 +1,12 @@
-internal import Chat
-internal import ChatTemplates
-internal import Decoding
-internal import Grammars
-internal import Residency
+internal import TesseraChat
+internal import TesseraChatTemplates
+internal import TesseraDecoding
+internal import TesseraGrammars
+internal import TesseraResidency
 internal import Tessera
-internal import Tokenization
-internal import Transformer
-internal import WeightFile
+internal import TesseraTokenization
+internal import TesseraTransformer
+internal import TesseraWeightFile
 
 /// One text to continue, as tokens.
 struct Job {
@@ -84,8 +84,8 @@ struct GenerateSetup {
         let system = request.system ?? command.system
         if let format {
             let messages =
-                (system.map { [ChatTemplates.Message(role: "system", content: $0)] } ?? [])
-                + [ChatTemplates.Message(role: "user", content: request.prompt)]
+                (system.map { [TesseraChatTemplates.Message(role: "system", content: $0)] } ?? [])
+                + [TesseraChatTemplates.Message(role: "user", content: request.prompt)]
             return try format.prompt(messages.map { Turn($0) })
         }
         guard system == nil else {

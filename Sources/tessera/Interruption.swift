@@ -1,6 +1,6 @@
 internal import Glibc
 internal import Synchronization
-internal import WeightFile
+internal import TesseraWeightFile
 
 /// First SIGINT, SIGTERM or SIGHUP: asks the running command to stop at its next safe point. A second
 /// one ends the program at once.

@@ -1,5 +1,5 @@
-import Reporting
-import WeightFile
+import TesseraReporting
+import TesseraWeightFile
 
 /// What a model's layers compute, for people and for programs.
 struct LayerLines {

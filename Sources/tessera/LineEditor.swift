@@ -1,6 +1,6 @@
 internal import ArgumentParser
-internal import CEdit
-internal import Chat
+internal import TesseraCEdit
+internal import TesseraChat
 internal import Glibc
 
 /// Lines that a user types at a terminal, edited by libedit.

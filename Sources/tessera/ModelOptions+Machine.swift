@@ -1,7 +1,7 @@
-internal import Reporting
-internal import Residency
-internal import Machine
-internal import WeightFile
+internal import TesseraReporting
+internal import TesseraResidency
+internal import TesseraMachine
+internal import TesseraWeightFile
 
 extension ModelOptions {
     /// Threads that are asked for, but no more than there are processors: more would take turns and

@@ -1,12 +1,12 @@
 internal import ArgumentParser
-internal import Decoding
+internal import TesseraDecoding
 internal import Glibc
-internal import Kernels
-internal import Residency
+internal import TesseraKernels
+internal import TesseraResidency
 internal import Tessera
-internal import Tokenization
-internal import Transformer
-internal import WeightFile
+internal import TesseraTokenization
+internal import TesseraTransformer
+internal import TesseraWeightFile
 
 /// How a model is set up to run.
 struct ModelOptions: ParsableArguments {

@@ -1,10 +1,10 @@
 internal import ArgumentParser
-internal import Decoding
+internal import TesseraDecoding
 internal import Glibc
-internal import Reporting
-internal import Tokenization
-internal import Transformer
-internal import WeightFile
+internal import TesseraReporting
+internal import TesseraTokenization
+internal import TesseraTransformer
+internal import TesseraWeightFile
 
 struct PerplexityCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,6 +1,6 @@
 public import ArgumentParser
-internal import Reporting
-public import Residency
+internal import TesseraReporting
+public import TesseraResidency
 
 extension InputMethod: ExpressibleByArgument {}
 

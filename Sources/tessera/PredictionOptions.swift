@@ -1,6 +1,6 @@
 internal import ArgumentParser
-internal import Kernels
-internal import Profiling
+internal import TesseraKernels
+internal import TesseraProfiling
 
 /// Another machine, whose speed is to be predicted.
 struct PredictionOptions: ParsableArguments {

@@ -1,9 +1,9 @@
 internal import ArgumentParser
-internal import Kernels
-internal import Profiling
-internal import Reporting
-internal import Transformer
-internal import WeightFile
+internal import TesseraKernels
+internal import TesseraProfiling
+internal import TesseraReporting
+internal import TesseraTransformer
+internal import TesseraWeightFile
 
 struct ProfileCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,5 +1,5 @@
-internal import Quantization
-internal import Reporting
+internal import TesseraQuantization
+internal import TesseraReporting
 
 /// What might have been written in place of what is.
 extension QuantizeCommand {

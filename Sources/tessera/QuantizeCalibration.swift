@@ -1,16 +1,16 @@
-internal import Calibrating
-internal import Chat
-internal import ChatTemplates
+internal import TesseraCalibrating
+internal import TesseraChat
+internal import TesseraChatTemplates
 internal import Glibc
-internal import Import
-internal import Kernels
-internal import Quantization
-internal import Reporting
-internal import Machine
-internal import Residency
-internal import Tokenization
-internal import Transformer
-internal import WeightFile
+internal import TesseraImport
+internal import TesseraKernels
+internal import TesseraQuantization
+internal import TesseraReporting
+internal import TesseraMachine
+internal import TesseraResidency
+internal import TesseraTokenization
+internal import TesseraTransformer
+internal import TesseraWeightFile
 
 extension QuantizeCommand {
     /// What a text says of the model, run through a copy of it; nil where no bytes are shared out or the user wants

@@ -1,14 +1,14 @@
 internal import ArgumentParser
 internal import Glibc
-internal import Import
-internal import Kernels
-internal import Quantization
-internal import Reporting
-internal import Residency
-internal import Machine
+internal import TesseraImport
+internal import TesseraKernels
+internal import TesseraQuantization
+internal import TesseraReporting
+internal import TesseraResidency
+internal import TesseraMachine
 internal import Tessera
-internal import Transformer
-internal import WeightFile
+internal import TesseraTransformer
+internal import TesseraWeightFile
 
 struct QuantizeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

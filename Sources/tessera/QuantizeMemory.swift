@@ -1,12 +1,12 @@
 internal import ArgumentParser
-internal import Import
-internal import Kernels
-internal import Quantization
-internal import Reporting
-internal import Residency
+internal import TesseraImport
+internal import TesseraKernels
+internal import TesseraQuantization
+internal import TesseraReporting
+internal import TesseraResidency
 internal import Tessera
-internal import Transformer
-internal import WeightFile
+internal import TesseraTransformer
+internal import TesseraWeightFile
 
 extension QuantizeCommand {
     /// Bytes of a file whose weights all stay in memory in a run within `ram`.

@@ -1,11 +1,11 @@
-internal import Import
-internal import Quantization
-internal import Reporting
-internal import Residency
-internal import Machine
-internal import Transformer
+internal import TesseraImport
+internal import TesseraQuantization
+internal import TesseraReporting
+internal import TesseraResidency
+internal import TesseraMachine
+internal import TesseraTransformer
 internal import Tessera
-internal import WeightFile
+internal import TesseraWeightFile
 
 /// From the size that the user asks for to a plan.
 extension QuantizeCommand {

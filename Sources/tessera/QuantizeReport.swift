@@ -1,8 +1,8 @@
-internal import Import
-internal import Kernels
-internal import Quantization
-internal import Reporting
-internal import WeightFile
+internal import TesseraImport
+internal import TesseraKernels
+internal import TesseraQuantization
+internal import TesseraReporting
+internal import TesseraWeightFile
 
 extension QuantizeCommand {
     /// What was written.

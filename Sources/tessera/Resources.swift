@@ -1,5 +1,5 @@
 internal import Glibc
-internal import Machine
+internal import TesseraMachine
 
 /// What this process has used.
 enum Resources {

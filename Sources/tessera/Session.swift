@@ -1,16 +1,16 @@
-internal import Chat
-internal import Decoding
-internal import Grammars
-internal import Kernels
-internal import Reporting
-internal import Residency
+internal import TesseraChat
+internal import TesseraDecoding
+internal import TesseraGrammars
+internal import TesseraKernels
+internal import TesseraReporting
+internal import TesseraResidency
 internal import Tessera
-internal import Tokenization
-internal import Transformer
-internal import WeightFile
+internal import TesseraTokenization
+internal import TesseraTransformer
+internal import TesseraWeightFile
 
 /// The engine's model, here and in all of the command line; the library has one for its users.
-typealias Model = Transformer.Model
+typealias Model = TesseraTransformer.Model
 
 /// A model that is ready to decode.
 struct Session {

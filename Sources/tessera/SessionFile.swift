@@ -1,10 +1,10 @@
-internal import Chat
-internal import Decoding
+internal import TesseraChat
+internal import TesseraDecoding
 internal import Glibc
-internal import Reporting
+internal import TesseraReporting
 internal import Tessera
-internal import Transformer
-internal import WeightFile
+internal import TesseraTransformer
+internal import TesseraWeightFile
 
 /// The file of `--session`: a text or a conversation with its cache, which a later run goes on with.
 struct SessionFile {

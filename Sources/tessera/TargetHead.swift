@@ -1,8 +1,8 @@
-internal import Import
-internal import Kernels
-internal import Residency
+internal import TesseraImport
+internal import TesseraKernels
+internal import TesseraResidency
 internal import Synchronization
-internal import WeightFile
+internal import TesseraWeightFile
 
 /// A target's head in a weight file, as floats.
 final class TargetHead: DraftTarget {

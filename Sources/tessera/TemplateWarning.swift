@@ -1,5 +1,5 @@
-internal import ChatTemplates
-internal import Import
+internal import TesseraChatTemplates
+internal import TesseraImport
 
 extension QuantizeCommand {
     /// Says at once, not at the first conversation, where the chat template cannot be used.

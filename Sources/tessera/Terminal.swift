@@ -1,6 +1,6 @@
 internal import Glibc
-internal import Reporting
-internal import Machine
+internal import TesseraReporting
+internal import TesseraMachine
 
 /// What the program says apart from its result: everything here goes to stderr.
 enum Terminal {

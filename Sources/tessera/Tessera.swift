@@ -1,7 +1,7 @@
 internal import ArgumentParser
-internal import CBuild
+internal import TesseraCBuild
 internal import Glibc
-internal import Kernels
+internal import TesseraKernels
 
 @main
 struct TesseraCommand: AsyncParsableCommand {

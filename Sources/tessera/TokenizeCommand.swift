@@ -1,8 +1,8 @@
 internal import ArgumentParser
-internal import Import
-internal import Reporting
-internal import Tokenization
-internal import WeightFile
+internal import TesseraImport
+internal import TesseraReporting
+internal import TesseraTokenization
+internal import TesseraWeightFile
 
 struct TokenizeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,8 +1,8 @@
-internal import Decoding
+internal import TesseraDecoding
 internal import Glibc
-internal import Reporting
+internal import TesseraReporting
 internal import Tessera
-internal import Tokenization
+internal import TesseraTokenization
 
 /// Shows the passes over each block: which token was decided where and when.
 enum TraceReport {

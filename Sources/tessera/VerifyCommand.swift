@@ -1,6 +1,6 @@
 internal import ArgumentParser
-internal import Reporting
-internal import WeightFile
+internal import TesseraReporting
+internal import TesseraWeightFile
 
 struct VerifyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,7 +1,7 @@
-import ChatTemplates
+import TesseraChatTemplates
 import Foundation
 import Testing
-import Tokenization
+import TesseraTokenization
 
 struct ChatTemplateTests {
     /// One rendering by Jinja2; made by Tools/oracle/make_templates.py.

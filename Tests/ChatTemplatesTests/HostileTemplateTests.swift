@@ -1,4 +1,4 @@
-import ChatTemplates
+import TesseraChatTemplates
 import Testing
 
 /// Templates from a stranger that try to hang the program, to fill its memory or to crash it. All end

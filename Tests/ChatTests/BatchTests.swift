@@ -1,5 +1,5 @@
-import Chat
-import Decoding
+import TesseraChat
+import TesseraDecoding
 import Testing
 
 @Suite struct BatchTests {

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
-import Tokenization
-import WeightFile
+import TesseraTokenization
+import TesseraWeightFile
 
 /// The beginning-of-sequence token, which a prompt has once.
 @Suite struct BeginningTests {

@@ -1,9 +1,9 @@
-import Chat
-import ChatTemplates
-import Decoding
-import Reporting
+import TesseraChat
+import TesseraChatTemplates
+import TesseraDecoding
+import TesseraReporting
 import Testing
-import Tokenization
+import TesseraTokenization
 
 @Suite struct ConversationTests {
     /// The same turns told to a model that has seen nothing yet.

@@ -1,5 +1,5 @@
 import Foundation
-import TestSupport
+import TesseraTestSupport
 import Testing
 
 /// `tessera generate`: contexts, ways of drawing, and batches, as a user meets them.

@@ -1,11 +1,11 @@
-import Chat
-import ChatTemplates
-import Decoding
-import Kernels
-import TestSupport
-import Tokenization
-import Transformer
-import WeightFile
+import TesseraChat
+import TesseraChatTemplates
+import TesseraDecoding
+import TesseraKernels
+import TesseraTestSupport
+import TesseraTokenization
+import TesseraTransformer
+import TesseraWeightFile
 
 /// The model that comes with the program, and how many tokens it has committed.
 final class CountingModel: LanguageModel {

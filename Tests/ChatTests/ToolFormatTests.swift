@@ -1,6 +1,6 @@
-@testable import Chat
-import Grammars
-import Reporting
+@testable import TesseraChat
+import TesseraGrammars
+import TesseraReporting
 import Testing
 
 @Suite struct ToolFormatTests {

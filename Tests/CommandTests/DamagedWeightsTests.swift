@@ -1,7 +1,7 @@
 import Foundation
-import TestSupport
+import TesseraTestSupport
 import Testing
-import WeightFile
+import TesseraWeightFile
 
 /// A model whose weights were damaged, as a flipped bit in a scale does it: no text, no figures, one line.
 @Suite struct DamagedWeightsTests {

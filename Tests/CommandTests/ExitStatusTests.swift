@@ -1,5 +1,5 @@
 import Foundation
-import TestSupport
+import TesseraTestSupport
 import Testing
 
 /// Every command ends with the status of sysexits.h that fits, and says why in one line.

@@ -1,5 +1,5 @@
 import Foundation
-import TestSupport
+import TesseraTestSupport
 import Testing
 
 /// Where commands write: nothing but plain files is ever replaced, and a place that cannot be written

@@ -1,5 +1,5 @@
 import Foundation
-import TestSupport
+import TesseraTestSupport
 import Testing
 
 /// How far files of a trained model are from it: bars that a worse plan, encoder or calibration would miss.

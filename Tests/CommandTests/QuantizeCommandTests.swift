@@ -1,5 +1,5 @@
 import Foundation
-import TestSupport
+import TesseraTestSupport
 import Testing
 
 /// `tessera quantize` as a user runs it, on a model of a hundred thousand weights.

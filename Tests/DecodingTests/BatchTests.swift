@@ -1,10 +1,10 @@
-import Decoding
+import TesseraDecoding
 import Foundation
-import TestSupport
+import TesseraTestSupport
 import Testing
-import Tokenization
-import Transformer
-import WeightFile
+import TesseraTokenization
+import TesseraTransformer
+import TesseraWeightFile
 
 /// Several texts in common passes, by the model that comes with the program.
 @Suite struct BatchTests {

@@ -1,5 +1,5 @@
 import Foundation
-import TestSupport
+import TesseraTestSupport
 import Testing
 
 /// `tessera generate` as a user runs it, on the tiny published checkpoints and the default model.

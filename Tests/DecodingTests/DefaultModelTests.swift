@@ -1,10 +1,10 @@
-import ChatTemplates
-import Decoding
+import TesseraChatTemplates
+import TesseraDecoding
 import Foundation
 import Testing
-import Tokenization
-import Transformer
-import WeightFile
+import TesseraTokenization
+import TesseraTransformer
+import TesseraWeightFile
 
 /// The model that comes with the program, on problems that it can solve.
 @Suite struct DefaultModelTests {

@@ -1,4 +1,4 @@
-import Decoding
+import TesseraDecoding
 import Testing
 
 /// A source whose drafts a test makes.

@@ -1,7 +1,7 @@
-import Decoding
+import TesseraDecoding
 import Testing
-import Tokenization
-import WeightFile
+import TesseraTokenization
+import TesseraWeightFile
 
 @Suite struct GenerationTests {
     /// Tokens 0..<26 are letters, 26 two bytes of a character each in 26 and 27, 30 ends, 31 masks.

@@ -1,9 +1,9 @@
-@testable import Decoding
+@testable import TesseraDecoding
 import Foundation
-import Grammars
+import TesseraGrammars
 import Testing
-import Tokenization
-import WeightFile
+import TesseraTokenization
+import TesseraWeightFile
 
 /// Texts that follow a grammar, by any way to decode.
 @Suite struct GrammarTests {

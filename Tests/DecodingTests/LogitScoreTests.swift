@@ -1,5 +1,5 @@
-import Decoding
-import Kernels
+import TesseraDecoding
+import TesseraKernels
 import Testing
 
 @Suite struct LogitScoreTests {

@@ -1,4 +1,4 @@
-@testable import Decoding
+@testable import TesseraDecoding
 import Testing
 
 @Suite struct LookupSourceTests {

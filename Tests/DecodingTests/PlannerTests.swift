@@ -1,4 +1,4 @@
-@testable import Decoding
+@testable import TesseraDecoding
 import Testing
 
 /// Machines that differ in what a further position of a pass costs.

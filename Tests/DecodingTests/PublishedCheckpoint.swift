@@ -1,11 +1,11 @@
-import Decoding
+import TesseraDecoding
 import Foundation
-import Import
-import Kernels
-import Quantization
-import Tokenization
-import Transformer
-import WeightFile
+import TesseraImport
+import TesseraKernels
+import TesseraQuantization
+import TesseraTokenization
+import TesseraTransformer
+import TesseraWeightFile
 
 /// Random models in the form of published block-diffusion checkpoints, made by
 /// Tools/oracle/make_checkpoints.py together with what they must compute.

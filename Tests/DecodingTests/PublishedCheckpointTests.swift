@@ -1,9 +1,9 @@
-import Decoding
+import TesseraDecoding
 import Foundation
 import Testing
-import Tokenization
-import Transformer
-import WeightFile
+import TesseraTokenization
+import TesseraTransformer
+import TesseraWeightFile
 
 @Suite(.serialized) struct PublishedCheckpointTests {
     @Test(arguments: PublishedCheckpoint.allCases)

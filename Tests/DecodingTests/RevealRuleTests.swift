@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Decoding
+@testable import TesseraDecoding
 
 @Suite struct RevealRuleTests {
     private func predictions(

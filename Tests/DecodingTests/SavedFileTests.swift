@@ -1,8 +1,8 @@
-import Decoding
+import TesseraDecoding
 import Foundation
-import Kernels
+import TesseraKernels
 import Testing
-import WeightFile
+import TesseraWeightFile
 
 /// Files of logits.
 struct SavedFileTests {

@@ -1,6 +1,6 @@
-@testable import Decoding
-import Kernels
-import WeightFile
+@testable import TesseraDecoding
+import TesseraKernels
+import TesseraWeightFile
 
 /// A language model without weights. Its logits are a fixed function of exactly what a position may
 /// see: a committed token of the text up to itself, an open one of the whole past and its block.

@@ -1,6 +1,6 @@
-@testable import Decoding
+@testable import TesseraDecoding
 import Testing
-import WeightFile
+import TesseraWeightFile
 
 @Suite struct SetBlockDecoderTests {
     static let bound = RevealRule.entropyBound(gamma: 0.5, .entropy)

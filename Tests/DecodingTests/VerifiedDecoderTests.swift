@@ -1,6 +1,6 @@
-import Decoding
+import TesseraDecoding
 import Testing
-import WeightFile
+import TesseraWeightFile
 
 @Suite struct VerifiedDecoderTests {
     @Test(arguments: [1, 2, 4, 16, 32], [0, 0.7, 1.4] as [Float])

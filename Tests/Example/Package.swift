@@ -9,6 +9,6 @@ let package = Package(
             name: "Example", dependencies: [.product(name: "Tessera", package: "tessera")]),
         // The last step of the library's tutorial.
         .executableTarget(
-            name: "Talk", dependencies: [.product(name: "Tessera", package: "tessera")]),
+            name: "Chat", dependencies: [.product(name: "Tessera", package: "tessera")]),
     ]
 )

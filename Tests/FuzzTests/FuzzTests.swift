@@ -1,5 +1,5 @@
 import Foundation
-import FuzzTargets
+import TesseraFuzzTargets
 import Testing
 
 /// Every fuzz target over its seeds, over what was found before, and over a fixed number of seeded

@@ -1,5 +1,5 @@
-@testable import Grammars
-import Reporting
+@testable import TesseraGrammars
+import TesseraReporting
 import Testing
 
 @Suite struct CallGrammarTests {

@@ -1,4 +1,4 @@
-@testable import Grammars
+@testable import TesseraGrammars
 import Testing
 
 @Suite struct GBNFTests {

@@ -1,7 +1,7 @@
-@testable import Grammars
-import Reporting
+@testable import TesseraGrammars
+import TesseraReporting
 import Testing
-import Tokenization
+import TesseraTokenization
 
 @Suite struct SchemaTests {
     private static let followed: [(String, [String], [String])] = [

@@ -1,6 +1,6 @@
-@testable import Grammars
-import Tokenization
-import WeightFile
+@testable import TesseraGrammars
+import TesseraTokenization
+import TesseraWeightFile
 
 extension Grammar {
     /// Whether a whole text follows it.

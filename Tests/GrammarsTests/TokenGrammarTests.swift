@@ -1,6 +1,6 @@
-@testable import Grammars
+@testable import TesseraGrammars
 import Testing
-import Tokenization
+import TesseraTokenization
 
 @Suite struct TokenGrammarTests {
     private static let pieces = [

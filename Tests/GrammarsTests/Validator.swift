@@ -1,4 +1,4 @@
-import Reporting
+import TesseraReporting
 
 /// A small validator of JSON Schema, written apart from the compiler.
 struct Validator {

@@ -1,8 +1,8 @@
 import Foundation
 import Testing
-import WeightFile
+import TesseraWeightFile
 
-@testable import Import
+@testable import TesseraImport
 
 /// Damaged sources give a typed error or a correct load: no crash, no hang, no memory out of
 /// proportion. Every byte is changed once and every length is tried once; Tools/fuzz goes further.

@@ -1,8 +1,8 @@
 import Foundation
 import Testing
-import WeightFile
+import TesseraWeightFile
 
-@testable import Import
+@testable import TesseraImport
 
 /// Checkpoints of 8-bit floats, with the scales that stand next to them.
 @Suite struct EightBitFloatTests {

@@ -1,8 +1,8 @@
 import Foundation
 import Testing
-import WeightFile
+import TesseraWeightFile
 
-@testable import Import
+@testable import TesseraImport
 
 /// GGUF files in parts, and what of their settings and tensors is refused.
 struct GGUFTests {

@@ -1,8 +1,8 @@
 import Foundation
 import Testing
-import WeightFile
+import TesseraWeightFile
 
-@testable import Import
+@testable import TesseraImport
 
 /// Made by Tools/oracle/make_import_cases.py.
 let resources = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Resources")

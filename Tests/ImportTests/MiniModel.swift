@@ -1,7 +1,7 @@
 import Foundation
-import WeightFile
+import TesseraWeightFile
 
-@testable import Import
+@testable import TesseraImport
 
 /// A copy of the smallest folder, in a place of its own whose name holds "mini".
 func withMiniFolder(_ body: (URL) throws -> Void) throws {

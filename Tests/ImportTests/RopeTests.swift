@@ -1,8 +1,8 @@
 import Foundation
 import Testing
-import WeightFile
+import TesseraWeightFile
 
-@testable import Import
+@testable import TesseraImport
 
 /// Expected values: transformers' `ROPE_INIT_FUNCTIONS`, float32, heads of 128.
 struct RopeTests {

@@ -1,8 +1,8 @@
 import Foundation
 import Testing
-import WeightFile
+import TesseraWeightFile
 
-@testable import Import
+@testable import TesseraImport
 
 /// Vocabularies in SentencePiece's form, and what of them is refused.
 struct SentencePieceSettingsTests {

@@ -1,8 +1,8 @@
 import Foundation
 import Testing
-import WeightFile
+import TesseraWeightFile
 
-@testable import Import
+@testable import TesseraImport
 
 /// config.json and generation_config.json: what is understood is understood as transformers does, the
 /// rest is refused by name.

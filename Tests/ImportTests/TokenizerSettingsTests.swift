@@ -1,8 +1,8 @@
 import Foundation
 import Testing
-import WeightFile
+import TesseraWeightFile
 
-@testable import Import
+@testable import TesseraImport
 
 /// tokenizer.json, tokenizer_config.json and templates.
 struct TokenizerSettingsTests {

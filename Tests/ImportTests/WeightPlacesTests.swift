@@ -1,8 +1,8 @@
 import Foundation
 import Testing
-import WeightFile
+import TesseraWeightFile
 
-@testable import Import
+@testable import TesseraImport
 
 /// Which stored tensors are the model's, and which files hold them.
 struct WeightPlacesTests {

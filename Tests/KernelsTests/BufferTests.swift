@@ -1,5 +1,5 @@
 import Foundation
-import Kernels
+import TesseraKernels
 import Testing
 
 struct BufferTests {

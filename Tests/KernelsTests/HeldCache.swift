@@ -1,8 +1,8 @@
-import CKernels
+import TesseraCKernels
 import Foundation
 import Testing
 
-@testable import Kernels
+@testable import TesseraKernels
 
 /// What the bytes of a cache stand for, read by the layout that Sources/CKernels/place.c writes, and attention over
 /// them in double precision.

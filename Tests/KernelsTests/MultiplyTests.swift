@@ -1,4 +1,4 @@
-import Kernels
+import TesseraKernels
 import Testing
 
 struct MultiplyTests {

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Kernels
+@testable import TesseraKernels
 
 /// Floats become nested encodings: integers that scale groups, times factors of super-groups.
 @Suite struct NestedEncoderTests {

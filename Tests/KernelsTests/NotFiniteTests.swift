@@ -1,7 +1,7 @@
-import CKernels
+import TesseraCKernels
 import Testing
 
-@testable import Kernels
+@testable import TesseraKernels
 
 /// Infinities, NaNs, and numbers at the ends of the range: results are right, or they are counted.
 @Suite struct NotFiniteTests {

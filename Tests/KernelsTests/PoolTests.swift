@@ -1,5 +1,5 @@
-import CKernels
-import Kernels
+import TesseraCKernels
+import TesseraKernels
 import Testing
 
 /// What the counting tasks share: how often each index was taken.

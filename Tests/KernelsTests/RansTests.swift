@@ -1,5 +1,5 @@
-import CKernels
-import Kernels
+import TesseraCKernels
+import TesseraKernels
 import Testing
 
 #if canImport(Glibc)

@@ -1,4 +1,4 @@
-import Kernels
+import TesseraKernels
 
 /// A seeded generator (SplitMix64), the same on every machine.
 struct SeededGenerator: RandomNumberGenerator {

@@ -1,8 +1,8 @@
-import CKernels
-import CZstd
+import TesseraCKernels
+import TesseraCZstd
 import Testing
 
-@testable import Kernels
+@testable import TesseraKernels
 
 @Suite struct TileTests {
     static let encodings: [Matrix.Encoding] = [.int8, .int4, .int4Affine]

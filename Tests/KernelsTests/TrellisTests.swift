@@ -1,7 +1,7 @@
-import CKernels
+import TesseraCKernels
 import Testing
 
-@testable import Kernels
+@testable import TesseraKernels
 
 #if canImport(Glibc)
     import Glibc

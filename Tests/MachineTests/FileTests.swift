@@ -1,8 +1,8 @@
 import Foundation
-import TestSupport
+import TesseraTestSupport
 import Testing
 
-@testable import Machine
+@testable import TesseraMachine
 
 @Suite struct ReadableFileTests {
     /// Reads `needed` of 16 KiB by calls that return so many bytes each, or minus an `errno`.

@@ -1,5 +1,5 @@
 import Foundation
-import Machine
+import TesseraMachine
 import Testing
 
 /// Threads give way to others as the process was told to.

@@ -1,7 +1,7 @@
-import TestSupport
+import TesseraTestSupport
 import Testing
 
-@testable import Machine
+@testable import TesseraMachine
 
 @Suite struct ProcessorTests {
     private func allowed(_ mask: String?, online: String?) throws -> Int {

@@ -1,8 +1,8 @@
 import Foundation
-import Kernels
+import TesseraKernels
 import Testing
 
-@testable import Profiling
+@testable import TesseraProfiling
 
 @Suite("Comparison of two profiles")
 struct ComparisonTests {

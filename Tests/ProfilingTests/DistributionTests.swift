@@ -1,5 +1,5 @@
 import Foundation
-import Profiling
+import TesseraProfiling
 import Testing
 
 @Suite("Distribution")

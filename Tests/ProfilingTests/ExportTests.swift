@@ -1,10 +1,10 @@
 import Foundation
 import FoundationXML
-import Kernels
+import TesseraKernels
 import Testing
-import Transformer
+import TesseraTransformer
 
-@testable import Profiling
+@testable import TesseraProfiling
 
 /// Notes whether a document is well formed, and what elements it has.
 private final class Elements: NSObject, XMLParserDelegate {

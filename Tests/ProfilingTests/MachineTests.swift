@@ -1,9 +1,9 @@
 import Foundation
-import Kernels
-import TestSupport
+import TesseraKernels
+import TesseraTestSupport
 import Testing
 
-@testable import Profiling
+@testable import TesseraProfiling
 
 @Suite("Facts of a machine")
 struct MachineTests {

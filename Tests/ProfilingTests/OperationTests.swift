@@ -1,10 +1,10 @@
 import Foundation
-import Kernels
+import TesseraKernels
 import Testing
-import Transformer
-import WeightFile
+import TesseraTransformer
+import TesseraWeightFile
 
-@testable import Profiling
+@testable import TesseraProfiling
 
 /// Notes the names of steps.
 private final class StepList: PassObserver {

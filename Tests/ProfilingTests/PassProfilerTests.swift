@@ -1,11 +1,11 @@
 import Foundation
-import Kernels
-import Profiling
-import Reporting
-import TestSupport
+import TesseraKernels
+import TesseraProfiling
+import TesseraReporting
+import TesseraTestSupport
 import Testing
-import Transformer
-import WeightFile
+import TesseraTransformer
+import TesseraWeightFile
 
 @Suite("Profile of a model", .timeLimit(.minutes(30)))
 struct PassProfilerTests {

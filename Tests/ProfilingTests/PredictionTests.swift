@@ -1,10 +1,10 @@
 import Foundation
-import Kernels
-import Residency
+import TesseraKernels
+import TesseraResidency
 import Testing
-import Transformer
+import TesseraTransformer
 
-@testable import Profiling
+@testable import TesseraProfiling
 
 @Suite("Prediction for another machine")
 struct PredictionTests {

@@ -1,7 +1,7 @@
-import Kernels
-import Profiling
+import TesseraKernels
+import TesseraProfiling
 import Testing
-import WeightFile
+import TesseraWeightFile
 
 @Suite("Roofline")
 struct RooflineTests {

@@ -1,8 +1,8 @@
 import Foundation
-import TestSupport
+import TesseraTestSupport
 import Testing
 
-@testable import Profiling
+@testable import TesseraProfiling
 
 @Suite("Sensors of a machine")
 struct SensorTests {

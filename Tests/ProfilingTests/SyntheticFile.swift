@@ -1,10 +1,10 @@
 import Foundation
-import Import
-import Kernels
-import Profiling
-import Quantization
-import Transformer
-import WeightFile
+import TesseraImport
+import TesseraKernels
+import TesseraProfiling
+import TesseraQuantization
+import TesseraTransformer
+import TesseraWeightFile
 
 /// The synthetic model "tiny" as a weight file, made once for all tests.
 actor SyntheticFile {

@@ -1,4 +1,4 @@
-import Reporting
+import TesseraReporting
 import Testing
 
 @Suite("Text for terminals")

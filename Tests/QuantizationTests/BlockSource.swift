@@ -1,7 +1,7 @@
 import Foundation
-import Import
-import Kernels
-import WeightFile
+import TesseraImport
+import TesseraKernels
+import TesseraWeightFile
 
 /// A synthetic model whose matrices are given in blocks of a quantized type.
 struct BlockSource: TensorSource {

@@ -1,7 +1,7 @@
-import CKernels
-import Kernels
+import TesseraCKernels
+import TesseraKernels
 import Testing
-import WeightFile
+import TesseraWeightFile
 
 /// What rounds the columns.
 enum Rounding: CaseIterable { case steps, nested, trellis }

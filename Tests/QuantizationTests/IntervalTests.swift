@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Quantization
+@testable import TesseraQuantization
 
 /// How often a conversion's progress is brought to disk.
 @Suite struct IntervalTests {

@@ -1,8 +1,8 @@
-import Import
+import TesseraImport
 import Testing
-import WeightFile
+import TesseraWeightFile
 
-@testable import Quantization
+@testable import TesseraQuantization
 
 /// The choice between storage classes, and plans for a divergence.
 @Suite struct PlannerTests {

@@ -1,9 +1,9 @@
 import Foundation
-import Import
-import Kernels
-import Quantization
+import TesseraImport
+import TesseraKernels
+import TesseraQuantization
 import Testing
-import WeightFile
+import TesseraWeightFile
 
 struct QuantizationTests {
     @Test func floatsAreKeptExactly() async throws {

@@ -1,10 +1,10 @@
 import Foundation
-import Import
-import Kernels
+import TesseraImport
+import TesseraKernels
 import Testing
-import WeightFile
+import TesseraWeightFile
 
-@testable import Quantization
+@testable import TesseraQuantization
 
 /// Files of any size: entropy-coded, the bytes shared out over the matrices.
 @Suite struct RateTests {

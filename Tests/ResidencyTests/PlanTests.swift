@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import Residency
+@testable import TesseraResidency
 
 @Suite struct PlanTests {
     private let needs = ResidencyPlan.Needs(cache: 1 << 20, scratch: 1 << 20, base: 1 << 20)

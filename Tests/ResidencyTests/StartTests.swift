@@ -1,10 +1,10 @@
 import Foundation
-import Machine
+import TesseraMachine
 import Testing
-import WeightFile
+import TesseraWeightFile
 
-@testable import Residency
-@testable import Transformer
+@testable import TesseraResidency
+@testable import TesseraTransformer
 
 /// What the start of a model does to the page cache and to the mapping.
 @Suite struct StartTests {

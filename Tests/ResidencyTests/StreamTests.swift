@@ -1,11 +1,11 @@
 import Foundation
-import Kernels
-import Machine
+import TesseraKernels
+import TesseraMachine
 import Testing
-import WeightFile
+import TesseraWeightFile
 
-@testable import Residency
-@testable import Transformer
+@testable import TesseraResidency
+@testable import TesseraTransformer
 
 /// The model that comes with the program, with less memory than its weights.
 @Suite(.timeLimit(.minutes(30))) struct StreamTests {

@@ -1,11 +1,11 @@
 import Foundation
-import Machine
-import TestSupport
+import TesseraMachine
+import TesseraTestSupport
 import Testing
-import WeightFile
+import TesseraWeightFile
 
-@testable import Residency
-@testable import Transformer
+@testable import TesseraResidency
+@testable import TesseraTransformer
 
 /// A copy of a model that a test may change.
 struct ModelCopy {

@@ -1,8 +1,8 @@
-import Residency
-import TestSupport
+import TesseraResidency
+import TesseraTestSupport
 import Testing
-import Transformer
-import WeightFile
+import TesseraTransformer
+import TesseraWeightFile
 
 @testable import Tessera
 
@@ -24,7 +24,7 @@ import WeightFile
     }
 
     private func bytes(_ plan: BatchPlan) throws -> Int {
-        try Transformer.Model.plan(file, options: plan.options).totalBytes
+        try TesseraTransformer.Model.plan(file, options: plan.options).totalBytes
     }
 
     @Test func manyTextsTakeSixteenPlacesFewTextsAsManyAsTheyAre() throws {

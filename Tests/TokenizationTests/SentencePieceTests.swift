@@ -1,8 +1,8 @@
 import Foundation
-import Import
+import TesseraImport
 import Testing
-import Tokenization
-import WeightFile
+import TesseraTokenization
+import TesseraWeightFile
 
 /// BPE from characters, with bytes for those without a token.
 struct SentencePieceTests {

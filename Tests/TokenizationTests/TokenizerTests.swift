@@ -1,8 +1,8 @@
 import Foundation
-import Import
+import TesseraImport
 import Testing
-import Tokenization
-import WeightFile
+import TesseraTokenization
+import TesseraWeightFile
 
 struct TokenizerTests {
     /// Made with Hugging Face's tokenizers by Tools/oracle/make_tokenizer_cases.py.

@@ -1,10 +1,10 @@
 import Foundation
-import Import
-import Kernels
-import Quantization
+import TesseraImport
+import TesseraKernels
+import TesseraQuantization
 import Testing
-import Transformer
-import WeightFile
+import TesseraTransformer
+import TesseraWeightFile
 
 /// The random drafters of Tools/oracle/make_drafters.py.
 enum TinyDrafter: String, CaseIterable {

@@ -1,8 +1,8 @@
-import Decoding
-import Quantization
+import TesseraDecoding
+import TesseraQuantization
 import Testing
-import Transformer
-import WeightFile
+import TesseraTransformer
+import TesseraWeightFile
 
 /// Texts with drafts of block drafters, whose random weights are hardly ever right.
 @Suite struct BlockDraftsTests {

@@ -1,8 +1,8 @@
-import Kernels
-import Quantization
+import TesseraKernels
+import TesseraQuantization
 import Testing
-import Transformer
-import WeightFile
+import TesseraTransformer
+import TesseraWeightFile
 
 @Suite struct CacheTests {
     @Test(

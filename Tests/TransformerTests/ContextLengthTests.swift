@@ -1,6 +1,6 @@
-import Residency
+import TesseraResidency
 import Testing
-import Transformer
+import TesseraTransformer
 
 @Suite struct ContextLengthTests {
     @Test("A context is as long as memory has room for, and no longer than the model's own")

@@ -1,7 +1,7 @@
-import Kernels
+import TesseraKernels
 import Testing
-import Transformer
-import WeightFile
+import TesseraTransformer
+import TesseraWeightFile
 
 /// Passes that begin at a layer, as calibration makes them.
 @Suite struct FirstLayerTests {

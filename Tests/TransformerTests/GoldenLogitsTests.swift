@@ -1,7 +1,7 @@
 import Foundation
 import Testing
-import Transformer
-import WeightFile
+import TesseraTransformer
+import TesseraWeightFile
 
 /// Passes and the logits that Hugging Face transformers gives for them.
 struct Golden: Decodable {

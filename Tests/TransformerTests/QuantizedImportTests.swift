@@ -1,10 +1,10 @@
 import Foundation
-import Import
-import Kernels
-import Quantization
+import TesseraImport
+import TesseraKernels
+import TesseraQuantization
 import Testing
-import Transformer
-import WeightFile
+import TesseraTransformer
+import TesseraWeightFile
 
 /// Imports of a random model in most types of GGUF, made by Tools/oracle/make_quantized.py.
 @Suite struct QuantizedImportTests {

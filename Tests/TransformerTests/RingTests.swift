@@ -1,7 +1,7 @@
-import Kernels
+import TesseraKernels
 import Testing
 
-@testable import Transformer
+@testable import TesseraTransformer
 
 /// The ring of keys and values against a list that forgets nothing.
 @Suite struct RingTests {

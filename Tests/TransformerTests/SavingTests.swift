@@ -1,8 +1,8 @@
 import Foundation
-import Kernels
+import TesseraKernels
 import Testing
-import Transformer
-import WeightFile
+import TesseraTransformer
+import TesseraWeightFile
 
 /// Texts that outlive the process, with their cache.
 @Suite struct SavingTests {

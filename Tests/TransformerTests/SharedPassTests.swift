@@ -1,11 +1,11 @@
 import Foundation
-import Import
-import Kernels
-import Quantization
-import Residency
+import TesseraImport
+import TesseraKernels
+import TesseraQuantization
+import TesseraResidency
 import Testing
-import Transformer
-import WeightFile
+import TesseraTransformer
+import TesseraWeightFile
 
 /// Weights in every form that kernels multiply.
 enum StoredWeights: String, CaseIterable {

@@ -1,9 +1,9 @@
 import Foundation
-import Import
-import Kernels
-import Quantization
-import Transformer
-import WeightFile
+import TesseraImport
+import TesseraKernels
+import TesseraQuantization
+import TesseraTransformer
+import TesseraWeightFile
 
 /// The random models of `Resources`, made by Tools/oracle/make_tiny.py, as weight files.
 enum TinyModel: String, CaseIterable {

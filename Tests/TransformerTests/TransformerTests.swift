@@ -1,8 +1,8 @@
-import AllocationCounter
-import Kernels
+import TesseraAllocationCounter
+import TesseraKernels
 import Testing
-import Transformer
-import WeightFile
+import TesseraTransformer
+import TesseraWeightFile
 
 @Suite struct TransformerTests {
     @Test("Logits are given for the wanted rows alone, in their order")

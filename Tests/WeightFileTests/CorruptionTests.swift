@@ -1,7 +1,7 @@
 import Foundation
-import TestSupport
+import TesseraTestSupport
 import Testing
-import WeightFile
+import TesseraWeightFile
 
 /// No damage may crash the reader, and damage that checksums cover is always found.
 struct CorruptionTests {

@@ -1,4 +1,4 @@
-import WeightFile
+import TesseraWeightFile
 
 /// The values of a tensor, element by element as Formats/TSR.md §10 says; slow and plain.
 ///

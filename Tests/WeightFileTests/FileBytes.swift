@@ -1,4 +1,4 @@
-import WeightFile
+import TesseraWeightFile
 
 /// The bytes of a `.tsr` file, to be damaged on purpose.
 struct FileBytes {

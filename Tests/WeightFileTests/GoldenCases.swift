@@ -1,4 +1,4 @@
-import WeightFile
+import TesseraWeightFile
 
 /// The content of `Formats/golden`.
 enum GoldenModels {

@@ -1,4 +1,4 @@
-import WeightFile
+import TesseraWeightFile
 
 extension GoldenModels {
     /// Every field of a drafter, without tokens.

@@ -1,6 +1,6 @@
 import Foundation
 import Testing
-import WeightFile
+import TesseraWeightFile
 
 struct GoldenErrorTests {
     @Test func everyFileIsRejectedByTheRuleInItsNameHereAndInPython() throws {

@@ -1,7 +1,7 @@
 import Foundation
-import TestSupport
+import TesseraTestSupport
 import Testing
-import WeightFile
+import TesseraWeightFile
 
 struct GoldenTests {
     /// With TESSERA_WRITE_GOLDEN=1, adds the files that are missing; existing ones are never touched.

@@ -1,7 +1,7 @@
 import Foundation
-import TestSupport
+import TesseraTestSupport
 import Testing
-import WeightFile
+import TesseraWeightFile
 
 struct RoundTripTests {
     @Test(arguments: TensorEncoding.allCases, [1, 7, 4096, 1 << 20])

@@ -1,6 +1,6 @@
 import Foundation
-import TestSupport
-import WeightFile
+import TesseraTestSupport
+import TesseraWeightFile
 
 /// A model of one layer with made-up values that follow every rule; a few kilobytes.
 struct TinyModel: Sendable {

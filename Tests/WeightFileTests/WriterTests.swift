@@ -1,7 +1,7 @@
 import Foundation
-import TestSupport
+import TesseraTestSupport
 import Testing
-import WeightFile
+import TesseraWeightFile
 
 struct OpenErrorTests {
     @Test func aMissingFileIsToldApart() throws {

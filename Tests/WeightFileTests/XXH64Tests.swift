@@ -1,5 +1,5 @@
 import Testing
-import WeightFile
+import TesseraWeightFile
 
 struct XXH64Tests {
     /// Published values: xxHash's own sanity checks and the vectors of its ports.

@@ -1,4 +1,4 @@
-import FuzzTargets
+import TesseraFuzzTargets
 
 // Tools/fuzz/run builds this with libFuzzer, whose `main` it then is.
 #if LIBFUZZER

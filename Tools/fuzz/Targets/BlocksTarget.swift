@@ -1,4 +1,4 @@
-import Import
+import TesseraImport
 
 /// The types of tensors in GGUF: one tensor of a small Llama model comes from the input, whose first bytes
 /// choose which one, with rows that are permuted or not, and its type. All others are a hole of zeros.

@@ -1,5 +1,5 @@
-import Import
-import Tokenization
+import TesseraImport
+import TesseraTokenization
 
 /// A GGUF file as a model and as a tokenizer.
 enum GGUFTarget {

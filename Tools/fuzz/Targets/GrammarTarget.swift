@@ -1,6 +1,6 @@
-import Grammars
-import Tokenization
-import WeightFile
+import TesseraGrammars
+import TesseraTokenization
+import TesseraWeightFile
 
 /// A grammar or a schema of strangers, and a text that follows it: the first byte chooses the kind; bytes after one of
 /// 255 choose the tokens.

@@ -1,5 +1,5 @@
-import Decoding
-import Profiling
+import TesseraDecoding
+import TesseraProfiling
 
 /// A file of logits.
 enum LogitsTarget {

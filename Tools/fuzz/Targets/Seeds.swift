@@ -1,5 +1,5 @@
-import Import
-import Reporting
+import TesseraImport
+import TesseraReporting
 
 extension FuzzTarget {
     /// Inputs to begin with: files of the repository, and what was found before.

@@ -1,6 +1,6 @@
-import Kernels
-import Transformer
-import WeightFile
+import TesseraKernels
+import TesseraTransformer
+import TesseraWeightFile
 
 /// A saved text with its cache. The first byte chooses the model and the kind of cache that go on with it; the
 /// rest is the file.

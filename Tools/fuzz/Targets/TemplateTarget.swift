@@ -1,5 +1,5 @@
-import ChatTemplates
-import Tokenization
+import TesseraChatTemplates
+import TesseraTokenization
 
 /// Chat templates. The first byte chooses who speaks; after it follow the template and what is said.
 enum TemplateTarget {

@@ -1,7 +1,7 @@
-import CKernels
-import Kernels
+import TesseraCKernels
+import TesseraKernels
 import Synchronization
-import WeightFile
+import TesseraWeightFile
 
 /// The decoders of stored tiles, in the reader and in the kernels of every instruction set: nothing is read
 /// or written beyond a tile, all say the same of it, and what was coded comes back.

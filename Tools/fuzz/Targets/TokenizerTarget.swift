@@ -1,6 +1,6 @@
-import Import
-import Tokenization
-import WeightFile
+import TesseraImport
+import TesseraTokenization
+import TesseraWeightFile
 
 /// A vocabulary that the input adds to the 256 bytes, and a text. What was encoded must decode to the text,
 /// and the scanners must cut it as their patterns say.

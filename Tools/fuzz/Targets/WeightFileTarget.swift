@@ -1,6 +1,6 @@
-import ChatTemplates
-import Tokenization
-import WeightFile
+import TesseraChatTemplates
+import TesseraTokenization
+import TesseraWeightFile
 
 /// The reader of `.tsr` files. An input is a file's metadata; the tensors are a hole of zeros.
 enum WeightFileTarget {

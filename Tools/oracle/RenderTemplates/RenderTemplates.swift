@@ -1,6 +1,6 @@
-internal import ChatTemplates
-internal import Reporting
-internal import Tokenization
+internal import TesseraChatTemplates
+internal import TesseraReporting
+internal import TesseraTokenization
 
 /// For check_templates.py: renders one template per line of standard input.
 ///
