@@ -8,7 +8,9 @@ struct Moment {
     let nanoseconds: UInt64
     let ticks: UInt64
 
-    static func now() -> Moment { Moment(nanoseconds: Profiling.nanoseconds(), ticks: tsr_ticks()) }
+    static func now() -> Moment {
+        Moment(nanoseconds: TesseraProfiling.nanoseconds(), ticks: tsr_ticks())
+    }
 
     /// Nanoseconds that a tick takes, by what went by until `end`.
     func nanosecondsPerTick(until end: Moment) -> Double {

@@ -54,7 +54,7 @@ enum FolderTarget {
 enum SourceCheck {
     static func openModel(_ path: String) {
         do throws(ImportError) {
-            let source = try Import.openModel(at: path)
+            let source = try TesseraImport.openModel(at: path)
             for tensor in source.tensors { try read(tensor, source) }
         } catch {
             precondition(!error.description.isEmpty)
