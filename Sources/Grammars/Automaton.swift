@@ -9,6 +9,8 @@ struct Automaton {
     private let network: Network
     private var frames: [Frame] = []
     private var framePlaces: [Frame: Int32] = [:]
+    /// By frame, as for ``twin(_:)``.
+    private var frameTwins: [(frame: Int32, bytes: Int32)] = []
     private var readings: [[Reading]] = []
     private var places: [[Reading]: Int32] = [:]
     /// By number and class of a byte, what follows.
@@ -72,6 +74,33 @@ struct Automaton {
         return only
     }
 
+    /// Where a text would be that may repeat more, and is elsewhere the same.
+    ///
+    /// - Returns: A place that is its own twin. Both may go on with the same texts of up to `bytes` bytes.
+    mutating func twin(_ place: Int32) throws(GrammarError) -> (place: Int32, bytes: Int) {
+        var found: Set<Reading> = []
+        var bytes = Int32.max
+        for reading in readings[Int(place)] {
+            guard reading != Self.end else {
+                found.insert(reading)
+                continue
+            }
+            let state = Int(reading >> 32)
+            var stack = Int32(truncatingIfNeeded: reading) - 1
+            bytes = min(bytes, network.repetitions.alike[state])
+            if stack >= 0 {
+                bytes = min(bytes, frameTwins[Int(stack)].bytes)
+                stack = frameTwins[Int(stack)].frame
+            }
+            found.insert(Self.reading(network.repetitions.fullest[state], stack))
+        }
+        return bytes == .max ? (place, .max) : (try number(found), Int(bytes))
+    }
+
+    private static func reading(_ state: Int32, _ stack: Int32) -> Reading {
+        Reading(UInt32(state)) << 32 | Reading(UInt32(stack + 1))
+    }
+
     private mutating func step(_ place: Int32, _ byte: UInt8) throws(GrammarError) -> Int32 {
         var found: Set<Reading> = []
         var seen: Set<Reading> = []
@@ -90,7 +119,7 @@ struct Automaton {
     ) throws(GrammarError) {
         var waiting = [(state, stack)]
         while let (state, stack) = waiting.popLast() {
-            let reading = Reading(UInt32(state)) << 32 | Reading(UInt32(stack + 1))
+            let reading = Self.reading(state, stack)
             guard seen.insert(reading).inserted else { continue }
             guard seen.count <= 8 * Self.readingLimit else { throw .tooAmbiguous }
             switch network.states[Int(state)] {
@@ -117,9 +146,17 @@ struct Automaton {
     private mutating func frame(_ state: Int32, _ below: Int32) -> Int32 {
         let frame = Frame(state: state, below: below)
         if let place = framePlaces[frame] { return place }
+        let place = Int32(frames.count)
         frames.append(frame)
-        framePlaces[frame] = Int32(frames.count - 1)
-        return Int32(frames.count - 1)
+        framePlaces[frame] = place
+        frameTwins.append((place, .max))
+        let under = below < 0 ? (frame: below, bytes: .max) : frameTwins[Int(below)]
+        let bytes = min(network.repetitions.alike[Int(state)], under.bytes)
+        if bytes < .max {
+            let twin = self.frame(network.repetitions.fullest[Int(state)], under.frame)
+            frameTwins[Int(place)] = (twin, bytes)
+        }
+        return place
     }
 
     private mutating func number(_ found: Set<Reading>) throws(GrammarError) -> Int32 {

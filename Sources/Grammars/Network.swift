@@ -20,6 +20,10 @@ struct Network: Sendable {
     /// A number for each byte; bytes of one class are alike everywhere. A byte of each class.
     private(set) var classes = [UInt8](repeating: 0, count: 256)
     private(set) var examples: [UInt8] = []
+    /// Which states differ only in how often something may be repeated.
+    private(set) var repetitions = Repetitions([], stateCount: 0)
+    private var chains: [Repetitions.Chain] = []
+    private let leastBytes: [Int]
 
     /// The end of every rule.
     static let end: Int32 = 0
@@ -27,6 +31,7 @@ struct Network: Sendable {
 
     init(_ rules: [Grammar.Rule], root: Int) throws(GrammarError) {
         self.root = root
+        leastBytes = Expression.leastBytes(of: rules)
         for rule in rules {
             entries.append(try add(rule.body, then: Self.end, rule.name))
         }
@@ -39,6 +44,8 @@ struct Network: Sendable {
         }
         prune(canEnd)
         findClasses()
+        repetitions = Repetitions(chains, stateCount: states.count)
+        chains = []
     }
 
     // MARK: Building
@@ -92,16 +99,28 @@ struct Network: Sendable {
         }
         var at = next
         if let most {
+            let first = states.count
             for _ in 0..<max(0, most - least) {
                 at = try add(.split([try add(body, then: at, name), next]), name)
             }
+            addChain(from: first, copies: most - least, of: body)
         } else {
             at = try add(.split([]), name)
             let begin = try add(body, then: at, name)
             states[Int(at)] = .split([begin, next])
         }
+        let first = states.count
         for _ in 0..<least { at = try add(body, then: at, name) }
+        addChain(from: first, copies: least, of: body)
         return at
+    }
+
+    private mutating func addChain(from first: Int, copies: Int, of body: Expression) {
+        let bytes = body.leastBytes(leastBytes)
+        guard copies > 1, bytes > 0 else { return }
+        let stride = (states.count - first) / copies
+        precondition(stride * copies == states.count - first, "copies of a body of unequal sizes")
+        chains.append(.init(first: first, stride: stride, copies: copies, bytes: bytes))
     }
 
     private mutating func addCharacters(

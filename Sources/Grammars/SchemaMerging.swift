@@ -48,7 +48,10 @@ extension SchemaCompiler {
     private mutating func merge(
         _ name: String, _ a: JSONValue, _ b: JSONValue, at part: SchemaPart, path: String
     ) throws(GrammarError) -> JSONValue {
-        if Keywords.isAnnotation(name) || a.canonical == b.canonical { return a }
+        // Members are compared one by one: all together they may be many, and are merged again and again.
+        if Keywords.isAnnotation(name) || name != "properties" && a.canonical == b.canonical {
+            return a
+        }
         switch name {
         case "minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties":
             if let x = a.double, let y = b.double { return .number(max(x, y)) }
@@ -73,11 +76,14 @@ extension SchemaCompiler {
             return .array(both.map { .string(Array($0.rawValue.utf8)) })
         case "properties":
             if var members = a.members, let others = b.members {
+                let places = Dictionary(
+                    members.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { one, _ in one })
                 for other in others {
-                    guard let place = members.firstIndex(where: { $0.name == other.name }) else {
+                    guard let place = places[other.name] else {
                         members.append(other)
                         continue
                     }
+                    if members[place].value.canonical == other.value.canonical { continue }
                     let name = String(decoding: other.name, as: UTF8.self)
                     let at = "\(path)/properties/\(name)"
                     members[place].value = try merge(

@@ -64,9 +64,21 @@ public final class TokenGrammar {
     /// Which tokens may follow.
     public func mask(_ state: State) throws(GrammarError) -> TokenMask {
         if let known = masks[state] { return known }
-        var mask = TokenMask(vocabularySize: tree.spelled.count)
-        if state == Self.over || automaton.canEnd(state) { endTokens.forEach { mask.insert($0) } }
-        if state != Self.over { try automaton.fill(&mask, state, tree) }
+        let twin = state == Self.over ? (place: state, bytes: 0) : try automaton.twin(state)
+        var mask: TokenMask
+        if twin.place != state, twin.bytes > 0 {
+            // Only tokens that are long enough to meet the end of a repetition are told apart.
+            mask = try self.mask(twin.place)
+            if twin.bytes < tree.deepest {
+                try automaton.fill(&mask, state, tree, longerThan: twin.bytes)
+            }
+        } else {
+            mask = TokenMask(vocabularySize: tree.spelled.count)
+            if state == Self.over || automaton.canEnd(state) {
+                endTokens.forEach { mask.insert($0) }
+            }
+            if state != Self.over { try automaton.fill(&mask, state, tree, longerThan: 0) }
+        }
         if (masks.count + 1) * mask.byteCount > Self.cacheBytes { masks.removeAll() }
         masks[state] = mask
         return mask
@@ -127,31 +139,43 @@ public struct TokenMask: Sendable {
         words[word] |= bit
     }
 
+    mutating func remove(_ id: Int32) {
+        let (word, bit) = (Int(id) / 64, UInt64(1) << UInt64(Int(id) % 64))
+        if words[word] & bit != 0 { count -= 1 }
+        words[word] &= ~bit
+    }
+
     public func contains(_ id: Int32) -> Bool {
         words.indices.contains(Int(id) / 64) && words[Int(id) / 64] >> UInt64(Int(id) % 64) & 1 == 1
     }
 }
 
 extension Automaton {
-    /// Adds the tokens that may follow. A method of the automaton, which is thus looked up once and not for
-    /// every byte of the vocabulary.
+    /// Says of the tokens with more than `known` bytes whether they may follow; `mask` tells it of the others. A
+    /// method of the automaton, which is thus looked up once and not for every byte of the vocabulary.
     fileprivate mutating func fill(
-        _ mask: inout TokenMask, _ place: Int32, _ tree: TokenTree
+        _ mask: inout TokenMask, _ place: Int32, _ tree: TokenTree, longerThan known: Int
     ) throws(GrammarError) {
         var path = [Int32](repeating: place, count: tree.deepest + 1)
         var node = 0
         while node < tree.bytes.count {
+            let end = Int(tree.ends[node])
+            guard tree.longest[node] > known else {
+                node = end
+                continue
+            }
             let depth = Int(tree.depths[node])
             let next = try next(path[depth], tree.bytes[node])
             guard next != Self.dead else {
-                node = Int(tree.ends[node])
+                // Where fewer bytes were read, the mask has none of these already.
+                if known > 0, depth >= known {
+                    for node in node..<end { tree.each(node) { mask.remove($0) } }
+                }
+                node = end
                 continue
             }
             path[depth + 1] = next
-            if tree.tokens[node] >= 0 {
-                mask.insert(tree.tokens[node])
-                if !tree.others.isEmpty { tree.others[node]?.forEach { mask.insert($0) } }
-            }
+            tree.each(node) { mask.insert($0) }
             node += 1
         }
     }

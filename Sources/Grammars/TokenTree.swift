@@ -7,6 +7,8 @@ public struct TokenTree: Sendable {
     private(set) var bytes: [UInt8] = []
     private(set) var depths: [UInt16] = []
     private(set) var ends: [Int32] = []
+    /// Bytes of the longest token that ends at the node or below it.
+    private(set) var longest: [UInt16] = []
     /// The token that ends at the node; -1 for none.
     private(set) var tokens: [Int32] = []
     /// Further tokens of the same bytes, by node.
@@ -33,7 +35,7 @@ public struct TokenTree: Sendable {
     init(_ spelled: [ArraySlice<UInt8>]) {
         self.spelled = spelled
         // Longer ones can never be needed: no model has them, and a damaged file is not to take all memory.
-        let ids = spelled.indices.filter { (1...Self.longest).contains(spelled[$0].count) }
+        let ids = spelled.indices.filter { (1...Self.byteLimit).contains(spelled[$0].count) }
             .sorted { spelled[$0].lexicographicallyPrecedes(spelled[$1]) }
         deepest = ids.map { spelled[$0].count }.max() ?? 0
         var path: [Int] = []  // nodes from the root down
@@ -60,9 +62,26 @@ public struct TokenTree: Sendable {
             }
         }
         for node in path { ends[node] = Int32(bytes.count) }
+        longest = depths.map { $0 + 1 }
+        var above = [Int](repeating: 0, count: deepest)  // nodes from the root down
+        for node in bytes.indices {
+            let depth = Int(depths[node])
+            above[depth] = node
+            for node in above[..<depth].reversed() {
+                guard longest[node] <= depth else { break }
+                longest[node] = UInt16(depth + 1)
+            }
+        }
     }
 
-    private static let longest = 4096
+    /// Tokens that end at a node.
+    func each(_ node: Int, _ body: (Int32) -> Void) {
+        guard tokens[node] >= 0 else { return }
+        body(tokens[node])
+        if !others.isEmpty { others[node]?.forEach(body) }
+    }
+
+    private static let byteLimit = 4096
 
     /// Whether exactly one token begins `text` or is begun by all of it, or ends where it does; that one.
     func onlyToken(of text: ArraySlice<UInt8>) -> Int32? {

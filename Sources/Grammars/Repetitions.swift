@@ -1,0 +1,64 @@
+/// States that differ only in how often a body may still be repeated.
+///
+/// A repetition with a limit is a chain of copies of its body. A state of one copy reads what the same state of the
+/// fullest copy reads, the one with the most copies after it, until the copies have come to an end.
+struct Repetitions: Sendable {
+    /// By state: the same state of the fullest copy; the state itself where it is in no chain.
+    private(set) var fullest: [Int32] = []
+    /// By state: both may go on with the same texts, as far as these have at most so many bytes.
+    private(set) var alike: [Int32] = []
+
+    /// Copies that lie one after the other; the first one built is the last one read.
+    struct Chain: Sendable {
+        var first: Int
+        /// States of one copy.
+        var stride: Int
+        var copies: Int
+        /// Bytes of a body at least.
+        var bytes: Int
+    }
+
+    /// - Parameter chains: Inner ones before those that they are part of.
+    init(_ chains: [Chain], stateCount: Int) {
+        fullest = (0..<Int32(stateCount)).map { $0 }
+        alike = Array(repeating: .max, count: stateCount)
+        for chain in chains {
+            for copy in 0..<chain.copies - 1 {
+                let begin = chain.first + copy * chain.stride
+                let shift = Int32((chain.copies - 1 - copy) * chain.stride)
+                let bytes = Int32(
+                    clamping: copy.multipliedReportingOverflow(by: chain.bytes).partialValue)
+                for state in begin..<begin + chain.stride {
+                    fullest[state] += shift
+                    alike[state] = min(alike[state], bytes)
+                }
+            }
+        }
+    }
+}
+
+extension Expression {
+    /// No text of the expression has fewer bytes; up to a limit that is far above any token.
+    ///
+    /// - Parameter rules: The same of each rule.
+    func leastBytes(_ rules: [Int]) -> Int {
+        let limit = 1 << 16
+        switch self {
+        case .bytes(let bytes): return min(bytes.count, limit)
+        case .characters: return 1
+        case .sequence(let parts):
+            return parts.reduce(0) { min(limit, $0 + $1.leastBytes(rules)) }
+        case .choice(let parts): return parts.map { $0.leastBytes(rules) }.min() ?? limit
+        case .repeated(let body, let least, _):
+            return min(limit, min(least, limit) * body.leastBytes(rules))
+        case .rule(let rule): return rules[rule]
+        }
+    }
+
+    /// What is known of each rule after some rounds. Each starts from less, so that none says too much.
+    static func leastBytes(of rules: [Grammar.Rule]) -> [Int] {
+        var known = [Int](repeating: 0, count: rules.count)
+        for _ in 0..<4 { known = rules.map { $0.body.leastBytes(known) } }
+        return known
+    }
+}
