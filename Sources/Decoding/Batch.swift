@@ -33,6 +33,7 @@ public final class Batch {
     private let workspace: Workspace
     private let places: Int
     private let scheduler: Scheduler
+    private let takeUp: ((ArraySlice<Int32>, Int, TokenSequence) -> Int?)?
     /// Of the running call, by job: who has computed its beginning, and how many jobs to come begin as it does.
     private var beginnings: [SharedBeginning?] = []
     private var followers: [Int] = []
@@ -47,10 +48,16 @@ public final class Batch {
     /// - Parameters:
     ///   - places: Prompts at a time, 1 or more.
     ///   - planner: That the decoders of all of them have.
-    public init(_ workspace: Workspace, places: Int, _ planner: Planner = Planner()) {
+    ///   - takeUp: Gives a sequence more of the first tokens of a prompt than the number that it holds; returns how
+    ///     many, or nil where it has changed nothing.
+    public init(
+        _ workspace: Workspace, places: Int, _ planner: Planner = Planner(),
+        takeUp: ((ArraySlice<Int32>, _ held: Int, TokenSequence) -> Int?)? = nil
+    ) {
         precondition(places > 0, "\(places) places")
         self.workspace = workspace
         self.places = places
+        self.takeUp = takeUp
         scheduler = Scheduler(workspace, planner)
     }
 
@@ -91,9 +98,10 @@ public final class Batch {
         {
             return false
         }
-        let (sequence, held): (TokenSequence, Int)
+        var (sequence, held): (TokenSequence, Int)
         do throws(TransformerError) {
             (sequence, held) = try place(for: job, beginnings[index])
+            held = takeUp?(job.prompt.dropLast(), held, sequence) ?? held
         } catch {
             if case .noRoomForSequence = error, scheduler.count > 0 { return false }
             forget(beginnings[index])

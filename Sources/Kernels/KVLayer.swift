@@ -143,25 +143,28 @@ internal import TesseraCKernels
         }
     }
 
-    /// Takes over the first `count` slots of a layer of the same shape that were written.
+    /// Takes over the first `count` slots of a layer of the same shape.
     ///
+    /// - Parameter written: Slots that were written, at least `count`.
     /// - Precondition: `bytes` are those of ``write(slots:_:)``.
-    public func read(slots count: Int, from bytes: RawSpan) {
+    public func read(slots count: Int, of written: Int, from bytes: RawSpan) {
         precondition(
-            count <= slots && bytes.byteCount == savedBytes(slots: count), "\(count) slots")
+            count <= slots && count <= written && bytes.byteCount == savedBytes(slots: written),
+            "\(count) of \(written) slots")
         let (padded, held) = (Self.paddedSlots(count, encoding), Self.paddedSlots(slots, encoding))
+        let stored = Self.paddedSlots(written, encoding)
         let row = Self.rowBytes(headDim, encoding)
         var begin = 0
         func next(_ size: Int) -> Range<Int> {
-            defer { begin += size }
-            return begin..<begin + size
+            defer { begin += stored * size }
+            return begin..<begin + padded * size
         }
         for head in 0..<kvHeads {
-            keys.read(bytes.extracting(next(padded * row)), to: head * held * row)
-            values.read(bytes.extracting(next(padded * row)), to: head * held * row)
+            keys.read(bytes.extracting(next(row)), to: head * held * row)
+            values.read(bytes.extracting(next(row)), to: head * held * row)
             guard encoding.hasCodes else { continue }
-            keyScales.read(bytes.extracting(next(padded * 4)), to: head * held)
-            valueScales.read(bytes.extracting(next(padded * 4)), to: head * held)
+            keyScales.read(bytes.extracting(next(4)), to: head * held)
+            valueScales.read(bytes.extracting(next(4)), to: head * held)
         }
     }
 

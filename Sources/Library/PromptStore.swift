@@ -39,8 +39,11 @@ package final class PromptStore {
         (self.folder, self.limit, self.note) = (folder, limit, note)
         shape = sequence.shape
         CacheFile.makeFolder(of: folder + "/x", depth: 3, mode: 0o700)
+        removeRemains()
         makeRoom(0)
-        for name in Self.names(folder) where name.hasPrefix(prefix) { read(folder + "/" + name) }
+        for name in Self.names(folder, suffix: Self.suffix) where name.hasPrefix(prefix) {
+            read(folder + "/" + name)
+        }
     }
 
     /// What the names of this model's files begin with.
@@ -51,8 +54,20 @@ package final class PromptStore {
         return String(repeating: "0", count: 16 - digits.count) + digits
     }
 
-    /// Names of all files of this kind, whatever model they belong to.
-    private static func names(_ folder: String) -> [String] {
+    /// Removes what processes have left that ended while they were writing.
+    private func removeRemains() {
+        for name in Self.names(folder, suffix: ".partial") {
+            let parts = name.split(separator: ".")
+            guard parts.count == 4, parts[1] == Self.suffix.dropFirst(),
+                let writer = Int32(parts[2]),
+                writer > 0, kill(writer, 0) != 0, errno == ESRCH
+            else { continue }
+            unsafe unlink("\(folder)/\(name)")
+        }
+    }
+
+    /// Names of files, whatever model they belong to.
+    private static func names(_ folder: String, suffix: String) -> [String] {
         guard let stream = unsafe opendir(folder) else { return [] }
         defer { unsafe closedir(stream) }
         var names: [String] = []
@@ -120,16 +135,12 @@ package final class PromptStore {
                 entries.remove(at: index)
                 return nil
             }
-            try sequence.restore(saved, path: path)
+            guard sequence.canRestore(saved.content, upTo: count) else { return nil }
+            try sequence.restore(saved, upTo: count, path: path)
         } catch {
             discard(path, error)
             return nil
         }
-        guard sequence.canTruncate(to: count) else {
-            sequence.reset()
-            return 0
-        }
-        sequence.truncate(to: count)
         unsafe utimensat(AT_FDCWD, path, nil, 0)  // used now: others go first
         return count
     }
@@ -159,7 +170,8 @@ package final class PromptStore {
 
     /// Removes the files that have not been used for longest, until `bytes` more fit the limit.
     private func makeRoom(_ bytes: Int) {
-        var files = Self.names(folder).compactMap { name -> (path: String, size: Int, time: Int)? in
+        var files = Self.names(folder, suffix: Self.suffix).compactMap {
+            name -> (path: String, size: Int, time: Int)? in
             var status = stat()
             let path = folder + "/" + name
             guard unsafe stat(path, &status) == 0 else { return nil }

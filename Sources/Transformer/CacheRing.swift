@@ -92,14 +92,21 @@ final class CacheRing {
         return SavedText.Ring(slots: slots, length: ringSlots, oldestHeld: oldestHeld)
     }
 
-    /// Whether this ring can take over what was saved of one with the same window after `count` positions.
-    func canTake(_ saved: SavedText.Ring, upTo count: Int) -> Bool {
+    /// How many slots, from the first on, the first `count` positions take of what was saved of a ring with the same
+    /// window after `committed` positions; nil where this ring cannot take them.
+    func slots(toTake saved: SavedText.Ring, of committed: Int, upTo count: Int) -> Int? {
         if saved.oldestHeld == sinks {
-            return count - sinks <= ringSlots && saved.slots == begin + max(0, count - sinks)
+            guard saved.slots == begin + max(0, committed - sinks), count - sinks <= ringSlots
+            else {
+                return nil
+            }
+            return begin + max(0, count - sinks)
         }
         // What was evicted lies where positions begin anew after as many slots.
-        return sinks == 0 && saved.length == ringSlots && saved.slots == begin + ringSlots
-            && saved.oldestHeld >= count - ringSlots && saved.oldestHeld <= oldest(for: count)
+        let canTake =
+            sinks == 0 && saved.length == ringSlots && saved.slots == begin + ringSlots
+            && saved.oldestHeld >= committed - ringSlots && saved.oldestHeld <= oldest(for: count)
+        return canTake ? saved.slots : nil
     }
 
     /// Notes that those slots have been read.

@@ -128,10 +128,14 @@ final class KVCache {
         try placement.write(body)
     }
 
-    /// Whether this cache can take over what was written of a text of `count` positions.
-    func canTake(_ saved: [SavedText.Ring], upTo count: Int) -> Bool {
-        saved.count == rings.count
-            && zip(rings, saved).allSatisfy { $0.canTake($1, upTo: count) }
+    /// How many slots of each ring the first `count` positions take of what was written of a text of `committed`
+    /// positions; nil where this cache cannot take them.
+    func slots(toTake saved: [SavedText.Ring], of committed: Int, upTo count: Int) -> [Int]? {
+        guard saved.count == rings.count else { return nil }
+        let slots = zip(rings, saved).compactMap {
+            $0.slots(toTake: $1, of: committed, upTo: count)
+        }
+        return slots.count == rings.count ? slots : nil
     }
 
     /// Whether all numbers of what was written are finite, as this program writes them.
@@ -151,12 +155,15 @@ final class KVCache {
 
     /// Takes over what was written.
     ///
-    /// - Precondition: ``canTake(_:upTo:)``, and as many bytes as there should be.
-    func read(_ saved: [SavedText.Ring], from bytes: RawSpan) {
+    /// - Parameter slots: Of each ring, as ``slots(toTake:of:upTo:)`` says.
+    /// - Precondition: As many bytes as there should be.
+    func read(_ saved: [SavedText.Ring], slots: [Int], from bytes: RawSpan) {
         var done = 0
         for (layer, view) in zip(layers, views) {
             let size = layer.savedBytes(slots: saved[view].slots)
-            layer.read(slots: saved[view].slots, from: bytes.extracting(done..<done + size))
+            layer.read(
+                slots: slots[view], of: saved[view].slots,
+                from: bytes.extracting(done..<done + size))
             done += size
         }
         placement.read(bytes.extracting(done..<bytes.byteCount))

@@ -35,12 +35,23 @@ extension TokenSequence {
         }
     }
 
+    /// Whether the first `count` tokens of a saved text of the same shape can be taken over: they fit the context,
+    /// and the cache was saved with all that is seen from there on.
+    package func canRestore(_ content: SavedText.Content, upTo count: Int) -> Bool {
+        count <= min(content.committed, contextLength)
+            && cache.slots(toTake: content.rings, of: content.committed, upTo: count) != nil
+    }
+
     /// Takes over a saved text: what follows here is what would have followed there.
     ///
+    /// - Parameter most: Tokens that are taken over at most; nil: all that are committed.
     /// - Throws: `unlike` where the text belongs to another model, to another kind of cache, or to a longer
     ///   context; `damaged` where it has tokens or a cache that this model cannot have.
-    public func restore(_ saved: SavedText, path: String) throws(SavedTextError) {
+    public func restore(
+        _ saved: SavedText, upTo most: Int? = nil, path: String
+    ) throws(SavedTextError) {
         let (content, mine) = (saved.content, shape)
+        let count = min(content.committed, most ?? .max)
         try checkRotation(path)
         guard content.shape.model == mine.model else {
             throw .unlike(
@@ -53,8 +64,8 @@ extension TokenSequence {
                 "has a cache of \(name?.rawValue ?? "another kind"); give --kv \(name?.rawValue ?? "")"
             )
         }
-        guard content.shape == mine, content.committed <= contextLength,
-            cache.canTake(content.rings, upTo: content.committed)
+        guard content.shape == mine, count <= contextLength,
+            let slots = cache.slots(toTake: content.rings, of: content.committed, upTo: count)
         else {
             throw .unlike(
                 path: path,
@@ -66,9 +77,10 @@ extension TokenSequence {
             content.tokens.allSatisfy(vocabulary.contains),
             cache.isFinite(content.rings, saved.cache)
         else { throw .damaged(path: path) }
-        cache.read(content.rings, from: saved.cache)
-        position = content.committed
+        cache.read(content.rings, slots: slots, from: saved.cache)
+        position = count
         isNotFinite = false
+        draftContext?.truncate(to: 0)  // it is of another text
     }
 
     /// Refuses runs whose context is so long that keys are turned otherwise than in shorter ones (LongRoPE): a file

@@ -48,11 +48,16 @@ struct ChatCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp(SessionFile.help, valueName: "file"), completion: .file())
     var session: String?
 
+    @OptionGroup var promptCache: PromptCacheOption
+
     @Flag(help: "Say on standard error how long each answer took.")
     var timings = false
 
     func validate() throws {
         guard maxTokens > 0 else { throw ValidationError("-n takes 1 or more") }
+        guard promptCache.folder == nil || session == nil else {
+            throw ValidationError("--prompt-cache goes without --session")
+        }
     }
 
     func run() async throws {
@@ -61,16 +66,23 @@ struct ChatCommand: AsyncParsableCommand {
             TerminalMode.install()
             let file = try session.map { try SessionFile($0) }
             let opened = try open(file)
+            let session = try opened.session(try file?.restore(opened.sequence) ?? [])
             var chat = try ChatLoop(
-                opened, system: system,
+                session, system: system,
                 settings: ChatSettings(
-                    sampling: opened.state.sampler.options, maxTokens: maxTokens),
+                    sampling: session.state.sampler.options, maxTokens: maxTokens),
                 file: file, timings: timings)
+            if let store = promptCache.store(for: opened.sequence) {
+                chat.promptCache = ChatPromptCache(store: store, session: opened.session)
+            }
             try chat.run()
         }
     }
 
-    private func open(_ saved: SessionFile?) throws -> Session {
+    /// What a conversation is computed in, and how a session is made whose cache holds some tokens.
+    private func open(
+        _ saved: SessionFile?
+    ) throws -> (sequence: TokenSequence, session: ([Int32]) throws -> Session) {
         let start = Clock.now
         if model == nil, !DefaultModel.isNamed { Terminal.note(DefaultModel.description) }
         let source = try ModelSource(path: try model ?? DefaultModel.path())
@@ -89,9 +101,13 @@ struct ChatCommand: AsyncParsableCommand {
                 options.contextLength ?? 0, wanted: config.maxPositions, "that the model knows")
         }
         let sequence = try TokenSequence(Workspace(modelOptions.open(source.file, options)))
-        let cached = try saved?.restore(sequence) ?? []
-        return try Session(
-            source, sequence, sampling: sampling, drafting: drafting, drafter: drafter,
-            startedAt: start, cached: cached)
+        return (
+            sequence,
+            { cached in
+                try Session(
+                    source, sequence, sampling: sampling, drafting: drafting, drafter: drafter,
+                    startedAt: start, cached: cached)
+            }
+        )
     }
 }

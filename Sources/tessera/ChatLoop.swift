@@ -9,13 +9,15 @@ internal import TesseraWeightFile
 
 /// Messages and commands, one after the other, until there are no more.
 struct ChatLoop {
-    private let session: Session
+    private var session: Session
     private var conversation: Conversation
     private let format: ChatFormat
     private var settings: ChatSettings
     private let timings: Bool
     private let reader = ChatReader()
     private let file: SessionFile?
+    /// Texts of earlier processes; nil: none are looked at.
+    var promptCache: ChatPromptCache?
     /// Lines that were neither answered nor done.
     private var failures = 0
 
@@ -41,6 +43,7 @@ struct ChatLoop {
 
     mutating func run() throws {
         let result = Result { try talk() }
+        promptCache?.save(session)
         try file?.save(
             conversation, model: session.file.config.name, seed: settings.sampling.seed,
             session.state, session.sequence)
@@ -101,6 +104,7 @@ struct ChatLoop {
                 "tessera: the context is full: the \(question.leftOut) oldest \(plural) left out "
                     + "from now on")
         }
+        if let taken = try promptCache?.takeUp(question.ids, after: session) { session = taken }
         session.draw(settings.sampling.forSequence(conversation.restarts))
         var collected = ""
         let generation = session.generation(
@@ -169,5 +173,25 @@ struct ChatLoop {
         }
         let count = conversation.turns.count
         Terminal.note("\(count) message\(count == 1 ? "" : "s") read")
+    }
+}
+
+/// The texts of `--prompt-cache`, for a conversation.
+struct ChatPromptCache {
+    let store: PromptStore
+    /// Makes a session whose cache holds some tokens.
+    let session: ([Int32]) throws -> Session
+
+    func save(_ session: Session) { store.save(session.state.history, session.sequence) }
+
+    /// What goes on after the beginning of a prompt that a file holds; nil where memory holds as much.
+    func takeUp(_ ids: [Int32], after current: Session) throws -> Session? {
+        let beginning = ids.dropLast()
+        let history = current.state.history.prefix(current.sequence.position)
+        let held = zip(history, beginning).prefix { $0 == $1 }.count
+        // Another conversation begins: this one is written over.
+        if 2 * held < history.count { save(current) }
+        return try store.restore(beginning, held: held, to: current.sequence)
+            .map { try session(Array(ids.prefix($0))) }
     }
 }

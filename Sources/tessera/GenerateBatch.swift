@@ -50,6 +50,9 @@ struct BatchAnswers {
         let workspace = Workspace(model)
         try setup.prepareDrafter(nextTo: workspace)
         let loadSeconds = Clock.now - start
+        let store = try command.promptCache.folder.flatMap { _ in
+            command.promptCache.store(for: try TokenSequence(workspace, contextLength: 64))
+        }
         let planner = setup.drafting.planner(model.config.blockDecoding)
         let output = AnswerOutput(lines)
         var work: [Batch.Job] = []
@@ -59,13 +62,14 @@ struct BatchAnswers {
             case .success(let job):
                 work.append(
                     self.job(
-                        job, index, output, planner, loadSeconds: loadSeconds,
+                        job, index, output, planner, store, loadSeconds: loadSeconds,
                         context: options.contextLength ?? 0))
             }
         }
         let steps = command.timings ? StepTotals(workspace) : nil
         let begin = Clock.now
-        try Batch(workspace, places: places, planner).run(work) { Interruption.isRequested }
+        try Batch(workspace, places: places, planner, takeUp: store.map { $0.restore })
+            .run(work) { Interruption.isRequested }
         output.finish()
         if let steps {
             let elapsed = Clock.now - begin
@@ -93,10 +97,11 @@ struct BatchAnswers {
 
     private func job(
         _ job: Job, _ index: Int, _ output: AnswerOutput, _ planner: Planner,
-        loadSeconds: Double, context: Int
+        _ store: PromptStore?, loadSeconds: Double, context: Int
     ) -> Batch.Job {
         let ids = job.prompt.ids
         var session: Session?
+        var computesMost = false
         var text = ""
         // Where the window slides, a shorter one would give another text.
         let own = command.keepLast ? nil : min(context, Batch.contextLength(ids.count + job.limit))
@@ -105,6 +110,7 @@ struct BatchAnswers {
                 sequence, sampling: job.sampling, startedAt: Clock.now - loadSeconds,
                 cached: Array(ids[..<held]), planner: planner)
             session = made
+            computesMost = 2 * held < ids.count
             var generation = Generation(
                 made.decoder, tokenizer: made.source.tokenizer, limit: job.limit,
                 stopStrings: job.stop, printsSpecials: command.raw, beginsText: command.chat,
@@ -118,6 +124,8 @@ struct BatchAnswers {
             case .failure(let error): output.put(index, error: error)
             case .success(var summary):
                 guard let session else { return }
+                // Lines that begin like another one would fill the folder with copies of it.
+                if computesMost { store?.save(session.state.history, session.sequence) }
                 summary.promptTokens = ids.count
                 output.put(
                     index, summary.members(session, text: text, dropped: job.dropped),

@@ -33,6 +33,7 @@ struct GenerateCommand: AsyncParsableCommand {
               tessera generate model.tsr -p "..." --block-size 16 --gamma 0.35 --trace
               echo "Once upon a time" | tessera generate model.tsr - --json
               tessera generate model.tsr --chat --batch questions.jsonl > answers.jsonl
+              tessera generate model.tsr --chat --system "$(cat rules.txt)" -f letter.txt --prompt-cache prompts
               tessera generate model.tsr -f report.txt --session report.session -n 100
               tessera generate model.tsr --session report.session -n 100
               tessera generate model.tsr -p "A name for a cat:" --temp 1 --samples 8
@@ -112,13 +113,7 @@ struct GenerateCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp(SessionFile.help, valueName: "file"), completion: .file())
     var session: String?
 
-    @Option(
-        help: ArgumentHelp(
-            """
-            Keep the text with its cache in this folder, and take up what the prompt and an earlier one begin with; \
-            of 4 GiB, the files that were not used for longest go.
-            """, valueName: "folder"), completion: .directory)
-    var promptCache: String?
+    @OptionGroup var promptCache: PromptCacheOption
 
     @Flag(help: "Say on standard error how long it took.")
     var timings = false
@@ -143,10 +138,8 @@ struct GenerateCommand: AsyncParsableCommand {
                 "--session goes without --batch, --samples, --chat and --keep-last; 'tessera chat' takes it"
             )
         }
-        guard promptCache == nil || batch == nil && samples == nil && session == nil && !keepLast
-        else {
-            throw ValidationError(
-                "--prompt-cache goes without --batch, --samples, --session and --keep-last")
+        guard promptCache.folder == nil || session == nil && !keepLast else {
+            throw ValidationError("--prompt-cache goes without --session and --keep-last")
         }
         guard samples.map({ (1...1 << 16).contains($0) }) ?? true else {
             throw ValidationError("--samples takes 1 to 65536")
@@ -201,13 +194,7 @@ struct GenerateCommand: AsyncParsableCommand {
         try setup.fit(&job, context: options.contextLength ?? 0)
         let sequence = try TokenSequence(Workspace(setup.open(options)))
         var cached = try file?.restore(sequence) ?? []
-        let isCausal = !(sequence.config.blockDecoding?.bidirectionalCommit ?? false)
-        let store = promptCache.flatMap {
-            isCausal
-                ? PromptStore(
-                    $0, limit: Tessera.Model.Options.PromptCache(folder: $0).limit, for: sequence,
-                    note: { Terminal.note("tessera: \($0)") }) : nil
-        }
+        let store = promptCache.store(for: sequence)
         if let store, let count = store.restore(job.prompt.ids.dropLast(), held: 0, to: sequence) {
             cached = Array(job.prompt.ids.prefix(count))
             job.held = count

@@ -61,6 +61,34 @@ import TesseraWeightFile
         }
     }
 
+    /// A shorter context takes the beginning, in place of another text.
+    @Test(arguments: KVLayer.Encoding.allCases, ["llama", "families/gemma3"])
+    func aPartOfTheTextIsTaken(_ cache: KVLayer.Encoding, _ model: String) async throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let file = try await TinyModel.open(model, .init())
+        let first = try sequence(file, context: 64, cache: cache)
+        _ = try logits(first, tokens(50))
+        let path = try path("long.session")
+        try first.save(tokens(50), seed: 1, to: path)
+        let saved = try SavedText(path: path)
+        for count in [0, 1, 17, 32] {
+            let other = try sequence(file, context: 40, cache: cache)
+            _ = try logits(other, tokens(9, from: 40))
+            // What a window has left is of no use for an earlier position.
+            guard other.canRestore(saved.content, upTo: count) else {
+                #expect(model != "llama")
+                continue
+            }
+            try other.restore(saved, upTo: count, path: path)
+            #expect(other.position == count)
+            let plain = try sequence(file, context: 40, cache: cache)
+            if count > 0 { _ = try logits(plain, tokens(count)) }
+            #expect(try logits(other, tokens(5, from: 70)) == logits(plain, tokens(5, from: 70)))
+        }
+        let short = try sequence(file, context: 40, cache: cache)
+        #expect(!short.canRestore(saved.content, upTo: 50))
+    }
+
     @Test func aLongerContextTakesTheText() async throws {
         defer { try? FileManager.default.removeItem(at: folder) }
         let file = try await TinyModel.llama.open()
