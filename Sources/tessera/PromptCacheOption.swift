@@ -1,7 +1,7 @@
 internal import ArgumentParser
 internal import Tessera
-internal import Transformer
-internal import WeightFile
+internal import TesseraTransformer
+internal import TesseraWeightFile
 
 /// `--prompt-cache`: a folder of texts with their caches, which later processes take up.
 struct PromptCacheOption: ParsableArguments {
