@@ -1,5 +1,5 @@
 import Foundation
-import TestSupport
+import TesseraTestSupport
 import Testing
 
 /// `--prompt-cache` of `generate`, of its batches, and of `chat`.
