@@ -44,7 +44,7 @@ public final class BlockDrafts: CostlySource {
         skip(request)
         let count = min(request.most, context.most)
         rests += 1
-        // Of all tokens but the last there is context, unless the text comes from elsewhere.
+        // The context ends at the last token, except before the first pass of a text that comes from elsewhere.
         guard count > 0, let anchor = request.text.last,
             context.position == request.text.count - 1,
             offered.gain == nil || offered.net > 0 || rests > Self.longestRest

@@ -12,10 +12,11 @@ package struct DecodedText {
     /// - Parameters:
     ///   - drafting: What the model was opened for.
     ///   - planner: Of all texts that share passes.
+    ///   - drafter: The model that drafts, if any.
     ///   - cached: Tokens that the sequence has committed already.
     init(
         _ source: ModelSource, _ sequence: TokenSequence, _ drafting: Drafting,
-        _ planner: Planner, cached: [Int32] = []
+        _ planner: Planner, drafter: DraftModel? = nil, cached: [Int32] = []
     ) throws {
         self.sequence = sequence
         let sampler = Sampler(
@@ -23,7 +24,9 @@ package struct DecodedText {
             forbidden: source.file.tokensWithoutText, compute: sequence.compute)
         state = DecodingState(
             sequence, sampler: sampler, stopTokens: source.stopTokens, cached: cached)
-        decoder = try drafting.decoder(state, planner)
+        let drafts = try drafter?.drafts(
+            for: sequence, stopTokens: source.stopTokens, drafting.lookups(planner))
+        decoder = try drafting.decoder(state, planner, drafts: drafts)
     }
 }
 

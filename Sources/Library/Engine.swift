@@ -31,13 +31,21 @@ actor Engine {
     private struct Passes {
         let workspace: Workspace
         let drafting: Drafting
+        let drafter: DraftModel?
         let planner: Planner
         let scheduler: Scheduler
 
-        init(_ workspace: Workspace, _ drafting: Drafting) {
-            (self.workspace, self.drafting) = (workspace, drafting)
+        init(_ workspace: Workspace, _ drafting: Drafting, _ drafter: DraftModel?) throws {
+            (self.workspace, self.drafting, self.drafter) = (workspace, drafting, drafter)
             planner = drafting.planner(workspace.model.config.blockDecoding)
             scheduler = Scheduler(workspace, planner)
+            try drafter?.prepare(nextTo: workspace)
+        }
+
+        func text(
+            _ source: ModelSource, _ sequence: TokenSequence, cached: [Int32] = []
+        ) throws -> DecodedText {
+            try DecodedText(source, sequence, drafting, planner, drafter: drafter, cached: cached)
         }
     }
 
@@ -49,6 +57,8 @@ actor Engine {
         var use = 0
         /// Whether it has computed what is not on disk.
         var isNew = false
+        /// The prompt whose answer is being made.
+        var prompt: [Int32] = []
 
         init(_ text: DecodedText) { self.text = text }
 
@@ -70,10 +80,11 @@ actor Engine {
     func load(_ options: Model.Options) throws(ModelError) -> Int {
         do {
             let drafting = options.drafting(source.tokenizer)
+            let drafter = try options.draftModel(for: source.file)
             let workspace = try Workspace(
                 TesseraTransformer.Model(
-                    source.file, options: options.planned(for: source.file, drafting)))
-            passes = Passes(workspace, drafting)
+                    source.file, options: options.planned(for: source.file, drafting, drafter)))
+            passes = try Passes(workspace, drafting, drafter)
             mostPlaces = options.answers
             if let cache = options.promptCache, isCausal, let place = try newPlace() {
                 store = PromptStore(
@@ -142,28 +153,52 @@ actor Engine {
         let sequence = place.text.sequence
         guard let count = store.restore(ids, held: place.held(ids), to: sequence) else { return }
         place.isNew = false
-        place.text = try DecodedText(
-            source, sequence, passes.drafting, passes.planner, cached: Array(ids.prefix(count)))
+        place.text = try passes.text(source, sequence, cached: Array(ids.prefix(count)))
     }
 
     /// Begins answers that find a place.
     private func begin() {
-        while let request = waiting.first {
+        var index = 0
+        while index < waiting.count {
+            let request = waiting[index]
             if request.isCancelled {
-                waiting.removeFirst()
+                waiting.remove(at: index)
                 request.finish(.cancelled)
+                continue
+            }
+            // Others need not wait for what this one waits for.
+            guard !isBeingRead(request.prompt) else {
+                index += 1
                 continue
             }
             do {
                 guard let place = try place(for: request.prompt) else { return }
-                waiting.removeFirst()
+                waiting.remove(at: index)
                 try begin(request, in: place)
             } catch {
-                if waiting.first === request { waiting.removeFirst() }
+                if waiting[index...].first === request { waiting.remove(at: index) }
                 request.finish(throwing: ModelError(error))
             }
         }
     }
+
+    /// Whether another prompt with the same beginning is being read, and has not come to where the two differ: that beginning is then
+    /// copied instead of computed twice.
+    private func isBeingRead(_ prompt: [Int32]) -> Bool {
+        guard isCausal else { return false }
+        let ids = prompt.dropLast()
+        let held = places.map { $0.held(ids) }.max() ?? 0
+        return places.contains { place in
+            guard place.isBusy, place.text.sequence.position < place.prompt.count else {
+                return false
+            }
+            let shared = zip(place.prompt.dropLast(), ids).prefix { $0 == $1 }.count
+            return shared >= held + Self.leastShared
+        }
+    }
+
+    /// Tokens that are worth a wait for another prompt.
+    private static let leastShared = 32
 
     private func begin(_ request: AnswerRequest, in place: Place) throws {
         guard let passes else { preconditionFailure("no weights are loaded") }
@@ -186,10 +221,12 @@ actor Engine {
         }
         let run = try generation.start(rest)
         place.isBusy = true
+        place.prompt = request.prompt
         uses += 1
         place.use = uses
         passes.scheduler.add(run, text.sequence) { result in
             place.isBusy = false
+            place.prompt = []
             place.isNew = true
             var summary = run.summary
             summary.promptTokens = request.prompt.count
@@ -228,7 +265,7 @@ actor Engine {
         guard let passes, places.count < mostPlaces else { return nil }
         do {
             let sequence = try TokenSequence(passes.workspace)
-            places.append(Place(try DecodedText(source, sequence, passes.drafting, passes.planner)))
+            places.append(Place(try passes.text(source, sequence)))
             return places.last
         } catch TransformerError.noRoomForSequence where !places.isEmpty {
             mostPlaces = places.count
@@ -249,8 +286,7 @@ actor Engine {
         let sequence = place.text.sequence
         sequence.reset()
         let isCopied = sequence.copy(donor.text.sequence, upTo: count)
-        place.text = try DecodedText(
-            source, sequence, passes.drafting, passes.planner,
-            cached: isCopied ? Array(ids.prefix(count)) : [])
+        place.text = try passes.text(
+            source, sequence, cached: isCopied ? Array(ids.prefix(count)) : [])
     }
 }

@@ -9,10 +9,25 @@ package import TesseraWeightFile
 extension Model.Options {
     /// How the engine runs a model.
     ///
-    /// - Parameter drafting: See ``drafting(_:)``.
-    func planned(for file: WeightFile, _ drafting: Drafting) -> TesseraTransformer.Model.Options {
+    /// - Parameters:
+    ///   - drafting: See ``drafting(_:)``.
+    ///   - drafter: The model that shares the memory, if any.
+    func planned(
+        for file: WeightFile, _ drafting: Drafting, _ drafter: DraftModel?
+    ) throws -> TesseraTransformer.Model.Options {
+        let options = planned(for: file, drafting)
+        guard let drafter else { return options }
+        return planned(for: file, drafting, reserved: try drafter.bytes(nextTo: options))
+    }
+
+    /// - Parameter reserved: Bytes of the memory that others take.
+    private func planned(
+        for file: WeightFile, _ drafting: Drafting, reserved: Int = 0
+    ) -> TesseraTransformer.Model.Options {
         var options = drafting.engineOptions(file.config.blockDecoding, texts: answers)
-        options.memory = file.budget(memory)
+        var budget = file.budget(memory)
+        budget.bytes = max(0, budget.bytes - reserved)
+        options.memory = budget
         options.paces = PaceCache.memory(of: file, .auto)
         options.threads = threads.map { min($0, Processors.allowed()) }
         options.kvEncoding =
@@ -37,6 +52,12 @@ extension Model.Options {
         return options
     }
 
+    /// The model that drafts, where one is named.
+    func draftModel(for target: WeightFile) throws -> DraftModel? {
+        guard case .model(let path) = drafts else { return nil }
+        return try DraftModel(path: path, for: target)
+    }
+
     func drafting(_ tokenizer: Tokenizer) -> Drafting {
         var drafting = Drafting()
         if let lookupText, drafts != .off {
@@ -47,6 +68,7 @@ extension Model.Options {
             case .auto: .auto
             case .off: .off
             case .lookup: .lookup
+            case .model: .model
             }
         return drafting
     }

@@ -82,12 +82,15 @@ public final class Model: Sendable {
         public var chatTemplate: String?
 
         /// Sources of guesses.
-        public enum Drafts: Sendable {
+        public enum Drafts: Sendable, Equatable {
             /// The model's own guesses where it was trained with a mask token, else what followed the same
             /// words earlier.
             case auto
             /// What followed the same words earlier.
             case lookup
+            /// A second `.tsr` file at this path: a small model with the same vocabulary, or a block drafter that was made
+            /// for the model. What followed the same words earlier is taken where it promises more.
+            case model(String)
             /// One token per pass.
             case off
         }

@@ -78,9 +78,9 @@ public final class BlockDrafter {
     /// Makes context of the committed tokens of a part of the target's pass, whose sequence has not moved on yet.
     func follow(_ part: Part) throws(TransformerError) {
         let count = part.committed.count
-        guard count > 0, let context = part.sequence.draftContext, context.drafter === self,
-            context.sequence.position == part.sequence.position
+        guard count > 0, let context = part.sequence.draftContext, context.drafter === self
         else { return }
+        if context.position != part.sequence.position { context.begin(at: part.sequence.position) }
         let (model, scratch) = (workspace.model, workspace.scratch)
         let (compute, config) = (model.compute, model.config)
         for index in 0..<count { rows[index] = Int32(part.first + index) }

@@ -9,11 +9,13 @@ internal import TesseraWeightFile
 
 /// What a drafter knows of one text: its own keys and values of the tokens that the target has committed.
 ///
-/// Where it lacks some of them, because they were computed elsewhere or before it was there, nothing is drafted until the text is taken back
-/// to where it has all.
+/// The first tokens of the text can be missing: a session on disk or a text without a drafter holds only what the target needs. The context then
+/// begins later, and the drafter guesses from what follows. Drafts are verified, so only their worth depends on it.
 public final class DraftContext {
     public let drafter: BlockDrafter
     let sequence: TokenSequence
+    /// Tokens of the text before the first that has context.
+    private var beginning = 0
     private var ids: [Int32] = []
     private var logitRows: [Int] = []
 
@@ -28,8 +30,8 @@ public final class DraftContext {
         logitRows.reserveCapacity(drafter.config.blockSize)
     }
 
-    /// Tokens of the text that it has context of.
-    public var position: Int { sequence.position }
+    /// Tokens of the text up to the last that has context.
+    public var position: Int { beginning + sequence.position }
     /// Tokens that a block gives at most.
     public var most: Int { drafter.config.most }
     /// Ids of the columns of logits, ascending; empty: column i is id i.
@@ -68,29 +70,35 @@ public final class DraftContext {
 
     /// Drops the newest tokens, as the text does.
     func truncate(to position: Int) {
-        guard position < sequence.position else { return }
-        if sequence.canTruncate(to: position) {
-            sequence.truncate(to: position)
-        } else {
-            sequence.reset()
-        }
+        guard position < self.position else { return }
+        guard sequence.canTruncate(to: position - beginning) else { return begin(at: position) }
+        sequence.truncate(to: position - beginning)
+    }
+
+    /// Forgets everything: the next token of the text is the first with context.
+    func begin(at position: Int) {
+        sequence.reset()
+        beginning = position
     }
 
     /// Takes over the first `count` tokens of another text's.
     func copy(_ other: DraftContext?, upTo count: Int) {
-        guard let other, other.drafter === drafter, other.sequence.position >= count,
-            sequence.copy(other.sequence, upTo: count)
-        else { return sequence.reset() }
+        guard let other, other.drafter === drafter,
+            (other.beginning...other.position).contains(count),
+            sequence.copy(other.sequence, upTo: count - other.beginning)
+        else { return begin(at: count) }
+        beginning = other.beginning
     }
 }
 
 extension TokenSequence {
-    /// What the drafter has of this text: from the beginning where the drafter was there before the text.
+    /// What the drafter has of this text: from the next token on where the text was there before the drafter.
     ///
     /// - Throws: Where memory does not hold the cache.
     public func follow(by drafter: BlockDrafter) throws(TransformerError) -> DraftContext {
         if let context = draftContext, context.drafter === drafter { return context }
         let context = try DraftContext(drafter, contextLength: contextLength)
+        context.begin(at: position)
         draftContext = context
         return context
     }

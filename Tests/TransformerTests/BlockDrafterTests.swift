@@ -192,6 +192,31 @@ struct SourceHead: DraftTarget {
         #expect(rows.map(\.token) == block.rows.map(\.token))
     }
 
+    @Test(
+        "A text that was there before its drafter has context of what follows, and of all once it begins anew"
+    )
+    func late() async throws {
+        let golden = try TinyDrafter.dflash.golden()
+        let options = options(batch: 24)
+        let workspace = try Workspace(
+            Model(await TinyDrafter.dflash.target(), options: options))
+        let sequence = try TokenSequence(workspace)
+        try sequence.forward(committed: Array(golden.text[..<9]), logitRows: [])
+        let context = try sequence.follow(
+            by: await BlockDrafter(TinyDrafter.dflash.open(), nextTo: workspace, options: options))
+        try sequence.forward(committed: Array(golden.text[9..<20]), logitRows: [])
+        #expect(context.position == 20)
+        let rows = try chain(context, anchor: golden.text[20], count: 3)
+        #expect(rows.allSatisfy { $0.logits.allSatisfy(\.isFinite) })
+        sequence.truncate(to: 5)
+        #expect(context.position == 5)
+        sequence.reset()
+        let block = golden.blocks[1]
+        try sequence.forward(committed: Array(golden.text[..<block.context]), logitRows: [])
+        let whole = try chain(context, anchor: golden.text[block.context], count: block.count)
+        #expect(whole.map(\.token) == block.rows.map(\.token))
+    }
+
     @Test("Fewer rows of the head are the first tokens'")
     func vocabulary() async throws {
         let golden = try TinyDrafter.dflash.golden()

@@ -61,6 +61,14 @@ extension ByteSize: @retroactive ExpressibleByArgument {
 
     @Option(
         help: ArgumentHelp(
+            """
+            Where tokens are guessed ahead, which no answer depends on: auto, lookup, off, or MODEL.tsr, a smaller \
+            model with the same vocabulary or a block drafter made for this one.
+            """, valueName: "source"), completion: .file(extensions: ["tsr"]))
+    var draft = "auto"
+
+    @Option(
+        help: ArgumentHelp(
             "Look drafts up in this text too, such as earlier outputs; no answer depends on it.",
             valueName: "file"), completion: .file())
     var lookupText: String?
@@ -90,6 +98,7 @@ extension ByteSize: @retroactive ExpressibleByArgument {
         guard (1...64).contains(slots) else { throw ValidationError("--slots takes 1 to 64") }
         guard (0...65536).contains(queue) else { throw ValidationError("--queue takes 0 to 65536") }
         guard (0...65535).contains(port) else { throw ValidationError("--port takes 0 to 65535") }
+        _ = try drafts()
         if let doubt = ram?.doubt { throw ValidationError("--ram \(ram?.text ?? "") \(doubt)") }
         if let doubt = promptCacheSize?.doubt {
             throw ValidationError("--prompt-cache-size \(promptCacheSize?.text ?? "") \(doubt)")
@@ -97,6 +106,16 @@ extension ByteSize: @retroactive ExpressibleByArgument {
         guard maxBody >= 1024 else { throw ValidationError("--max-body takes 1024 or more") }
         guard timeout >= 1, drain >= 0 else {
             throw ValidationError("--timeout takes 1 or more, --drain 0 or more")
+        }
+    }
+
+    private func drafts() throws -> Model.Options.Drafts {
+        switch draft {
+        case "auto": .auto
+        case "lookup": .lookup
+        case "off": .off
+        case let path where path.hasSuffix(".tsr"): .model(path)
+        default: throw ValidationError("--draft takes auto, lookup, off or a .tsr file")
         }
     }
 
@@ -122,6 +141,7 @@ extension ByteSize: @retroactive ExpressibleByArgument {
         var options = Model.Options()
         (options.contextLength, options.memory) = (context, ram?.bytes)
         (options.threads, options.answers) = (threads, slots)
+        options.drafts = try drafts()
         options.lookupText = try Self.text("--lookup-text", lookupText)
         options.chatTemplate = try Self.text("--chat-template", chatTemplate)
         options.promptCache =
