@@ -21,6 +21,10 @@ enum JSON {
 
     /// - Throws: ``Refusal`` where the bytes are no JSON of the form.
     static func decode<Value: Decodable>(_ type: Value.Type, _ buffer: ByteBuffer) throws -> Value {
+        // Foundation looks at bytes of strings only where they are asked for.
+        guard String(validating: buffer.readableBytesView, as: UTF8.self) != nil else {
+            throw Refusal(.badRequest, "the request is no valid JSON in UTF-8")
+        }
         do {
             return try JSONDecoder().decode(type, from: Data(buffer.readableBytesView))
         } catch let refusal as Refusal {

@@ -88,7 +88,16 @@ extension ByteSize: @retroactive ExpressibleByArgument {
     @Option(help: "Largest request in bytes.")
     var maxBody = 4 << 20
 
-    @Option(help: "Seconds for which a connection may send nothing.")
+    @Option(
+        help:
+            "Connections at a time; beyond it, those that have waited longest without a request are closed."
+    )
+    var connections = 1000
+
+    @Option(
+        help:
+            "Seconds in which a request must have come, and for which a client may leave its answer unread."
+    )
     var timeout = 60
 
     @Option(help: "Seconds that running answers get after SIGTERM.")
@@ -102,6 +111,9 @@ extension ByteSize: @retroactive ExpressibleByArgument {
         if let doubt = ram?.doubt { throw ValidationError("--ram \(ram?.text ?? "") \(doubt)") }
         if let doubt = promptCacheSize?.doubt {
             throw ValidationError("--prompt-cache-size \(promptCacheSize?.text ?? "") \(doubt)")
+        }
+        guard (16...1 << 20).contains(connections) else {
+            throw ValidationError("--connections takes 16 to 1048576")
         }
         guard maxBody >= 1024 else { throw ValidationError("--max-body takes 1024 or more") }
         guard timeout >= 1, drain >= 0 else {
@@ -137,7 +149,15 @@ extension ByteSize: @retroactive ExpressibleByArgument {
         return logger
     }()
 
+    private func limits(_ metrics: Metrics) -> Connections {
+        Connections(
+            .init(
+                count: ProcessLimits.allowFiles(connections), body: maxBody, bodies: 16 * maxBody,
+                patience: .seconds(Int64(timeout))), metrics)
+    }
+
     func run() async throws {
+        ProcessLimits.ignoreFileSize()
         var options = Model.Options()
         (options.contextLength, options.memory) = (context, ram?.bytes)
         (options.threads, options.answers) = (threads, slots)
@@ -158,11 +178,13 @@ extension ByteSize: @retroactive ExpressibleByArgument {
         }
         let key = apiKey ?? Environment().get("TESSERA_API_KEY")
         let service = Service(loaded, slots: slots, queue: queue, maxBody: maxBody)
+        let connections = limits(service.metrics)
         let (name, context) = (loaded.name, loaded.contextLength)
         let application = Application(
             responder: service.router(apiKey: key.flatMap { $0.isEmpty ? nil : $0 })
                 .buildResponder(),
-            server: .http1(configuration: .init(idleTimeout: .seconds(Int64(timeout)))),
+            server: .http1(
+                configuration: .init(additionalChannelHandlers: [connections.handler()])),
             configuration: .init(address: .hostname(host, port: port), serverName: "tessera"),
             onServerRunning: { [logger] channel in
                 let place = channel.localAddress

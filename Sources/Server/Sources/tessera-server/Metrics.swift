@@ -2,8 +2,7 @@ import HTTPTypes
 import Synchronization
 import Tessera
 
-/// Counts what the server does, and writes it in Prometheus' text form. Written here since the metrics
-/// packages of the ecosystem bring no exporter of that form.
+/// Counts what the server does, and writes it in Prometheus' text form. DESIGN.md says why no package does.
 final class Metrics: Sendable {
     private struct Counts {
         var requests: [Int: Int] = [:]
@@ -21,8 +20,12 @@ final class Metrics: Sendable {
     private let counts = Mutex(Counts())
     private let slots: Int
     private let queue: Int
+    private let connections = Atomic(0)
 
     init(slots: Int, queue: Int) { (self.slots, self.queue) = (slots, queue) }
+
+    /// Notes that a connection was opened (1) or closed (-1).
+    func connectionsChanged(by number: Int) { connections.add(number, ordering: .relaxed) }
 
     /// A request that is being answered or waits for a slot; it counts until it is released.
     final class Permit: Sendable {
@@ -83,6 +86,9 @@ final class Metrics: Sendable {
         metric(
             "requests_total", "counter", "Requests by status.",
             counts.requests.sorted { $0.key < $1.key }.map { ("{status=\"\($0)\"}", "\($1)") })
+        number(
+            "connections", "gauge", "Connections that are open.",
+            connections.load(ordering: .relaxed))
         number("slots", "gauge", "Answers that are computed at a time.", slots)
         number(
             "requests_active", "gauge", "Requests being answered.", min(counts.active, slots))

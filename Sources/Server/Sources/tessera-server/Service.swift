@@ -84,13 +84,10 @@ struct Service: Sendable {
         return try await collect(&request)
     }
 
-    /// The body, which stays with the request: a client that leaves is noticed by it.
+    /// The body, which stays with the request: a client that leaves is noticed by it. Its size has been looked at
+    /// while it came.
     private func collect(_ request: inout Request) async throws -> ByteBuffer {
-        do {
-            return try await request.collectBody(upTo: maxBody)
-        } catch is NIOTooManyBytesError {
-            throw Refusal(.contentTooLarge, "the request has more than \(maxBody) bytes")
-        }
+        try await request.collectBody(upTo: maxBody)
     }
 
     /// Listening for clients that leave uses the connection up. Clients are told, or they would send their next

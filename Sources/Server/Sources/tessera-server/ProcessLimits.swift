@@ -1,0 +1,28 @@
+import Glibc
+
+/// What the system allows this process.
+enum ProcessLimits {
+    /// Files that are open apart from connections.
+    private static let others = 128
+
+    /// Raises the limit of open files for some connections.
+    ///
+    /// - Returns: How many there may be; fewer where the system allows no more.
+    static func allowFiles(_ connections: Int) -> Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
+            return connections
+        }
+        let wanted = rlim_t(connections + others)
+        if limit.rlim_cur < wanted {
+            limit.rlim_cur = min(wanted, limit.rlim_max)
+            guard setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
+                return connections
+            }
+        }
+        return min(connections, max(16, Int(clamping: limit.rlim_cur) - others))
+    }
+
+    /// Makes a file beyond the limit of `ulimit -f` an error of the call that writes it, and no signal.
+    static func ignoreFileSize() { signal(SIGXFSZ, SIG_IGN) }
+}
