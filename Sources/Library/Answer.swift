@@ -7,6 +7,8 @@ public struct Token: Sendable, Equatable {
     public var text: String
     /// The natural logarithm of its probability.
     public var logProbability: Float
+    /// The pass of the answer that decided it, counted from 1. A pass decides one token or several.
+    public var pass: Int
 }
 
 /// The tokens of an answer, as they are decided. To be read once.

@@ -206,6 +206,7 @@ actor Engine {
         let rest = text.decoder.rest(of: request.prompt)
         text.state.sampler = text.state.sampler.with(request.sampling)
         var answer = ""
+        let passesBefore = text.state.passCount
         var generation = Generation(
             text.decoder, tokenizer: source.tokenizer, limit: request.maxTokens,
             stopStrings: request.stop, beginsText: request.isAnswer,
@@ -214,7 +215,9 @@ actor Engine {
                 answer += piece
                 guard let token else { return }
                 request.send(
-                    Token(id: Int(token.id), text: piece, logProbability: token.logProbability))
+                    Token(
+                        id: Int(token.id), text: piece, logProbability: token.logProbability,
+                        pass: token.pass - passesBefore))
             })
         if let grammar = request.grammar {
             generation.grammar = try grammars.grammar(grammar, source)

@@ -148,19 +148,29 @@ struct Answering: Sendable {
             try await send(part([choice(prefix(index))]))
         }
         var isFirst = true
+        var (pass, usage) = (0, ProcessUsage.now)
         for try await token in answer {
             if isFirst { noteFirst() }
             isFirst = false
             let parts = reader.read(token.text)
-            if asked.wantsLogprobs {
+            if asked.wantsLogprobs || asked.includesPasses {
                 // A part for each token, which has what the token completes.
                 var texts = ""
                 for part in parts { if case .text(let text) = part { texts += text } }
                 var choice = choice(texts)
-                var logprobs = Completion.Logprobs()
-                note(token, in: &logprobs)
-                choice.logprobs = logprobs
-                try await send(part([choice]))
+                if asked.wantsLogprobs {
+                    var logprobs = Completion.Logprobs()
+                    note(token, in: &logprobs)
+                    choice.logprobs = logprobs
+                }
+                var whole = part([choice])
+                if asked.includesPasses {
+                    if token.pass != pass { usage = .now }
+                    pass = token.pass
+                    whole.tessera = .init(
+                        pass: pass, memoryBytes: usage.memoryBytes, bytesRead: usage.bytesRead)
+                }
+                try await send(whole)
                 for part in parts {
                     if case .text = part { message.add(part) } else { try await tell(part) }
                 }

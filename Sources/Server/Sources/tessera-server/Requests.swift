@@ -18,6 +18,7 @@ struct Asked: Decodable {
     var count: Int
     var streams: Bool
     var includesUsage: Bool
+    var includesPasses: Bool
     var wantsLogprobs: Bool
     var echo: Bool
     /// Set by ``init(_:)``.
@@ -66,7 +67,10 @@ struct Asked: Decodable {
         tools = try Tools(asked: ordered)
     }
 
-    private enum StreamKey: String, CodingKey { case includeUsage = "include_usage" }
+    private enum StreamKey: String, CodingKey {
+        case includeUsage = "include_usage"
+        case includePasses = "include_passes"
+    }
 
     init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: Key.self)
@@ -98,11 +102,12 @@ struct Asked: Decodable {
         }
         count = try value(.n) ?? 1
         streams = try value(.stream) ?? false
-        includesUsage = false
+        (includesUsage, includesPasses) = (false, false)
         if let options = try? values.nestedContainer(
             keyedBy: StreamKey.self, forKey: .streamOptions)
         {
             includesUsage = try options.decodeIfPresent(Bool.self, forKey: .includeUsage) ?? false
+            includesPasses = try options.decodeIfPresent(Bool.self, forKey: .includePasses) ?? false
         }
         // A flag for chats; for texts the number of alternatives.
         if let flag = try? values.decodeIfPresent(Bool.self, forKey: .logprobs) {

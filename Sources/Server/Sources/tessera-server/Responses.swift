@@ -8,6 +8,22 @@ struct Completion: Encodable, Sendable {
     var model: String
     var choices: [Choice]
     var usage: Usage?
+    /// Of a part that has a token, where it was asked for.
+    var tessera: Pass?
+
+    /// Which pass decided a token, and what the process used then. No other server has it.
+    struct Pass: Encodable, Sendable {
+        /// Of the answer, from 1.
+        var pass: Int
+        var memoryBytes: Int
+        var bytesRead: Int
+
+        enum CodingKeys: String, CodingKey {
+            case pass
+            case memoryBytes = "memory_bytes"
+            case bytesRead = "bytes_read"
+        }
+    }
 
     struct Choice: Encodable, Sendable {
         var index: Int
