@@ -15,7 +15,7 @@ struct Answering: Sendable {
 
     init(_ model: Model, _ asked: Asked, isChat: Bool, _ metrics: Metrics) throws {
         (self.model, self.asked, self.isChat, self.metrics) = (model, asked, isChat, metrics)
-        created = Int(UnixTime.now)
+        created = UnixTime.now
         id = (isChat ? "chatcmpl-" : "cmpl-") + String(UInt64.random(in: 0 ... .max), radix: 36)
         guard isChat ? asked.messages != nil : asked.prompt != nil else {
             let member = isChat ? "messages" : "prompt"

@@ -9,7 +9,7 @@ struct Service: Sendable {
     let model: Model
     let metrics: Metrics
     let maxBody: Int
-    private let start = Int(UnixTime.now)
+    private let start = UnixTime.now
 
     init(_ model: Model, slots: Int, queue: Int, maxBody: Int) {
         (self.model, self.maxBody) = (model, maxBody)
