@@ -13,6 +13,8 @@ struct Automaton {
     private var frameTwins: [(frame: Int32, bytes: Int32)] = []
     private var readings: [[Reading]] = []
     private var places: [[Reading]: Int32] = [:]
+    /// In all numbers together.
+    private var readingCount = 0
     /// By number and class of a byte, what follows.
     private var rows: [Int32] = []
 
@@ -40,6 +42,11 @@ struct Automaton {
         var seen: Set<Reading> = []
         try open(network.entries[network.root], -1, &found, &seen)
         start = try number(found)
+    }
+
+    /// About what is kept, in bytes.
+    var byteCount: Int {
+        4 * rows.count + 16 * readingCount + 128 * readings.count + 64 * frames.count
     }
 
     /// Whether the text may end.
@@ -165,6 +172,7 @@ struct Automaton {
         if let place = places[sorted] { return place }
         guard readings.count < Self.placeLimit else { throw .tooAmbiguous }
         readings.append(sorted)
+        readingCount += sorted.count
         rows += repeatElement(Self.unknown, count: network.examples.count)
         places[sorted] = Int32(readings.count - 1)
         return Int32(readings.count - 1)

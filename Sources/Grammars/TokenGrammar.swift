@@ -17,7 +17,7 @@ public final class TokenGrammar {
     /// After a token that ends a text.
     static let over: State = -2
     /// Bytes of masks that are kept.
-    private static let cacheBytes = 64 << 20
+    private static let cacheBytes = 32 << 20
 
     /// A token that follows for certain, or nearly so.
     public struct Guess: Equatable, Sendable {
@@ -36,6 +36,11 @@ public final class TokenGrammar {
         self.tree = tree
         self.tokenizer = tokenizer
         self.endTokens = endTokens.filter { tree.spelled.indices.contains(Int($0)) }.sorted()
+    }
+
+    /// About what it has learned so far, in bytes.
+    public var byteCount: Int {
+        automaton.byteCount + masks.count * (tree.spelled.count / 8)
     }
 
     /// Before any token.

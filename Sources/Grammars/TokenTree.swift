@@ -36,7 +36,11 @@ public struct TokenTree: Sendable {
         self.spelled = spelled
         // Longer ones can never be needed: no model has them, and a damaged file is not to take all memory.
         let ids = spelled.indices.filter { (1...Self.byteLimit).contains(spelled[$0].count) }
-            .sorted { spelled[$0].lexicographicallyPrecedes(spelled[$1]) }
+            .map { (key: Self.key(spelled[$0]), id: $0) }
+            .sorted { a, b in
+                if a.key != b.key { return a.key < b.key }
+                return spelled[a.id].lexicographicallyPrecedes(spelled[b.id])
+            }.map(\.id)
         deepest = ids.map { spelled[$0].count }.max() ?? 0
         var path: [Int] = []  // nodes from the root down
         for id in ids {
@@ -72,6 +76,17 @@ public struct TokenTree: Sendable {
                 longest[node] = UInt16(depth + 1)
             }
         }
+    }
+
+    /// The first eight bytes as a number, which orders most texts without a look at the others.
+    private static func key(_ text: ArraySlice<UInt8>) -> UInt64 {
+        var key: UInt64 = 0
+        var shift: UInt64 = 56
+        for byte in text.prefix(8) {
+            key |= UInt64(byte) << shift
+            shift &-= 8
+        }
+        return key
     }
 
     /// Tokens that end at a node.

@@ -39,7 +39,7 @@ struct AnswerGrammar: Sendable {
 struct GrammarCache {
     private var known: [(key: String, grammar: TokenGrammar)] = []
     private var tree: TokenTree?
-    private static let most = 16
+    private static let (most, mostBytes) = (16, 128 << 20)
 
     mutating func grammar(
         _ asked: AnswerGrammar, _ source: ModelSource
@@ -47,8 +47,10 @@ struct GrammarCache {
         if let place = known.firstIndex(where: { $0.key == asked.key }) {
             let entry = known.remove(at: place)
             known.append(entry)
+            makeRoom()
             return entry.grammar
         }
+        makeRoom()
         let tree = tree ?? source.tokenTree()
         self.tree = tree
         do throws(GrammarError) {
@@ -59,6 +61,14 @@ struct GrammarCache {
             return made
         } catch {
             throw ModelError(.badOption, error.description)
+        }
+    }
+
+    /// Forgets grammars that were not used for longest, until the others have learned no more than they may.
+    private mutating func makeRoom() {
+        var bytes = known.reduce(0) { $0 + $1.grammar.byteCount }
+        while bytes > Self.mostBytes, known.count > 1 {
+            bytes -= known.removeFirst().grammar.byteCount
         }
     }
 }
