@@ -8,6 +8,8 @@ Thirty prompts ask for a copy of something they hold (prompts.py), answered at t
 as the model's chats are. Both ways make the same text, which is checked. A process answers a few prompts; the ways take turns.
 Only decoding counts, after the first token. A kind's ratio is the median over its prompts, each the median of the rounds.
 
+`--draft MODEL.tsr` compares the drafts of a second model with single tokens in the same way.
+
 On a machine that is busy otherwise, `--cpu` counts processor seconds of one thread instead, less those of answers of one token; a
 prompt's ratio is then that of its process.
 """
@@ -23,7 +25,6 @@ import tempfile
 import prompts
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-WAYS = ["off", "lookup"]
 
 
 def processor_seconds() -> float:
@@ -50,6 +51,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("model", metavar="FILE.tsr")
     p.add_argument("--tessera", default=os.path.join(ROOT, ".build", "release", "tessera"))
+    p.add_argument("--draft", default="lookup", help="what is compared with single tokens: lookup, or the file of a second model")
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--chunk", type=int, default=4, help="prompts that one process answers")
     p.add_argument("--limit", type=int, default=256, help="most tokens of an answer")
@@ -57,6 +59,7 @@ def main() -> None:
     p.add_argument("--options", default="", help="further options of all runs")
     p.add_argument("--cpu", action="store_true", help="count processor seconds of one thread")
     args = p.parse_args()
+    ways = ["off", args.draft]
     if args.cpu:
         args.options += " --threads 1"
     asked = prompts.copying() + [("prose", text) for text in prompts.PROSE]
@@ -70,19 +73,19 @@ def main() -> None:
             last = []
             for begin in range(0, len(texts), args.chunk):
                 part = texts[begin:begin + args.chunk]
-                turns = WAYS if (round_ + begin // args.chunk) % 2 == 0 else WAYS[::-1]
+                turns = ways if (round_ + begin // args.chunk) % 2 == 0 else ways[::-1]
                 got, spent = {}, {}
                 for way in turns:
                     got[way], spent[way] = answers(args, way, part, options, args.limit)
                 begun = answers(args, "off", part, options, 1)[1] if args.cpu else 0.0
-                for index, (off, lookup) in enumerate(zip(got["off"], got["lookup"])):
-                    if off["token_ids"] != lookup["token_ids"]:
+                for index, (off, drafted) in enumerate(zip(got["off"], got[args.draft])):
+                    if off["token_ids"] != drafted["token_ids"]:
                         raise SystemExit(f"the texts differ: {part[index]}")
                     if off["generated_tokens"] > 1:
-                        times = ([spent[way] - begun for way in WAYS] if args.cpu
-                                 else [off["decode_seconds"], lookup["decode_seconds"]])
+                        times = ([spent[way] - begun for way in ways] if args.cpu
+                                 else [off["decode_seconds"], drafted["decode_seconds"]])
                         ratios[begin + index].append(times[0] / max(times[1], 1e-9))
-                last += got["lookup"]
+                last += got[args.draft]
                 print(f"\r{kind}, round {round_ + 1}: {begin + len(part)} of {len(texts)}", end="", file=sys.stderr)
         results[kind] = [(statistics.median(r), a) for r, a in zip(ratios, last) if r]
     print(file=sys.stderr)

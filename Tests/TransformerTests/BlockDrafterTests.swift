@@ -1,4 +1,5 @@
 import Foundation
+import TesseraAllocationCounter
 import TesseraImport
 import TesseraKernels
 import TesseraQuantization
@@ -174,6 +175,34 @@ struct SourceHead: DraftTarget {
         let alone = try TokenSequence(file, options: options(batch: 12))
         let (followed, _) = try text(file, await TinyDrafter.dspark.open(), batch: 12)
         #expect(try bits(alone) == bits(followed))
+    }
+
+    @Test(
+        "A pass that a drafter follows, and a block of it, allocate nothing",
+        .enabled(if: tsr_allocation_count() >= 0, "allocations cannot be counted here"),
+        arguments: TinyDrafter.allCases)
+    func noAllocation(_ drafter: TinyDrafter) async throws {
+        let golden = try drafter.golden()
+        let (sequence, context) = try text(
+            await drafter.target(bits: .eight), await drafter.open(bits: .eight), cache: .int8)
+        try sequence.forward(committed: Array(golden.text[..<20]), logitRows: [])
+        let (next, rows) = (Array(golden.text[20..<23]), [2])
+        func steps() throws -> Int {
+            let before = tsr_allocation_count()
+            for _ in 0..<10 {
+                try sequence.forward(committed: next, logitRows: rows)
+                try context.open(anchor: 9, count: 3)
+                for row in 0..<3 { _ = context.finish(row: row, previous: 9) }
+                sequence.truncate(to: 20)
+            }
+            return tsr_allocation_count() - before
+        }
+        let uncounted = tsr_allocation_count()
+        withExtendedLifetime(Buffer<UInt8>(count: 1)) {}
+        try #require(tsr_allocation_count() > uncounted, "the counter does not count")
+        // As in the test of a pass without a drafter.
+        _ = try steps()
+        #expect(try (0..<8).contains { _ in try steps() == 0 })
     }
 
     @Test("A text that takes over another's beginning takes over its context")
