@@ -9,8 +9,9 @@ struct Automaton {
     private let network: Network
     private var frames: [Frame] = []
     private var framePlaces: [Frame: Int32] = [:]
-    /// By frame, as for ``twin(_:)``.
-    private var frameTwins: [(frame: Int32, bytes: Int32)] = []
+    private let repetitions: Repetitions
+    /// By frame, as ``Repetitions`` has it by state.
+    private var frameTwins: [FrameTwins] = []
     private var readings: [[Reading]] = []
     private var places: [[Reading]: Int32] = [:]
     /// In all numbers together.
@@ -22,6 +23,12 @@ struct Automaton {
     private struct Frame: Hashable {
         var state: Int32
         var below: Int32
+    }
+
+    private struct FrameTwins {
+        var alike: Int32
+        var fullest: Int32
+        var bytes: Int32
     }
 
     /// Nothing can follow.
@@ -36,8 +43,11 @@ struct Automaton {
     /// Before any byte.
     private(set) var start: Int32 = 0
 
-    init(_ grammar: Grammar) throws(GrammarError) {
+    /// - Parameter reach: Bytes of a text that may follow which are looked at.
+    init(_ grammar: Grammar, reach: Int) throws(GrammarError) {
         network = grammar.network
+        repetitions = Repetitions(
+            network.chains, stateCount: network.states.count, reach: reach)
         var found: Set<Reading> = []
         var seen: Set<Reading> = []
         try open(network.entries[network.root], -1, &found, &seen)
@@ -83,25 +93,28 @@ struct Automaton {
 
     /// Where a text would be that may repeat more, and is elsewhere the same.
     ///
-    /// - Returns: A place that is its own twin. Both may go on with the same texts of up to `bytes` bytes.
+    /// - Returns: Both places may go on with the same texts of up to `bytes` bytes. A place that goes on as this one
+    ///   as far as is looked at, and differs, comes first; then the one that may repeat the most.
     mutating func twin(_ place: Int32) throws(GrammarError) -> (place: Int32, bytes: Int) {
-        var found: Set<Reading> = []
+        var (alike, fullest): (Set<Reading>, Set<Reading>) = ([], [])
         var bytes = Int32.max
         for reading in readings[Int(place)] {
             guard reading != Self.end else {
-                found.insert(reading)
+                alike.insert(reading)
+                fullest.insert(reading)
                 continue
             }
-            let state = Int(reading >> 32)
-            var stack = Int32(truncatingIfNeeded: reading) - 1
-            bytes = min(bytes, network.repetitions.alike[state])
-            if stack >= 0 {
-                bytes = min(bytes, frameTwins[Int(stack)].bytes)
-                stack = frameTwins[Int(stack)].frame
-            }
-            found.insert(Self.reading(network.repetitions.fullest[state], stack))
+            let (state, stack) = (Int(reading >> 32), Int32(truncatingIfNeeded: reading) - 1)
+            let frame =
+                stack < 0
+                ? FrameTwins(alike: -1, fullest: -1, bytes: .max) : frameTwins[Int(stack)]
+            bytes = min(bytes, repetitions.bytes[state], frame.bytes)
+            alike.insert(Self.reading(repetitions.alike[state], frame.alike))
+            fullest.insert(Self.reading(repetitions.fullest[state], frame.fullest))
         }
-        return bytes == .max ? (place, .max) : (try number(found), Int(bytes))
+        guard bytes < .max else { return (place, .max) }
+        let other = try number(alike)
+        return other == place ? (try number(fullest), Int(bytes)) : (other, .max)
     }
 
     private static func reading(_ state: Int32, _ stack: Int32) -> Reading {
@@ -156,12 +169,15 @@ struct Automaton {
         let place = Int32(frames.count)
         frames.append(frame)
         framePlaces[frame] = place
-        frameTwins.append((place, .max))
-        let under = below < 0 ? (frame: below, bytes: .max) : frameTwins[Int(below)]
-        let bytes = min(network.repetitions.alike[Int(state)], under.bytes)
+        frameTwins.append(FrameTwins(alike: place, fullest: place, bytes: .max))
+        let under =
+            below < 0
+            ? FrameTwins(alike: -1, fullest: -1, bytes: .max) : frameTwins[Int(below)]
+        let bytes = min(repetitions.bytes[Int(state)], under.bytes)
         if bytes < .max {
-            let twin = self.frame(network.repetitions.fullest[Int(state)], under.frame)
-            frameTwins[Int(place)] = (twin, bytes)
+            frameTwins[Int(place)] = FrameTwins(
+                alike: self.frame(repetitions.alike[Int(state)], under.alike),
+                fullest: self.frame(repetitions.fullest[Int(state)], under.fullest), bytes: bytes)
         }
         return place
     }

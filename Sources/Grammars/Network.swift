@@ -20,9 +20,8 @@ struct Network: Sendable {
     /// A number for each byte; bytes of one class are alike everywhere. A byte of each class.
     private(set) var classes = [UInt8](repeating: 0, count: 256)
     private(set) var examples: [UInt8] = []
-    /// Which states differ only in how often something may be repeated.
-    private(set) var repetitions = Repetitions([], stateCount: 0)
-    private var chains: [Repetitions.Chain] = []
+    /// Copies of what may be repeated.
+    private(set) var chains: [Repetitions.Chain] = []
     private let leastBytes: [Int]
 
     /// The end of every rule.
@@ -44,8 +43,6 @@ struct Network: Sendable {
         }
         prune(canEnd)
         findClasses()
-        repetitions = Repetitions(chains, stateCount: states.count)
-        chains = []
     }
 
     // MARK: Building

@@ -3,10 +3,12 @@
 /// A repetition with a limit is a chain of copies of its body. A state of one copy reads what the same state of the
 /// fullest copy reads, the one with the most copies after it, until the copies have come to an end.
 struct Repetitions: Sendable {
+    /// By state: one that may go on with the same texts, as far as these have at most as many bytes as are looked at.
+    private(set) var alike: [Int32]
     /// By state: the same state of the fullest copy; the state itself where it is in no chain.
-    private(set) var fullest: [Int32] = []
-    /// By state: both may go on with the same texts, as far as these have at most so many bytes.
-    private(set) var alike: [Int32] = []
+    private(set) var fullest: [Int32]
+    /// By state: it and the fullest one may go on with the same texts of at most so many bytes.
+    private(set) var bytes: [Int32]
 
     /// Copies that lie one after the other; the first one built is the last one read.
     struct Chain: Sendable {
@@ -18,19 +20,22 @@ struct Repetitions: Sendable {
         var bytes: Int
     }
 
-    /// - Parameter chains: Inner ones before those that they are part of.
-    init(_ chains: [Chain], stateCount: Int) {
+    /// - Parameters:
+    ///   - chains: Inner ones before those that they are part of.
+    ///   - reach: Bytes of a text that are looked at.
+    init(_ chains: [Chain], stateCount: Int, reach: Int) {
         fullest = (0..<Int32(stateCount)).map { $0 }
-        alike = Array(repeating: .max, count: stateCount)
+        alike = fullest
+        bytes = Array(repeating: .max, count: stateCount)
         for chain in chains {
             for copy in 0..<chain.copies - 1 {
                 let begin = chain.first + copy * chain.stride
                 let shift = Int32((chain.copies - 1 - copy) * chain.stride)
-                let bytes = Int32(
-                    clamping: copy.multipliedReportingOverflow(by: chain.bytes).partialValue)
+                let known = copy * chain.bytes  // both are limited
                 for state in begin..<begin + chain.stride {
                     fullest[state] += shift
-                    alike[state] = min(alike[state], bytes)
+                    if known >= reach { alike[state] += shift }
+                    bytes[state] = min(bytes[state], Int32(clamping: known))
                 }
             }
         }

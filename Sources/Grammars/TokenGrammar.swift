@@ -14,6 +14,9 @@ public final class TokenGrammar {
     private var masks: [State: TokenMask] = [:]
     private var guesses: [State: [Guess]] = [:]
 
+    /// Walks over the vocabulary so far.
+    private(set) var walks = 0
+
     /// After a token that ends a text.
     static let over: State = -2
     /// Bytes of masks that are kept.
@@ -32,7 +35,7 @@ public final class TokenGrammar {
     public init(
         _ grammar: Grammar, _ tree: TokenTree, _ tokenizer: Tokenizer, endTokens: Set<Int32>
     ) throws(GrammarError) {
-        automaton = try Automaton(grammar)
+        automaton = try Automaton(grammar, reach: tree.deepest)
         self.tree = tree
         self.tokenizer = tokenizer
         self.endTokens = endTokens.filter { tree.spelled.indices.contains(Int($0)) }.sorted()
@@ -75,6 +78,7 @@ public final class TokenGrammar {
             // Only tokens that are long enough to meet the end of a repetition are told apart.
             mask = try self.mask(twin.place)
             if twin.bytes < tree.deepest {
+                walks += 1
                 try automaton.fill(&mask, state, tree, longerThan: twin.bytes)
             }
         } else {
@@ -82,7 +86,10 @@ public final class TokenGrammar {
             if state == Self.over || automaton.canEnd(state) {
                 endTokens.forEach { mask.insert($0) }
             }
-            if state != Self.over { try automaton.fill(&mask, state, tree, longerThan: 0) }
+            if state != Self.over {
+                walks += 1
+                try automaton.fill(&mask, state, tree, longerThan: 0)
+            }
         }
         if (masks.count + 1) * mask.byteCount > Self.cacheBytes { masks.removeAll() }
         masks[state] = mask

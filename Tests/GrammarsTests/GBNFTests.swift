@@ -61,7 +61,7 @@ import Testing
     @Test func ambiguityIsBounded() throws {
         let grammar = try Grammar(
             gbnf: "root ::= a a a a a a a a b\na ::= (\"x\" | \"x\" a)*\nb ::= \"!\"")
-        var automaton = try Automaton(grammar)
+        var automaton = try Automaton(grammar, reach: 0)
         var place = automaton.start
         #expect(throws: GrammarError.tooAmbiguous) {
             for _ in 0..<10_000 { place = try automaton.next(place, UInt8(ascii: "x")) }

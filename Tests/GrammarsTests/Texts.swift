@@ -5,7 +5,7 @@ import TesseraWeightFile
 extension Grammar {
     /// Whether a whole text follows it.
     func accepts(_ text: String) throws -> Bool {
-        var automaton = try Automaton(self)
+        var automaton = try Automaton(self, reach: 0)
         var place = automaton.start
         for byte in text.utf8 {
             place = try automaton.next(place, byte)

@@ -68,6 +68,22 @@ import TesseraTokenization
         }
     }
 
+    /// What is repeated in the same way needs no further walks: later characters of a long string, later elements.
+    @Test func repetitionsShareMasks() throws {
+        let (grammar, _) = try Self.make(
+            Grammar(gbnf: "root ::= item{60}\nitem ::= \"(\" [a-z]{0,9} \")\" [b-d]{0,500} \".\""))
+        var state = grammar.start
+        var walks: [Int] = []
+        for _ in 0..<40 {
+            for byte in "(abcdefghi)\(String(repeating: "bcd", count: 100)).".utf8 {
+                _ = try grammar.mask(state)
+                state = try #require(try grammar.next(state, Int32(byte)))
+            }
+            walks.append(grammar.walks)
+        }
+        #expect(walks[0] < 30 && walks[39] == walks[0], "\(walks)")
+    }
+
     @Test func theEndIsAllowedWhereTheGrammarEnds() throws {
         let (grammar, tokenizer) = try Self.make(Grammar(gbnf: "root ::= \"1\" \"2\"?"))
         let end = Int32(tokenizer.vocabularySize - 1)
