@@ -24,9 +24,11 @@ def system(rules):
 def run(options, question, *more):
     """(seconds to the first token from the start of the process, of the prompt alone, tokens of the prompt, text)"""
     begin = time.monotonic()
+    rules = system(options.rules)
+    text = ["-p", f"{rules}\n{question}"] if options.plain else ["--chat", "--system", rules, "-p", question]
     process = subprocess.Popen(
-        [options.program, "generate", options.model, "--chat", "--system", system(options.rules), "-p", question, "-n", "8",
-         "--temp", "0", "--jsonl", *options.options.split(), *more], stdout=subprocess.PIPE, text=True)
+        [options.program, "generate", options.model, *text, "-n", "8", "--temp", "0", "--jsonl", *options.options.split(), *more],
+        stdout=subprocess.PIPE, text=True)
     process.stdout.readline()
     first = time.monotonic() - begin
     end = json.loads(process.communicate()[0].splitlines()[-1])
@@ -37,6 +39,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--rules", type=int, default=95, help="sentences of the system message")
+    parser.add_argument("--plain", action="store_true", help="without a chat template, which synthetic models lack")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--program", default=".build/release/tessera")
     parser.add_argument("--options", default="", help="for generate, such as '--ram 3G'")

@@ -18,6 +18,8 @@ struct Automaton {
     private var readingCount = 0
     /// By number and class of a byte, what follows.
     private var rows: [Int32] = []
+    /// Classes of bytes.
+    private let width: Int
 
     /// A state to come back to, and the frame below; -1 for none.
     private struct Frame: Hashable {
@@ -46,6 +48,7 @@ struct Automaton {
     /// - Parameter reach: Bytes of a text that may follow which are looked at.
     init(_ grammar: Grammar, reach: Int) throws(GrammarError) {
         network = grammar.network
+        width = network.examples.count
         repetitions = Repetitions(
             network.chains, stateCount: network.states.count, reach: reach)
         var found: Set<Reading> = []
@@ -65,9 +68,10 @@ struct Automaton {
     /// Whether the text can only end.
     func isComplete(_ place: Int32) -> Bool { readings[Int(place)] == [Self.end] }
 
+    @inline(__always)
     mutating func next(_ place: Int32, _ byte: UInt8) throws(GrammarError) -> Int32 {
         let kind = network.classes[Int(byte)]
-        let index = Int(place) * network.examples.count + Int(kind)
+        let index = Int(place) * width + Int(kind)
         if rows[index] != Self.unknown { return rows[index] }
         let next = try step(place, network.examples[Int(kind)])
         rows[index] = next
@@ -189,7 +193,7 @@ struct Automaton {
         guard readings.count < Self.placeLimit else { throw .tooAmbiguous }
         readings.append(sorted)
         readingCount += sorted.count
-        rows += repeatElement(Self.unknown, count: network.examples.count)
+        rows += repeatElement(Self.unknown, count: width)
         places[sorted] = Int32(readings.count - 1)
         return Int32(readings.count - 1)
     }

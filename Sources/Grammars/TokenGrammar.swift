@@ -169,15 +169,17 @@ extension Automaton {
         _ mask: inout TokenMask, _ place: Int32, _ tree: TokenTree, longerThan known: Int
     ) throws(GrammarError) {
         var path = [Int32](repeating: place, count: tree.deepest + 1)
+        let (bytes, depths) = (tree.bytes.span, tree.depths.span)
+        let (ends, longest) = (tree.ends.span, tree.longest.span)
         var node = 0
-        while node < tree.bytes.count {
-            let end = Int(tree.ends[node])
-            guard tree.longest[node] > known else {
+        while node < bytes.count {
+            let end = Int(ends[node])
+            guard longest[node] > known else {
                 node = end
                 continue
             }
-            let depth = Int(tree.depths[node])
-            let next = try next(path[depth], tree.bytes[node])
+            let depth = Int(depths[node])
+            let next = try next(path[depth], bytes[node])
             guard next != Self.dead else {
                 // Where fewer bytes were read, the mask has none of these already.
                 if known > 0, depth >= known {
