@@ -4,8 +4,7 @@
     Benchmarks/server/load.py MODEL.tsr [--server PROGRAM] [--program PROGRAM] [--seconds 120]
 
 Fails where a client gets an error other than status 503, where an answer is not that of the command line, or where memory
-grows in the second half of the time. The comparison of 16 clients with one alternates, in one run; drafts are off for neither,
-and each client asks another question.
+grows in the second half of the time. Then 16 clients at once and one after another take turns, each with a question of its own.
 """
 
 import argparse

@@ -130,10 +130,18 @@ public final class Sampler {
     /// Takes every token out that is not in `mask`.
     private func leave(_ mask: TokenMask, of logits: Buffer<Float>, _ range: Range<Int>) {
         logits.withMutableSpan(range) { row in
-            for word in mask.words.indices where mask.words[word] != .max {
-                for index in word * 64..<min(word * 64 + 64, row.count)
-                where mask.words[word] >> UInt64(index % 64) & 1 == 0 {
+            for (word, allowed) in mask.words.enumerated() where allowed != .max {
+                let begin = word * 64
+                if allowed == 0 {
+                    for index in begin..<min(begin + 64, row.count) { row[index] = -.infinity }
+                    continue
+                }
+                var missing = ~allowed
+                while missing != 0 {
+                    let index = begin + missing.trailingZeroBitCount
+                    guard index < row.count else { break }
                     row[index] = -.infinity
+                    missing &= missing - 1
                 }
             }
         }
