@@ -2,8 +2,8 @@
 // are taken in sections, with an online softmax (Milakov and Gimelshein, arXiv 1805.02867). Queries
 // that share a kv head are multiplied with a section together.
 //
-// Sections lie at fixed slots; each starts from nothing and is joined to those before it. So what a
-// query gets depends, to the last bit, on the slots it sees alone: not on the other queries, nor on
+// Sections lie at fixed slots; each starts from nothing and is joined to those before it. So a query's
+// result depends, to the last bit, only on the slots that it sees: not on the other queries, nor on
 // whether the sections were shared out over the threads.
 #include "attention.h"
 

@@ -24,7 +24,7 @@ typedef struct {
 typedef struct {
   size_t first, last;  // tokens; a row is a token and a query head of the group
   size_t kv_head, rows;
-  row_sums part, total;  // of the section at hand, and of all
+  row_sums part, total;  // of the current section, and of all
   float *scales;         // [rows]; 8-bit cache: of the query codes
   int32_t *sums;         // [rows]: of those codes
   uint32_t *visible;     // [rows, TSR_SECTION_TILES], the first for tokens
@@ -36,7 +36,7 @@ typedef struct {
   float *widened_scales;
 } attention_task;
 
-// Takes the queries of a task over, in the form that the cache is multiplied with. Returns how many hold a
+// Converts the queries of a task to the form that the cache is multiplied with. Returns how many hold a
 // value that is not finite.
 size_t tsr_load_queries(const attention_job *job, const attention_task *task);
 // Sums up one section into the task's part.

@@ -62,8 +62,8 @@ static void see_section(const int32_t *ranges, size_t begin, uint32_t bits[TSR_S
   }
 }
 
-// What the task's tokens see of a section: fills `visible`, only tiles that any of them sees, and
-// lists those. Returns their number.
+// Finds the slots of a section that the task's tokens see: fills `visible`, lists the tiles that any token sees, and returns
+// their number.
 static size_t list_tiles(const attention_job *job, const attention_task *task, size_t section,
                          uint32_t tiles[TSR_SECTION_TILES]) {
   uint32_t any[TSR_SECTION_TILES] = {0};
@@ -95,7 +95,7 @@ static void widen(const tsr_kernels *k, const tsr_kv *kv, const void *store, siz
   memset(tile + count * dim, 0, (TSR_SLOT_TILE - count) * dim * sizeof(float));
 }
 
-// Turns a row's scores into weights; what was summed up so far shrinks where the maximum grows.
+// Turns a row's scores into weights; the sums so far shrink where the maximum grows.
 static void weigh_row(const tsr_kernels *k, const attention_task *task, size_t row, size_t dim,
                       uint32_t visible) {
   float *scores = task->scores + row * TSR_SLOT_TILE, *state = task->part.states + 2 * row;

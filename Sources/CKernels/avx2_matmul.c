@@ -4,13 +4,16 @@
 #include "avx2.h"
 
 #if defined(__x86_64__)
+#include <math.h>
+#include <string.h>
 #include <immintrin.h>
 
-// Every processor that runs this file's code for want of better multiplies alike: tuning for Zen 3
+// Processors without newer instructions run this code, and all of them multiply alike: tuning for Zen 3
 // orders the instructions well.
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,tune=znver3"))), \
                              apply_to = function)
-#include "x86_vectors256.h"
+#define INLINE static inline __attribute__((always_inline))
+#include "x86_lanes256.h"
 
 // Sums of 16 bits: w <= 15 and |x| <= 127, so a step adds at most 2 * 15 * 127 = 3810 to a lane and
 // the 8 steps of a group 30480.
@@ -21,7 +24,7 @@ INLINE fvec finish4(ivec sum) {
   return _mm256_cvtepi32_ps(_mm256_madd_epi16(sum, _mm256_set1_epi16(1)));
 }
 
-// Of codes of 5 and 6 bits a step adds 2 * 31 * 127 = 7874 and 2 * 63 * 127 = 16002: 4 and 2 of them stay below 32768.
+// With codes of 5 and 6 bits a step adds 2 * 31 * 127 = 7874 and 2 * 63 * 127 = 16002: 4 and 2 of them stay below 32768.
 enum { STEPS_5 = 4, STEPS_6 = 2 };
 INLINE ivec sum32(ivec sum) { return _mm256_madd_epi16(sum, _mm256_set1_epi16(1)); }
 
@@ -57,7 +60,7 @@ INLINE void fetch_beginning(const panel_planes *planes) {
 
 // Two panels and one token: two groups of one panel, then of the other. Where panels are long, memory is read faster in
 // two streams that the processor follows by itself, once they have begun, than in one that is fetched ahead; with 4-bit
-// codes it is not (Benchmarks/README.md).
+// codes it is not (Benchmarks/NOTES.md).
 void tsr_avx2_int8_pair(const uint8_t *bytes, const tsr_activations *x, size_t first, size_t tokens,
                         float *out) {
   enum { TURN = 2 };

@@ -34,7 +34,7 @@ typedef struct {
 // One group's weights of 16 rows: codes as stored, without their offset, and how they are scaled.
 typedef struct {
   __m512i codes[STEPS];
-  // Of each part. Where sums of codes are given as offsets, the minimum is -1/8 of what is stored.
+  // For each part of the group. Where sums of codes are given as offsets, the minimum is -1/8 of what is stored.
   __m512 scale[2], minimum[2];
 } group_weights;
 
@@ -44,7 +44,7 @@ INLINE __m512i four_codes(const int8_t *p) {
   return _mm512_set1_epi32(bits);
 }
 
-INLINE __m512 halves(const uint8_t *p) {
+INLINE __m512 load_halves(const uint8_t *p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
 }
 
@@ -94,9 +94,9 @@ INLINE __m512 floats_of(__m128i bytes, bool is_signed) {
 INLINE void load_nested(group_weights *w, const uint8_t *integers, const uint8_t *factors,
                         tsr_panel_form f) {
   const __m128i nibble = _mm_set1_epi8(15);
-  __m512 factor = halves(factors), less = factor;
+  __m512 factor = load_halves(factors), less = factor;
   if (f.factors == 2)
-    less = _mm512_mul_ps(halves(factors + 32), _mm512_set1_ps(f.parts == 1 ? 0.125f : -1));
+    less = _mm512_mul_ps(load_halves(factors + 32), _mm512_set1_ps(f.parts == 1 ? 0.125f : -1));
   for (unsigned part = 0; part < f.parts; part++) {
     __m128i bytes = _mm_loadu_si128((const __m128i *)(integers + 16 * part)), scale = bytes;
     if (f.factors == 1) {
@@ -115,12 +115,12 @@ INLINE void load_nested(group_weights *w, const uint8_t *integers, const uint8_t
 INLINE void load_scales(group_weights *w, const panel_source *s, const uint8_t *scales,
                         size_t group, matrix_form form) {
   if (form == STRANDS || tsr_form(form).factors == 0) {
-    w->scale[0] = w->minimum[0] = halves(scales);
+    w->scale[0] = w->minimum[0] = load_halves(scales);
     if (!has_minimums(form)) return;
     bool affine = tsr_form(form).planes == 2;
     float factor = affine ? -0.125f : 0.125f * (float)tsr_form(form).offset;
     w->minimum[0] =
-        _mm512_mul_ps(halves(affine ? scales + s->plane : scales), _mm512_set1_ps(factor));
+        _mm512_mul_ps(load_halves(affine ? scales + s->plane : scales), _mm512_set1_ps(factor));
     return;
   }
   const tsr_panel_form f = tsr_form(form);

@@ -1,5 +1,5 @@
-// What avx512vnni.c does, of matrices of class 4 and where there is VBMI: codes are decoded in registers and multiplied
-// from there.
+// The multiplication of avx512vnni.c for matrices of class 4, where the processor has VBMI: codes are decoded in
+// registers and multiplied from there.
 #include "x86_kernels.h"
 
 #if defined(__x86_64__)

@@ -4,13 +4,16 @@
 #include "avx2.h"
 
 #if defined(__x86_64__)
+#include <math.h>
+#include <string.h>
 #ifdef TSR_EMULATED  // Tools/check-avx512 compiles this file against an emulation
 #include TSR_EMULATED
 #else
 #include <immintrin.h>
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avxvnni"))), apply_to = function)
 #endif
-#include "x86_vectors256.h"
+#define INLINE static inline __attribute__((always_inline))
+#include "x86_lanes256.h"
 
 // 32-bit sums of unsigned codes times signed x, exact: at most 32 * 255 * 127.
 INLINE ivec add4(ivec sum, ivec w, ivec x) { return _mm256_dpbusd_avx_epi32(sum, w, x); }

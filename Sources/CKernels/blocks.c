@@ -1,4 +1,4 @@
-// Panels of codes that a source has: nothing is rounded.
+// Panels from the codes of a quantized source: nothing is rounded.
 #include <string.h>
 
 #include "CKernels.h"

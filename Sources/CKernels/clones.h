@@ -2,7 +2,7 @@
 #ifndef TSR_CLONES_H
 #define TSR_CLONES_H
 
-// The choice runs before a sanitizer has set up what it needs itself.
+// The choice runs before a sanitizer has set itself up.
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define TSR_CLONES
 #elif defined(__x86_64__)

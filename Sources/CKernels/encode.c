@@ -104,7 +104,7 @@ INLINE fit fit_int4_affine(const group *g, size_t candidates) {
   return best;
 }
 
-// Given scales; where a group's values are out of reach, the power of two times it that fits best; infinite
+// With given scales. Where a group's values are out of reach, the scale times the power of two that fits best; infinite
 // where none reaches them.
 INLINE fit fit_steps(const group *g, const lanes *steps, float low, float high) {
   fit best = {.scale = *steps};

@@ -1,4 +1,4 @@
-// What encoders of panels share. A group of 32 columns is worked on as 32 vectors of 16 rows; loops over lanes are left to
+// Shared parts of the encoders of panels. A group of 32 columns is worked on as 32 vectors of 16 rows; loops over lanes are left to
 // the compiler, which makes one form per instruction set. No sum crosses lanes, so all forms agree.
 #ifndef TSR_ENCODE_LANES_H
 #define TSR_ENCODE_LANES_H

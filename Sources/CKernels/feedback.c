@@ -1,5 +1,5 @@
 // Error feedback between the columns of a matrix (Frantar et al., arXiv 2210.17323, in blocks): the columns
-// after a rounded one take up what it left, as far as their inputs are correlated with its.
+// after a rounded one take up its error, as far as their inputs are correlated with its input.
 #include <math.h>
 #include <string.h>
 
@@ -40,10 +40,10 @@ static inline __attribute__((always_inline)) void add_one(const float *x, size_t
   products[c * block + i] += sum;
 }
 
-// Tokens are summed up by blocks, from nothing: of a long text's products, added one by one, a float would
-// lose what is 2^-24 of the sum. So a million tokens are off by some 3e-6 of it (the root of as many blocks,
+// Tokens are summed up by blocks, from nothing: if the products of a long text were added one by one, a float would
+// lose parts below 2^-24 of the sum. So a million tokens are off by some 3e-6 of it (the root of as many blocks,
 // each 2^-24 / sqrt(3)), far below the damping. Products of columns c and i >= c are added up, and some of the others,
-// which are theirs.
+// which are equal to these.
 TSR_CLONES
 void tsr_add_products(const float *x, size_t tokens, size_t stride, size_t count, size_t block,
                       float *products) {
@@ -108,8 +108,8 @@ static inline __attribute__((always_inline)) void factorize(double a[BLOCK][BLOC
   }
 }
 
-// What is left of an error of column c once those after it make up for it as well as they can is the part of its
-// input that theirs do not explain: a pivot of the products, factorized from the last column on.
+// The columns after column c make up for its error as well as they can. The error that is left is the part of its
+// input that their inputs do not explain: a pivot of the products, factorized from the last column on.
 TSR_CLONES
 void tsr_make_feedback(float *products, size_t count, size_t block, double unit, float *gains) {
   static _Thread_local double a[BLOCK][BLOCK];

@@ -1,5 +1,5 @@
-// What the machine can do at most, by the same threads and instructions as the kernels: the figures
-// that measured speeds are divided by.
+// The limits of the machine, measured with the threads and instructions of the kernels. Measured speeds are divided by these
+// figures.
 #include "CKernels.h"
 
 enum { READ_BLOCK = 1 << 18, MAC_ROUNDS = 2000 };

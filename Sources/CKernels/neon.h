@@ -1,4 +1,4 @@
-// What neon.c takes from neon_matmul.c, neon_i8mm.c and neon_attention.c, and shares with them.
+// Functions that neon.c, neon_matmul.c, neon_i8mm.c and neon_attention.c share.
 #ifndef TSR_NEON_H
 #define TSR_NEON_H
 #include "CKernels.h"

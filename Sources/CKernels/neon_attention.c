@@ -11,7 +11,7 @@ enum { LANES = 4, WIDE = 4 };  // 16 accumulators of 32 registers
 typedef int32x4_t ivec;
 typedef float32x4_t fvec;
 
-INLINE ivec load(const uint8_t *p) { return vreinterpretq_s32_u8(vld1q_u8(p)); }
+INLINE ivec load_bytes(const uint8_t *p) { return vreinterpretq_s32_u8(vld1q_u8(p)); }
 INLINE ivec even_bytes(ivec v) { return vandq_s32(v, vdupq_n_s32(0x00ff00ff)); }
 INLINE ivec odd_bytes(ivec v) {
   return vreinterpretq_s32_u16(vshrq_n_u16(vreinterpretq_u16_s32(v), 8));
@@ -27,24 +27,24 @@ INLINE ivec multiply_pairs(ivec sum, ivec a, ivec b) {
   int32x4_t low = vmull_s16(vget_low_s16(x), vget_low_s16(y));
   return vaddq_s32(sum, vpaddq_s32(low, vmull_high_s16(x, y)));
 }
-INLINE ivec add(ivec a, ivec b) { return vaddq_s32(a, b); }
-INLINE int32_t total(ivec v) { return vaddvq_s32(v); }
-INLINE fvec to_float(ivec v) { return vcvtq_f32_s32(v); }
+INLINE ivec add_ints(ivec a, ivec b) { return vaddq_s32(a, b); }
+INLINE int32_t sum_ints(ivec v) { return vaddvq_s32(v); }
+INLINE fvec ints_to_floats(ivec v) { return vcvtq_f32_s32(v); }
 INLINE fvec load_floats(const float *p) { return vld1q_f32(p); }
 INLINE void store_floats(float *p, fvec v) { vst1q_f32(p, v); }
 INLINE fvec broadcast_float(const float *p) { return vld1q_dup_f32(p); }
-INLINE fvec plus(fvec a, fvec b) { return vaddq_f32(a, b); }
-INLINE fvec sub(fvec a, fvec b) { return vsubq_f32(a, b); }
-INLINE fvec mul(fvec a, fvec b) { return vmulq_f32(a, b); }
-INLINE fvec larger(fvec a, fvec b) { return vmaxq_f32(a, b); }
-INLINE float most(fvec v) { return vmaxvq_f32(v); }
-INLINE float total_floats(fvec v) { return vaddvq_f32(v); }
-INLINE fvec only(fvec v, uint32_t bits) {
+INLINE fvec add_floats(fvec a, fvec b) { return vaddq_f32(a, b); }
+INLINE fvec subtract(fvec a, fvec b) { return vsubq_f32(a, b); }
+INLINE fvec multiply(fvec a, fvec b) { return vmulq_f32(a, b); }
+INLINE fvec max_floats(fvec a, fvec b) { return vmaxq_f32(a, b); }
+INLINE float largest_lane(fvec v) { return vmaxvq_f32(v); }
+INLINE float sum_floats(fvec v) { return vaddvq_f32(v); }
+INLINE fvec select_or_minus_infinity(fvec v, uint32_t bits) {
   const uint32_t lane[4] = {1, 2, 4, 8};
   return vbslq_f32(vtstq_u32(vdupq_n_u32(bits), vld1q_u32(lane)), v, vdupq_n_f32(-INFINITY));
 }
 INLINE fvec exponential(fvec x) { return tsr_neon_exponential(x); }
-INLINE ivec narrow16(int16_t *p, fvec v) {
+INLINE ivec store_codes16(int16_t *p, fvec v) {
   ivec codes = vcvtnq_s32_f32(v);
   int16x4_t words = vmovn_s32(codes);
   int16_t four[4];

@@ -146,7 +146,7 @@ static tsr_entry entry(const tsr_activations *a, size_t term, size_t row) {
   return e;
 }
 
-// A group's tokens stand after those of the groups before it and their residuals.
+// The tokens of a group stand after the tokens and residuals of the groups before it.
 static void arrange_block(const tsr_activations *a, size_t first, size_t tokens) {
   tsr_entry *out = a->entries + first * a->terms;
   const uint32_t *ends = a->group_ends + first / TSR_TOKEN_BLOCK * a->groups;

@@ -1,4 +1,4 @@
-// Rotary embedding, and what enters the cache.
+// Rotary embedding, and writing to the KV cache.
 #include <float.h>
 #include <math.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 // A thread pool for regions of a few microseconds: workers spin on a generation counter, then park
 // on a futex. The caller is worker 0. Each worker claims the indices of a stretch of its own one by
 // one, in order, so that what it fetches ahead is what it needs next; then it helps the others from
-// the ends of theirs. The caller waits for claimed indices only: a worker that the system does not
-// run holds nobody up.
+// the ends of theirs. The caller waits only for claimed indices: a worker that the system does not
+// run delays nobody.
 #define _GNU_SOURCE
 #include "CKernels.h"
 
@@ -129,7 +129,7 @@ static void run_region(tsr_pool *pool, tsr_task task, void *context, size_t coun
   atomic_fetch_add(&pool->generation, 1);
   if (atomic_load(&pool->parked) > 0) futex_wake(&pool->generation);
   take_work(pool, 0);
-  // A worker may have been descheduled amid an index: give way to it rather than burn its time.
+  // The system may have stopped a worker during an index: yield the processor to it.
   for (int spin = 0; atomic_load_explicit(&pool->done, memory_order_acquire) < count; spin++) {
     if (spin < SPINS) relax();
     else sched_yield();
@@ -137,7 +137,7 @@ static void run_region(tsr_pool *pool, tsr_task task, void *context, size_t coun
 }
 
 void tsr_pool_run(tsr_pool *pool, tsr_task task, void *context, size_t count) {
-  // Two regions at a time would use the same scratch and give wrong results in silence.
+  // Two regions at a time would use the same scratch and give wrong results without an error.
   if (atomic_exchange_explicit(&pool->busy, true, memory_order_acquire)) {
     fputs("tessera: two threads use one pool of kernels at the same time\n", stderr);
     abort();

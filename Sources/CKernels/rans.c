@@ -204,8 +204,8 @@ size_t tsr_rans_encode(const uint8_t *bytes, size_t count, bool nibbles, uint8_t
   return (size_t)(p - out);
 }
 
-// Puts dropped bits back: byte = base + (byte - base) * 2^drop + bits. A byte of bits has those of as many
-// bytes as it can, which lie far apart, so that neighbours shift alike.
+// Puts dropped bits back: byte = base + (byte - base) * 2^drop + bits. One byte of dropped bits holds those of as
+// many bytes as it can. These lie far apart, so that neighbouring bytes shift alike.
 static void restore_bits(uint8_t *out, size_t count, symbol_form form, const uint8_t *bits) {
   size_t part = count * form.drop / 8;
   for (unsigned shift = 0; shift < 8; shift += form.drop, out += part) {

@@ -1,4 +1,4 @@
-// The definition of what attention does: rotation, the cache's codes, and sums over the cache.
+// The definition of attention: rotation, the cache's codes, and sums over the cache.
 #pragma STDC FP_CONTRACT OFF
 #include <float.h>
 #include <math.h>

@@ -1,4 +1,4 @@
-// Stored tiles of class 4 (Formats/TSR.md, "Storage class 4"): what surrounds the strands, and how one is decoded.
+// Stored tiles of class 4 (Formats/TSR.md, "Storage class 4"): their parts, and how a strand is decoded.
 #include "trellis.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-// Writes tiles of class 4: chooses scales, has the strands' entries looked for, and makes up for errors where it is known how.
+// Writes tiles of class 4: chooses scales, searches the entries of the strands, and makes up for errors where feedback is given.
 // A strand is searched in sixteen parts at once; each must end where the next begins, which costs some of its last few
 // codes a little. With feedback a part is a block of columns, and eight columns are settled at a time.
 #include <float.h>
@@ -204,8 +204,8 @@ static float code_at(const work *w, size_t column, size_t row) {
   return w->values[w->entries[at]];
 }
 
-// By what each row's scales are to be multiplied so that the stored row is as long as the given one in that one's direction.
-// The nearest codes are shorter, by the part that their error is, and a sum of many products feels that more than noise.
+// Factor for each row's scales that makes the stored row as long as the given one, along the given one. The nearest codes
+// are shorter, by the size of their error, and a sum of many products suffers from that more than from noise.
 static void find_lengths(const work *w, size_t panel, float factors[ROWS]) {
   const tsr_trellis_rows *r = w->rows;
   for (size_t row = 0; row < ROWS; row++) {

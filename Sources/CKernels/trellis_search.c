@@ -149,8 +149,8 @@ static void put_table(const float values[ENTRIES], tsr_trellis_table *table) {
     table->codes[e] = (uint8_t)(128 + (int)rintf(values[e] / table->unit));
 }
 
-// Branches of a state should lie far apart; no order of the first values was found that ends better than one without
-// pattern.
+// Branches of a state should lie far apart. No order of the first values that was tried ends better than a random
+// order.
 bool tsr_trellis_standard(unsigned rate, tsr_trellis_table *table) {
   float values[ENTRIES], *sample = malloc(SAMPLE * sizeof *sample);
   if (!sample) return false;

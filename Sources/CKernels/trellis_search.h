@@ -1,5 +1,5 @@
-// The search of trellis_search.c, as trellis_encode.c uses it. A state is what a window has in common with the next one:
-// all but its oldest bits.
+// The search of trellis_search.c for trellis_encode.c. A state is the part that a window shares with the next one:
+// all bits except the oldest.
 #ifndef TSR_TRELLIS_SEARCH_H
 #define TSR_TRELLIS_SEARCH_H
 #include "trellis.h"

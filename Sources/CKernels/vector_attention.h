@@ -1,13 +1,5 @@
-// Sums over sections of the 8-bit cache, for vectors of any length. The file that includes this has
-// opened a target attribute and defined, for its vectors of LANES 32-bit lanes,
-//   ivec, fvec      integers and floats
-//   WIDE            vectors of outputs that a row keeps in registers
-//   load, even_bytes, odd_bytes, broadcast_pair (two codes), broadcast_int, add, total
-//   multiply_pairs  adds the products of 16-bit pairs to 32-bit sums
-//   to_float, load_floats, store_floats, broadcast_float, mul, sub, plus, larger, most, total_floats
-//   only            the lanes whose bits are set, -infinity in the others
-//   exponential, narrow16 (codes in tsr_section's order, stored; returned as 32-bit integers)
-// and NAME, its prefix.
+// Sums over sections of the 8-bit cache, for vectors of any length. The file that includes this has opened a target
+// attribute, defined NAME, the prefix, and the vector operations of x86_lanes256.h, x86_lanes512.h or neon_attention.c.
 #include <math.h>
 #include <string.h>
 
@@ -23,13 +15,13 @@ typedef struct {
   int32_t sums[ROWS];              // of the codes
 } row_block;
 
-// What products of stored bytes, which are codes + 128, have too much. Codes of numbers that are not finite have any sum.
+// The excess of products of stored bytes, which are codes + 128. Codes of numbers that are not finite have any sum.
 INLINE int32_t code_offset(int32_t sum) { return (int32_t)(-128u * (uint32_t)sum); }
 
 // Adds the products of one line, four bytes a lane, and each row's four codes.
 INLINE void multiply_line(ivec acc[ROWS], const uint8_t *line, const int16_t *const codes[ROWS],
                           size_t at, int rows) {
-  ivec bytes = load(line), even = even_bytes(bytes), odd = odd_bytes(bytes);
+  ivec bytes = load_bytes(line), even = even_bytes(bytes), odd = odd_bytes(bytes);
   for (int r = 0; r < rows; r++) {
     acc[r] = multiply_pairs(acc[r], even, broadcast_pair(codes[r] + at));
     acc[r] = multiply_pairs(acc[r], odd, broadcast_pair(codes[r] + at + 2));
@@ -58,10 +50,10 @@ INLINE void score_slots(row_block *b, size_t tile, size_t slot, fvec best[ROWS],
   for (size_t v = 0; v < 2; v++) {
     fvec key_scale = load_floats(s->key_scales + at + v * LANES);
     for (int r = 0; r < rows; r++) {
-      fvec scale = mul(key_scale, broadcast_float(s->query_scales + b->first + (size_t)r));
-      fvec score = only(mul(to_float(acc[v][r]), scale), b->visible[r][tile] >> (slot + v * LANES));
+      fvec scale = multiply(key_scale, broadcast_float(s->query_scales + b->first + (size_t)r));
+      fvec score = select_or_minus_infinity(multiply(ints_to_floats(acc[v][r]), scale), b->visible[r][tile] >> (slot + v * LANES));
       store_floats(b->weights[r] + tile * TSR_SLOT_TILE + slot + v * LANES, score);
-      best[r] = larger(best[r], score);
+      best[r] = max_floats(best[r], score);
     }
   }
 }
@@ -73,7 +65,7 @@ INLINE void score_tiles(row_block *b, int rows) {
   for (size_t tile = 0; tile < b->section->tile_count; tile++)
     for (size_t slot = 0; slot < TSR_SLOT_TILE; slot += 2 * LANES)
       score_slots(b, tile, slot, best, rows);
-  for (int r = 0; r < rows; r++) b->best[r] = most(best[r]);
+  for (int r = 0; r < rows; r++) b->best[r] = largest_lane(best[r]);
 }
 
 // Turns a row's scores into codes of weights times the values' scales.
@@ -85,21 +77,21 @@ INLINE void weigh_row(row_block *b, int r) {
   fvec sum = broadcast_float(&zero), largest = sum, shift = broadcast_float(&best);
   for (size_t i = 0; i < count; i += LANES) {
     size_t slot = s->tiles[i / TSR_SLOT_TILE] * (size_t)TSR_SLOT_TILE + i % TSR_SLOT_TILE;
-    fvec weight = exponential(sub(load_floats(weights + i), shift));
-    sum = plus(sum, weight);
-    weight = mul(weight, load_floats(s->value_scales + slot));
-    largest = larger(largest, weight);
+    fvec weight = exponential(subtract(load_floats(weights + i), shift));
+    sum = add_floats(sum, weight);
+    weight = multiply(weight, load_floats(s->value_scales + slot));
+    largest = max_floats(largest, weight);
     store_floats(weights + i, weight);
   }
-  float top = most(largest), inverse = top > 1e-30f ? TSR_CODE_LIMIT / top : 0;
+  float top = largest_lane(largest), inverse = top > 1e-30f ? TSR_CODE_LIMIT / top : 0;
   fvec factor = broadcast_float(&inverse);
   ivec codes = broadcast_int(0);
   for (size_t i = 0; i < count; i += LANES)
-    codes = add(codes, narrow16(b->codes[r] + i, mul(load_floats(weights + i), factor)));
+    codes = add_ints(codes, store_codes16(b->codes[r] + i, multiply(load_floats(weights + i), factor)));
   state[0] = b->best[r];
-  state[1] = total_floats(sum);
+  state[1] = sum_floats(sum);
   b->scales[r] = inverse > 0 ? top / TSR_CODE_LIMIT : 0;
-  b->sums[r] = total(codes);
+  b->sums[r] = sum_ints(codes);
 }
 
 // `wide` vectors of outputs from column `column` on.
@@ -122,7 +114,7 @@ INLINE void add_values(const row_block *b, size_t column, int wide, int rows) {
   for (int r = 0; r < rows; r++) {
     float *out = s->outputs + (b->first + (size_t)r) * s->dim + column;
     for (int w = 0; w < wide; w++)
-      store_floats(out + w * LANES, mul(to_float(acc[w][r]), broadcast_float(b->scales + r)));
+      store_floats(out + w * LANES, multiply(ints_to_floats(acc[w][r]), broadcast_float(b->scales + r)));
   }
 }
 

@@ -1,16 +1,11 @@
-// A panel of 16 rows times any number of tokens, for the instruction sets with AVX2: the loops. The file
-// that includes this has opened a target attribute and defined, for its vectors,
-//   ivec, fvec   integers and floats; VECTORS of them hold a 64-byte line (16 int32, 16 floats)
-//   TILE         tokens whose integer accumulators stay in registers
-//   load, store, load_floats, store_floats, broadcast4 (four codes), broadcast_float, halves
-//   nibbles_low, nibbles_high, mul, multiply_add
-//   zero, add4, add8             start and extend a group's sums for 4- and 8-bit codes
-//   finish4                      those sums as floats
-//   STEPS_5, STEPS_6, sum32      steps of 4 columns that add4 may take of 5- and 6-bit codes; those sums in 32 bits
-//   add32, floats32              and what becomes of these
-//   bits_of, integers            a plane's bits at their place in the code; 16 / VECTORS bytes as floats
-//   finish8                      as floats too, times a factor and less the stored offset of 128
-// and takes panel_NAME for each encoding.
+// A panel of 16 rows times any number of tokens, for the instruction sets with AVX2: the loops. The file that includes this
+// has opened a target attribute, included x86_lanes256.h, and defined the arithmetic of its instruction set:
+//   add4, add8         add the products of one step of 4 columns to a group's sums, for codes of up to 6 bits, and of 8
+//   STEPS_5, STEPS_6   steps that add4 may take with codes of 5 and 6 bits before the sums must be widened by sum32
+//   sum32              sums of add4 as 32-bit integers
+//   finish4            sums of add4 as floats
+//   finish8            sums of add8 as floats, times a factor, and without the stored offset of 128
+// It defines panel_NAME for each encoding.
 #include <string.h>
 
 #include "panels.h"
@@ -72,7 +67,7 @@ INLINE void store_sums(const token_tile *tile, int t, float *out) {
 INLINE void step4(ivec s[TILE][VECTORS], const ivec w[VECTORS], const tsr_activations *x,
                   const token_tile *tile, int at, int count) {
   for (int t = 0; t < count; t++) {
-    ivec a = broadcast4(x->codes + term(tile, x, t) * TSR_GROUP + at);
+    ivec a = broadcast_codes(x->codes + term(tile, x, t) * TSR_GROUP + at);
     for (int v = 0; v < VECTORS; v++) s[t][v] = add4(s[t][v], w[v], a);
   }
 }
@@ -83,11 +78,11 @@ INLINE void line4(ivec s[TILE][VECTORS], const uint8_t *codes, code_form form,
   ivec low[VECTORS], high[VECTORS];
   for (int v = 0; v < VECTORS; v++) {
     if (form == DECODED) {
-      low[v] = load(codes + 128 * line + 64 / VECTORS * v);
-      high[v] = load(codes + 128 * line + 64 + 64 / VECTORS * v);
+      low[v] = load_bytes(codes + 128 * line + 64 / VECTORS * v);
+      high[v] = load_bytes(codes + 128 * line + 64 + 64 / VECTORS * v);
     } else {
-      ivec bytes = load(codes + 64 * line + 64 / VECTORS * v);
-      low[v] = nibbles_low(bytes), high[v] = nibbles_high(bytes);
+      ivec bytes = load_bytes(codes + 64 * line + 64 / VECTORS * v);
+      low[v] = low_nibbles(bytes), high[v] = high_nibbles(bytes);
     }
   }
   step4(s, low, x, tile, 8 * line, count);
@@ -102,7 +97,7 @@ INLINE void group4(token_tile *tile, const span_job *job, code_form form, bool a
   const uint8_t *codes = job->codes + (group - job->first) * (form == PACKED ? 256 : 512);
   ivec s[TILE][VECTORS];
   for (int t = 0; t < count; t++)
-    for (int v = 0; v < VECTORS; v++) s[t][v] = zero();
+    for (int v = 0; v < VECTORS; v++) s[t][v] = zero_ints();
   if (count == 1) {
 #pragma clang loop unroll(full)
     for (int line = 0; line < 4; line++) line4(s, codes, form, x, tile, line, count);
@@ -112,14 +107,14 @@ INLINE void group4(token_tile *tile, const span_job *job, code_form form, bool a
   }
   for (int v = 0; v < VECTORS; v++) {
     size_t plane = group * 32 + 32 / VECTORS * (size_t)v;
-    fvec scale = halves(job->planes.scales + plane), minimum = scale;
-    if (affine) minimum = halves(job->planes.minimums + plane);
+    fvec scale = load_halves(job->planes.scales + plane), minimum = scale;
+    if (affine) minimum = load_halves(job->planes.minimums + plane);
     for (int t = 0; t < count; t++) {
       fvec *sum = &tile->sums[t][v], factor = broadcast_float(x->scales + term(tile, x, t));
       if (affine) {
         fvec total = broadcast_float(x->sums + term(tile, x, t));
         *sum = multiply_add(minimum, total, *sum);
-        *sum = multiply_add(scale, mul(finish4(s[t][v]), factor), *sum);
+        *sum = multiply_add(scale, multiply(finish4(s[t][v]), factor), *sum);
       } else {
         fvec excess = broadcast_float(x->offsets + term(tile, x, t));
         *sum = multiply_add(scale, multiply_add(finish4(s[t][v]), factor, excess), *sum);
@@ -133,17 +128,17 @@ INLINE void group8(token_tile *tile, const span_job *job, int count, size_t grou
   const uint8_t *codes = job->codes + (group - job->first) * 512;
   ivec s[TILE][VECTORS];
   for (int t = 0; t < count; t++)
-    for (int v = 0; v < VECTORS; v++) s[t][v] = zero();
+    for (int v = 0; v < VECTORS; v++) s[t][v] = zero_ints();
 #pragma clang loop unroll(disable)
   for (int j = 0; j < 8; j++, codes += 64) {
     for (int v = 0; v < VECTORS; v++) {
-      ivec w = load(codes + 64 / VECTORS * v);
+      ivec w = load_bytes(codes + 64 / VECTORS * v);
       for (int t = 0; t < count; t++)
-        s[t][v] = add8(s[t][v], w, broadcast4(x->codes + term(tile, x, t) * TSR_GROUP + 4 * j));
+        s[t][v] = add8(s[t][v], w, broadcast_codes(x->codes + term(tile, x, t) * TSR_GROUP + 4 * j));
     }
   }
   for (int v = 0; v < VECTORS; v++) {
-    fvec scale = halves(job->planes.scales + group * 32 + 32 / VECTORS * (size_t)v);
+    fvec scale = load_halves(job->planes.scales + group * 32 + 32 / VECTORS * (size_t)v);
     for (int t = 0; t < count; t++) {
       fvec factor = broadcast_float(x->scales + term(tile, x, t));
       fvec dot = finish8(s[t][v], factor, x->offsets + term(tile, x, t));
@@ -155,17 +150,17 @@ INLINE void group8(token_tile *tile, const span_job *job, int count, size_t grou
 // Codes of columns 4 step ... 4 step + 3 of a group: bits of each of its planes, moved to their place.
 INLINE ivec plane_step(const uint8_t *codes, unsigned width, unsigned taken, unsigned step) {
   unsigned places = 8 / width;
-  ivec line = load(codes + 64 * (taken + step / places));
-  return bits_of(line, width, step % places * width, taken);
+  ivec line = load_bytes(codes + 64 * (taken + step / places));
+  return move_bits(line, width, step % places * width, taken);
 }
 
 INLINE ivec code_step(const uint8_t *codes, code_form form, unsigned bits, unsigned step, int v) {
   codes += 64 / VECTORS * v;
-  if (form == DECODED) return load(codes + 64 * step);
-  ivec code = zero();
+  if (form == DECODED) return load_bytes(codes + 64 * step);
+  ivec code = zero_ints();
   if (bits & 4) code = plane_step(codes, 4, 0, step);
-  if (bits & 2) code = either(code, plane_step(codes, 2, bits & 4, step));
-  if (bits & 1) code = either(code, plane_step(codes, 1, bits & 6, step));
+  if (bits & 2) code = or_bits(code, plane_step(codes, 2, bits & 4, step));
+  if (bits & 1) code = or_bits(code, plane_step(codes, 1, bits & 6, step));
   return code;
 }
 
@@ -184,12 +179,12 @@ INLINE void sum_steps(ivec totals[TILE][VECTORS], const uint8_t *codes, code_for
     ivec w[VECTORS];
     for (int v = 0; v < VECTORS; v++) w[v] = code_step(codes, form, bits, step, v);
     for (int t = 0; step % length == 0 && t < count; t++)
-      for (int v = 0; v < VECTORS; v++) s[t][v] = zero();
+      for (int v = 0; v < VECTORS; v++) s[t][v] = zero_ints();
     step4(s, w, x, tile, (int)(4 * step), count);
     for (int t = 0; step % length == length - 1 && t < count; t++)
       for (int v = 0; v < VECTORS; v++)
         totals[t][v] = step - from < length ? sum32(s[t][v])
-                                            : add32(totals[t][v], sum32(s[t][v]));
+                                            : add_ints(totals[t][v], sum32(s[t][v]));
   }
 }
 
@@ -202,24 +197,24 @@ INLINE scaling scaling_of(const span_job *job, tsr_panel_form form, size_t group
                           int v) {
   const size_t rows = TSR_PANEL_ROWS / VECTORS * (size_t)v, at = group * 32;
   if (!form.factors) {
-    fvec scale = halves(job->planes.scales + at + 2 * rows);
-    if (form.planes == 2) return (scaling){scale, halves(job->planes.minimums + at + 2 * rows)};
-    return (scaling){scale, mul(scale, all_floats((float)-form.offset))};
+    fvec scale = load_halves(job->planes.scales + at + 2 * rows);
+    if (form.planes == 2) return (scaling){scale, load_halves(job->planes.minimums + at + 2 * rows)};
+    return (scaling){scale, multiply(scale, splat((float)-form.offset))};
   }
   const uint8_t *integers = job->planes.scales + at + rows + 16 * part;
   const uint8_t *factors =
       job->planes.minimums + group / TSR_SUPER_GROUP * 32 * form.factors + 2 * rows;
-  fvec factor = halves(factors);
+  fvec factor = load_halves(factors);
   if (form.factors == 1) {
-    fvec scale = mul(factor, integers_of(integers, SIGNED));
-    return (scaling){scale, mul(scale, all_floats((float)-form.offset))};
+    fvec scale = multiply(factor, load_integers(integers, SIGNED));
+    return (scaling){scale, multiply(scale, splat((float)-form.offset))};
   }
-  fvec less = mul(halves(factors + 32), all_floats(-1));
+  fvec less = multiply(load_halves(factors + 32), splat(-1));
   if (form.parts == 2)
-    return (scaling){mul(factor, integers_of(integers, LOW_NIBBLES)),
-                     mul(less, integers_of(integers, HIGH_NIBBLES))};
-  return (scaling){mul(factor, integers_of(integers, UNSIGNED)),
-                   mul(less, integers_of(integers + 16, UNSIGNED))};
+    return (scaling){multiply(factor, load_integers(integers, LOW_NIBBLES)),
+                     multiply(less, load_integers(integers, HIGH_NIBBLES))};
+  return (scaling){multiply(factor, load_integers(integers, UNSIGNED)),
+                   multiply(less, load_integers(integers + 16, UNSIGNED))};
 }
 
 // A group of codes that lie in planes of bits, or whose scales are integers: part by part.
@@ -239,7 +234,7 @@ INLINE void group_planes(token_tile *tile, const span_job *job, uint32_t encodin
         const float *total = form.parts == 1 ? x->sums + at : x->half_sums + 2 * at + part;
         fvec *sum = &tile->sums[t][v];
         *sum = multiply_add(w.minimum, broadcast_float(total), *sum);
-        fvec product = mul(floats32(s[t][v]), broadcast_float(x->scales + at));
+        fvec product = multiply(ints_to_floats(s[t][v]), broadcast_float(x->scales + at));
         *sum = multiply_add(w.scale, product, *sum);
       }
     }
@@ -252,7 +247,7 @@ INLINE void decode_span(const uint8_t *codes, size_t groups, unsigned bits, uint
 #pragma clang loop unroll(full)
     for (unsigned step = 0; step < 8; step++, bytes += 64)
       for (int v = 0; v < VECTORS; v++)
-        store(bytes + 64 / VECTORS * v, code_step(codes, PACKED, bits, step, v));
+        store_bytes(bytes + 64 / VECTORS * v, code_step(codes, PACKED, bits, step, v));
   }
 }
 
@@ -287,7 +282,7 @@ INLINE void group_any(token_tile *tile, const span_job *job, uint32_t encoding, 
   }
 }
 
-// A span times `count` tokens from `token` on. Where a tile fetches all lines, that can be a loop of constant length.
+// A span times `count` tokens, a constant, from `token` on. Where a tile fetches all lines, that can be a loop of constant length.
 INLINE void multiply_tile(const span_job *job, uint32_t encoding, code_form form, bool all_lines,
                           int count, size_t token, float *out) {
   token_tile tile = {.adjacent = true};
@@ -301,7 +296,7 @@ INLINE void multiply_tile(const span_job *job, uint32_t encoding, code_form form
   for (int t = 0; t < count; t++) store_sums(&tile, t, out + t * TSR_PANEL_ROWS);
 }
 
-// Residuals of one group of `count` tokens.
+// Residuals of one group of `count` tokens, a constant.
 INLINE void multiply_residuals(const span_job *job, uint32_t encoding, code_form form, int count,
                                const tsr_residual *r, float *out) {
   token_tile tile = {.adjacent = false};
@@ -414,13 +409,13 @@ static size_t mac_loop(size_t rounds) {
   uint8_t bytes[64];
   float sink[16];
   memset(bytes, 3, sizeof bytes);
-  ivec w = load(bytes), x = broadcast4((const int8_t *)bytes);
+  ivec w = load_bytes(bytes), x = broadcast_codes((const int8_t *)bytes);
   memset(sink, 0, sizeof sink);
   fvec acc[CHAINS];
   for (int c = 0; c < CHAINS; c++) acc[c] = load_floats(sink);
   for (size_t r = 0; r < rounds; r++) {
     ivec s[CHAINS];
-    for (int c = 0; c < CHAINS; c++) s[c] = zero();
+    for (int c = 0; c < CHAINS; c++) s[c] = zero_ints();
 #pragma clang loop unroll(full)
     for (int step = 0; step < 8; step++) {
       for (int c = 0; c < CHAINS; c++) {

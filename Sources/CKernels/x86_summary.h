@@ -5,42 +5,45 @@ enum { SUMMARY_BLOCK = 2048 };
 
 typedef struct {
   fvec best, second;  // of each lane
-  ivec where, index;  // of `best`, and of the vector at hand
+  ivec where, index;  // of `best`, and of the current vector
   double sum, weighted;  // of e^(x - max), and of that times (x - max)
   float max;
   uint32_t not_finite;
 } summary_state;
 
+INLINE void rank_lanes(summary_state *s, const float *row, size_t n) {
+  fvec x = load_up_to(row, n);
+  uint32_t finite = lanes_at_least(splat(FLT_MAX), absolute(x));
+  s->not_finite += LANES - (uint32_t)__builtin_popcount(finite);
+  x = select_or_minus_infinity(x, bits_up_to(n));
+  s->second = max_floats(s->second, min_floats(s->best, x));
+  s->where = select_greater(x, s->best, s->index, s->where);
+  s->best = max_floats(s->best, x);
+  s->index = add_ints(s->index, broadcast_int(LANES));
+}
+
 INLINE void rank_block(summary_state *s, const float *row, size_t count) {
-#define STEP(i, n)                                                \
-  do {                                                            \
-    fvec x = get(row + (i), n), limit = all(FLT_MAX);             \
-    uint32_t finite = reaching(limit, size_of(x));                \
-    s->not_finite += LANES - (uint32_t)__builtin_popcount(finite); \
-    x = only(x, (1u << (n)) - 1);                                 \
-    s->second = larger(s->second, smaller(s->best, x));           \
-    s->where = index_above(x, s->best, s->index, s->where);       \
-    s->best = larger(s->best, x);                                 \
-    s->index = add(s->index, broadcast_int(LANES));               \
-  } while (0)
-  FOR_EACH_VECTOR(STEP);
-#undef STEP
+  const size_t rest = whole(count);
+  for (size_t i = 0; i < rest; i += LANES) rank_lanes(s, row + i, LANES);
+  if (rest < count) rank_lanes(s, row + rest, count - rest);
+}
+
+// Adds e^(x - max) to a sum, and that times (x - max) to the other.
+INLINE void sum_lanes(fvec *sum, fvec *weighted, const float *row, fvec max, size_t n) {
+  fvec below = subtract(select_or_minus_infinity(load_up_to(row, n), bits_up_to(n)), max);
+  fvec e = exponential(below);
+  *sum = add_floats(*sum, e);
+  *weighted = multiply_add(e, max_floats(below, splat(-1000)), *weighted);  // e is 0 there
 }
 
 // Adds a block whose values are at most s->max, which is finite.
 INLINE void sum_block(summary_state *s, const float *row, size_t count) {
-  fvec sum = all(0), weighted = all(0), max = all(s->max);
-#define STEP(i, n)                                                                     \
-  do {                                                                                 \
-    fvec below = sub(only(get(row + (i), n), (1u << (n)) - 1), max);                   \
-    fvec e = exponential(below);                                                       \
-    sum = plus(sum, e);                                                                \
-    weighted = multiply_add(e, larger(below, all(-1000)), weighted); /* 0 there */     \
-  } while (0)
-  FOR_EACH_VECTOR(STEP);
-#undef STEP
-  s->sum += (double)total_floats(sum);
-  s->weighted += (double)total_floats(weighted);
+  fvec sum = splat(0), weighted = splat(0), max = splat(s->max);
+  const size_t rest = whole(count);
+  for (size_t i = 0; i < rest; i += LANES) sum_lanes(&sum, &weighted, row + i, max, LANES);
+  if (rest < count) sum_lanes(&sum, &weighted, row + rest, max, count - rest);
+  s->sum += (double)sum_floats(sum);
+  s->weighted += (double)sum_floats(weighted);
 }
 
 INLINE void raise_max(summary_state *s, float max) {
@@ -73,12 +76,12 @@ INLINE void finish_ranks(const summary_state *s, tsr_row_summary *summary) {
 
 void NAME(summarize)(const float *row, size_t count, tsr_row_summary *summary) {
   *summary = (tsr_row_summary){-INFINITY, 0, -INFINITY, 0, -INFINITY, 0};
-  summary_state s = {.best = all(-INFINITY), .second = all(-INFINITY), .max = -INFINITY};
+  summary_state s = {.best = splat(-INFINITY), .second = splat(-INFINITY), .max = -INFINITY};
   s.where = broadcast_int(INT32_MAX), s.index = lane_numbers();
   for (size_t begin = 0; begin < count; begin += SUMMARY_BLOCK) {
     size_t size = count - begin < SUMMARY_BLOCK ? count - begin : SUMMARY_BLOCK;
     rank_block(&s, row + begin, size);
-    raise_max(&s, most(s.best));
+    raise_max(&s, largest_lane(s.best));
     if (s.max > -INFINITY) sum_block(&s, row + begin, size);
   }
   summary->not_finite = s.not_finite;

@@ -62,8 +62,8 @@ typedef struct {
 
 // Activations [tokens, columns], columns padded to a multiple of 32 with zeros, in two forms: values,
 // and terms of 32 codes with one scale, |code| <= 127. A token's first terms are its groups of
-// columns, value ~ scale * code. Those after them, the residuals, say once more what rounding left of
-// some groups: of those with the largest scales, where a few large values drown the others.
+// columns, value ~ scale * code. The terms after them, the residuals, code the rounding errors of some
+// groups: of those with the largest scales, where a few large values hide the others.
 typedef struct tsr_activations {
   float *values;  // [tokens, columns]
   int8_t *codes;  // [tokens, terms, 32]
@@ -109,8 +109,8 @@ static inline bool tsr_kv_has_codes(const tsr_kv *kv) {
 }
 
 // Some query rows over tiles of one head's 8-bit cache. Queries, and the weights of slots, are 16-bit
-// codes of at most TSR_CODE_LIMIT, so that products of 512 terms are exact in 32 bits. Of each four
-// codes the second and third are exchanged: pairs of 16 bits meet the even and the odd bytes of a
+// codes of at most TSR_CODE_LIMIT, so that products of 512 terms are exact in 32 bits. The second
+// and third of each four codes are exchanged: pairs of 16 bits meet the even and the odd bytes of a
 // cache line.
 enum { TSR_CODE_LIMIT = 32639 };  // 127 * 256 + 127: two signed bytes hold it
 typedef struct {
@@ -236,7 +236,7 @@ const uint8_t *_Nullable tsr_decode_tile(tsr_decoders *decoders, const tsr_matri
 // The plain bytes of a tile: where they lie if they are plain or have been decoded before, or decoded now.
 const uint8_t *_Nullable tsr_plain_tile(tsr_decoders *_Nullable decoders,
                                         const tsr_matrix *matrix, size_t tile, size_t worker);
-// The way into a tile of a trellis, its scales in that buffer; false as above.
+// Opens a tile of a trellis, with its scales in that buffer; false as above.
 bool tsr_open_tile(tsr_decoders *decoders, const tsr_matrix *matrix, size_t tile, size_t worker,
                    tsr_trellis_tile *opened);
 // Whether any tile was damaged.
@@ -309,8 +309,8 @@ typedef struct {
   float eps;
 } tsr_rotation;
 
-// What a pass does with projections before it attends: queries and keys are rotated in place where
-// they are given, then keys and values stored, where `kv` is.
+// The steps between the projections and attention: queries and keys are rotated in place where they are
+// given, then keys and values are stored where `kv` is given.
 typedef struct {
   const tsr_rotation *_Nullable queries;
   const tsr_rotation *_Nullable keys;

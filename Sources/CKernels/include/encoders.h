@@ -20,7 +20,7 @@ typedef struct {
   // [rows]: the distance of two codes, a half-precision number; int8 and int4. Groups with values out of
   // reach take it times a power of two. NULL: each group has the scale that suits it best.
   const float *_Nullable steps;
-  // With steps, what rounding a column leaves may be taken up by the columns after it in its block.
+  // With steps, the columns after a column in its block may take up its rounding error.
   // feedback[column * block + i]: what column i of the block loses per unit of error; 0 for i up to the
   // column itself. gains[column]: what the square of an error counts once the others have made up for it.
   const float *_Nullable feedback, *_Nullable gains;

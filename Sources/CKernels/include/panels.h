@@ -1,5 +1,5 @@
-// How a panel of 16 rows lies in a file, for each integer encoding (Formats/TSR.md, "Bytes of a tensor"). Kernels
-// take a form as a constant, so that nothing of it is left at run time.
+// The layout of a panel of 16 rows in a file, for each integer encoding (Formats/TSR.md, "Bytes of a tensor"). Kernels
+// take a form as a constant, so that it costs no time.
 #ifndef TSR_PANELS_H
 #define TSR_PANELS_H
 

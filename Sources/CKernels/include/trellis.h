@@ -37,7 +37,7 @@ static inline size_t tsr_trellis_strand_bytes(size_t groups, unsigned rate) {
   return 32 * groups * rate + 1;
 }
 
-// Finds its way in a stored tile and writes the scales to `planes`. False where the bytes are not those of a
+// Finds the parts of a stored tile and writes the scales to `planes`. False where the bytes are not those of a
 // tile of exactly `panels` panels.
 bool tsr_trellis_open(const uint8_t *stored, size_t size, size_t panels, size_t groups,
                       uint8_t *planes, size_t stride, tsr_trellis_tile *tile);
