@@ -17,7 +17,7 @@ struct Decoding {
     /// Tiles that are decoded before their memory is written again; it stays in the caches.
     private static let atOnce = 16
 
-    /// - Parameter deviation: Of the codes, in steps.
+    /// - Parameter deviation: The standard deviation of the codes, in steps.
     static func rate(
         _ compute: Compute, _ encoding: TensorEncoding, _ storage: StorageClass, deviation: Double,
         runs: Int

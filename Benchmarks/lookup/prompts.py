@@ -1,4 +1,4 @@
-"""What is asked: texts to quote, files to edit, data to extract, and questions that are answered in free prose."""
+"""The prompts: texts to quote, files to edit, data to extract, and questions that are answered in free prose."""
 
 PASSAGES = [
     "The harbour town of Linmouth lies where the river Lin meets the sea. Its lighthouse was built in 1823 by the engineer Thomas "

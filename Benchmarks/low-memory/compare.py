@@ -27,7 +27,7 @@ GIB = 1 << 30
 
 
 def result(run, seconds_by_positions):
-    """What is kept of a run: figures where it worked, why not where it did not."""
+    """The record of a run: its figures, or the reason why it failed."""
     kept = {key: run[key] for key in ("status", "seconds", "bytes_read", "major_faults",
                                       "peak_rss_bytes", "peak_bytes", "oom_kills", "swapped_bytes")}
     kept["passes"] = {

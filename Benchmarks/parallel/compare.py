@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Texts answered in common passes against texts answered one after the other.
+"""Compares texts that are answered in common passes with texts that are answered one after the other.
 
 Both ways take turns; each round is a process of its own, and its time is that from the loaded model to
 the end. The texts of both have to be the same.
@@ -20,7 +20,7 @@ THINGS = ["a lighthouse", "bread", "the moon", "a river", "chess", "a clock", "w
 
 
 def prompts(count):
-    """Short ones: what is compared is decoding."""
+    """Short prompts, because decoding is compared."""
     return [THINGS[i % len(THINGS)] + "!" * (i // len(THINGS)) for i in range(count)]
 
 

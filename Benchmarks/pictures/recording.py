@@ -23,7 +23,7 @@ COLOURS = ["#7dd3fc", "#86efac", "#fde68a", "#fca5a5", "#c4b5fd", "#f9a8d4", "#5
 
 
 def generated():
-    """The tokens of the run, and what its end says."""
+    """The token events of the run, and its last event."""
     lines = subprocess.run(
         [PROGRAM, "generate", "Sources/tessera/Resources/default.tsr", "-p", QUESTION, "--jsonl", *OPTIONS],
         check=True, capture_output=True, text=True).stdout.splitlines()

@@ -28,7 +28,7 @@ OURS = ("plain:4 plain:5 plain:6 zstd:2.2 zstd:2.5 zstd:3 zstd:3.5 zstd:4 zstd:4
 
 
 def run(*command):
-    """What a command prints, and the processor time it took; None where it failed."""
+    """The output of a command, and the processor time that it took; None where it failed."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, capture_output=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -150,7 +150,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--results", required=True, help="the file that results are added to")
-    parser.add_argument("--text", action="append", help="what is predicted; repeatable")
+    parser.add_argument("--text", action="append", help="a text whose tokens are predicted; repeatable")
     parser.add_argument("--tessera", default=os.path.join(ROOT, ".build/release/tessera"))
     parser.add_argument("--llama", help="where llama-quantize and llama-imatrix are")
     parser.add_argument("--work", default="/tmp/tessera-quality", help="folder of files between runs")

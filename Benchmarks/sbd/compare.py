@@ -62,7 +62,7 @@ def summarize(cell: Cell, plain: Cell, reference: Cell, tasks: list) -> dict:
 
 
 def markdown(rows: list[dict]) -> str:
-    """The table for README."""
+    """The table as Markdown."""
     lines = ["| trained | decoding | exact answers (95 %) | p | passes | tokens per pass | tokens/s | to NTP | same text as NTP |",
              "|---|---|---|--:|--:|--:|--:|--:|--:|"]
     for r in rows:

@@ -1,7 +1,7 @@
 """Runs many questions through many decodings, in turn, and counts answers, passes and seconds.
 
 Every process answers a chunk of the questions (`tessera generate --batch`), as a user's program would: threads and
-caches are warm but for its first passes. Chunk by chunk all decodings take their turn, in changing order, so that a change
+caches are warm except in its first passes. Chunk by chunk all decodings take their turn, in changing order, so that a change
 of the machine's pace hits all alike.
 """
 import json

@@ -6,8 +6,8 @@ public import TesseraWeightFile
 
 /// Runs a text through a model to learn which errors of which matrix matter.
 ///
-/// Three things are measured. The products of each matrix's inputs, from which follows how its columns can make up for
-/// each other's errors: one pass over the text. The
+/// Three things are measured. First, the products of each matrix's inputs, in one pass over the text: they tell how its
+/// columns can make up for each other's errors. The
 /// divergence of the logits when noise is added to a matrix's products, as rounding its weights would add it: a pass for
 /// the same matrix of some layers. And the divergence when noise is added to all products, which is less than the sum
 /// where errors are large.
@@ -32,7 +32,7 @@ public final class Calibrator {
     private static let productBytes = 512 << 20
 
     /// - Parameters:
-    ///   - sequence: Of a close copy of the source, with batches and logits of ``batch`` positions.
+    ///   - sequence: A sequence of a close copy of the source, with batches and logits of ``batch`` positions.
     ///   - storages: How the matrices may be stored.
     ///   - ids: The text.
     public init(

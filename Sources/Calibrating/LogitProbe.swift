@@ -28,13 +28,13 @@ final class LogitProbe {
         self.layers = layers
     }
 
-    /// What a pass from a layer on takes, in positions of a whole one. The head counts as two layers.
+    /// The work of a pass that begins at a layer, in positions of a whole pass. The head counts as two layers.
     func work(_ layer: Int) -> Int {
         let first = workspace.canSkipLayers ? layer : 0
         return max(1, Calibrator.batch * (layers + 2 - first) / (layers + 2))
     }
 
-    /// Computes exact logits, and what some layers begin with.
+    /// Computes exact logits, and keeps the residual stream at the beginning of some layers.
     ///
     /// - Parameter texts: Together as long as a pass.
     func begin(_ texts: [[Int32]], saving: Set<Int>) throws {
@@ -63,7 +63,7 @@ final class LogitProbe {
 
     /// Mean KL divergence of a pass with the tap's noise, in nats.
     ///
-    /// - Parameter layer: What is before it is as in the exact pass.
+    /// - Parameter layer: The layers before it are as in the exact pass.
     func divergence(from layer: Int) throws -> Double {
         try pass(from: workspace.canSkipLayers ? layer : 0)
         let size = workspace.model.config.vocabularySize

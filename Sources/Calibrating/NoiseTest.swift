@@ -7,14 +7,14 @@ internal import TesseraWeightFile
 /// keys are one kind, because an error of either moves the same products.
 struct NoiseTest {
     let names: [String]
-    /// Of the pass: nothing before it changes.
+    /// The first layer that the pass computes: nothing before it changes.
     let firstLayer: Int
     private let places: [(name: String, noise: Tap.Noise)]
 
     /// Layers at the beginning and at the end that are tried by themselves, and parts of those between.
     private static let (single, parts) = (2, 8)
 
-    /// Noise of a relative squared error of each matrix's weights.
+    /// Noise that is equivalent to a relative squared error of each matrix's weights.
     func noise(_ error: Double, of name: String? = nil) -> [Tap.Noise] {
         places.compactMap { place in
             guard name == nil || name == place.name else { return nil }

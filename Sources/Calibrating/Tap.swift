@@ -5,25 +5,25 @@ internal import TesseraWeightFile
 
 /// Adds up inputs of matrices and puts noise on their products, while passes run.
 final class Tap: PassObserver {
-    /// Noise as errors of a matrix's weights make it.
+    /// Noise that stands for errors of a matrix's weights.
     struct Noise {
         var operation: PassOperation
         var layer: Int
         var matrix: Int
-        /// Of the weights' errors.
+        /// Standard deviation of the weights' errors.
         var deviation: Float
         /// How often rows of the matrix matter: those that do have smaller errors.
         var frequency: RowFrequency
 
-        /// Of the errors of one row, compared with the mean.
+        /// Size of the errors of one row, compared with the mean.
         func size(_ row: Int32) -> Float { 1 / Float(frequency(Int(row)).squareRoot()) }
     }
 
     var noise: [Noise] = []
-    /// Of the pass.
+    /// Tokens of the pass.
     var ids: [Int32] = []
     var isCollecting = false
-    /// Of the pass: the residual stream begins with what this layer had in the exact pass; 0: with the embeddings.
+    /// Layer at which the pass begins, with the residual stream that the layer had in the exact pass; 0: with the embeddings.
     var firstLayer = 0
     private unowned let workspace: Workspace
     private var tokens = 0
@@ -43,7 +43,7 @@ final class Tap: PassObserver {
         sites[key(operation, layer)] ?? []
     }
 
-    /// The beginnings of these layers are remembered in the passes that follow.
+    /// Keeps the residual stream at the beginning of these layers in the next passes.
     func saves(_ layers: Set<Int>) {
         savedLayers = layers
         if !layers.isEmpty { saved = [:] }

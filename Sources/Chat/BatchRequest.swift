@@ -2,7 +2,7 @@ public import TesseraDecoding
 public import TesseraGrammars
 public import TesseraReporting
 
-/// One line of a batch: a text to continue, and what is asked for it alone.
+/// One line of a batch: a text to continue, and settings for this text only.
 public struct BatchRequest: Sendable {
     public var prompt: String
     public var system: String?
@@ -12,19 +12,19 @@ public struct BatchRequest: Sendable {
     public var topK: Int?
     public var seed: UInt64?
     public var stop: [String]?
-    /// What the text must follow.
+    /// The grammar that the text must follow.
     public var grammar: Grammar?
 
-    /// Why a line is no request.
+    /// Why a line is not a request.
     public struct Failure: Error, CustomStringConvertible {
         public var description: String
     }
 
-    /// A line of a file, its place in it, and what it asks for.
+    /// A line of a file: its number and its request.
     public struct Line: Sendable {
         /// Counted from 1, lines without a request included.
         public var number: Int
-        /// What the line calls itself; printed with its answer.
+        /// The id that the line has; printed with its answer.
         public var id: JSONOutput?
         public var request: Result<BatchRequest, Failure>
 
@@ -38,7 +38,7 @@ public struct BatchRequest: Sendable {
     }
 
     /// The requests of a file, one on each line: an object with a `prompt`, a JSON string, or plain
-    /// text. Empty lines ask for nothing.
+    /// text. Empty lines are skipped.
     public static func lines(_ bytes: [UInt8]) -> [Line] {
         let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
         return lines.enumerated().compactMap { index, line in
@@ -135,7 +135,7 @@ public struct BatchRequest: Sendable {
         }
     }
 
-    /// `options` with what the line asks for.
+    /// `options` with the settings of the line.
     public func drawing(_ options: SamplingOptions) -> SamplingOptions {
         var options = options
         if let temperature { options.temperature = temperature }

@@ -49,14 +49,14 @@ public struct ChatFormat: Sendable {
         for segment in segments {
             let begin = prompt.ids.count
             let turn = segment.isUserText ? Self.take(segment.text, from: &rest) : nil
-            // The model's own words keep its own tokens; encoding them anew might cut otherwise.
+            // The model's own words keep their tokens: encoded again they might become others.
             prompt.ids += turn?.tokens ?? tokenizer.encode([segment])
             if segment.isUserText { prompt.words = begin..<prompt.ids.count }
         }
         return prompt
     }
 
-    /// The first turn that says `text`, if there is one; it and those before it leave `turns`.
+    /// The first turn with this text, if there is one; it and the turns before it are removed from `turns`.
     private static func take(_ text: String, from turns: inout ArraySlice<Turn>) -> Turn? {
         guard let index = turns.firstIndex(where: { $0.message.content == text }) else {
             return nil

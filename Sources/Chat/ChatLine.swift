@@ -1,15 +1,15 @@
-/// What a line in a chat means: a message, or a command that begins with a slash.
+/// The meaning of a line in a chat: a message, or a command that begins with a slash.
 public enum ChatLine: Equatable, Sendable {
     case message(String)
     case help
-    /// Without a text: says what the system message is.
+    /// Without a text: shows the system message.
     case system(String?)
     case save(String)
     case load(String)
     case undo, retry, reset, exit
     /// Without a name: lists all settings.
     case set(name: String?, value: String)
-    /// A command that there is not, or that lacks what it needs; says what is wrong.
+    /// An unknown command, or one without its argument; says what is wrong.
     case wrong(String)
 
     public static let commands = """

@@ -1,6 +1,6 @@
 public import TesseraDecoding
 
-/// What can be changed in the middle of a chat.
+/// Settings that can be changed in the middle of a chat.
 public struct ChatSettings: Sendable {
     public var sampling: SamplingOptions
     /// Most tokens of an answer.

@@ -20,8 +20,8 @@ public enum ConversationError: Error, CustomStringConvertible {
 
 /// A conversation, and how much of it fits the context.
 ///
-/// ``TokenDecoder/rest(of:)`` keeps what earlier questions and answers have in common with the next prompt
-/// in the cache; only what differs is computed. So answers equal those of a conversation that is computed
+/// ``TokenDecoder/rest(of:)`` keeps the tokens that earlier questions and answers share with the next prompt
+/// in the cache; only the others are computed. So answers equal those of a conversation that is computed
 /// anew.
 public struct Conversation: Sendable {
     private let format: ChatFormat
@@ -67,14 +67,14 @@ public struct Conversation: Sendable {
 
     /// Goes on with another conversation.
     ///
-    /// - Parameter restarts: Of that one, where it is gone on with.
+    /// - Parameter restarts: How often that conversation has drawn anew, where it continues; nil: keeps the own number.
     public mutating func replace(with turns: [Turn], restarts: Int? = nil) {
         self.turns = turns
         if let restarts { self.restarts = restarts }
         oldest = hasSystem ? 1 : 0
     }
 
-    /// What the model is to be given now, and what had to be left out for it.
+    /// The prompt of a question, and how many earlier questions were left out for it.
     public struct Question: Equatable {
         /// The whole prompt.
         public var ids: [Int32]
@@ -132,7 +132,7 @@ public struct Conversation: Sendable {
         return undo()
     }
 
-    /// The prompt for what fits of the conversation, and how many questions no longer do.
+    /// The prompt for the part of the conversation that fits, and how many questions no longer fit.
     private mutating func fit(
         limit: Int
     ) throws(ConversationError) -> (ids: [Int32], leftOut: Int) {
@@ -140,8 +140,8 @@ public struct Conversation: Sendable {
         var ids = try render()
         var leftOut = 0
         guard ids.count + room > context else { return (ids, 0) }
-        // A quarter more is left out than has to be: all is computed anew now, and the next questions
-        // are to find room.
+        // A quarter of the context more than needed is left out: everything is computed anew now, and the next
+        // questions should find room.
         while ids.count + room + context / 4 > context, let next = nextQuestion {
             oldest = next
             leftOut += 1
@@ -166,9 +166,9 @@ public struct Conversation: Sendable {
 }
 
 extension TokenDecoder {
-    /// Drops what the cache holds and `ids` have not.
+    /// Drops cached tokens that `ids` do not begin with.
     ///
-    /// - Returns: What the decoder is to be given yet: the rest of `ids`, one token at least.
+    /// - Returns: The tokens that the decoder still needs: the rest of `ids`, at least one token.
     public func rest(of ids: [Int32]) -> [Int32] {
         Array(ids[state.keep(commonWith: ids, blockSize: commitBlockSize)...])
     }

@@ -5,7 +5,7 @@ internal import TesseraTokenization
 /// A conversation as a file: JSON with `messages` of `role` and `content`, as many programs take it.
 /// Answers keep the tokens that the model gave, for the model that gave them.
 public enum ConversationFile {
-    /// Why a file holds no conversation.
+    /// Why a file is not a conversation.
     public struct Failure: Error, CustomStringConvertible {
         public var description: String
     }
@@ -25,7 +25,7 @@ public enum ConversationFile {
         ])
     }
 
-    /// - Parameter format: Of the model that goes on with the conversation.
+    /// - Parameter format: The format of the model that continues the conversation.
     public static func turns(
         _ bytes: [UInt8], model: String, _ format: ChatFormat
     ) throws(Failure) -> [Turn] {

@@ -1,7 +1,7 @@
-/// What a model is given, as tokens.
+/// A prompt as tokens.
 public struct Prompt: Equatable, Sendable {
     public var ids: [Int32]
-    /// Which of them are the user's own words; those before and after belong to the form.
+    /// Which of them are the user's own words. Tokens before and after them come from the template.
     public var words: Range<Int>
 
     public init(ids: [Int32], words: Range<Int>) {

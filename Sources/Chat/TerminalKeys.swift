@@ -1,4 +1,4 @@
-/// What a terminal sends, as the characters that a line editor is to read.
+/// Turns the bytes of a terminal into characters for a line editor.
 ///
 /// Pasted text comes between two marks (bracketed paste). Its line ends must not end the line that is
 /// edited: they become ``lineMark``, which ``text(_:)`` turns back. Its other control characters are
@@ -22,7 +22,7 @@ public struct TerminalKeys {
         return String(String.UnicodeScalarView(scalars))
     }
 
-    /// Takes what has been read.
+    /// Takes bytes that were read.
     ///
     /// - Returns: The characters that are complete. A key or a mark that may go on is held back.
     public mutating func append(_ more: [UInt8]) -> [Unicode.Scalar] {

@@ -40,21 +40,21 @@ package enum ToolFormat: Sendable, Equatable {
     }
 }
 
-/// Tells text and calls of an answer apart, as they come.
+/// Separates text and calls of an answer, as they come.
 package struct ToolCallReader {
     package enum Part: Equatable, Sendable {
         case text(String)
         /// A call begins: the function's name.
         case call(String)
-        /// What comes next of the last call's arguments, which are JSON.
+        /// The next part of the last call's arguments, which are JSON.
         case arguments(String)
     }
 
     private let form: CallForm
     private var state = State.text
-    /// Read and not told yet.
+    /// Bytes that were read and not reported yet.
     private var held: [UInt8] = []
-    /// Whether nothing has been told.
+    /// Whether nothing has been reported.
     private var isFirst = true
     private var depth = 0
     private var isInString = false
@@ -71,7 +71,7 @@ package struct ToolCallReader {
         return parts
     }
 
-    /// What was held back.
+    /// The part that was held back.
     package mutating func finish() -> [Part] {
         defer { held.removeAll() }
         guard !held.isEmpty, state != .tail else { return [] }
@@ -83,7 +83,7 @@ package struct ToolCallReader {
         }
     }
 
-    /// Takes what it can; false where more has to come first.
+    /// Reports the parts that are complete; false where more bytes must come first.
     private mutating func step(_ parts: inout [Part]) -> Bool {
         switch state {
         case .text: readText(&parts)

@@ -138,7 +138,7 @@ struct FieldFormat {
 struct PercentFormat {
     let work: Work
     var arguments: [Value]
-    /// What names in parentheses are looked up in.
+    /// The dictionary in which names in parentheses are looked up.
     let members: Value
 
     func text(_ format: MarkedText) throws(TemplateError) -> MarkedText {

@@ -14,7 +14,7 @@ extension Interpreter {
         throw .failure("the filter '\(name)' is not supported")
     }
 
-    /// Whose result does not depend on how a text that is marked safe is joined.
+    /// Filters whose result does not depend on how a text that is marked safe is joined.
     private static let filtersOfMarkup: Set<String> = [
         "safe", "string", "length", "count", "default", "d", "tojson", "wordcount", "int", "float",
     ]

@@ -40,7 +40,7 @@ extension Interpreter {
         return .namespace(space)
     }
 
-    /// What Python's `dict` makes of a dictionary or of pairs, and of names.
+    /// The result of Python's `dict` for a dictionary or pairs, and for names.
     private func dictionary(_ arguments: Arguments) throws(TemplateError) -> Mapping {
         guard arguments.positional.count <= 1 else { throw .failure("'dict' takes one argument") }
         var result = Mapping()

@@ -17,7 +17,7 @@ extension Interpreter {
         let definition = macro.definition
         let inside = Scope(parent: macro.scope)
         var named = arguments.named
-        // What is not given is undefined for the defaults before it.
+        // A parameter that is not given is undefined for the defaults before it.
         for (name, _) in definition.parameters { inside.variables[name] = .undefined(name) }
         var defaults: [(String, Expression)] = []
         for (index, (name, standard)) in definition.parameters.enumerated() {

@@ -125,7 +125,7 @@ extension Interpreter {
         return result
     }
 
-    /// Charges for what each step makes; steps charge for what they look at.
+    /// Charges for the result of each step; steps charge for the values that they read.
     func perform(
         _ steps: [Expression.Step], on start: Value
     ) throws(TemplateError) -> Value {

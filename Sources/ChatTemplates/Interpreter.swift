@@ -6,7 +6,7 @@ final class Interpreter {
     var scope: Scope
     private(set) var output = MarkedText()
     private var line = 0
-    /// What a template can tie into rings, taken apart at the end.
+    /// Objects that a template may connect to rings; the rings are broken at the end.
     private var rings: [any Ring] = []
 
     private init(_ globals: [String: Value]) {
@@ -114,7 +114,7 @@ final class Interpreter {
         return try body()
     }
 
-    /// What `body` prints, in the scope `inside`.
+    /// The text that `body` prints, in the scope `inside`.
     func captured(
         in inside: Scope, _ body: () throws(TemplateError) -> Void
     ) throws(TemplateError) -> MarkedText {
@@ -152,7 +152,7 @@ final class Interpreter {
 
     // MARK: Loops
 
-    /// - Parameter depth: Of loops that called themselves.
+    /// - Parameter depth: How deep loops are nested that call themselves.
     func run(
         _ statement: LoopStatement, over source: Value, depth: Int
     ) throws(TemplateError) {
@@ -243,7 +243,7 @@ final class LoopState: Ring {
     let depth: Int
     private(set) var scope: Scope?
     var index = 0
-    /// What `changed` was asked last.
+    /// The last arguments of `changed`.
     var last: [Value]?
 
     init(_ statement: LoopStatement, _ items: [Value], depth: Int, _ scope: Scope) {

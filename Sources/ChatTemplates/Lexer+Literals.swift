@@ -75,7 +75,7 @@ extension Lexer {
         return String(view)
     }
 
-    /// What stands after a backslash.
+    /// The character of an escape after a backslash.
     private mutating func escape(_ view: inout String.UnicodeScalarView) throws(TemplateError) {
         guard let scalar = scalar(at) else { throw failure("a string does not end") }
         at += 1

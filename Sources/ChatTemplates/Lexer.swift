@@ -16,7 +16,7 @@ struct Lexer {
     let source: [Unicode.Scalar]
     var at = 0
     private(set) var tokens: [(token: Token, line: Int)] = []
-    /// Whether what was cut last ended a line.
+    /// Whether the last token ended a line.
     private var startsLine = true
     private var counted = 0
     private var line = 1
@@ -132,7 +132,7 @@ struct Lexer {
         at = end
     }
 
-    /// What follows a tag's end at `end`: with `-` all white space goes, without `+` one newline.
+    /// Skips white space after a tag that ends at `end`: all of it with `-`, one newline without `+`.
     private mutating func finishTag(_ end: Int, sign: Unicode.Scalar?, isOutput: Bool = false) {
         at = end
         if sign == "-" {
@@ -199,7 +199,7 @@ struct Lexer {
         while true {
             at = afterSpace(at)
             guard at < source.count else { throw failure("a tag does not end") }
-            // Inside of brackets, what looks like an end is none.
+            // Inside brackets there is no end of a tag.
             if brackets.isEmpty, let (end, sign) = isOutput ? outputEnd(at) : blockEnd(at) {
                 append(isOutput ? .outputEnd : .blockEnd)
                 return finishTag(end, sign: sign, isOutput: isOutput)
@@ -213,7 +213,7 @@ struct Lexer {
         return scalar(index) == "-" && isPair("}", "}", at: index + 1) ? (index + 3, "-") : nil
     }
 
-    /// What may follow a scalar in an operator.
+    /// Scalars that may follow a scalar in an operator.
     private static let doubles: [Unicode.Scalar: Unicode.Scalar] = [
         "*": "*", "/": "/", "=": "=", "!": "=", "<": "=", ">": "=",
     ]

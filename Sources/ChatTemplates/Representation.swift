@@ -2,7 +2,7 @@
 struct Representation {
     let work: Work
 
-    /// Python's `str`: what `{{ value }}` gives.
+    /// Python's `str`: the text of `{{ value }}`.
     func printed(_ value: Value) throws(TemplateError) -> MarkedText {
         switch value {
         case .undefined: return MarkedText()

@@ -93,7 +93,7 @@ extension Interpreter {
 
     // MARK: Keys
 
-    /// What sorting and comparing look at: an attribute, or the element itself.
+    /// The key for sorting and comparing: an attribute, or the element itself.
     private func key(
         of element: Value, _ path: Value?, keepsCase: Bool
     ) throws(TemplateError) -> Value {

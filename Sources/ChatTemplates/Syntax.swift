@@ -11,7 +11,7 @@ struct Statement: Sendable {
         case set(Target, Expression)
         case setBlock(Target, filters: [Expression.Step], [Statement])
         case macro(MacroDefinition)
-        /// `{% call(a) f(x) %}`: what the body gives is the macro `caller` of the call.
+        /// `{% call(a) f(x) %}`: the body becomes the macro `caller` of the call.
         case call(MacroDefinition, Expression, CallArguments)
         case filter([Expression.Step], [Statement])
         case with([(Target, Expression)], [Statement])
@@ -22,7 +22,7 @@ struct Statement: Sendable {
     }
 }
 
-/// What is assigned to.
+/// The target of an assignment.
 indirect enum Target: Sendable {
     case name(String)
     case member(String, String)
@@ -84,7 +84,7 @@ indirect enum Expression: Sendable {
         case string(MarkedText)
     }
 
-    /// What is done to a value.
+    /// An operation on a value.
     enum Step: Sendable {
         case attribute(String)
         case item(Expression)

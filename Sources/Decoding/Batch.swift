@@ -1,19 +1,19 @@
 public import TesseraTransformer
 internal import TesseraWeightFile
 
-/// Answers many prompts, several at a time: where one is answered, the next takes its place. Each text is
+/// Answers many prompts, several at a time: when one is answered, the next takes its place. Each text is
 /// that of the prompt alone.
 ///
 /// What several prompts begin with is computed once: a prompt waits while another one computes what they
-/// share, and copies it. What is done is kept as long as it holds the beginning of a prompt to come and memory
+/// share, and copies it. A finished sequence is kept as long as it holds the beginning of a later prompt and memory
 /// has room.
 public final class Batch {
     /// One prompt.
     public struct Job {
         public var prompt: [Int32]
-        /// Positions of its sequence; nil: as many as the model's.
+        /// Positions of its sequence; nil: the context of the model.
         public var contextLength: Int?
-        /// Sets up its generation over a sequence that holds so many of the prompt's first tokens.
+        /// Sets up its generation over a sequence that holds `held` of the prompt's first tokens.
         public var begin: (_ sequence: TokenSequence, _ held: Int) throws -> GenerationRun
         /// Called once.
         public var finished: (Result<GenerationSummary, any Error>) -> Void
@@ -34,10 +34,10 @@ public final class Batch {
     private let places: Int
     private let scheduler: Scheduler
     private let takeUp: ((ArraySlice<Int32>, Int, TokenSequence) -> Int?)?
-    /// Of the running call, by job: who has computed its beginning, and how many jobs to come begin as it does.
+    /// For each job of the running call: who has computed its beginning, and how many later jobs begin as it does.
     private var beginnings: [SharedBeginning?] = []
     private var followers: [Int] = []
-    /// By job: those that are under way, or done and of use.
+    /// The sequences of jobs that run, or that are done and of use to a later job, by index of the job.
     private var sequences: [Int: TokenSequence] = [:]
     private var running: Set<Int> = []
 
@@ -47,9 +47,9 @@ public final class Batch {
 
     /// - Parameters:
     ///   - places: Prompts at a time, 1 or more.
-    ///   - planner: That the decoders of all of them have.
-    ///   - takeUp: Gives a sequence more of the first tokens of a prompt than the number that it holds; returns how
-    ///     many, or nil where it has changed nothing.
+    ///   - planner: The planner that all decoders share.
+    ///   - takeUp: Loads more of a prompt's first tokens into a sequence than the number that it holds; returns how
+    ///     many it then holds, or nil where it has changed nothing.
     public init(
         _ workspace: Workspace, places: Int, _ planner: Planner = Planner(),
         takeUp: ((ArraySlice<Int32>, _ held: Int, TokenSequence) -> Int?)? = nil
@@ -63,7 +63,7 @@ public final class Batch {
 
     /// Answers all of `jobs`.
     ///
-    /// - Parameter isCancelled: Asked between passes; where it is true no further job begins.
+    /// - Parameter isCancelled: Called between passes; when it returns true, no further job begins.
     /// - Throws: Where passes cannot be made any more.
     public func run(
         _ jobs: [Job], isCancelled: () -> Bool = { false }
@@ -124,14 +124,14 @@ public final class Batch {
         return true
     }
 
-    /// Notes that one of those who begin alike has begun.
+    /// Notes that one of the jobs that share a beginning has begun.
     private func forget(_ beginning: SharedBeginning?) {
         guard let beginning else { return }
         followers[beginning.job] -= 1
         drop(beginning.job)
     }
 
-    /// Gives a sequence back, unless it is of use.
+    /// Frees the sequence of a job, unless a later job can use it.
     private func drop(_ index: Int) {
         if followers[index] == 0, !running.contains(index) { sequences[index] = nil }
     }
@@ -152,14 +152,14 @@ public final class Batch {
         return (sequence, sequence.copy(source, upTo: count) ? count : 0)
     }
 
-    /// Who holds a beginning, and how much of it.
+    /// The sequence that holds a beginning, and how many tokens of it.
     private func source(_ beginning: SharedBeginning?) -> (TokenSequence, Int)? {
         guard let beginning, let source = sequences[beginning.job] else { return nil }
         let count = min(source.position, beginning.count)
         return count > 0 && source.canBeCopied(upTo: count) ? (source, count) : nil
     }
 
-    /// A new sequence; where memory has no room for it, what was kept for prompts to come goes.
+    /// A new sequence. Where memory has no room for it, sequences that were kept for later prompts are freed.
     private func sequence(_ contextLength: Int) throws(TransformerError) -> TokenSequence {
         while true {
             do throws(TransformerError) {

@@ -22,9 +22,9 @@ public final class BlockDrafts: CostlySource {
     private static let never: Float = -1e30
 
     /// - Parameters:
-    ///   - context: Of the text that is drafted for.
-    ///   - name: As users call it.
-    ///   - vocabularySize: Of the target.
+    ///   - context: The draft context of the text.
+    ///   - name: The name that users see.
+    ///   - vocabularySize: The vocabulary size of the target.
     ///   - stopTokens: Ids after which nothing is drafted.
     public init(
         _ context: DraftContext, name: String, vocabularySize: Int, stopTokens: Set<Int32>
@@ -44,7 +44,7 @@ public final class BlockDrafts: CostlySource {
         skip(request)
         let count = min(request.most, context.most)
         rests += 1
-        // The context ends at the last token, except before the first pass of a text that comes from elsewhere.
+        // The context ends before the last token, except before the first pass of a text that comes from elsewhere.
         guard count > 0, let anchor = request.text.last,
             context.position == request.text.count - 1,
             offered.gain == nil || offered.net > 0 || rests > Self.longestRest
@@ -60,7 +60,7 @@ public final class BlockDrafts: CostlySource {
         offered.offer(request, seconds: (ContinuousClock.now - start).seconds, into: &draft)
     }
 
-    /// Draws one token after the other. What is no number ends the draft: the text does not depend on it.
+    /// Draws one token after the other. A value that is no number ends the draft; the text does not depend on the draft.
     private func draw(_ request: DraftRequest, anchor: Int32, count: Int) {
         var previous = anchor
         for index in 0..<count {

@@ -41,7 +41,7 @@ struct CandidateFilter {
 
     var isActive: Bool { topK > 0 || topP < 1 || minP > 0 }
 
-    /// Sets what is filtered out to -infinity; the prediction is of what is left.
+    /// Sets tokens that are filtered out to -infinity, and predicts from the others.
     mutating func apply(
         to logits: Buffer<Float>, _ range: Range<Int>, _ summary: Compute.RowSummary
     ) -> Prediction {

@@ -1,8 +1,8 @@
-/// Drafts of the text itself where they promise more than those of a second model or a drafter, which take time.
+/// Offers looked-up drafts where they promise more than the drafts of a second model or a drafter, which take time.
 ///
 /// A looked-up draft costs nothing and promises L right tokens. The model's promise M and take D seconds,
-/// worth r D tokens at the rate r at which tokens come. So the text's is taken if L >= M - r D, and the
-/// model is spared.
+/// worth r D tokens at the rate r at which tokens come. So the looked-up draft is taken if L >= M - r D, and the
+/// model makes none.
 public final class CombinedDrafts: DraftSource {
     public var name: String { model.name }
     private let lookup: LookupSource

@@ -1,10 +1,10 @@
 public import TesseraTransformer
 
-/// Why decoding cannot begin as asked, or not go on.
+/// Why decoding cannot begin as asked, or cannot go on.
 public enum DecodingError: Error, Equatable, CustomStringConvertible {
     /// Blocks of more than one token from a model without a mask token.
     case noMaskToken(blockSize: Int)
-    /// Outside 1...64.
+    /// A block size outside 1...64.
     case badBlockSize(Int)
     /// Verification by a model whose finished blocks are not causal.
     case notVerifiable

@@ -7,7 +7,7 @@ public final class DecodingState {
     public let stopTokens: Set<Int32>
     /// Every token given or decided, oldest first.
     public internal(set) var history: [Int32] = []
-    /// Leading tokens of `history` that are those of the last ``takeUnchanged()``.
+    /// How many leading tokens of `history` have not changed since the last ``takeUnchanged()``.
     private var unchanged = 0
     /// The newest tokens of `history` that are not in the cache yet. The next pass commits them.
     public internal(set) var pending: [Int32] = []
@@ -20,7 +20,7 @@ public final class DecodingState {
 
     /// - Parameters:
     ///   - capacity: Tokens that fit without growing anything.
-    ///   - cached: Those that the model has committed already.
+    ///   - cached: Tokens that the model has committed already.
     public init(
         _ model: any LanguageModel, sampler: Sampler, stopTokens: Set<Int32>, traced: Bool = false,
         capacity: Int = 8192, cached: [Int32] = []
@@ -57,7 +57,7 @@ public final class DecodingState {
 
     /// Keeps the oldest tokens, as far as the cache can go back to them.
     ///
-    /// - Parameter blockSize: Of blocks whose finished tokens see each other; they are kept whole.
+    /// - Parameter blockSize: Size of blocks whose finished tokens see each other; they are kept whole.
     /// - Returns: How many tokens were kept: `count`, fewer where it cuts a block, none where the
     ///   cache has evicted what the next token would see.
     public func keep(first count: Int, blockSize: Int = 1) -> Int {
@@ -105,7 +105,7 @@ public final class DecodingState {
     ///
     /// - Parameters:
     ///   - room: Positions of the pass.
-    ///   - blockSize: Of blocks whose tokens see each other once finished; 1 for causal.
+    ///   - blockSize: Size of blocks whose tokens see each other once finished; 1 for causal.
     func promptPart(room: Int, blockSize: Int) -> Int {
         guard pending.count > room else { return 0 }
         return blockSize > 1 ? max(0, room - (model.position + room) % blockSize) : room
@@ -115,7 +115,7 @@ public final class DecodingState {
 /// A token whose whole prefix is decided.
 public struct FixedToken: Sendable, Equatable {
     public var id: Int32
-    /// In nats, in the distribution it was drawn from.
+    /// Log-probability in nats, in the distribution that it was drawn from.
     public var logProbability: Float
     /// Pass that decided it, counted from 1 over the state's life.
     public var pass: Int
@@ -130,11 +130,11 @@ public struct FixedToken: Sendable, Equatable {
 /// A way to get tokens out of forward passes.
 public protocol TokenDecoder: AnyObject {
     var state: DecodingState { get }
-    /// Blocks whose finished tokens see each other; 1 where they are causal.
+    /// Size of blocks whose finished tokens see each other; 1 where they are causal.
     var commitBlockSize: Int { get }
     /// Positions of the block that the last pass worked on.
     var blockSize: Int { get }
-    /// What makes the drafts that passes verify, as users call it; nil where there are none.
+    /// The name that users see for the source of drafts; nil where there are no drafts.
     var draftSource: String? { get }
     /// Chooses between options, and learns; nil where there is one option only.
     var planner: Planner? { get }
@@ -144,16 +144,16 @@ public protocol TokenDecoder: AnyObject {
     /// - Throws: Where drafts cannot be made.
     /// - Precondition: `limit` is positive and does not fall by more than was appended.
     func offer(limit: Int) throws(DecodingError) -> Offer
-    /// What it is to compute: an option of the last offer, by index.
+    /// The request of a pass for an option of the last offer, given by its index.
     func plan(_ option: Int) -> PassRequest
-    /// Takes the logits of what was planned. Appends the tokens whose prefix they complete to `output`: at
+    /// Takes the logits of what was planned. Appends the tokens whose prefix is now decided to `output`: at
     /// most the limit, and none after a stop token. May append none.
     ///
     /// - Throws: `notFinite` where a logit is; nothing was appended, and decoding cannot go on.
     func consume(
         _ result: PassResult, into output: inout [FixedToken]
     ) throws(DecodingError)
-    /// Ends decoding here: what is not fixed is forgotten. The state can be continued.
+    /// Ends decoding here and forgets tokens that are not fixed. The state can be continued.
     func finish()
 }
 

@@ -1,8 +1,8 @@
 /// Tokens guessed ahead of the text, to be verified.
 public struct Draft: Sendable {
     public private(set) var tokens: [Int32] = []
-    /// By token, 0 to 1: of a draft through masks, the model's probability of the likeliest token where it was
-    /// drawn; else the chance that the token is right where all before it are.
+    /// For each token, 0 to 1. A draft from masks: the model's probability of the likeliest token at that position.
+    /// Other drafts: the chance that the token is right if all before it are.
     public private(set) var confidences: [Float] = []
 
     public init() {}
@@ -38,7 +38,7 @@ public struct Draft: Sendable {
 public struct DraftCounts: Sendable, Equatable {
     /// Draft tokens that were computed to be verified.
     public var drafted = 0
-    /// Those of them that are in the text.
+    /// Verified draft tokens that are in the text.
     public var accepted = 0
 
     public init() {}

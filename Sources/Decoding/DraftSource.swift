@@ -3,12 +3,13 @@
 /// Whatever a source offers, the text is that of single tokens: a draft token is kept where next-token
 /// prediction draws it too.
 public protocol DraftSource: AnyObject {
-    /// As users call it.
+    /// The name that users see.
     var name: String { get }
 
     /// Guesses what follows a text.
     ///
-    /// - Parameter draft: Empty; gets the tokens, each with its chance. Left empty where there is no guess.
+    /// - Parameter draft: An empty draft, which receives the tokens, each with its chance. It stays empty where there is
+    ///   no guess.
     /// - Throws: Where the source itself cannot go on.
     func draft(_ request: DraftRequest, into draft: inout Draft) throws(DecodingError)
 }
@@ -26,14 +27,14 @@ public protocol CostlySource: DraftSource {
 public struct DraftRequest {
     /// Every token given or decided, oldest first.
     public var text: [Int32]
-    /// So many of its first tokens are those of the text of the request before.
+    /// How many of its first tokens are those of the previous request's text.
     public var unchanged: Int
     /// Tokens that are of use; further ones are cut off.
     public var most: Int
-    /// Draws the text's tokens. A source that draws is to use it, with the positions of the text, or else few of
-    /// its tokens are right at temperatures above zero.
+    /// The sampler of the text. A source that draws must use it with the positions of the text: otherwise few of its
+    /// tokens are right at temperatures above zero.
     public var sampler: Sampler
-    /// Tokens per second that come lately, of all texts that share passes; 0 where nothing is known.
+    /// Recent tokens per second of all texts that share passes; 0 where nothing is known.
     public var rate: Double
 
     public init(

@@ -1,4 +1,4 @@
-/// A mean in which old observations fade, and in which a guess counts where few were made.
+/// A mean in which old observations fade. A guess counts while there are few observations.
 struct FadingMean: Sendable, Equatable {
     private(set) var weight = 0.0
     private var sum = 0.0
@@ -48,17 +48,17 @@ struct ConfidenceCurve: Sendable {
 
 /// How easily each position of a block that is not verified is guessed, by its distance from the text.
 ///
-/// In a window that slides it is the chance that a pass leaves a position fixed where it leaves all before it
-/// so; otherwise, that a position is decided in a pass that one before it needed too. It hardly depends on
-/// the block's size. An offset that was seen seldom is taken to be like the one before it: that flatters
-/// what has not been tried, and so gets it tried.
+/// In a window that slides, it is the chance that a position is fixed after a pass that fixed all positions before it.
+/// Otherwise, it is the chance that a position is decided in a pass that an earlier position also needed. It hardly depends on
+/// the block's size. An offset with few observations counts as the one before it. That makes sizes that
+/// were not tried look good, so that they are tried.
 struct OffsetCurve: Sendable {
     /// The chance at each offset from 1 on.
     private(set) var chances: [Double]
     private var offsets: [FadingMean]
 
     private static let (start, doubt) = (0.75, 2.0)
-    /// What a pass leaves of older observations, at all offsets.
+    /// Share of the weight of older observations that a pass keeps, at all offsets.
     private static let share = 1 - 1 / 50.0
 
     init(count: Int) {

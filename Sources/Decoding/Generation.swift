@@ -39,7 +39,7 @@ public struct GenerationSummary: Sendable {
         forwardPasses > 0 ? Double(tokens.count) / Double(forwardPasses) : 0
     }
 
-    /// Of decoding, after the first pass; of everything where there was no second.
+    /// Tokens per second of decoding, after the first pass; of everything where there was no second pass.
     public var tokensPerSecond: Double {
         if decodeSeconds > 0, tokens.count > firstTokens {
             return Double(tokens.count - firstTokens) / decodeSeconds
@@ -55,7 +55,7 @@ public struct Generation {
     /// Most tokens to decide.
     public var limit: Int
     public var stopStrings: [String]
-    /// What the tokens to be decided must follow. The generation ends with a token after which nothing can follow.
+    /// The grammar that the tokens must follow. The generation ends with a token after which nothing can follow.
     public var grammar: TokenGrammar?
     /// Goes on where the context is full: its oldest tokens are then forgotten, except the first few.
     public var slides = false
@@ -64,11 +64,11 @@ public struct Generation {
     /// The text is an answer, not a continuation: the space that some tokenizers put in front of every
     /// text is left out.
     public var beginsText: Bool
-    /// Asked between passes; true ends generation there.
+    /// Called between passes; true ends the generation.
     public var isCancelled: () -> Bool
-    /// Hears of prompt tokens computed, before each but the last batch of a long prompt.
+    /// Called with the number of prompt tokens computed, before each batch of a long prompt except the last.
     public var promptProgress: (_ done: Int, _ total: Int) -> Void
-    /// Hears of each token, as soon as its prefix is decided, with the text that it completes; at
+    /// Called for each token, as soon as its prefix is decided, with the text that it completes. Called at
     /// the end without a token, if a cancelled generation still held text back.
     public var output: (FixedToken?, String) -> Void
 

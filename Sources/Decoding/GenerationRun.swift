@@ -20,13 +20,13 @@ public final class GenerationRun {
     private var asked = Asked.nothing
     /// What it has done so far.
     public private(set) var summary = GenerationSummary()
-    /// Whether nothing more is asked for.
+    /// Whether the generation has ended.
     public private(set) var isOver = false
 
-    /// What the pass at hand was asked for.
+    /// What the current pass was asked for.
     private enum Asked {
         case nothing
-        /// So many tokens of the prompt, and no logits.
+        /// A number of prompt tokens, without logits.
         case prompt(Int)
         case tokens
     }
@@ -93,7 +93,7 @@ public final class GenerationRun {
         return offer
     }
 
-    /// What it is to compute: an option of the last offer, by index. The answer goes to ``consume(_:)``.
+    /// The request of a pass for an option of the last offer, given by its index. The result goes to ``consume(_:)``.
     public func request(_ option: Int) -> PassRequest {
         guard case .prompt(let count) = asked else { return decoder.plan(option) }
         return PassRequest(
@@ -196,7 +196,7 @@ private struct TextStream {
         stops.append(decoder.append(id))
     }
 
-    /// All that was held back, after `text`.
+    /// The text that was held back, after `text`.
     mutating func finish(after text: String) -> (text: String, isStopped: Bool) {
         let rest = stops.append(decoder.finish())
         return (text + rest.text + (rest.isStopped ? "" : stops.finish()), rest.isStopped)

@@ -7,10 +7,10 @@ final class GrammarText {
     let grammar: TokenGrammar
     /// Tokens before those that follow the grammar.
     private let begin: Int
-    /// After so many tokens, counted from `begin`.
+    /// The state after each number of tokens, counted from `begin`.
     private var states: [TokenGrammar.State]
 
-    /// - Parameter begin: Tokens of the text so far, which the grammar does not speak of.
+    /// - Parameter begin: Tokens of the text so far, which the grammar does not cover.
     init(_ grammar: TokenGrammar, after begin: Int) {
         self.grammar = grammar
         self.begin = begin
@@ -21,7 +21,7 @@ final class GrammarText {
     ///
     /// - Parameters:
     ///   - history: Tokens of the text; they change at their end only.
-    ///   - block: Further ones.
+    ///   - block: Tokens after them.
     /// - Returns: Nil where the grammar forbids one of them.
     func state(
         _ history: [Int32], _ block: ArraySlice<Int32> = []

@@ -2,8 +2,8 @@ public import TesseraKernels
 public import TesseraTransformer
 public import TesseraWeightFile
 
-/// What a decoder asks of a model: passes over committed and open tokens, and their logits.
-/// ``TokenSequence`` is one; tests script another.
+/// The model as a decoder sees it: passes over committed and open tokens, and their logits.
+/// ``TokenSequence`` conforms to it, and so does a scripted model of the tests.
 public protocol LanguageModel: AnyObject {
     /// Logits per row that stand for tokens.
     var vocabularySize: Int { get }
@@ -13,7 +13,7 @@ public protocol LanguageModel: AnyObject {
     var compute: Compute { get }
     /// Tokens committed so far.
     var position: Int { get }
-    /// Positions a token sees, itself included; what is older is evicted.
+    /// Positions that a token sees, its own included; older positions are evicted.
     var contextLength: Int { get }
     /// Positions of one pass; longer inputs take several.
     var batchCapacity: Int { get }
@@ -31,7 +31,7 @@ public protocol LanguageModel: AnyObject {
     func forward(
         committed: [Int32], open: [Int32], logitRows: [Int], blockSize: Int
     ) throws(TransformerError)
-    /// Whether all that the tokens from `position` on see is still held.
+    /// Whether the cache still holds every position that tokens from `position` on see.
     func canTruncate(to position: Int) -> Bool
     /// Drops the newest committed tokens.
     ///
@@ -42,7 +42,7 @@ public protocol LanguageModel: AnyObject {
 }
 
 extension LanguageModel {
-    /// ``forward(committed:open:logitRows:blockSize:)`` whose failure is one of decoding.
+    /// ``forward(committed:open:logitRows:blockSize:)`` with failures as `DecodingError`.
     public func pass(
         committed: [Int32], open: [Int32] = [], logitRows: [Int], blockSize: Int = 1
     ) throws(DecodingError) {

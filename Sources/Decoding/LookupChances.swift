@@ -1,8 +1,8 @@
-/// How often a looked-up token is right where all before it in its draft are, learned from all texts.
+/// How often a looked-up token is right if all before it in its draft are right, learned from all texts.
 ///
 /// A chance belongs to a match of some length, an offset after it, whether the match is in the text itself and
-/// where a copy goes on, and what other matches say. Where few such tokens were seen, those of other drafts count that stood
-/// after as many known tokens, matched or drafted; and before any were seen, a guess.
+/// where a copy goes on, and the tokens of other matches. Where few such tokens were seen, tokens of other drafts with as
+/// many known tokens before them, matched or drafted, count too. Before any were seen, a guess counts.
 public final class LookupChances {
     /// What further matches have in a draft token's place.
     enum Agreement: Int {
@@ -19,7 +19,7 @@ public final class LookupChances {
         var agreement: Agreement
         /// The match is in a corpus.
         var isForeign: Bool
-        /// The match is near the place where the text goes on that was copied last.
+        /// The match is near the place where the last copy would go on.
         var isNear: Bool
         /// Tokens of the match; 0 only where a copy goes on.
         var length: Int
@@ -33,9 +33,9 @@ public final class LookupChances {
     /// The first length of each class, of matches and of known tokens; and the first offset of each.
     private static let lengths = [0, 1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 65]
     private static let offsets = [0, 1, 2, 4, 8, 16]
-    /// By class of length: the chance before anything was seen, of a match that is alone: far from the place
-    /// where a copy goes on, and near. As SmolLM2 copied, edited and wrote prose; of a corpus nobody knows yet what
-    /// it has to do with the text, so that three quarters are taken.
+    /// For each class of length, the chance before anything was seen of a match that is alone: far from the place
+    /// where a copy goes on, and near it. Measured where SmolLM2 copied, edited and wrote prose. A corpus gets three
+    /// quarters of these chances, because nobody knows yet how close it is to the text.
     private static let guesses: [[Float]] = [
         [0.05, 0.18, 0.35, 0.45, 0.55, 0.65, 0.75, 0.82, 0.88, 0.92, 0.94, 0.96, 0.97],
         [0.05, 0.4, 0.55, 0.6, 0.7, 0.8, 0.85, 0.92, 0.94, 0.96, 0.96, 0.97, 0.98],

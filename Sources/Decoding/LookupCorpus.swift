@@ -1,11 +1,11 @@
-/// A text that others may repeat, such as earlier outputs: any number of ``LookupSource``s look it up.
+/// A text that others may repeat, such as earlier outputs. Any number of ``LookupSource``s can use it.
 public final class LookupCorpus: Sendable {
     let index: TextIndex
 
     /// Most tokens that are kept.
     public static let capacity = 1 << 18
 
-    /// - Parameter tokens: Ids; of more than ``capacity`` the last ones count.
+    /// - Parameter tokens: Ids; only the last ``capacity`` of them count.
     public init(_ tokens: [Int32]) {
         let kept = tokens.suffix(Self.capacity)
         var index = TextIndex(lengths: LookupSource.lengths, capacity: max(1, kept.count))

@@ -2,14 +2,15 @@
 /// been generated, or in a corpus, such as earlier outputs. Costs a few microseconds per pass.
 ///
 /// Three places are followed, and the draft that promises the most tokens is offered: the one after the longest
-/// match in the text, the newest of equally long ones; the one where the text goes on that has been copied last,
-/// should only some tokens of it have been replaced, left out or added; and the one after the longest match in
-/// the corpus, whose tokens are believed less until they have been seen to be right. A draft that reaches the
-/// end of the text goes on through itself, so that what repeats with a short period is drafted as far as wanted.
+/// match in the text, the newest of equally long ones; the one where the last copy would go on if only some
+/// tokens were replaced, left out or added; and the one after the longest match in the corpus, whose tokens
+/// have lower chances until they have been right. A draft that reaches the end of the text goes on through
+/// itself, so that text with a short period is drafted to any length.
 public final class LookupSource: DraftSource {
     public var name: String { "lookup" }
 
-    /// Places are numbers of tokens before them: in the corpus, and after one more in the text.
+    /// A place is the number of tokens before it. Places of the corpus come first, then, after a gap of one, those of
+    /// the text.
     private var index: TextIndex
     private let corpus: TextIndex?
     /// The place where the text begins.
@@ -21,12 +22,12 @@ public final class LookupSource: DraftSource {
     private var other = Offer()
     /// Tokens of the text when `offered` was made.
     private var offeredAt = 0
-    /// The place that the text copies next, if it still copies, and how many tokens ago it was seen to.
+    /// The place that the text copies next, if it still copies, and how many tokens ago it was seen to copy.
     private var copied: (place: Int, age: Int)?
 
     /// A draft, and what makes each of its tokens likely.
     private struct Offer {
-        /// Of the first token.
+        /// Place of the first token.
         var place = 0
         var tokens: [Int32] = []
         var cases: [LookupChances.Case] = []
@@ -42,11 +43,11 @@ public final class LookupSource: DraftSource {
         }
     }
 
-    /// Lengths of n-grams that are found at once, the longest first: longer matches are found among theirs.
+    /// Lengths of n-grams in the index, the longest first: longer matches are found among the places of these.
     static let lengths = [16, 6, 3, 2, 1]
-    /// Earlier places that are compared, and tokens of a match that are told apart.
+    /// Most earlier places that are compared, and the longest match that counts as longer than others.
     private static let (mostPlaces, longestMatch) = (16, 64)
-    /// How far from where it is expected a copy is looked for, and how many tokens after the last one.
+    /// How far from its expected place a copy is looked for, and for how many tokens after the last copied one.
     private static let (reach, patience) = (16, 32)
 
     /// - Parameters:
@@ -76,7 +77,7 @@ public final class LookupSource: DraftSource {
         }
     }
 
-    /// Offers what followed a place where it promises more than what is offered so far.
+    /// Offers the tokens that followed a place if they promise more than the current offer.
     private func consider(_ match: Match?, isNear: Bool, most: Int) {
         guard let match else { return }
         swap(&offered, &other)
@@ -84,7 +85,7 @@ public final class LookupSource: DraftSource {
         if offered.expected < other.expected { swap(&offered, &other) }
     }
 
-    /// Learns from what came, and brings the index up to date.
+    /// Learns from the new tokens and updates the index.
     private func follow(_ text: [Int32], unchanged: Int) {
         if offeredAt <= unchanged { learn(from: text) } else { copied = nil }
         index.truncate(to: unchanged)
@@ -92,7 +93,7 @@ public final class LookupSource: DraftSource {
         offeredAt = text.count
     }
 
-    /// Compares the last draft with what came, whether it was verified or not.
+    /// Compares the last draft with the new tokens, whether it was verified or not.
     private func learn(from text: [Int32]) {
         let fresh = text.count - offeredAt
         var right = 0
@@ -109,7 +110,7 @@ public final class LookupSource: DraftSource {
         }
     }
 
-    /// A place, and how many tokens before it are the last ones of the text.
+    /// A place, and how many tokens before it equal the last tokens of the text.
     private typealias Match = (place: Int, length: Int)
 
     /// The longest match, the newest of several; all that were compared are in `places`.
@@ -152,7 +153,7 @@ public final class LookupSource: DraftSource {
         return best
     }
 
-    /// How many tokens before a place are the last ones of the text.
+    /// How many tokens before a place equal the last tokens of the text.
     private func matchLength(_ place: Int) -> Int {
         guard place < textStart, let corpus else {
             return index.matchLength(place - textStart, most: Self.longestMatch)
@@ -160,7 +161,7 @@ public final class LookupSource: DraftSource {
         return corpus.matchLength(place, endOf: index, most: Self.longestMatch)
     }
 
-    /// Makes `offered` what followed a place, and notes at each token what the other places have there.
+    /// Sets `offered` to the tokens that followed a place, and notes for each token what the other places have there.
     private func follow(_ place: Int, length: Int, isNear: Bool, most: Int) {
         offered.clear()
         offered.place = place
@@ -186,8 +187,8 @@ public final class LookupSource: DraftSource {
         }
     }
 
-    /// What stands `offset` tokens after a place; after the end of the text, what is drafted there, and after that
-    /// of the corpus -1.
+    /// The token `offset` tokens after a place. After the end of the text it is the drafted token, and after the end of
+    /// the corpus -1.
     private func token(_ place: Int, _ offset: Int) -> Int32 {
         let at = place + offset
         if at < textStart, let corpus { return at < corpus.tokens.count ? corpus.tokens[at] : -1 }

@@ -1,4 +1,4 @@
-/// What the draft is worth that a number of masks makes, learned from the drafts that masks have made.
+/// The worth of the draft that a number of masks makes, learned from the drafts that masks have made.
 ///
 /// Relative to having no draft, and with R the price of time, a draft of chances c1, c2 ... is worth
 ///
@@ -17,23 +17,23 @@ struct MaskWorth: Sendable {
     private let first: Int
     /// By size, W.
     private(set) var worth: [Double]
-    /// The latest drafts; the first is the latest with what is hoped for after it, so that long ones get tried.
+    /// The latest drafts. The first is the latest, extended by hoped-for tokens, so that longer drafts are tried.
     private var drafts: [Seen]
-    /// Where the next one goes, and which is looked at next.
+    /// Index at which the next draft is stored, and index of the draft that is looked at next.
     private var (place, turn) = (1, 1)
 
     /// A draft.
     private struct Seen {
         var confidences: [Float]
-        /// That made it; more where a stop token ended it.
+        /// Masks that made it; more where a stop token ended it.
         var masks: Int
-        /// By size: what it is worth if it is cut.
+        /// For each size, its worth if it is cut to that size.
         var gains: [Double]
     }
 
-    /// Drafts that are remembered; those that are looked at in a pass; and how many the first counts for.
+    /// Drafts that are remembered, drafts that are looked at in a pass, and the weight of the first in drafts.
     private static let (count, perPass, doubt) = (48, 2, 2.0)
-    /// Confidence that is hoped for.
+    /// Confidence of a hoped-for token.
     private static let hope: Float = 0.95
     /// Chance below which no further draft token is looked at.
     private static let leastReach = 0.02
@@ -48,7 +48,7 @@ struct MaskWorth: Sendable {
         hope(Draft())
     }
 
-    /// Of the latest draft, with more masks, what is hoped for.
+    /// Notes the confidences of the latest draft, and those that are hoped for with more masks.
     private mutating func hope(_ draft: Draft) {
         drafts[0].confidences.removeAll(keepingCapacity: true)
         drafts[0].confidences += draft.confidences
@@ -72,11 +72,11 @@ struct MaskWorth: Sendable {
         place = place == Self.count ? 1 : place + 1
     }
 
-    /// Finds what drafts are worth by now.
+    /// Updates the worths of drafts.
     ///
     /// - Parameters:
     ///   - curve: Chances by confidence.
-    ///   - costs: By positions: what a pass costs, in tokens.
+    ///   - costs: The cost in tokens of a pass, by its positions.
     mutating func update(_ curve: ConfidenceCurve, costs: [Double]) {
         findGains(0, costs, curve)
         for _ in 0..<min(Self.perPass, drafts.count - 1) {
@@ -115,7 +115,7 @@ struct MaskWorth: Sendable {
         }
     }
 
-    /// Of a pass that verifies so many tokens, and the best number of masks.
+    /// Value of a pass that verifies so many tokens, with the best number of masks.
     private func value(
         _ reach: Double, _ tokens: Double, _ verified: Int, _ costs: [Double]
     ) -> Double {

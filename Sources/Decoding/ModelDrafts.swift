@@ -7,15 +7,15 @@ internal import TesseraMachine
 /// nearly always draw the same token, at any temperature.
 ///
 /// Another draft token takes d seconds and is right with a chance c. A second is worth the r tokens that come
-/// in it lately, of all texts together, so it is drawn while c > r d. Where not even the first is, the drafter rests,
-/// and tries again now and then.
+/// in it lately, of all texts together, so the token is drawn while c > r d. If not even the first token is worth its
+/// time, the drafter rests, and tries again now and then.
 public final class ModelDrafts: CostlySource {
     public let name: String
     private let model: any LanguageModel
     private let stopTokens: Set<Int32>
-    /// What the model's cache holds.
+    /// Tokens that the model's cache holds.
     private var cached: [Int32] = []
-    /// So many of its first tokens are the text's.
+    /// How many of its first tokens are those of the text.
     private var shared = 0
 
     private var offered = OfferedDraft()
@@ -28,7 +28,7 @@ public final class ModelDrafts: CostlySource {
     private static let longestRest = 32
 
     /// - Parameters:
-    ///   - name: As users call it.
+    ///   - name: The name that users see.
     ///   - stopTokens: Ids after which nothing is drafted.
     public init(_ model: any LanguageModel, name: String, stopTokens: Set<Int32>) {
         self.model = model
@@ -52,7 +52,7 @@ public final class ModelDrafts: CostlySource {
         shared = min(shared, request.unchanged)
     }
 
-    /// Whether a token that counts if all before it are right, with the chance `reach`, is worth its time.
+    /// Whether a further token is worth its time. `reach` is the chance that all tokens before it are right.
     private func isWorthwhile(_ reach: Double, _ request: DraftRequest) -> Bool {
         reach * offered.hits > request.rate * tokenSeconds
     }
@@ -83,7 +83,8 @@ public final class ModelDrafts: CostlySource {
         }
     }
 
-    /// Takes back what the cache holds and the text has not; returns what it lacks, one token at least.
+    /// Removes tokens from the cache that the text does not have, and returns the tokens that the cache lacks, at least
+    /// one.
     private func catchUp(with request: DraftRequest) -> [Int32] {
         let text = request.text
         var same = shared

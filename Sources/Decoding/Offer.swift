@@ -2,10 +2,10 @@
 public struct Offer: Sendable, Equatable {
     /// One way to use a pass.
     public struct Option: Sendable, Equatable {
-        /// Of the request.
+        /// Positions of the request.
         public var positions: Int
-        /// Tokens that the pass is expected to give, and what it leaves to later ones: the tokens of those less
-        /// ``Planner/price`` for each unit of their time.
+        /// Tokens that the pass is expected to give, plus the worth of the draft that it makes for later passes: their
+        /// tokens less ``Planner/price`` for each unit of their time.
         public var worth: Double
 
         public init(positions: Int, worth: Double) {
@@ -15,9 +15,9 @@ public struct Offer: Sendable, Equatable {
 
     /// Committed tokens of every option.
     public var given: Int
-    /// Whether those are a prompt's, which say nothing of how long passes take.
+    /// Whether those are a prompt's. Such passes tell nothing about the times of other passes.
     public var isPrompt = false
-    /// By ascending positions, one or more. What is worth -infinity cannot be chosen.
+    /// One or more options, by ascending positions. An option worth -infinity cannot be chosen.
     public internal(set) var options: [Option] = []
 
     public init(given: Int) { self.given = given }
@@ -30,13 +30,14 @@ public struct Offer: Sendable, Equatable {
 
     /// The fewest positions that can be chosen.
     var least: Int { (options.first { $0.worth > -.infinity } ?? options[0]).positions }
-    /// Positions that plans leave out: those of a prompt but the last.
+    /// Positions that plans leave out: those of a prompt except the last.
     var uncounted: Int { isPrompt ? given - 1 : 0 }
     /// Rows of logits that positions want at most.
     func rows(_ positions: Int) -> Int { positions - given + 1 }
 }
 
-/// What a pass may compute after the given tokens: a part of a draft, to verify it, and masks, to make the next.
+/// What a pass may compute after the given tokens: a part of a draft, which it verifies, and masks, which make the
+/// next draft.
 ///
 /// A pass that verifies v tokens of chances c1 ... cv, each where those before it are right, and opens k masks
 /// is worth
@@ -49,7 +50,7 @@ struct DraftOffer {
     struct Choice {
         /// Tokens of the draft.
         var verified = 0
-        /// Masks after them; never one, which would stand where the pass decides anyway.
+        /// Masks after them; never one, because the pass decides the position of a single mask anyway.
         var masks = 0
     }
 
@@ -59,7 +60,7 @@ struct DraftOffer {
 
     /// - Parameters:
     ///   - given: Tokens that are committed in any case.
-    ///   - chances: Of the draft's tokens.
+    ///   - chances: Chances of the draft's tokens to be right.
     ///   - isEnded: The draft's last token ends the text.
     ///   - limit: Tokens that are wanted at most.
     ///   - masks: What masks are worth; nil where there are none.

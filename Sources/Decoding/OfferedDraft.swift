@@ -1,21 +1,21 @@
 /// The last draft of a model, and how its drafts fare: compared with what came, verified or not.
 struct OfferedDraft {
-    /// With what the model itself says of each token.
+    /// The draft, with the model's own probability of each token.
     private(set) var draft = Draft()
     private var curve = ConfidenceCurve()
     /// Tokens of the text when it was made.
     private var madeAt = 0
-    /// Tokens that a pass after it may have given.
+    /// Tokens that a pass after it may have given at most.
     private var most = 0
     /// Right tokens among draft tokens whose predecessors were right: a moving average.
     private(set) var hits = 0.8
     /// Tokens that a draft has been expected to give lately, less those that its time is worth; nil before
     /// the first.
     private(set) var gain: Double?
-    /// The same, below zero where time is worth more.
+    /// The same, but below zero where the time is worth more.
     private(set) var net = 0.0
 
-    /// Learns from what came, and begins a draft without tokens.
+    /// Learns from the new tokens, and begins an empty draft.
     mutating func begin(_ request: DraftRequest) {
         learn(request)
         draft.clear()
@@ -24,7 +24,7 @@ struct OfferedDraft {
 
     mutating func append(_ token: Int32, _ confidence: Float) { draft.append(token, confidence) }
 
-    /// The chance of a token that the model gives this chance.
+    /// The learned chance of a token to which the model gives the probability `confidence`.
     func chance(_ confidence: Float) -> Double { curve.chance(confidence) }
 
     /// Offers the draft with its chances, and notes what it was worth.

@@ -1,6 +1,6 @@
 public import TesseraKernels
 
-/// What a decoder asks of the next pass over its text, which others may share.
+/// The request of a decoder for its text in the next pass, which other texts may share.
 public struct PassRequest: Sendable, Equatable {
     /// Ids that follow what is cached.
     public var committed: [Int32]

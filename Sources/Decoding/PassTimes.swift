@@ -12,20 +12,20 @@ internal import TesseraMachine
 ///
 /// The logarithm of a pass's seconds is taken to be `pace + d(m) + noise`: the machine's pace, which other
 /// programs and the processor's clock change, and what the size adds. A Kalman filter, with the variances of
-/// pace and each d kept apart, shares out what a pass differs by: where its size is little known, it tells of
-/// the size, and else of the pace.
+/// pace and each d kept apart, divides the difference of a pass from its expected time: where the size is
+/// little known, mostly to the size, and else to the pace.
 struct PassTimes: Sendable {
-    /// Numbers of positions that are told apart; between them lie straight lines.
+    /// Numbers of positions with a time of their own; between them, times are interpolated linearly.
     static let sizes = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128]
     private static let most = 128
 
-    /// By positions up to `most`: seconds, to those of a single position; index 0 is unused.
+    /// Time of a pass, relative to one position, by positions up to `most`; index 0 is unused.
     private var ratios = Array(repeating: 1.0, count: most + 1)
-    /// By size, next to the pace: the same as learned, and the variance of its logarithm.
+    /// The learned ratio of each size, and the variance of its logarithm.
     private var points = sizes.map { _ in (ratio: 1.0, variance: unknown) }
-    /// By size, next to the pace: what to expect.
+    /// The ratio to expect of each size.
     private var expected = sizes.map { _ in 1.0 }
-    /// Logarithm of the machine's seconds for what has a ratio of 1, and its variance.
+    /// Logarithm of the machine's seconds for a ratio of 1, and its variance.
     private var pace = (mean: 0.0, variance: 100.0)
 
     /// Most positions of a pass so far.
@@ -33,7 +33,7 @@ struct PassTimes: Sendable {
 
     /// Variance of a size that was never tried.
     private static let unknown = 0.25
-    /// Of the noise of a pass; and what a pass adds to the pace's variance and to that of each size.
+    /// Variance of the noise of a pass; variances that a pass adds to the pace and to each size.
     private static let (noise, paceDrift, sizeDrift) = (0.0025, 1e-4, 5e-5)
     /// Standard deviations that a size is taken to be cheaper.
     private static let hope = 0.7
@@ -48,7 +48,7 @@ struct PassTimes: Sendable {
     /// Seconds of a pass over one position at the moment; 0 before the first pass.
     var single: Double { pace.variance < 100 ? exp(pace.mean) * expected[0] : 0 }
 
-    /// Seconds to those of a single position; proportional beyond what is told apart.
+    /// Time of a pass, relative to one position; proportional beyond the largest of `sizes`.
     func ratio(_ positions: Int) -> Double {
         positions <= Self.most
             ? ratios[max(1, positions)] : ratios[Self.most] * Double(positions) / Double(Self.most)
@@ -75,8 +75,8 @@ struct PassTimes: Sendable {
         let sizeVariance = (1 - share) * variances.0 + share * variances.1
         let seen = (1 - share) * expected[below] + share * expected[above]
         let error = log(seconds) - pace.mean - log(seen)
-        // Other programs stop passes for long: what is far off tells little of a size, and of the pace as much as
-        // what is three deviations off.
+        // Other programs may stop a pass for long. A time that is far off tells little about the size, and about the pace
+        // as much as a time that is three deviations off.
         let odd = pace.variance + sizeVariance + Self.noise + error * error / 4
         for (index, own) in [(below, variances.0), (above, variances.1)] where own > 0 {
             points[index].ratio = expected[index] * exp(own * error / odd)
@@ -93,7 +93,7 @@ struct PassTimes: Sendable {
         update()
     }
 
-    /// Finds what to expect anew. What was learned fades, as its variance grows, to what would be guessed
+    /// Updates the expected ratios. As the variance of a learned ratio grows, it fades to the guess that would be made
     /// without it.
     private mutating func update() {
         let sizes = Self.sizes
@@ -119,7 +119,7 @@ struct PassTimes: Sendable {
         }
     }
 
-    /// What is not sure yet is taken to be cheaper than it seems, so that it is tried again.
+    /// A ratio that is not sure yet is taken to be smaller than it seems, so that the size is tried again.
     private func hoped(_ index: Int) -> Double {
         guard index > 0, isTried(index) else { return expected[index] }
         let hope = exp(-Self.hope * points[index].variance.squareRoot())

@@ -8,7 +8,7 @@ internal import TesseraMachine
 
 /// Chooses what the next pass computes, so that all texts together get the most tokens per second.
 ///
-/// Of each text s there is an ``Offer``: n(s) positions are worth w(s, n) tokens. A pass over m positions takes
+/// Each text s has an ``Offer``: n(s) positions are worth w(s, n) tokens. A pass over m positions takes
 /// T(m), learned from the passes so far (``PassTimes``), in units of a pass over one. Let R, the price of time, be
 /// the tokens that come per unit in the long run. The pass is made so that
 ///
@@ -17,19 +17,18 @@ internal import TesseraMachine
 /// is as large as can be, found by dynamic programming over the texts. R is the mean of what passes gave:
 /// tokens to time. Where plans with a price R give more than R, the price rises, and where they give less it
 /// falls, until no other way to plan gives more (Dinkelbach's algorithm; average-reward dynamic programming).
-/// A position is thus taken where the tokens that it promises exceed R times the time that it adds: of one text
-/// nearly every likely draft, of many texts hardly any.
+/// A position is thus taken if the tokens that it promises exceed R times the time that it adds: with one text
+/// nearly every likely draft, with many texts hardly any.
 ///
-/// How w follows from chances is told in ``DraftOffer`` for drafts, in ``MaskWorth`` for the masks that make
-/// them, and in ``worth(ofBlock:slides:)`` for blocks that are not verified. What is learned of chances is
-/// shared by all texts.
+/// ``DraftOffer`` computes w from chances for drafts, ``MaskWorth`` for the masks that make them, and
+/// ``worth(ofBlock:slides:)`` for blocks that are not verified. All texts share the learned chances.
 public final class Planner {
     private(set) var times = PassTimes()
     /// Tokens per unit of time, all texts together; 0 where passes are to be few, whatever time they take.
     public private(set) var price = 1.0
     /// Masks, or positions of a block, at most.
     public let largest: Int
-    /// Always so many.
+    /// Whether there are always ``largest`` masks or positions.
     public let isFixed: Bool
     /// Positions of a block to choose from, ascending.
     let blockSizes: [Int]
@@ -45,26 +44,25 @@ public final class Planner {
     private var others = 0
     /// Laps of passes without drafts so far, and time since the last one.
     private var (laps, sinceLap) = (0, 0.0)
-    /// Passes that are left of the lap at hand; and whether the last pass, and the one at hand, are without drafts.
+    /// Passes that are left of the current lap; whether the last pass, and the current one, are without drafts.
     private var due = 0
     private var (wasSingle, isSingle) = (true, false)
-    /// By positions of one text: what a pass costs, in tokens.
+    /// The cost in tokens of a pass, by its positions of one text.
     private var costs: [Double] = []
-    // Reused in every pass: by positions, what those of the texts so far are worth; and each text's option.
+    // Reused in every pass: the largest worth of the texts so far, by positions; and each text's option.
     private var worth: [Double] = []
     private var next: [Double] = []
     private var choices: [[Int16]] = []
     private var picks: [Int] = []
 
-    /// Passes that `sum` goes back.
+    /// Number of recent passes that `sum` covers.
     private static let memory = 48.0
-    /// What a larger pass is taken to cost more than it seems: of several guesses that are off, the best looks
-    /// better than it is.
+    /// Factor on the cost of larger passes: the best of several noisy guesses looks better than it is.
     private static let caution = 1.02
 
     /// - Parameters:
     ///   - largest: Masks of a draft, or positions of a block; 1 where drafts have another source.
-    ///   - isFixed: Always `largest`, and as few passes as can be.
+    ///   - isFixed: Always `largest`, and as few passes as possible.
     public init(largest: Int = 1, isFixed: Bool = false) {
         (self.largest, self.isFixed) = (largest, isFixed)
         blockSizes =
@@ -77,7 +75,7 @@ public final class Planner {
         updateMasks()
     }
 
-    /// Finds what masks are worth by now.
+    /// Updates the worth of masks.
     private func updateMasks() {
         guard largest > 1 else { return }
         for positions in costs.indices {
@@ -92,9 +90,9 @@ public final class Planner {
     /// Time of a pass over so many positions.
     func time(_ positions: Double) -> Double { isFixed ? 1 : times.ratio(positions) }
 
-    /// Tokens that a block is worth that is not verified: its own, or those that are expected to be fixed at the
-    /// beginning of a window, less the price of its further passes, P - 1 where a block is filled, and of
-    /// committing them.
+    /// Worth in tokens of a block that is not verified. It is the tokens of the block, or those that are expected to be
+    /// fixed at the beginning of a window, less the price of its further passes (P - 1 where a block is filled) and of
+    /// committing the tokens.
     func worth(ofBlock size: Int, slides: Bool) -> Double {
         var (tokens, passes, reach) = (slides ? 1 : Double(size), 1.0, 1.0)
         for chance in offsets.chances.prefix(size - 1) {
@@ -116,7 +114,7 @@ public final class Planner {
     ///
     /// - Parameters:
     ///   - room: Positions of the pass.
-    ///   - rows: Of logits that it may have.
+    ///   - rows: Rows of logits that it may have.
     /// - Precondition: The smallest options fit.
     public func choose(_ offers: [Offer], room: Int, rows: Int) -> [Int] {
         let uncounted = offers.reduce(0) { $0 + $1.uncounted }
@@ -171,8 +169,8 @@ public final class Planner {
         }
     }
 
-    /// Whether drafts pay is seen next to passes without any: laps of those are made, at first often and seldom
-    /// where there is no doubt. What is left of a draft, or decided in a block, is used up before a lap.
+    /// Passes without drafts show whether drafts pay. Laps of such passes are made, often at first and seldom where
+    /// there is no doubt. A draft, or decided tokens of a block, are used up before a lap.
     ///
     /// - Returns: Units of time from one lap to the next, to its passes.
     private var pause: Double { min(price > 1.5 * singleRate ? 128 : 32, exp2(Double(3 + laps))) }
@@ -190,7 +188,7 @@ public final class Planner {
         wasSingle = isSingle
     }
 
-    /// Where texts come or go, what drafts have added to single tokens is taken to be as before.
+    /// When texts come or go, drafts are taken to add as much to single tokens as before.
     private func setTexts(_ count: Int) {
         guard count != texts else { return }
         let gain = price / singleRate
@@ -205,10 +203,10 @@ public final class Planner {
     /// A pass was made.
     ///
     /// - Parameters:
-    ///   - offers: What it was chosen from.
-    ///   - picks: The options.
-    ///   - tokens: That it gave.
-    ///   - seconds: That it took, with all that decoders did with its logits.
+    ///   - offers: The offers of the pass.
+    ///   - picks: The chosen option of each offer.
+    ///   - tokens: Tokens that the pass gave.
+    ///   - seconds: Seconds that the pass took, with the work of decoders on its logits.
     ///   - drafting: Seconds that the offers took before it.
     public func passMade(
         _ offers: [Offer], _ picks: [Int], tokens: Int, seconds: Double, drafting: Double

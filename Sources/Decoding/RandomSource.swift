@@ -6,7 +6,7 @@
 
 /// Random numbers that are a function of (seed, position, token) and of nothing else.
 ///
-/// A token at a position gets the same noise whoever asks, in whatever order: next-token decoding,
+/// A token at a position gets the same noise for every caller and in any order: next-token decoding,
 /// a draft, and its verification. So a draft that is sampled like its verification agrees as often
 /// as the two distributions overlap, and verified text equals unverified text token for token.
 public struct RandomSource: Sendable, Equatable {
@@ -14,8 +14,8 @@ public struct RandomSource: Sendable, Equatable {
 
     public init(seed: UInt64) { self.seed = seed }
 
-    /// The seed of one of several sequences, below 2^53 so that every JSON reader keeps it; of
-    /// sequence 0, `seed` itself.
+    /// The seed of one of several sequences, below 2^53 so that every JSON reader keeps it. Sequence 0 has
+    /// `seed` itself.
     static func seed(_ seed: UInt64, sequence index: Int) -> UInt64 {
         guard index != 0 else { return seed }
         return mix(seed &+ 0xA24B_AED4_963E_E407 &* UInt64(truncatingIfNeeded: index)) >> 11

@@ -11,7 +11,7 @@ public enum RevealRule: Sendable, Equatable {
     /// Every position more confident than `threshold`.
     case confidence(threshold: Float)
 
-    /// By what the EB sampler orders positions.
+    /// The measure by which the EB sampler orders positions.
     public enum ErrorProxy: String, Sendable, CaseIterable {
         case entropy, confidence, margin
     }

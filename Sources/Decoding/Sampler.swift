@@ -7,11 +7,11 @@ public import TesseraKernels
     internal import Musl
 #endif
 
-/// What a decoder knows of one position before anything is drawn there.
+/// What a decoder knows about a position before it draws there.
 public struct Prediction: Sendable, Equatable {
     /// Likeliest token.
     public var token: Int32
-    /// Of the distribution sampled from, in nats; greedy: of softmax(logits).
+    /// Entropy of the distribution sampled from, in nats; greedy: of softmax(logits).
     public var entropy: Float
     /// Probability of the likeliest token, in the same distribution.
     public var confidence: Float
@@ -38,7 +38,7 @@ public final class Sampler {
     private let stamps: Buffer<UInt32>
     private var stamp: UInt32 = 0
     private var filter: CandidateFilter
-    /// What the text must follow; nil: nothing.
+    /// The grammar that the text must follow; nil: none.
     var grammar: GrammarText?
 
     public init(
@@ -99,7 +99,7 @@ public final class Sampler {
 
     /// Draws from a prepared row.
     ///
-    /// - Parameter position: Of the token in the sequence; it alone selects the noise.
+    /// - Parameter position: The token's position in the sequence; it alone selects the noise.
     public func draw(
         _ logits: Buffer<Float>, begin: Int, prediction: Prediction, position: Int
     ) -> Drawn {
@@ -147,8 +147,8 @@ public final class Sampler {
         }
     }
 
-    /// Divides by the temperature. The largest logit becomes 0 first, so that no temperature above zero is too
-    /// small: what leaves the range of numbers has a chance of zero.
+    /// Divides by the temperature. The largest logit is made 0 first, so that no temperature above zero is too
+    /// small: a quotient that leaves the range of numbers has a chance of zero.
     private func heat(_ logits: Buffer<Float>, _ range: Range<Int>, below most: Float) {
         let temperature = options.temperature
         logits.withMutableSpan(range) { row in

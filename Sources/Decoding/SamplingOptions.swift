@@ -19,9 +19,9 @@ public struct SamplingOptions: Sendable, Equatable {
 
     public init() {}
 
-    /// What is used where nobody says how to draw: the model's own way, if it names one. Else models
-    /// that are to answer draw so that even small ones do not repeat themselves for ever; models that
-    /// fill blocks were published with greedy decoding, and a text is continued by what is likeliest.
+    /// The options where the user names none: those of the model, if it has any. Otherwise an answer is drawn so
+    /// that even small models do not repeat themselves for ever. Models that fill blocks decode greedily, as they
+    /// were published, and a text is continued with the likeliest token.
     ///
     /// - Parameter chat: Whether the model is to answer a message.
     public init(for config: ModelConfig, chat: Bool) {

@@ -3,15 +3,15 @@ public import TesseraTransformer
 
 /// Puts the requests of several generations into passes of one workspace.
 ///
-/// Generations in the middle of their texts come first, each in turn where a pass does not hold all of
-/// them; prompts fill what room is left, and then drafts. A generation that fails ends alone.
+/// Generations in the middle of their texts come first, in turn where a pass does not hold all of them.
+/// Prompts fill the room that is left, and then drafts. A generation that fails does not end the others.
 public final class Scheduler {
     private let workspace: Workspace
     private let planner: Planner
     private var places: [Place] = []
     /// Whose turn it is first.
     private var turn = 0
-    /// Of the pass at hand: segments, the places they belong to, and what those offered.
+    /// Segments of the current pass, the places they belong to, and the offers of these places.
     private var segments: [Segment] = []
     private var chosen: [Int] = []
     private var offers: [Offer] = []
@@ -20,7 +20,7 @@ public final class Scheduler {
         let run: GenerationRun
         let sequence: TokenSequence
         let finished: (Result<GenerationSummary, DecodingError>) -> Void
-        /// Made and not yet in a pass.
+        /// The offer that was made and is not in a pass yet.
         var offer: Offer?
 
         init(
@@ -31,18 +31,18 @@ public final class Scheduler {
         }
     }
 
-    /// - Parameter planner: That the decoders of all generations have.
+    /// - Parameter planner: The planner that the decoders of all generations share.
     public init(_ workspace: Workspace, _ planner: Planner) {
         (self.workspace, self.planner) = (workspace, planner)
     }
 
-    /// Generations that are on their way.
+    /// Number of generations that are not over.
     public var count: Int { places.count }
 
     /// Lets a generation take part in passes until it is over.
     ///
     /// - Parameters:
-    ///   - sequence: What the decoder of `run` works on; of this scheduler's workspace.
+    ///   - sequence: The sequence of the decoder of `run`, in this scheduler's workspace.
     ///   - finished: Called once, in the pass that ended it or after it.
     public func add(
         _ run: GenerationRun, _ sequence: TokenSequence,
@@ -131,7 +131,7 @@ public final class Scheduler {
                     let offer = offer(of: place, room: positions)
                 else { continue }
                 let (least, leastRows) = (offer.least, offer.rows(offer.least))
-                // What is larger than a pass is cut, if it is alone.
+                // An offer that is larger than a pass is cut, if it is alone.
                 guard least <= positions && leastRows <= rows || offers.isEmpty else { continue }
                 positions -= least
                 rows -= leastRows

@@ -32,10 +32,10 @@ public final class SetBlockDecoder: TokenDecoder {
     private let slides: Bool
 
     private var block = Block()
-    /// Of the pass at hand: whether it is next-token prediction, and positions of the block in it.
+    /// Whether the current pass is next-token prediction, and the positions of the block in it.
     private var isSingle = false
     private var computedCount = 0
-    /// Tokens that are wanted at most, and the size of the block by each option.
+    /// Tokens that are wanted at most, and the size of the block for each option.
     private var limit = 1
     private var sizes: [Int] = []
     private var offered = Offer(given: 1)

@@ -1,11 +1,11 @@
-/// What a prompt begins with, as an earlier one does.
+/// The tokens that a prompt and an earlier one both begin with.
 struct SharedBeginning: Equatable {
-    /// Index of the earlier one.
+    /// Index of the earlier prompt.
     var job: Int
-    /// Tokens that both begin with; never all of the later one, whose last token is to be computed.
+    /// Number of these tokens; never all of the later prompt, whose last token must be computed.
     var count: Int
 
-    /// Fewer tokens are not worth copying.
+    /// The fewest tokens that are worth copying.
     private static let least = 16
 
     /// For each prompt the longest beginning that it shares with an earlier one, the latest of several; nil where
@@ -30,7 +30,7 @@ private struct PromptTree {
         var tokens: Range<Int>
         /// The latest prompt that goes through it.
         var latest: Int
-        /// By their first tokens.
+        /// Children by their first tokens.
         var children: [Int32: Int] = [:]
     }
 

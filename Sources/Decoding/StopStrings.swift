@@ -1,4 +1,4 @@
-/// Finds stop strings in text that comes in pieces. What might still become one is held back.
+/// Finds stop strings in text that comes in pieces. Text that may become a stop string is held back.
 public struct StopStrings: Sendable {
     private let stops: [[UInt8]]
     private var held: [UInt8] = []
@@ -31,7 +31,7 @@ public struct StopStrings: Sendable {
         return (shown, false)
     }
 
-    /// What was held back and turned out to be text.
+    /// The text that was held back and is no stop string.
     public mutating func finish() -> String {
         defer { held.removeAll(keepingCapacity: true) }
         return String(decoding: held, as: UTF8.self)

@@ -1,9 +1,9 @@
-/// A text that grows and shrinks at its end, and for each of its places the earlier ones where the same
-/// few tokens stood. Every step costs the same, however long the text is.
+/// A text that grows and shrinks at its end, with the earlier places of each n-gram. A step costs the same
+/// for every length of the text.
 ///
 /// For each length n, a hash of the last n tokens leads to the newest place after such an n-gram, and
-/// from each place a link to the one before. Links of different n-grams with equal hashes mix, so that who
-/// follows them has to compare.
+/// from each place a link to the one before. Links of different n-grams with equal hashes mix, so a
+/// caller that follows them must compare the tokens.
 struct TextIndex {
     /// Ids.
     private(set) var tokens: [Int32] = []
@@ -12,9 +12,9 @@ struct TextIndex {
     /// The n-grams of one length.
     private struct Table {
         let length: Int
-        /// By hash: the number of tokens up to the end of the newest n-gram; 0 for none.
+        /// For each hash, the number of tokens up to the end of the newest n-gram; 0 for none.
         var heads: [Int32]
-        /// By place: the same of the one before it.
+        /// For each place, the same number of the n-gram before it.
         var previous: [Int32] = []
 
         /// Bytes that it takes.
@@ -49,7 +49,7 @@ struct TextIndex {
         }
     }
 
-    /// - Parameter lengths: Of n-grams.
+    /// - Parameter lengths: Lengths of n-grams.
     init(lengths: [Int], capacity: Int = 1024) {
         let size = 1 << (Int.bitWidth - (2 * capacity - 1).leadingZeroBitCount)
         tables = lengths.map { Table(length: $0, heads: Array(repeating: 0, count: size)) }
@@ -77,7 +77,7 @@ struct TextIndex {
     /// after others; a place is the number of tokens before it.
     ///
     /// - Parameters:
-    ///   - text: Whose last n-gram is looked for; nil: this one's.
+    ///   - text: The text whose last n-gram is looked for; nil: this text.
     ///   - body: Returns whether to go on.
     func forEachPlace(table: Int, endOf text: TextIndex? = nil, _ body: (Int) -> Bool) {
         var place = text.map { tables[table].head($0.tokens) } ?? tables[table].previous.last ?? 0
@@ -86,7 +86,7 @@ struct TextIndex {
 
     /// How many tokens before `place` equal the last ones of a text, up to `most`.
     ///
-    /// - Parameter text: nil: this one.
+    /// - Parameter text: The other text; nil: this one.
     func matchLength(_ place: Int, endOf text: TextIndex? = nil, most: Int) -> Int {
         let other = text?.tokens ?? tokens
         let most = min(most, place, other.count)

@@ -4,7 +4,7 @@ public struct Trace: Sendable {
         /// Absolute position in the sequence.
         public var position: Int
         public var token: Int32
-        /// Of the distribution it was drawn from, in nats.
+        /// Entropy of the distribution that it was drawn from, in nats.
         public var entropy: Float
         /// Whether the finished text holds it: false for a rejected draft.
         public var isKept = true

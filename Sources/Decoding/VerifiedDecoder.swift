@@ -30,10 +30,10 @@ public final class VerifiedDecoder: TokenDecoder {
     private let isShifted: Bool
 
     private var draft = Draft()
-    /// That its tokens are right, where those before are.
+    /// Chances of the draft's tokens to be right if those before are.
     private var chances: [Double] = []
     private var offered = DraftOffer()
-    /// Of the pass at hand.
+    /// What was chosen for the current pass.
     private var choice = DraftOffer.Choice()
     // Reused in every pass.
     private var next = Draft()
@@ -44,7 +44,7 @@ public final class VerifiedDecoder: TokenDecoder {
 
     /// - Parameters:
     ///   - planner: Its ``Planner/largest`` is the most masks of a pass.
-    ///   - source: Of drafts; nil: masks.
+    ///   - source: The source of drafts; nil: masks.
     ///   - largest: With a source, positions of a pass at most: a token and what is drafted after it.
     public init(
         _ state: DecodingState, _ planner: Planner, source: (any DraftSource)? = nil,
@@ -117,7 +117,7 @@ public final class VerifiedDecoder: TokenDecoder {
 
     public func finish() { draft.clear() }
 
-    /// Has the source guess what follows, up to a stop token.
+    /// Asks the source for a draft, up to a stop token.
     private func askSource(limit: Int) throws(DecodingError) {
         guard let source else { return }
         draft.clear()
@@ -193,8 +193,7 @@ public final class VerifiedDecoder: TokenDecoder {
         }
     }
 
-    /// Guesses what follows what was verified: by the masks, or by what was left of the draft if that
-    /// has been right so far.
+    /// Makes the next draft: from the masks, or from the rest of the draft if it has been right so far.
     private func makeDraft(_ result: PassResult, accepted: Int) throws(DecodingError) {
         next.clear()
         var isOver = false

@@ -1,4 +1,4 @@
-/// A grammar at work: what has been read so far is one number, and a byte leads from one to another.
+/// The automaton of a grammar: the text read so far is one number, and a byte leads from one number to another.
 ///
 /// A number stands for all readings of the text. Each reading is a state of the network and a stack of states to
 /// come back to. Readings are found when they are first met and kept.
@@ -14,9 +14,9 @@ struct Automaton {
     private var frameTwins: [FrameTwins] = []
     private var readings: [[Reading]] = []
     private var places: [[Reading]: Int32] = [:]
-    /// In all numbers together.
+    /// Readings of all numbers together.
     private var readingCount = 0
-    /// By number and class of a byte, what follows.
+    /// The next number, by number and class of a byte.
     private var rows: [Int32] = []
     /// Classes of bytes.
     private let width: Int
@@ -152,7 +152,7 @@ struct Automaton {
             case .split(let targets):
                 for target in targets { waiting.append((target, stack)) }
             case .call(let rule, let then):
-                // A rule that ends with another one need not be come back to.
+                // A rule that ends with another rule needs no return to it.
                 let below = then == Network.end ? stack : frame(then, stack)
                 waiting.append((network.entries[Int(rule)], below))
             case .end:

@@ -20,13 +20,13 @@ public struct Grammar: Sendable {
     }
 }
 
-/// What a part of a text may be.
+/// The texts that a part may be.
 indirect enum Expression: Sendable {
     case bytes([UInt8])
     /// One character whose scalar value is in one of these ranges.
     case characters([ClosedRange<UInt32>])
     case sequence([Expression])
-    /// One of these; of none nothing can be made.
+    /// One of these; an empty list allows no text.
     case choice([Expression])
     /// - `most`: nil for any number.
     case repeated(Expression, least: Int, most: Int?)
@@ -42,7 +42,7 @@ indirect enum Expression: Sendable {
 
 /// Why a grammar or schema cannot be used.
 public enum GrammarError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// Text that is no grammar.
+    /// Text that is not a grammar.
     case syntax(line: Int, String)
     /// A part of a schema, by its JSON pointer, and what is wrong with it.
     case schema(path: String, String)
@@ -50,9 +50,9 @@ public enum GrammarError: Error, Equatable, Sendable, CustomStringConvertible {
     case leftRecursion(String)
     /// A rule that only further rules of its kind could end.
     case endless(String)
-    /// Rules that stand for more than this program follows.
+    /// Rules with more states than this program allows.
     case tooLarge(String)
-    /// What a text may go on with cannot be told with bounded work.
+    /// The possible next bytes of a text cannot be found with bounded work.
     case tooAmbiguous
 
     public var description: String {

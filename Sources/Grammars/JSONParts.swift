@@ -38,7 +38,7 @@ enum JSONParts {
         ])
     }()
 
-    /// A string of so many characters.
+    /// A string with a number of characters.
     static func string(least: Int = 0, most: Int? = nil) -> Expression {
         .sequence([.text("\""), .repeated(character, least: least, most: most), .text("\"")])
     }
@@ -102,7 +102,7 @@ enum JSONParts {
         ])
     }
 
-    /// A member's name, which stands for no character by an escape but those that need one.
+    /// A member's name, in which only characters that need it are escaped.
     static func member(_ name: [UInt8], _ value: Expression) -> Expression {
         .sequence([text(of: .string(name)), .text(":"), space, value])
     }
@@ -122,12 +122,12 @@ enum JSONParts {
 
     static func anyArray(_ value: Expression) -> Expression { list("[", value, "]") }
 
-    /// A string that is none of `names`, by characters that need no escape.
+    /// A string other than `names`, of characters that need no escape.
     static func name(otherThan names: [[UInt8]]) -> Expression {
         .sequence([.text("\""), rest(otherThan: names.map { $0[...] })])
     }
 
-    /// What is left of such a string, its quote included.
+    /// The rest of such a string, its quote included.
     private static func rest(otherThan names: [ArraySlice<UInt8>]) -> Expression {
         let anything = Expression.sequence([
             .any(of: .characters(plain)), .text("\""),

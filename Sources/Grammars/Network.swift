@@ -37,7 +37,7 @@ struct Network: Sendable {
         try NetworkAnalysis.checkLeftRecursion(self, rules)
         let canEnd = NetworkAnalysis.canEnd(self)
         guard canEnd[Int(entries[root])] else {
-            // The innermost one says most: the last that is named.
+            // The innermost rule, the last that has a name, tells most.
             let bad = entries.indices.last { !canEnd[Int(entries[$0])] } ?? root
             throw .endless(rules[bad].name)
         }
@@ -173,7 +173,7 @@ struct Network: Sendable {
 
     // MARK: Finishing
 
-    /// Takes out what leads nowhere.
+    /// Removes states that lead nowhere.
     private mutating func prune(_ canEnd: [Bool]) {
         for index in states.indices {
             switch states[index] {
@@ -203,7 +203,7 @@ struct Network: Sendable {
     }
 }
 
-/// What can be told of rules before any text.
+/// Analysis of rules, before any text.
 enum NetworkAnalysis {
     /// Refuses rules that could be called without end and without a byte.
     static func checkLeftRecursion(

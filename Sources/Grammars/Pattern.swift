@@ -1,4 +1,4 @@
-/// Regular expressions of JSON Schema (`pattern`) as strings of JSON. They may say anything that an automaton can
+/// Regular expressions of JSON Schema (`pattern`) as strings of JSON. They may use everything that an automaton can
 /// follow: literals, classes, groups, alternatives, repetitions, and anchors at the ends of alternatives.
 ///
 /// Where ECMAScript and other dialects disagree about a class, only what all of them accept is made.
@@ -15,7 +15,7 @@ struct Pattern {
         var parser = Pattern(text: Array(pattern.unicodeScalars))
         var parts: [Expression] = []
         repeat { parts.append(try parser.anchored()) } while parser.take("|")
-        guard parser.at == parser.text.count else { throw Failure(reason: "has ')' too many") }
+        guard parser.at == parser.text.count else { throw Failure(reason: "has one ')' too many") }
         return .sequence([
             .text("\""), parts.count == 1 ? parts[0] : .choice(parts), .text("\""),
         ])
@@ -94,7 +94,7 @@ struct Pattern {
             var most: Int? = least
             if take(",") { most = peek == "}" ? nil : try number() }
             guard take("}"), most ?? least >= least else {
-                throw Failure(reason: "has a repetition that is none")
+                throw Failure(reason: "has an invalid repetition")
             }
             result = .repeated(body, least: least, most: most)
         } else {
@@ -116,7 +116,7 @@ struct Pattern {
 
     // MARK: Classes
 
-    /// What an escape stands for; `isSet`: several characters; other dialects know more of them.
+    /// The characters of an escape. `isSet`: it stands for several characters, and other dialects know more of them.
     private mutating func escape() throws(Failure) -> (ranges: [ClosedRange<UInt32>], isSet: Bool) {
         guard let next = peek else { throw Failure(reason: "ends with '\\'") }
         at += 1
@@ -175,7 +175,7 @@ struct Pattern {
                 let high = try one()
                 guard !high.isSet, let first = low.ranges.first?.lowerBound,
                     let last = high.ranges.first?.lowerBound, first <= last
-                else { throw Failure(reason: "has a range that is none") }
+                else { throw Failure(reason: "has an invalid range") }
                 ranges.append(first...last)
             } else {
                 ranges += low.ranges
@@ -188,7 +188,7 @@ struct Pattern {
     }
 }
 
-/// What `format` may say, as patterns.
+/// The supported values of `format`, as patterns.
 enum Formats {
     static func pattern(_ name: String) -> String? { patterns[name] }
 

@@ -2,16 +2,16 @@ package import TesseraReporting
 
 extension Grammar {
     /// The JSON texts that a JSON Schema accepts, or a part of them: members come in the order of `properties`,
-    /// and where nothing is said of further members there are none.
+    /// and there are no further members unless the schema names them.
     ///
     /// - Parameter schema: The schema's own text.
-    /// - Throws: `schema` with the path of what is not supported or cannot be satisfied.
+    /// - Throws: `schema` with the path of a part that is not supported or cannot be satisfied.
     public init(schema: String) throws(GrammarError) {
         let value: JSONValue
         do throws(JSONParser.Failure) {
             value = try JSONParser.parse(Array(schema.utf8))
         } catch {
-            throw .schema(path: "", "is no JSON at byte \(error.offset): \(error.reason)")
+            throw .schema(path: "", "is not JSON at byte \(error.offset): \(error.reason)")
         }
         try self.init(schema: value)
     }
@@ -55,7 +55,7 @@ struct SchemaPart {
     func count(_ name: String) throws(GrammarError) -> Int? {
         guard let member = member(name) else { return nil }
         guard let count = member.value.int, count >= 0 else {
-            throw member.failure("is no whole number of 0 or more")
+            throw member.failure("is not a whole number of 0 or more")
         }
         return count
     }
@@ -73,11 +73,11 @@ struct SchemaCompiler {
     /// Parts, each counted as often as it is looked at.
     private static let workLimit = 20_000
 
-    /// Those that all rules are added to: any value.
+    /// The first rules of every schema: any value.
     static let firstRules = [Grammar.Rule(name: "any value", body: JSONParts.anyValue(anything))]
     static let anything = Expression.rule(0)
 
-    /// - Parameter rules: Those so far; the first stands for any value.
+    /// - Parameter rules: The rules so far; the first stands for any value.
     init(_ schema: JSONValue, after rules: [Grammar.Rule] = firstRules) {
         root = SchemaPart(value: schema, path: "")
         self.rules = rules
@@ -151,7 +151,7 @@ struct SchemaCompiler {
 
     private func alternatives(_ part: SchemaPart) throws(GrammarError) -> [JSONValue] {
         guard let schemas = part.value.array, !schemas.isEmpty else {
-            throw part.failure("is no list of schemas")
+            throw part.failure("is not a list of schemas")
         }
         return schemas
     }
@@ -205,7 +205,7 @@ struct SchemaCompiler {
     /// - Throws: Where it names nothing in this schema.
     func resolve(_ reference: JSONValue, _ part: SchemaPart) throws(GrammarError) -> SchemaPart {
         guard let text = reference.string, text.hasPrefix("#") else {
-            throw part.failure("refers to another document; put what it means under '$defs'")
+            throw part.failure("refers to another document; copy its schema under '$defs'")
         }
         var target = root
         for step in text.dropFirst().split(separator: "/", omittingEmptySubsequences: true) {
@@ -216,7 +216,7 @@ struct SchemaCompiler {
             {
                 next = target.element(index, elements[index])
             }
-            guard let next else { throw part.failure("refers to '\(text)', which is not there") }
+            guard let next else { throw part.failure("refers to '\(text)', which does not exist") }
             target = next
         }
         return target
@@ -245,7 +245,7 @@ extension JSONValue {
         .object((members ?? []).filter { !$0.name.elementsEqual(name.utf8) })
     }
 
-    /// The same for values that JSON Schema takes for equal, whatever the order of members.
+    /// The same text for values that JSON Schema treats as equal, whatever the order of members.
     var canonical: String {
         switch self {
         case .object(let members):

@@ -5,15 +5,15 @@ enum JSONType: String, CaseIterable {
     case null, boolean, object, array, string, integer, number
 }
 
-/// What keywords mean here.
+/// The keywords that this program knows.
 enum Keywords {
-    /// They say nothing of values, or nothing that a reader checks.
+    /// Keywords that do not restrict values, or that readers do not check.
     private static let annotations: Set<String> = [
         "$anchor", "$comment", "$defs", "$id", "$schema", "contentEncoding", "contentMediaType",
         "contentSchema", "default", "definitions", "deprecated", "description", "discriminator",
         "example", "examples", "readOnly", "title", "writeOnly",
     ]
-    /// By the type that they speak of.
+    /// Keywords by the type that they restrict.
     static let byType: [(type: JSONType, keywords: Set<String>)] = [
         (
             .object,
@@ -35,7 +35,7 @@ enum Keywords {
         "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties",
     ]
 
-    /// Whether a schema says anything of values. Names that JSON Schema does not know say nothing.
+    /// Whether a schema restricts values. Names that JSON Schema does not know restrict nothing.
     static func asserts(_ schema: JSONValue) -> Bool {
         (schema.members ?? []).contains { member in
             let name = String(decoding: member.name, as: UTF8.self)
@@ -56,7 +56,7 @@ enum Keywords {
 }
 
 extension SchemaPart {
-    /// What `type` says, or what other keywords speak of; nil for any.
+    /// The types that `type` or other keywords name; nil for any.
     func types() throws(GrammarError) -> [JSONType]? {
         guard let named = member("type") else {
             let spoken = Keywords.byType.filter { entry in

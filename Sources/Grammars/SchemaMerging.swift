@@ -1,9 +1,9 @@
 internal import TesseraReporting
 
 extension SchemaCompiler {
-    /// A schema for what two accept.
+    /// A schema for the values that two schemas accept.
     ///
-    /// - Throws: Where their keywords cannot be said as those of one schema.
+    /// - Throws: Where one schema cannot express both.
     mutating func merge(
         _ first: SchemaPart, _ second: SchemaPart, path: String
     ) throws(GrammarError) -> SchemaPart {
@@ -99,7 +99,7 @@ extension SchemaCompiler {
             "has another '\(name)' than what it is combined with, which is not supported")
     }
 
-    /// Refuses members that the other schema shuts out: `additionalProperties` speaks of its own schema's members.
+    /// Refuses members that the other schema excludes: `additionalProperties` counts the members of its own schema.
     private static func checkClosed(_ a: SchemaPart, _ b: SchemaPart) throws(GrammarError) {
         guard let further = a.value["additionalProperties"], further.bool != true else { return }
         let own = a.value["properties"]?.members ?? []
@@ -149,7 +149,7 @@ extension SchemaPart {
         value["required"]?.array?.contains { $0.string == name } ?? false
     }
 
-    /// Types of the listed values, or else what `type` says; nil where neither is there.
+    /// Types of the listed values, or else those of `type`; nil where the schema has neither.
     fileprivate func kinds(_ listed: [JSONValue]?) throws(GrammarError) -> [JSONType]? {
         if let listed { return listed.map(\.type) }
         return value["type"] == nil ? nil : try types()

@@ -161,7 +161,7 @@ extension SchemaCompiler {
                 try rest.map { part throws(GrammarError) in try rule(part) } ?? Self.anything
             return JSONParts.list("[", element, "]", least: least, most: most)
         }
-        // Where nothing is said of further elements, there are none unless there must be.
+        // Without a rule for further elements there are none, unless there must be some.
         var further = Expression.never
         if let rest {
             further = try rule(rest)
@@ -189,7 +189,7 @@ extension SchemaCompiler {
         let further = try self.further(part)
         var members = try properties(part)
         for name in try required(part) where !members.contains(where: { $0.name == name }) {
-            // Speaks of a member that only 'additionalProperties' knows.
+            // A required member that only 'additionalProperties' covers.
             members.append(
                 (
                     name,
@@ -261,7 +261,7 @@ extension SchemaCompiler {
         _ part: SchemaPart
     ) throws(GrammarError) -> Expression {
         let comma = Expression.sequence([.text(","), JSONParts.space])
-        // What may follow where a member stands already, and where none does.
+        // What may follow after a member, and at the beginning.
         var (after, first) = (Expression.empty, Expression.empty)
         if let further {
             guard members.allSatisfy({ $0.name.count <= 256 }) else {

@@ -1,10 +1,10 @@
 public import TesseraTokenization
 
-/// A grammar over the tokens of a vocabulary: which may follow, and what each leads to.
+/// A grammar over the tokens of a vocabulary: which tokens may follow, and the state after each.
 ///
-/// What may follow is found once for each state and kept. For one thread at a time.
+/// The tokens that may follow are found once for each state and kept. For one thread at a time.
 public final class TokenGrammar {
-    /// What has been read so far.
+    /// The text that was read so far.
     public typealias State = Int32
 
     private var automaton: Automaton
@@ -30,7 +30,7 @@ public final class TokenGrammar {
     }
 
     /// - Parameters:
-    ///   - tree: Of the tokenizer's vocabulary.
+    ///   - tree: The tree of the tokenizer's vocabulary.
     ///   - endTokens: They may follow where the text may end.
     public init(
         _ grammar: Grammar, _ tree: TokenTree, _ tokenizer: Tokenizer, endTokens: Set<Int32>
@@ -54,7 +54,7 @@ public final class TokenGrammar {
         state == Self.over || automaton.isComplete(state)
     }
 
-    /// What a token leads to; nil where it may not follow.
+    /// The state after a token; nil where the token may not follow.
     public func next(_ state: State, _ token: Int32) throws(GrammarError) -> State? {
         guard state != Self.over else { return nil }
         if endTokens.contains(token) { return automaton.canEnd(state) ? Self.over : nil }
@@ -100,8 +100,8 @@ public final class TokenGrammar {
 
     /// Bytes of a text that are looked ahead.
     private static let reach = 96
-    /// How likely the tokenizer's own way to cut forced bytes is the model's too; less at their end, where a token
-    /// may reach beyond them. (SmolLM2: 0.93 and 0.6.)
+    /// The chance that the model cuts forced bytes as the tokenizer does; less at their end, where a token may reach
+    /// beyond them. (SmolLM2: 0.93 and 0.6.)
     private static let (likely, lastLikely) = (Float(0.9), Float(0.6))
 
     /// Tokens that follow where the grammar leaves no choice of bytes, as the tokenizer cuts them; none where it

@@ -3,7 +3,7 @@ internal import TesseraWeightFile
 
 /// The bytes of a vocabulary's tokens as a tree, so that tokens that begin alike are read once.
 public struct TokenTree: Sendable {
-    /// Of each node in the order of a walk in depth: its byte, its depth from 0, the node after those below it.
+    /// For each node, in the order of a walk in depth: its byte, its depth from 0, the node after those below it.
     private(set) var bytes: [UInt8] = []
     private(set) var depths: [UInt16] = []
     private(set) var ends: [Int32] = []
@@ -13,7 +13,7 @@ public struct TokenTree: Sendable {
     private(set) var tokens: [Int32] = []
     /// Further tokens of the same bytes, by node.
     private(set) var others: [Int: [Int32]] = [:]
-    /// By id; empty where a token is none of text.
+    /// Bytes by id; empty for tokens without text.
     let spelled: [ArraySlice<UInt8>]
     let deepest: Int
 
@@ -34,7 +34,7 @@ public struct TokenTree: Sendable {
 
     init(_ spelled: [ArraySlice<UInt8>]) {
         self.spelled = spelled
-        // Longer ones can never be needed: no model has them, and a damaged file is not to take all memory.
+        // No model has longer tokens, and a damaged file must not take all memory.
         let ids = spelled.indices.filter { (1...Self.byteLimit).contains(spelled[$0].count) }
             .map { (key: Self.key(spelled[$0]), id: $0) }
             .sorted { a, b in
@@ -98,7 +98,8 @@ public struct TokenTree: Sendable {
 
     private static let byteLimit = 4096
 
-    /// Whether exactly one token begins `text` or is begun by all of it, or ends where it does; that one.
+    /// The token that `text` begins with; nil where there is none, where there are several, or where a longer token
+    /// begins with `text`.
     func onlyToken(of text: ArraySlice<UInt8>) -> Int32? {
         var only: Int32?
         var (node, end) = (0, bytes.count)

@@ -111,7 +111,7 @@ extension SourceType {
         }
     }
 
-    /// What its codes exceed values by.
+    /// The offset of its codes.
     private var offset: Float {
         switch self {
         case .q4_0: 8
@@ -179,7 +179,7 @@ extension SourceType {
         }
     }
 
-    /// Of 16 columns of a group: value = scale (code - offset) + minimum.
+    /// Scale and minimum of 16 columns of a group: value = scale (code - offset) + minimum.
     private func scaling(
         _ blocks: SourceBlocks, group: Int, part: Int
     ) -> (scale: Float, minimum: Float) {

@@ -36,7 +36,7 @@ enum ByteLevel {
 struct MergeBuilder {
     private let ids: [[UInt8]: UInt32]
 
-    /// - Parameter spellings: Of every token, in the byte-level alphabet; the index is the id.
+    /// - Parameter spellings: The spelling of every token in the byte-level alphabet; the index is the id.
     init(spellings: [[UInt8]]) {
         var ids: [[UInt8]: UInt32] = [:]
         ids.reserveCapacity(spellings.count)

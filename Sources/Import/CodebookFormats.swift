@@ -6,7 +6,7 @@ internal import TesseraWeightFile
 struct CodebookBlock {
     /// A half-precision number times a power of two.
     private(set) var unit: Float = 0
-    /// Of 16 values each.
+    /// Multipliers of 16 values each.
     private(set) var multipliers = [Int8](repeating: 1, count: 16)
     private(set) var codes = [Int8](repeating: 0, count: 256)
 
@@ -281,7 +281,7 @@ extension CodebookBlock {
         }
     }
 
-    /// What a group loses where its scale is rounded to half precision.
+    /// The error of a group whose scale is rounded to half precision.
     private func rounding(
         of scale: Float, times multiplier: Float, in group: Range<Int>
     ) -> SourceBlocks.Rounding {

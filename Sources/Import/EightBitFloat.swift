@@ -1,6 +1,6 @@
 /// Floats of one sign, four exponent and three fraction bits (E4M3 without infinity, as `torch.float8_e4m3fn`).
 enum EightBitFloat {
-    /// By bit pattern.
+    /// Values by bit pattern.
     static let values = (0..<256).map { value(UInt8($0)) }
 
     private static func value(_ bits: UInt8) -> Float {

@@ -1,7 +1,7 @@
 internal import TesseraWeightFile
 
 extension TokenizerTables {
-    /// Tokens that end a turn whatever a model's metadata says.
+    /// Tokens that end a turn in every model, whatever its metadata says.
     private static let endTexts: Set<[UInt8]> = Set(
         [
             "<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>",

@@ -1,6 +1,6 @@
 internal import TesseraWeightFile
 
-/// What the blocks of a family have in common, whatever file they come from: a family is a mapping of
+/// The properties that all models of a family share, in every file format: a family is a mapping of
 /// names and numbers.
 struct Family {
     var norms = LayerSpec.Norms.before
@@ -28,7 +28,7 @@ struct Family {
     var hasLongRope = false
     /// Which layers see a window, where the settings do not list them.
     var window = Window.none
-    /// Where the settings name none.
+    /// Epsilon of the norms where the settings name none.
     var eps = 1e-6
     /// Sizes of config.json that may be left out.
     var usualSizes: [String: Int] = [:]
@@ -37,13 +37,13 @@ struct Family {
 
     /// Which layers see only the newest positions.
     enum Window: Equatable {
-        /// None, whatever the settings name.
+        /// No layer, whatever the settings name.
         case none
-        /// All; so many positions where the settings do not mention a window.
+        /// All layers; `usual` positions where the settings name no window.
         case all(usual: Int? = nil)
-        /// Those that the settings say, if they say that the window is used (Qwen).
+        /// The layers that the settings name, if they say that the window is used (Qwen).
         case ifUsed
-        /// Each one whose number, from 1, is no multiple of this.
+        /// Each layer whose number, from 1, is not a multiple of this.
         case allButEvery(Int)
     }
 
@@ -104,9 +104,9 @@ struct Family {
         "Llama, Mistral, Qwen2, Qwen3, Gemma 3, SmolLM3, Granite, OLMo 3, Phi 4 mini or SBD"
 }
 
-/// What differs from layer to layer, gathered before layers are made.
+/// The properties that differ from layer to layer, collected before layers are made.
 struct LayerPlan {
-    /// What all layers have in common.
+    /// The properties that all layers share.
     var spec = LayerSpec()
     /// Positions that a query of sliding layers sees.
     var window = 0
@@ -116,7 +116,7 @@ struct LayerPlan {
     var isRotated: [Bool]
     /// One table, or two where long contexts have one of their own.
     var rotary: [RotaryTable] = []
-    /// Of sliding layers, where they have another one.
+    /// The rotary table of sliding layers, where they have another one.
     var slidingRotary: RotaryTable?
 
     init(layers: Int) {
@@ -149,7 +149,7 @@ extension ModelConfig {
     /// 1 / sqrt(headDim), the usual factor on products of queries and keys.
     var usualAttentionScale: Float { 1 / Float(headDim).squareRoot() }
 
-    /// The residual stream is divided by what its layers' sums were multiplied by: norms see the same.
+    /// The residual stream is divided by the factor of the layers' sums: norms then see the same values.
     mutating func fold(residualMultiplier: Double) {
         precondition(layers.allSatisfy { $0.queryKeyNorm == .none && $0.norms == .before })
         embeddingScale = Float(Double(embeddingScale) / residualMultiplier)

@@ -62,7 +62,7 @@ struct GGUFFile {
 
     /// All parts of one model, opened as one file. The metadata is that of the first.
     ///
-    /// - Parameter paths: Of all parts in order.
+    /// - Parameter paths: Paths of all parts, in order.
     init(parts paths: [String]) throws(ImportError) {
         self = try Self.part(0, of: paths)
         var names = Set(tensors.map(\.name))

@@ -66,7 +66,7 @@ final class GGUFModel: TensorSource {
 }
 
 extension GGUFFile {
-    /// Refuses weights that have no place in the model: left out, the model would compute something else.
+    /// Refuses weights that have no place in the model: without them the model would compute something else.
     fileprivate func refuseOthers(
         than used: [String], _ config: ModelConfig
     ) throws(ImportError) {

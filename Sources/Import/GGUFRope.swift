@@ -118,9 +118,9 @@ struct GGUFRope {
         return .init(beta: Float(beta), originalMaxPositions: original)
     }
 
-    /// Refuses factors other than those that change nothing: 1 for attention, or with YaRN its usual factor,
-    /// which some converters write; for YaRN's share in the frequencies 1 with YaRN and 0 without. A
-    /// negative share is one that is not set.
+    /// Refuses factors that change something. These change nothing: 1 for attention, or YaRN's usual factor, which
+    /// some converters write; a share of YaRN in the frequencies of 1 with YaRN and of 0 without. A negative share
+    /// means that it is not set.
     private func checkFactors(isYaRN: Bool, usual: Double) throws(ImportError) {
         let attention = key("rope.scaling.attn_factor")
         if let value = try metadata.double(attention), value != 1,

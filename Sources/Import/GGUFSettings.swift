@@ -65,7 +65,7 @@ struct GGUFSettings {
 
     // MARK: Layers
 
-    /// Everything of the layers but their rotary tables.
+    /// The layers without their rotary tables.
     private func plan(layers: Int, _ config: ModelConfig) throws(ImportError) -> LayerPlan {
         var plan = LayerPlan(layers: layers)
         plan.spec.attentionBias = family.hasBias || has("blk.0.attn_q.bias")
@@ -81,8 +81,8 @@ struct GGUFSettings {
         return plan
     }
 
-    /// Positions that sliding layers see; nil where there are none, which some files say by 0. Families that
-    /// have no such layers leave the key to be refused.
+    /// Positions that sliding layers see; nil where there are no such layers, which some files express by 0. In
+    /// families without such layers the key is refused.
     private func window() throws(ImportError) -> Int? {
         let name = key("attention.sliding_window")
         switch family.window {
@@ -124,7 +124,7 @@ struct GGUFSettings {
         }
     }
 
-    /// Puts into the configuration, and into the form of the weights, what the format has no setting for.
+    /// Folds settings that the format does not have into the configuration and the weights.
     private func fold(into config: inout ModelConfig) throws(ImportError) -> StoredForm {
         var form = StoredForm()
         form.isFused = family.isFused
@@ -137,8 +137,7 @@ struct GGUFSettings {
         return form
     }
 
-    /// Refuses settings of this architecture that nothing above reads, unless they are 0 or false, which
-    /// is off.
+    /// Refuses settings of this architecture that nothing above reads, unless they are off: 0 or false.
     private func finish(_ config: ModelConfig) throws(ImportError) {
         let width = key("attention.value_length")
         if let value = try optionalSize("attention.value_length"), value != config.headDim {

@@ -39,12 +39,12 @@ extension GGUFFile {
         return tables
     }
 
-    /// What a user should know of the tokenizer.
+    /// Notes for the user about the tokenizer.
     func tokenizerNotes() throws(ImportError) -> [String] {
         guard try metadata.bool("tokenizer.ggml.add_eos_token") == true else { return [] }
         return [
             "\(file.path): tokenizer.ggml.add_eos_token asks for an end token after every text; it is left "
-                + "out, because a model that has read it would not go on with the text"
+                + "out, because the model would not go on with the text after it"
         ]
     }
 
@@ -96,7 +96,7 @@ extension GGUFFile {
     }
 
     private func setPreTokenizer(_ tables: inout TokenizerTables) throws(ImportError) {
-        // The names that llama.cpp treats alike.
+        // Names that llama.cpp treats alike.
         switch try metadata.string("tokenizer.ggml.pre") ?? "" {
         case "llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral", "midm-2.0", "lfm2":
             tables.preTokenizer = .llama3

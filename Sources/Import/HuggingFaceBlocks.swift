@@ -1,7 +1,7 @@
 internal import TesseraReporting
 internal import TesseraWeightFile
 
-/// What config.json says of a model's blocks.
+/// The layers of a model in config.json.
 struct HuggingFaceBlocks {
     /// The decoder's settings, and those of the whole file.
     private let text: Settings
@@ -63,7 +63,7 @@ struct HuggingFaceBlocks {
 
     // MARK: Layers
 
-    /// Everything of the layers but their rotary tables.
+    /// The layers without their rotary tables.
     func plan(layers: Int, _ config: ModelConfig) throws(ImportError) -> LayerPlan {
         var plan = LayerPlan(layers: layers)
         let biases = try text.bool("attention_bias") ?? false
@@ -104,7 +104,7 @@ struct HuggingFaceBlocks {
         return config.usualAttentionScale
     }
 
-    /// Which layers positions turn anything in.
+    /// The layers that rotate queries and keys.
     private func rotatedLayers(_ layers: Int) throws(ImportError) -> [Bool] {
         guard family.skipsRotation else { return Array(repeating: true, count: layers) }
         let interval = try text.size("no_rope_layer_interval") ?? 4
@@ -118,7 +118,7 @@ struct HuggingFaceBlocks {
         return flags.map { $0 == 1 }
     }
 
-    /// Marks the layers that see only so many positions, which are returned; nil: none of them.
+    /// Marks the layers that see a window, and returns its positions; nil: no such layer.
     private func slidingWindow(_ plan: inout LayerPlan) throws(ImportError) -> Int? {
         let window = try text.size("sliding_window")
         let types = try text.array("layer_types")
@@ -148,7 +148,7 @@ struct HuggingFaceBlocks {
 
     // MARK: Folding
 
-    /// Puts into the configuration, and into the form of the weights, what the format has no setting for.
+    /// Folds settings that the format does not have into the configuration and the weights.
     func fold(into config: inout ModelConfig) throws(ImportError) -> StoredForm {
         var form = StoredForm()
         form.isFused = family.isFused

@@ -130,7 +130,7 @@ struct HuggingFaceConfig {
         }
     }
 
-    /// The first of these numbers that is there.
+    /// The first of these numbers that exists.
     private static func first(
         _ names: [String], of places: [Settings]
     ) throws(ImportError) -> Int? {

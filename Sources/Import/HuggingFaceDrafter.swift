@@ -24,7 +24,7 @@ public final class HuggingFaceDrafter: TensorSource {
     /// - Parameters:
     ///   - vocabulary: Tokens that can be drafted at most, where the drafter does not say which: those with the lowest ids, which
     ///     are frequent in tokenizers of merged pairs.
-    /// - Throws: Where the drafter does not fit the target, too.
+    /// - Throws: Also where the drafter does not fit the target.
     public init(
         folder: String, for target: any DraftTarget, vocabulary: Int
     ) throws(ImportError) {
@@ -34,7 +34,7 @@ public final class HuggingFaceDrafter: TensorSource {
         }
         guard try Self.isDrafter(root) else {
             throw .unsupported(
-                path: folder, what: "a model that is no block drafter next to --drafts-for",
+                path: folder, what: "a model that is not a block drafter, with --drafts-for",
                 advice: "choose a DFlash or DSpark drafter, or leave --drafts-for out")
         }
         let (read, form) = try HuggingFaceConfig(root).model()
@@ -63,7 +63,7 @@ public final class HuggingFaceDrafter: TensorSource {
         let own = config.tensors.filter { $0.role != .head }
         let whole = config.vocabularySize
         stored = try StoredTensors(config, form, tensors: own) { tensor in
-            // Of all tokens' factors the first are taken where the head has no more.
+            // Where the head has fewer rows than there are factors, only the first factors are taken.
             let isWhole =
                 tensor.role == .nextToken && found[name(tensor)]?.tensor.shape.first == whole
             return StoredForm.Place(name: name(tensor), rows: isWhole ? whole : tensor.rows)
@@ -192,7 +192,7 @@ public final class HuggingFaceDrafter: TensorSource {
         return whole
     }
 
-    /// Refuses what would be left out, but copies of the target's embedding and head.
+    /// Refuses tensors that would be left out, except copies of the target's embedding and head.
     private static func refuseOthers(
         _ names: some Sequence<String>, used: [String], _ prefix: String, _ path: String
     ) throws(ImportError) {

@@ -34,13 +34,13 @@ struct HuggingFaceGeneration {
         return sampling
     }
 
-    /// What of drawing a weight file cannot hold, with the value that changes nothing.
+    /// Settings of drawing that a weight file cannot hold, each with the value that changes nothing.
     private static let notTaken: [(name: String, neutral: Double)] = [
         ("repetition_penalty", 1), ("min_p", 0), ("typical_p", 1), ("no_repeat_ngram_size", 0),
         ("epsilon_cutoff", 0), ("eta_cutoff", 0), ("num_beams", 1), ("penalty_alpha", 0),
     ]
 
-    /// What a user should know of settings that are left out.
+    /// Notes for the user about settings that are left out.
     func notes() throws(ImportError) -> [String] {
         guard let settings else { return [] }
         var notes: [String] = []

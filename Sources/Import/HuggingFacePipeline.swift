@@ -1,8 +1,8 @@
 internal import TesseraReporting
 internal import TesseraWeightFile
 
-// What tokenizer.json does before and after merging: each step is known in all its settings, or
-// refused by its name.
+// The steps of tokenizer.json before and after merging: each step is known with all its settings, or
+// refused by name.
 extension HuggingFaceTokenizer {
     func setPipeline(_ tables: inout TokenizerTables) throws(ImportError) {
         for normalizer in try Self.steps(json, "normalizer", "normalizers") {
@@ -68,12 +68,12 @@ extension HuggingFaceTokenizer {
             switch try step.string("type") {
             case "ByteLevel": continue  // only offsets
             case "TemplateProcessing":
-                var isBehind = false
+                var isAfter = false
                 for part in try step.objects("single") {
                     if try part.object("Sequence") != nil {
-                        isBehind = true
+                        isAfter = true
                     } else if let token = try part.object("SpecialToken")?.bytes("id") {
-                        if isBehind { back.append(token) } else { front.append(token) }
+                        if isAfter { back.append(token) } else { front.append(token) }
                     } else {
                         throw unsupported(step, "post-processor", "choose another model")
                     }

@@ -43,8 +43,8 @@ struct HuggingFaceRope {
 
     // MARK: Places
 
-    /// The object that counts. Where both are there it is `rope_scaling`, as in transformers: that is
-    /// what a user adds to stretch a model.
+    /// The object that counts. Where both exist it is `rope_scaling`, as in transformers: users add it to stretch a
+    /// model.
     private func scaling() throws(ImportError) -> Settings? {
         var parameters = try text.object("rope_parameters")
         if family.hasSlidingRope, let all = parameters, all.has("full_attention") {
@@ -64,7 +64,7 @@ struct HuggingFaceRope {
         return scaling
     }
 
-    /// Of sliding layers, in families where they have settings of their own.
+    /// Settings of sliding layers, in families where these have settings of their own.
     private func sliding() throws(ImportError) -> Settings? {
         guard family.hasSlidingRope, let parameters = try text.object("rope_parameters"),
             parameters.has("full_attention") || parameters.has("sliding_attention")
@@ -199,7 +199,7 @@ struct HuggingFaceRope {
             theta: base, rotated: headDim, headDim: headDim, attentionFactor: 1)
     }
 
-    /// Refuses what no rule above reads, such as settings by type of layer.
+    /// Refuses settings that no rule above reads, such as settings by type of layer.
     private func finish(_ scaling: Settings?) throws(ImportError) {
         scaling?.ignore("finetuned", "max_position_embeddings")
         try scaling?.finish()

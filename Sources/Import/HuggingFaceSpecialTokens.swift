@@ -100,7 +100,7 @@ extension HuggingFaceTokenizer {
         settings?.unsupported(name) ?? malformed(name)
     }
 
-    /// What a user should know of the tokenizer.
+    /// Notes for the user about the tokenizer.
     func notes() throws(ImportError) -> [String] {
         try surroundings().back.map {
             "\(json.path): '\(String(decoding: $0, as: UTF8.self).printable)', which the post_processor "

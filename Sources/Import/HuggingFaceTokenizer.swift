@@ -126,7 +126,7 @@ struct HuggingFaceTokenizer {
 
     // MARK: Merges
 
-    /// In order of rank. Of equal merges the last counts, and lines with a version are left out, as in
+    /// In order of rank. The last of equal merges counts, and lines with a version are left out, as in
     /// `tokenizers`.
     private func merges(
         _ model: Settings, _ vocabulary: [JSONValue.Member]

@@ -3,7 +3,7 @@ internal import TesseraWeightFile
 /// Why a model could not be imported. Paths are the user's; offsets are bytes from the start of the
 /// file named.
 public enum ImportError: Error, Equatable, CustomStringConvertible {
-    /// Nothing to import at this path: what was looked for is said.
+    /// Nothing to import at this path; `wanted` names what was looked for.
     case notFound(path: String, wanted: String)
     /// The system refused a read.
     case unreadable(path: String, reason: String)
@@ -11,7 +11,7 @@ public enum ImportError: Error, Equatable, CustomStringConvertible {
     case truncated(path: String, offset: Int, wanted: Int)
     /// A field's value is impossible. `offset` is nil where the reason says the place.
     case malformed(path: String, offset: Int?, reason: String)
-    /// Valid, but nothing this program runs.
+    /// Valid, but not supported by this program.
     case unsupported(path: String, what: String, advice: String)
     case missingTensor(path: String, name: String)
     case wrongShape(path: String, name: String, shape: [Int], expected: [Int])
@@ -21,7 +21,7 @@ public enum ImportError: Error, Equatable, CustomStringConvertible {
     case impossibleSetting(path: String, name: String, value: String, expected: String)
     case unknownSynthetic(name: String, known: [String])
 
-    /// Weights that a model of the family does not have: left out, it would compute something else.
+    /// Weights that a model of the family does not have: without them it would compute something else.
     static func noPlace(path: String, tensor: String, family: String) -> Self {
         .unsupported(
             path: path,

@@ -8,7 +8,7 @@ extension ModelConfig {
     ///
     /// - Parameters:
     ///   - layers: How many there will be.
-    ///   - path: Of the file that the numbers are from.
+    ///   - path: Path of the file that has the numbers.
     func checkShape(layers: Int, path: String) throws(ImportError) {
         let width = 1...1 << 20
         let bounds: [(name: String, value: Int, range: ClosedRange<Int>)] = [

@@ -1,4 +1,4 @@
-/// Where a model lies: what a path names, be it a file, a part of several, or a folder.
+/// The place of a model that a path names: a file, one of several parts, or a folder.
 enum ModelPlace {
     /// A Hugging Face folder.
     case folder(String)

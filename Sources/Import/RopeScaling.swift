@@ -70,11 +70,11 @@ enum RopeScaling: Equatable {
     }
 }
 
-/// What a source says of rotation.
+/// The rotation settings of a source.
 struct RopeSettings {
-    /// Of all layers, or of those that see everything; two where long contexts have a table of their own.
+    /// Tables of all layers, or of those that see everything; two where long contexts have a table of their own.
     var tables: [RotaryTable]
-    /// Of sliding layers, where they have another one.
+    /// The table of sliding layers, where they have another one.
     var sliding: RotaryTable?
     /// Dimensions of a head that are rotated.
     var rotated: Int

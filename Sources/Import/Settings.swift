@@ -12,7 +12,7 @@ final class Settings {
     private var members: [String: JSONValue] = [:]
     private var asked: Set<String> = []
 
-    /// - Parameter name: Of the object inside the file, for errors; empty for the whole file.
+    /// - Parameter name: Name of the object inside the file, for errors; empty for the whole file.
     init(_ json: JSONValue, path: String, name: String = "") throws(ImportError) {
         self.path = path
         prefix = name.isEmpty ? "" : name + "."

@@ -8,7 +8,7 @@ struct ShardName {
 
     private static let digits = 5
 
-    /// - Parameter name: Of a file, without its folder; nil for any other name.
+    /// - Parameter name: A file's name, without its folder. The result is nil for any other name.
     init?(_ name: String) {
         guard let dot = name.lastIndex(of: ".") else { return nil }
         let parts = name[..<dot].split(separator: "-", omittingEmptySubsequences: false)

@@ -12,7 +12,7 @@ func fileKind(_ path: String) -> FileKind {
     return status.st_mode & S_IFMT == S_IFDIR ? .directory : .file
 }
 
-/// Names of what is in a folder, in alphabetical order.
+/// Names of the entries of a folder, in alphabetical order.
 func fileNames(in folder: String) throws(ImportError) -> [String] {
     guard let stream = unsafe opendir(folder) else {
         throw .unreadable(path: folder, reason: unsafe String(cString: strerror(errno)))
@@ -37,7 +37,7 @@ final class SourceFile: Sendable {
     let modified: Int
     private let descriptor: Int32
 
-    /// What the file would begin with if Git had not fetched it.
+    /// The beginning of a file that Git LFS has not fetched.
     private static let pointer = Array("version https://git-lfs.github.com/spec/".utf8)
 
     init(path: String) throws(ImportError) {
@@ -104,7 +104,7 @@ final class SourceFile: Sendable {
 }
 
 extension SourceFile {
-    /// Names, sizes and times of files: a file that was replaced makes it another.
+    /// Names, sizes and times of files: it changes when a file is replaced.
     static func fingerprint(_ files: some Sequence<SourceFile>) -> String {
         let lines = files.map {
             "\($0.path.split(separator: "/").last ?? "") \($0.byteCount) \($0.modified)"

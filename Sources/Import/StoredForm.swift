@@ -1,6 +1,6 @@
 internal import TesseraWeightFile
 
-/// How a source stores a model other than the format does. All of it is undone at import.
+/// Differences between a source's way to store a model and the format's. The import undoes all of them.
 struct StoredForm {
     /// q, k and v are rows of one matrix, gate and up of another (Phi 3 and 4).
     var isFused = false
@@ -20,7 +20,7 @@ struct StoredForm {
         /// The format's tensor, or the matrix that it is part of.
         var name: String
         var firstRow = 0
-        /// Of the stored tensor.
+        /// Rows of the stored tensor.
         var rows: Int
     }
 

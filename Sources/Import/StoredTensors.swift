@@ -8,7 +8,7 @@ struct StoredTensors {
         /// From the start of the file.
         var offset: Int
         var type: SourceType
-        /// Of 8-bit floats.
+        /// Scales of 8-bit floats.
         var scales: BlockScales?
     }
 
@@ -19,7 +19,7 @@ struct StoredTensors {
     let list: [SourceTensor]
 
     /// - Parameters:
-    ///   - tensors: Those that are stored; by default all that the model needs.
+    ///   - tensors: The stored tensors; by default all that the model needs.
     ///   - find: The stored tensor with a name, which must have these rows and columns. Throws if
     ///     there is none.
     init(
@@ -65,7 +65,7 @@ struct StoredTensors {
         if let role = entries[tensor.name]?.tensor.role, role.isVector { adjust(&output, role) }
     }
 
-    /// Makes a vector what the format has.
+    /// Converts a vector to the format.
     private func adjust(_ values: inout [Float], _ role: TensorRole) {
         if form.reorders(role, headDim: config.headDim) {
             let source = values

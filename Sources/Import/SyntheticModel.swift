@@ -27,7 +27,7 @@ final class SyntheticModel: TensorSource {
         tensors = config.tensors.map {
             SourceTensor(name: $0.name, rows: $0.rows, columns: $0.columns, type: .synthetic)
         }
-        // What a bfloat16 checkpoint of this shape would take.
+        // Bytes of a bfloat16 checkpoint of this shape.
         sourceBytes = tensors.reduce(0) { $0 + 2 * $1.rows * $1.columns }
     }
 

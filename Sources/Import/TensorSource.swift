@@ -36,11 +36,11 @@ public struct SourceTensor: Sendable, Equatable {
 
 /// Codes of a source that is quantized already, one byte per weight, as `SourceType.codeEncoding` has them.
 public struct SourceBlocks: Sendable {
-    /// What of the source's scales half precision does not hold.
+    /// Scales of the source that half precision does not hold.
     public struct Rounding: Sendable {
         /// Groups of 32 columns with a rounded scale.
         public var groups = 0
-        /// Over their values.
+        /// Squared error of their values.
         public var squaredError = 0.0
         public var squaredValue = 0.0
 
@@ -80,9 +80,9 @@ public protocol TensorSource: Sendable {
     var chatTemplate: String? { get }
     /// Where the model comes from, for people.
     var origin: String { get }
-    /// What a user should know of how the source was understood, one line each.
+    /// Notes for the user about how the source was understood, one line each.
     var notes: [String] { get }
-    /// Another one for a source whose files were changed or replaced.
+    /// A text that changes when files of the source are changed or replaced.
     var fingerprint: String { get }
     /// In execution order, a tied output head left out.
     var tensors: [SourceTensor] { get }
@@ -108,7 +108,7 @@ extension TensorSource {
 }
 
 /// Opens a Hugging Face folder, a GGUF file, or a synthetic shape such as `synthetic:llama-3.1-8b`.
-/// Of a GGUF model in parts, any part or a folder that holds nothing else is its path.
+/// A GGUF model in parts is named by any part, or by a folder that holds nothing else.
 public func openModel(at path: String) throws(ImportError) -> any TensorSource {
     if path.hasPrefix("synthetic:") {
         return try SyntheticModel(named: String(path.dropFirst("synthetic:".count)))

@@ -14,7 +14,7 @@ struct WeightNames {
         ("language_model.model.", "language_model.lm_head.weight"), ("", "lm_head.weight"),
     ]
 
-    /// - Parameter names: Of all tensors in the checkpoint.
+    /// - Parameter names: Names of all tensors in the checkpoint.
     init(_ names: some Sequence<String>) {
         let all = Set(names)
         (prefix, head) =
@@ -35,7 +35,7 @@ struct WeightNames {
     /// something else.
     ///
     /// - Parameters:
-    ///   - names: Of all tensors in the checkpoint.
+    ///   - names: Names of all tensors in the checkpoint.
     ///   - used: Stored names of those that have a place.
     ///   - family: The model's type, for errors.
     ///   - isWholeModel: Whether the decoder is all of the checkpoint; other parts, such as those for

@@ -201,7 +201,7 @@ extension Compute {
         /// Lowest index of the largest value.
         public var argmax: Int
         public var logSumExp: Float
-        /// Of softmax(row), in nats.
+        /// Entropy of softmax(row), in nats.
         public var entropy: Float
         /// Largest value but one.
         public var second: Float

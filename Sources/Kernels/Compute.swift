@@ -91,10 +91,10 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
         if let decoders = unsafe raw.decoders { unsafe tsr_decoders_destroy(decoders) }
     }
 
-    /// Lets the calling thread do everything, or all of them. No result depends on it.
+    /// Chooses between the calling thread alone and all threads. No result depends on it.
     public func workAlone(_ alone: Bool) { unsafe tsr_pool_work_alone(raw.pool, alone) }
 
-    /// Whether a coded tile turned out to be damaged: products since then are not to be used.
+    /// Whether a coded tile was found to be damaged: products since then must not be used.
     public var hasSeenDamage: Bool {
         guard let decoders = unsafe raw.decoders else { return false }
         return unsafe tsr_decoders_failed(decoders)
@@ -112,7 +112,7 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
         return Int(clamping: total)
     }
 
-    /// Whether there is room to decode coded tiles, which only models with some ask for.
+    /// Whether there is room to decode coded tiles; only models with coded tiles ask for it.
     public var decodesTiles: Bool { decodedTileBytes > 0 }
 
     /// Whether tiles of a trellis are multiplied as they are stored: nothing is gained by decoding them ahead.
@@ -143,7 +143,7 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
         return unsafe String(cString: value)
     }
 
-    /// Calls `body` with what the C functions take.
+    /// Calls `body` with the argument of the C functions.
     func withRaw<R>(_ body: (UnsafePointer<tsr_compute>) -> R) -> R {
         unsafe withUnsafePointer(to: raw) { unsafe body($0) }
     }

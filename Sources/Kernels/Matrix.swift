@@ -47,7 +47,7 @@ extension Compute {
 
 /// A weight matrix `[rows, columns]` as it is stored. Byte layouts: Formats/TSR.md §9 and §10.
 ///
-/// Does not own the bytes, but keeps their owner alive where it is told it.
+/// Does not own the bytes, but keeps their owner alive if it knows the owner.
 @safe public struct Matrix: @unchecked Sendable {
     /// How the values are coded; raw values are those of the file format.
     public enum Encoding: UInt32, Sendable, CaseIterable {
@@ -97,7 +97,7 @@ extension Compute {
     ///
     /// - Parameters:
     ///   - bytes: All panels of the matrix; must outlive every use of it.
-    ///   - owner: Whose life makes them do so; nil where the caller sees to it.
+    ///   - owner: An object that keeps them alive; nil where the caller does.
     /// - Precondition: `bytes` has the size that the shape and the encoding ask for.
     @unsafe public init(
         rows: Int, columns: Int, encoding: Encoding, bytes: UnsafeRawBufferPointer,
@@ -129,7 +129,7 @@ extension Compute {
     ///   - tileRows: Rows of each tile but the last, a multiple of 16.
     ///   - tiles: One entry per tile, each set before the tile is multiplied with.
     ///   - byteCount: Stored bytes of all tiles.
-    ///   - owner: Whose life keeps the tiles in their places; nil where the caller sees to it.
+    ///   - owner: An object that keeps the tiles in their places; nil where the caller does.
     public init(
         rows: Int, columns: Int, encoding: Encoding, storage: Storage, tileRows: Int,
         tiles: TileTable, byteCount: Int, owner: (any AnyObject & Sendable)? = nil
@@ -208,7 +208,7 @@ extension Compute {
     /// Tiles of matrix `index` that are multiplied; for a matrix that is not in tiles: panels.
     public func selected(of index: Int) -> Range<Int> { parts[index].begin..<parts[index].end }
 
-    /// Of matrix `index` some tiles, or nothing, are multiplied from now on.
+    /// Selects the tiles of matrix `index` that are multiplied from now on; there may be none.
     ///
     /// - Precondition: The matrix is in tiles, and these are among them.
     public func select(_ tiles: Range<Int>, of index: Int) {

@@ -20,7 +20,7 @@ public struct Trellis: Sendable, Equatable {
     /// The table for a normal distribution.
     public static func standard(rate: Int) -> Trellis { standard[rate - rates.lowerBound] }
 
-    /// By rate.
+    /// The standard tables by rate.
     private static let standard = rates.map { rate in
         var table = tsr_trellis_table()
         let isDone = unsafe tsr_trellis_standard(UInt32(rate), &table)

@@ -11,7 +11,7 @@ public struct Token: Sendable, Equatable {
     public var pass: Int
 }
 
-/// The tokens of an answer, as they are decided. To be read once.
+/// The tokens of an answer, as they are decided. Can be read once.
 public struct Answer: AsyncSequence, Sendable {
     public typealias Element = Token
 
@@ -25,22 +25,22 @@ public struct Answer: AsyncSequence, Sendable {
         case length
         /// No position of the context was left.
         case context
-        /// Nobody read on.
+        /// The reader stopped, or its task was cancelled.
         case cancelled
     }
 
-    /// What an answer took.
+    /// Counts and times of an answer.
     public struct Summary: Sendable, Equatable {
         public var end: End
         /// Tokens of the prompt.
         public var promptTokens = 0
-        /// Those of them that a cache held already.
+        /// Prompt tokens that a cache held already.
         public var cachedTokens = 0
         /// Tokens of the answer.
         public var tokens = 0
         /// Forward passes that gave them.
         public var passes = 0
-        /// Tokens that passes have verified ahead, and those of them that were right.
+        /// Draft tokens that passes verified, and how many of them were right.
         public var draftedTokens = 0
         public var acceptedTokens = 0
     }
@@ -59,7 +59,7 @@ public struct Answer: AsyncSequence, Sendable {
     /// What it took; nil as long as it has not ended, and where it failed.
     public var summary: Summary? { request.summary }
 
-    /// Why it failed; nil where it has not. That a prompt cannot be answered is known at once.
+    /// Why it failed; nil where it has not failed. An error of the prompt is known at once.
     public var failure: ModelError? { request.failure }
 
     public func makeAsyncIterator() -> Iterator { Iterator(tokens: stream.makeAsyncIterator()) }
@@ -77,7 +77,7 @@ public struct Answer: AsyncSequence, Sendable {
         }
     }
 
-    /// Waits for all of it.
+    /// Waits for the whole answer and returns its text.
     ///
     /// - Throws: As ``Iterator/next()``.
     public func text() async throws -> String {

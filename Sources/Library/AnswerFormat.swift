@@ -1,14 +1,14 @@
 internal import TesseraGrammars
 
-/// What the text of an answer must be.
+/// The form that the text of an answer must have.
 public enum AnswerFormat: Sendable, Equatable {
     /// Anything.
     case text
     /// A JSON object.
     case json
-    /// What a JSON Schema accepts; the schema as JSON.
+    /// JSON that a schema accepts; the schema as JSON text.
     case schema(String)
-    /// What a grammar in GBNF, the form of llama.cpp, makes.
+    /// A text that follows a grammar in GBNF, the form of llama.cpp.
     case grammar(String)
 
     /// - Returns: Nil where the text may be anything.
@@ -29,13 +29,13 @@ public enum AnswerFormat: Sendable, Equatable {
     }
 }
 
-/// What an answer follows, and a name by which it is found again.
+/// The grammar of an answer, and a key by which it is found again.
 struct AnswerGrammar: Sendable {
     var key: String
     var grammar: Grammar
 }
 
-/// Grammars that an engine has read lately, with what it has learned of them.
+/// Grammars that an engine has used lately, with their states and masks.
 struct GrammarCache {
     private var known: [(key: String, grammar: TokenGrammar)] = []
     private var tree: TokenTree?

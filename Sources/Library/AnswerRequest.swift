@@ -1,7 +1,7 @@
 internal import TesseraDecoding
 internal import Synchronization
 
-/// What an answer is asked for with, and where it goes. Its reader may cancel it from any thread.
+/// The request for an answer, and the stream for its tokens. Its reader may cancel it from any thread.
 final class AnswerRequest: Sendable {
     let prompt: [Int32]
     let sampling: SamplingOptions
@@ -30,7 +30,7 @@ final class AnswerRequest: Sendable {
         self.finished = finished
     }
 
-    /// Has an engine answer.
+    /// Asks an engine for an answer.
     static func answer(
         _ engine: Engine, _ prompt: [Int32], _ sampling: SamplingOptions, maxTokens: Int,
         stop: [String], _ grammar: AnswerGrammar?, isAnswer: Bool,
@@ -86,7 +86,7 @@ final class AnswerRequest: Sendable {
         output.finish()
     }
 
-    /// Ends one that has not.
+    /// Ends an answer that has not begun.
     func finish(_ end: Answer.End) {
         finished("", [])
         result.withLock { $0 = .success(Answer.Summary(end: end)) }

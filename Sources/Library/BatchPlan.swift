@@ -10,11 +10,11 @@ package struct BatchPlan {
 
     /// - Parameters:
     ///   - needs: Positions that each text may take.
-    ///   - asked: Texts at a time; nil: as many as shorten the work. Where weights are read from disk in each
-    ///     pass, that is more of them, and their caches take a quarter of the memory at most.
-    ///   - drafting: What the decoders of all of them do.
-    ///   - open: Completes options for the longest text, whose positions it is given: memory, context and all
-    ///     else that is asked for.
+    ///   - asked: Texts at a time; nil: as many as make the work faster. Where weights are read from disk in each
+    ///     pass, more texts pay, and their caches take at most a quarter of the memory.
+    ///   - drafting: The drafting of all decoders.
+    ///   - open: Completes the options for the longest text, given its positions: memory, context and everything
+    ///     else that the user asked for.
     package init(
         _ file: WeightFile, needs: [Int], asked: Int?, _ drafting: Drafting,
         open: (TesseraTransformer.Model.Options, Int) throws -> TesseraTransformer.Model.Options

@@ -7,10 +7,10 @@ public struct ByteSize: Sendable {
     public let bytes: Int
     /// As it was given.
     public let text: String
-    /// Those in which it was given.
+    /// Units in which it was given.
     package let units: ByteUnits
 
-    /// Nil where the text is none.
+    /// Nil where the text is not a number of bytes.
     public init?(_ text: String) {
         let upper = text.uppercased()
         let digits = upper.prefix { $0.isNumber || $0 == "." }
@@ -24,7 +24,7 @@ public struct ByteSize: Sendable {
         units = unit.count == 2 && unit.hasSuffix("B") ? .decimal : .binary
     }
 
-    /// What the same digits more likely mean, where so few bytes were surely not meant: 3 for 3 GB. Else nil.
+    /// What the same digits more likely mean, where the number of bytes is too small to be meant: 3 GB for 3. Else nil.
     public var doubt: String? {
         guard bytes < 1 << 12, text.allSatisfy({ $0.isNumber || $0 == "." }) else { return nil }
         return "is \(bytes) bytes; write \(text)G for gigabytes or \(text)M for megabytes"

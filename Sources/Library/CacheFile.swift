@@ -16,7 +16,7 @@ package enum CacheFile {
             ?? absolute("HOME").map { $0 + "/.cache/tessera" }
     }
 
-    /// The file of a kind for what `key` names; nil without a folder.
+    /// The file of a kind for a key; nil without a folder.
     package static func path(_ kind: String, _ key: [String]) -> String? {
         guard let folder = folder() else { return nil }
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325  // FNV-1a
@@ -40,8 +40,8 @@ package enum CacheFile {
         } catch {}
     }
 
-    /// Makes the folders of a file: of a kind, of the program, and the one that holds all caches. What
-    /// would hold that, such as a home, must be there.
+    /// Makes the folders of a file: that of its kind, that of the program, and the one that holds all caches. The
+    /// folder around these, such as a home, must exist.
     package static func makeFolder(of path: String, depth: Int, mode: UInt32 = 0o755) {
         guard depth > 0, let slash = path.lastIndex(of: "/") else { return }
         let folder = String(path[..<slash])

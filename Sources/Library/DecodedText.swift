@@ -3,15 +3,15 @@ package import TesseraTransformer
 internal import TesseraTokenization
 internal import TesseraWeightFile
 
-/// One text of a model: its tokens so far, and the decoder that goes on with it.
+/// One text of a model: its tokens so far, and the decoder that continues it.
 package struct DecodedText {
     package let sequence: TokenSequence
     package let state: DecodingState
     package let decoder: any TokenDecoder
 
     /// - Parameters:
-    ///   - drafting: What the model was opened for.
-    ///   - planner: Of all texts that share passes.
+    ///   - drafting: The drafting that the model was opened for.
+    ///   - planner: The planner of all texts that share passes.
     ///   - drafter: The model that drafts, if any.
     ///   - cached: Tokens that the sequence has committed already.
     init(

@@ -3,7 +3,7 @@ package import TesseraTransformer
 internal import TesseraResidency
 package import TesseraWeightFile
 
-/// A second model that drafts for another, be it one that stands alone or a block drafter: its file is open, its weights are
+/// A second model that drafts for another one: a model of its own or a block drafter. Its file is open; its weights are
 /// loaded for the first text.
 package final class DraftModel {
     private let path: String
@@ -46,7 +46,7 @@ package final class DraftModel {
 
     private var isDrafter: Bool { file.config.drafter != nil }
 
-    /// How it runs next to the target: all of it in memory, and as many texts.
+    /// Its options next to the target: all weights in memory, and as many texts as the target.
     private func options(
         nextTo target: TesseraTransformer.Model.Options
     ) -> TesseraTransformer.Model.Options {
@@ -63,7 +63,7 @@ package final class DraftModel {
         return options
     }
 
-    /// Bytes that it takes next to the target, with which it shares the program.
+    /// Bytes that it takes in addition to the target; both share the program.
     package func bytes(nextTo target: TesseraTransformer.Model.Options) throws -> Int {
         let options = options(nextTo: target)
         let plan = try TesseraTransformer.Model.plan(file, options: options)
@@ -71,7 +71,7 @@ package final class DraftModel {
             + (isDrafter ? BlockDrafter.byteCount(file, options) : 0)
     }
 
-    /// Loads its weights. Texts that take over what others have computed need it before they begin.
+    /// Loads its weights. Call it before texts begin that copy the caches of others.
     package func prepare(nextTo target: Workspace) throws {
         guard loaded == nil else { return }
         let options = options(nextTo: target.model.options)
@@ -81,7 +81,7 @@ package final class DraftModel {
             : .model(try Workspace(TesseraTransformer.Model(file, options: options)))
     }
 
-    /// Its drafts for a text, and those of the text where they promise more.
+    /// Its drafts for a text, or looked-up drafts where they promise more.
     ///
     /// - Parameter lookups: Drafts of the text.
     package func drafts(

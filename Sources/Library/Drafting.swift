@@ -3,7 +3,7 @@ package import TesseraTokenization
 package import TesseraTransformer
 package import TesseraWeightFile
 
-/// How many tokens a pass is to give, and how they are guessed: what is asked for, for any model.
+/// How many tokens a pass should give, and where drafts come from, as the user asks for any model.
 package struct Drafting: Sendable {
     /// Where drafts come from.
     package enum Source: Sendable, Equatable {
@@ -17,7 +17,7 @@ package struct Drafting: Sendable {
     }
 
     package var source = Source.auto
-    /// Of looked-up drafts: what texts may repeat next to themselves.
+    /// For looked-up drafts: further texts that an answer may repeat.
     package var corpus: LookupCorpus?
     /// Positions of a block; nil: as many as pay.
     package var blockSize: Int?
@@ -26,7 +26,7 @@ package struct Drafting: Sendable {
     /// With `gamma`: blocks are filled as the paper says.
     package var paperRule = false
     package var order = RevealRule.ErrorProxy.entropy
-    /// Instead of `gamma`: a bound of confidences, or the least of each.
+    /// Instead of `gamma`: the rule of Fast-dLLM (``RevealRule/factor(_:)``), or the least confidence of each token.
     package var factor: Float?
     package var threshold: Float?
     /// Whether tokens are checked against next-token prediction; nil: unless a risk is named.
@@ -34,9 +34,9 @@ package struct Drafting: Sendable {
 
     package init() {}
 
-    /// Where the user and the model say nothing: few enough risks to keep the text's quality.
+    /// Gamma where the user and the model name none: small enough to keep the quality of the text.
     private static let defaultGamma: Float = 0.1
-    /// Positions of a pass that verifies what a source drafted: more cost as much as they save, even where
+    /// Positions of a pass that verifies looked-up drafts: more positions cost as much as they save, even where
     /// passes wait for a disk.
     private static let sourcePositions = 32
     /// Rows of logits of a pass that texts share, unless they want fewer or one needs more.
@@ -75,7 +75,7 @@ package struct Drafting: Sendable {
         return verifies(traits) ? 2 * largest : largest + 1
     }
 
-    /// How the engine runs a model for so many texts at a time; memory and contexts are the caller's matter.
+    /// Options of the engine for a number of texts at a time. The caller sets memory and contexts.
     package func engineOptions(
         _ traits: ModelConfig.BlockDecoding?, texts: Int = 1
     ) -> TesseraTransformer.Model.Options {
@@ -88,7 +88,7 @@ package struct Drafting: Sendable {
         return options
     }
 
-    /// What decides; the model's own threshold where the user names nothing.
+    /// The rule that decides tokens; the model's own threshold where the user names none.
     package func rule(_ traits: ModelConfig.BlockDecoding?) -> RevealRule {
         if let factor { return .factor(factor) }
         if let threshold { return .confidence(threshold: threshold) }
@@ -101,7 +101,7 @@ package struct Drafting: Sendable {
             : .firstAndBound(gamma: gamma, order)
     }
 
-    /// What chooses how much each pass computes, for all texts of a model.
+    /// The planner, which chooses how much each pass computes, for all texts of a model.
     package func planner(_ traits: ModelConfig.BlockDecoding?) -> Planner {
         guard !usesSource(traits) else { return Planner() }
         guard let traits else { return Planner(isFixed: true) }
@@ -109,7 +109,7 @@ package struct Drafting: Sendable {
         return Planner(largest: largest(traits), isFixed: isFixed)
     }
 
-    /// Drafts of a text itself, and of the corpus where there is one.
+    /// Looked-up drafts of a text, from itself and from the corpus where there is one.
     package func lookups(_ planner: Planner) -> LookupSource {
         LookupSource(corpus: corpus, chances: planner.lookups)
     }

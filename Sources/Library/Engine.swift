@@ -4,8 +4,8 @@ internal import TesseraResidency
 internal import TesseraTransformer
 internal import TesseraWeightFile
 
-/// Everything that computes with one model, a pass at a time, on a thread of its own: a pass may take
-/// seconds, and none of the threads that run a program's tasks is to wait for it.
+/// Makes the passes of one model, one at a time, on a thread of its own: a pass may take seconds, and
+/// the threads that run a program's tasks must not wait for it.
 ///
 /// Answers are made in places, each with a cache that keeps what was computed last. An answer takes the
 /// place that holds the beginning of its prompt, or waits until one is free.
@@ -18,12 +18,12 @@ actor Engine {
     private let source: ModelSource
     private var passes: Passes?
     private var places: [Place] = []
-    /// Places that there may be.
+    /// Largest number of places.
     private var mostPlaces = 1
     private var waiting: [AnswerRequest] = []
     private var uses = 0
     private var grammars = GrammarCache()
-    /// Texts that outlive the process, and what is told of them.
+    /// The prompt cache on disk; where its notes go.
     private var store: PromptStore?
     private let note: @Sendable (String) -> Void
     private var isPassing = false
@@ -53,23 +53,23 @@ actor Engine {
     private final class Place {
         var text: DecodedText
         var isBusy = false
-        /// When it was taken last.
+        /// Counter of the engine when the place was last taken.
         var use = 0
-        /// Whether it has computed what is not on disk.
+        /// Whether it has computed tokens that are not on disk.
         var isNew = false
         /// The prompt whose answer is being made.
         var prompt: [Int32] = []
 
         init(_ text: DecodedText) { self.text = text }
 
-        /// How many of the first of `ids` its cache holds.
+        /// How many of the first `ids` its cache holds.
         func held(_ ids: ArraySlice<Int32>) -> Int {
             let cached = text.state.history.prefix(text.sequence.position)
             return zip(cached, ids).prefix { $0 == $1 }.count
         }
     }
 
-    /// - Parameter note: Told what goes wrong and is no error of an answer, in one line.
+    /// - Parameter note: Called with one line for problems that are no errors of an answer.
     init(_ source: ModelSource, note: @escaping @Sendable (String) -> Void) {
         (self.source, self.note) = (source, note)
     }
@@ -120,16 +120,16 @@ actor Engine {
 
     // MARK: Caches on disk
 
-    /// Whether rows of the cache depend on nothing after them.
+    /// Whether rows of the cache do not depend on later tokens.
     private nonisolated var isCausal: Bool {
         !(source.file.config.blockDecoding?.bidirectionalCommit ?? false)
     }
 
-    /// Writes what was computed, one text after the other, as long as nobody asks for an answer.
+    /// Writes computed texts, one after the other, while nobody asks for an answer.
     private func saveWhenIdle() async {
         guard store != nil else { return }
         for place in places where place.isNew && !place.isBusy {
-            // Whoever has asked meanwhile is first.
+            // Requests that came meanwhile go first.
             await Task.yield()
             guard passes?.scheduler.count == 0, waiting.isEmpty else { return }
             save(place)
@@ -142,12 +142,12 @@ actor Engine {
         store?.save(place.text.state.history, place.text.sequence)
     }
 
-    /// Writes all that was computed and is not on disk.
+    /// Writes all computed texts that are not on disk.
     func save() {
         for place in places where !place.isBusy { save(place) }
     }
 
-    /// Takes up what a file holds of a prompt, where that is more than the place does.
+    /// Loads the beginning of a prompt from a file, if the file holds more of it than the place.
     private func restore(_ ids: ArraySlice<Int32>, to place: Place) throws {
         guard let store, let passes else { return }
         let sequence = place.text.sequence
@@ -244,7 +244,7 @@ actor Engine {
 
     // MARK: Places
 
-    /// A free place whose cache holds as much of a prompt as any does; nil where all are taken.
+    /// The free place whose cache holds the longest beginning of a prompt; nil where all are taken.
     private func place(for prompt: [Int32]) throws -> Place? {
         let ids = prompt.dropLast()
         let free = places.filter { !$0.isBusy }
@@ -276,7 +276,7 @@ actor Engine {
         }
     }
 
-    /// Takes over what another place has computed of a prompt.
+    /// Copies the beginning of a prompt that another place has computed.
     private func copyBeginning(_ ids: ArraySlice<Int32>, to place: Place) throws {
         guard let passes else { return }
         let donors = places.filter {

@@ -7,7 +7,7 @@ internal import TesseraTransformer
 package import TesseraWeightFile
 
 extension Model.Options {
-    /// How the engine runs a model.
+    /// The engine's options for a model.
     ///
     /// - Parameters:
     ///   - drafting: See ``drafting(_:)``.
@@ -75,11 +75,11 @@ extension Model.Options {
 }
 
 extension WeightFile {
-    /// What the weights, the cache and all else may take.
+    /// The memory that weights, cache and everything else may take.
     ///
     /// - Parameter asked: Bytes; nil: what the machine and its control groups leave.
     package func budget(_ asked: Int?, units: ByteUnits = .binary) -> MemoryBudget {
-        // Bytes of a file on a file system in memory: there they are, whoever uses them.
+        // Bytes of a file on a file system in memory: they are in memory anyway.
         let isInMemory = ["tmpfs", "ramfs"].contains(Mount.holding(descriptorPath)?.type)
         let shared = isInMemory ? fileBytes : 0
         guard let asked else { return .available(sharing: shared) }

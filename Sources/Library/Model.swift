@@ -38,7 +38,7 @@ public final class Model: Sendable {
     /// - Parameters:
     ///   - path: A `.tsr` file.
     ///   - options: How the model runs.
-    ///   - note: Told of what goes wrong without being an error, such as a full disk, in one line.
+    ///   - note: Called with one line for problems that are no errors, such as a full disk.
     /// - Throws: ``ModelError`` where the file is not there or damaged, or where it does not run with
     ///   `options` on this machine.
     public static func load(
@@ -60,7 +60,7 @@ public final class Model: Sendable {
     public struct Options: Sendable, Equatable {
         /// Positions of a context; by default as many as the model knows and memory has room for.
         public var contextLength: Int?
-        /// Bytes that this process may take; by default what the machine and its control groups leave.
+        /// Bytes that this process may take; by default the memory that the machine and its control groups leave.
         /// Weights beyond it are read from disk in each pass.
         public var memory: Int?
         /// Threads that compute; by default the processors that this process may use.
@@ -95,11 +95,11 @@ public final class Model: Sendable {
             case off
         }
 
-        /// A folder for what prompts begin with. What was read once is taken up by any later prompt that begins
-        /// alike, whatever process or conversation it belongs to.
+        /// A folder that keeps the beginnings of prompts. A later prompt that begins alike, in any process or
+        /// conversation, does not compute its beginning again.
         public struct PromptCache: Sendable, Equatable {
             public var folder: String
-            /// Bytes of all its files at most: the files that have not been used for longest go first.
+            /// Most bytes of all its files: the files that were not used for the longest time are removed first.
             public var limit: Int
 
             public init(folder: String, limit: Int = 4 << 30) {
@@ -159,10 +159,10 @@ public final class Model: Sendable {
             if let tools {
                 guard let form = chat.tools else {
                     throw ModelError(
-                        .badOption, "the model's chat template has no tools that are known here")
+                        .badOption, "the model's chat template has no known format of tools")
                 }
                 guard grammar == nil else {
-                    throw ModelError(.badOption, "tools do not go with a format of the answer")
+                    throw ModelError(.badOption, "tools cannot be combined with an answer format")
                 }
                 grammar = try tools.grammar(form)
             }
@@ -182,7 +182,7 @@ public final class Model: Sendable {
     /// whenever nothing is to be answered; a program that ends calls it last.
     public func savePrompts() async { await engine.save() }
 
-    /// How tokens are drawn where nobody says so.
+    /// How tokens are drawn by default.
     ///
     /// - Parameter answering: Whether a message is answered; else a text is continued.
     public func defaultSampling(answering: Bool) -> Sampling {
@@ -231,7 +231,7 @@ public final class Model: Sendable {
         }
     }
 
-    /// Refuses what leaves no room for a token.
+    /// Refuses a prompt that leaves no room for a token.
     private func check(_ prompt: [Int32]) throws(ModelError) {
         guard prompt.count < contextLength else {
             throw ModelError(DecodingError.promptTooLong(prompt.count, context: contextLength))
@@ -239,7 +239,7 @@ public final class Model: Sendable {
         guard !prompt.isEmpty else { throw ModelError(DecodingError.emptyPrompt) }
     }
 
-    /// How tokens are drawn where nobody says so, or as somebody does.
+    /// How tokens are drawn: as `sampling` says, or by default.
     func drawing(_ sampling: Sampling?, chat: Bool) throws(ModelError) -> SamplingOptions {
         if let sampling { return try sampling.options() }
         var options = SamplingOptions(for: source.file.config, chat: chat)
@@ -247,7 +247,7 @@ public final class Model: Sendable {
         return options
     }
 
-    /// How its template writes calls; nil where it knows none.
+    /// How its template writes calls of tools; nil where it has none.
     var toolFormat: ToolFormat? { try? format().tools }
 
     func format() throws(ModelError) -> ChatFormat {

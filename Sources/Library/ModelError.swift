@@ -35,7 +35,7 @@ public struct ModelError: Error, Sendable, CustomStringConvertible {
         self.description = description
     }
 
-    /// - Parameter error: One of the engine's own.
+    /// - Parameter error: An error of the engine.
     init(_ error: any Error) {
         switch error {
         case let error as ModelError: self = error

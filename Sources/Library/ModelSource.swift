@@ -9,7 +9,7 @@ package struct ModelSource: Sendable {
     package let file: WeightFile
     package let tokenizer: Tokenizer
 
-    /// In place of the file's own.
+    /// A chat template in place of the file's own.
     private let chatTemplate: String?
 
     package init(path: String, chatTemplate: String? = nil) throws {

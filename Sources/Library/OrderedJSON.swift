@@ -1,6 +1,6 @@
 internal import TesseraReporting
 
-/// A JSON value whose objects keep the order of their members, which schemas and chat templates speak of.
+/// A JSON value whose objects keep the order of their members, because schemas and chat templates depend on it.
 public struct OrderedJSON: Sendable {
     let value: JSONValue
 
@@ -11,7 +11,7 @@ public struct OrderedJSON: Sendable {
         do throws(JSONParser.Failure) {
             value = try JSONParser.parse(bytes)
         } catch {
-            throw ModelError(.badOption, "no JSON at byte \(error.offset): \(error.reason)")
+            throw ModelError(.badOption, "not JSON at byte \(error.offset): \(error.reason)")
         }
     }
 
@@ -21,7 +21,7 @@ public struct OrderedJSON: Sendable {
     }
 
     public var string: String? { value.string }
-    /// Of an array.
+    /// The elements of an array; nil for other values.
     public var elements: [OrderedJSON]? { value.array?.map { OrderedJSON($0) } }
     /// Names of an object's members.
     public var names: [String]? {

@@ -3,10 +3,10 @@ internal import TesseraMachine
 package import TesseraTransformer
 internal import TesseraWeightFile
 
-/// Texts with their caches in a folder, so that a later process need not compute what they begin with.
+/// Texts with their caches in a folder, so that later processes need not compute the same beginnings again.
 ///
 /// Each is a file as Formats/SESSION.md says. A prompt takes up the text that begins most like it, whatever
-/// conversation that came from. Nothing here is an error of whoever asks: what cannot be read or written is noted.
+/// conversation that came from. A file that cannot be read or written is noted, and never an error of an answer.
 package final class PromptStore {
     private let folder: String
     /// Bytes of all files at most.
@@ -18,20 +18,20 @@ package final class PromptStore {
 
     private struct Entry {
         var path: String
-        /// Those that the cache holds.
+        /// Tokens that the cache holds.
         var tokens: [Int32]
     }
 
-    /// What ends the names of these files.
+    /// The end of the names of these files.
     private static let suffix = ".prompt"
-    /// Fewer new tokens are not worth a file.
+    /// The fewest new tokens that are worth a file.
     private static let least = 32
 
     /// Looks at the files of a model.
     ///
     /// - Parameters:
-    ///   - sequence: Of the model, with the kind of cache that all texts have.
-    ///   - note: Told what went wrong, in one line.
+    ///   - sequence: A sequence of the model, with the kind of cache that all texts have.
+    ///   - note: Called with one line about each problem.
     package init(
         _ folder: String, limit: Int, for sequence: TokenSequence,
         note: @escaping @Sendable (String) -> Void
@@ -46,7 +46,7 @@ package final class PromptStore {
         }
     }
 
-    /// What the names of this model's files begin with.
+    /// The beginning of the names of this model's files.
     private var prefix: String { Self.hexadecimal(shape.model) + "-" }
 
     private static func hexadecimal(_ value: UInt64) -> String {
@@ -102,25 +102,25 @@ package final class PromptStore {
         }
     }
 
-    /// Notes what has not been noted last.
+    /// Notes a problem, unless it is the one that was noted last.
     private func tell(_ text: String) {
         guard text != lastNote else { return }
         lastNote = text
         note("prompt cache: \(text)")
     }
 
-    /// How many of the first of `ids` the fullest text holds.
+    /// The text that holds most of the first `ids`, and how many.
     private func best(_ ids: ArraySlice<Int32>) -> (index: Int, count: Int)? {
         let counts = entries.map { entry in zip(entry.tokens, ids).prefix { $0 == $1 }.count }
         guard let index = counts.indices.max(by: { counts[$0] < counts[$1] }) else { return nil }
         return (index, counts[index])
     }
 
-    /// Gives a sequence what a text holds of a prompt.
+    /// Loads the saved beginning of a prompt into a sequence.
     ///
     /// - Parameters:
     ///   - ids: The prompt without its last token.
-    ///   - held: Tokens of it that are at hand; a text is taken up where it holds more.
+    ///   - held: Tokens of it that the sequence holds already; a file is loaded only if it holds more.
     /// - Returns: How many of `ids` the sequence holds now; nil where it has not been changed.
     package func restore(
         _ ids: ArraySlice<Int32>, held: Int, to sequence: TokenSequence
@@ -131,7 +131,7 @@ package final class PromptStore {
         do throws(SavedTextError) {
             let saved = try SavedText(path: path)
             guard saved.content.tokens.starts(with: entries[index].tokens) else {
-                // Written anew by somebody else.
+                // Another process has written it anew.
                 entries.remove(at: index)
                 return nil
             }
@@ -145,9 +145,9 @@ package final class PromptStore {
         return count
     }
 
-    /// Writes a text, if it holds enough that no other one does. Texts that it begins with go.
+    /// Writes a text, if it holds enough tokens that no other text holds. Texts that it begins with are removed.
     ///
-    /// - Parameter tokens: Of the text; the first of them are those that the sequence has committed.
+    /// - Parameter tokens: Tokens of the text; the sequence has committed the first of them.
     package func save(_ tokens: [Int32], _ sequence: TokenSequence) {
         let held = Array(tokens.prefix(sequence.position))
         guard held.count >= max(Self.least, (best(held[...])?.count ?? 0) + Self.least) else {
@@ -168,7 +168,7 @@ package final class PromptStore {
         makeRoom(0)
     }
 
-    /// Removes the files that have not been used for longest, until `bytes` more fit the limit.
+    /// Removes the files that were not used for the longest time, until `bytes` more fit the limit.
     private func makeRoom(_ bytes: Int) {
         var files = Self.names(folder, suffix: Self.suffix).compactMap {
             name -> (path: String, size: Int, time: Int)? in

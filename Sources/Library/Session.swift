@@ -6,8 +6,8 @@ internal import Synchronization
 
 /// A conversation with a model.
 ///
-/// What earlier questions and answers have in common with the next prompt stays in the key/value cache, as
-/// long as no other session needs the place, so that only what is new is computed. Where the conversation
+/// The key/value cache keeps the tokens that earlier questions and answers share with the next prompt, as
+/// long as no other session needs the place. So only new tokens are computed. Where the conversation
 /// no longer fits the context, its oldest questions are left out; the system message stays.
 public final class Session: Sendable {
     public let model: Model
@@ -40,8 +40,8 @@ public final class Session: Sendable {
 
     /// Asks a question.
     ///
-    /// The answer is computed while its tokens are read, and ahead of the reader. Whoever stops reading,
-    /// or whose task is cancelled, ends it; what was answered so far stays in the conversation.
+    /// The answer is computed while its tokens are read, and ahead of the reader. A reader that stops,
+    /// or whose task is cancelled, ends it; the answer so far stays in the conversation.
     ///
     /// - Parameters:
     ///   - message: What the user says.
@@ -91,12 +91,12 @@ public final class Session: Sendable {
     /// Takes back the last question and its answer.
     ///
     /// - Returns: The question; nil where there is none.
-    /// - Throws: ``ModelError`` while an answer is on its way.
+    /// - Throws: ``ModelError`` while an answer is being computed.
     @discardableResult
     public func undo() throws(ModelError) -> String? {
         try talk.withLock { talk throws(ModelError) in
             try Self.checkIdle(talk)
-            // Whoever asks again wants another answer: other random numbers are drawn from here on.
+            // A question that is asked again wants another answer, so other random numbers are drawn from here on.
             return talk.conversation.retry()
         }
     }
@@ -125,7 +125,7 @@ public struct Message: Sendable, Equatable {
     public var content: String
     /// Calls of an assistant's message.
     public var toolCalls: [ToolCall]
-    /// Of a tool's message: the call that it answers.
+    /// In the message of a tool: the call that it answers.
     public var toolCallID: String?
 
     public init(
@@ -135,7 +135,7 @@ public struct Message: Sendable, Equatable {
         (self.toolCalls, self.toolCallID) = (toolCalls, toolCallID)
     }
 
-    /// As templates are given it.
+    /// The form in which templates get it.
     var forTemplates: TesseraChatTemplates.Message {
         var members: [(String, JSONOutput)] = []
         if !toolCalls.isEmpty { members.append(("tool_calls", .array(toolCalls.map(\.json)))) }

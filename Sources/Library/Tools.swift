@@ -5,11 +5,11 @@ internal import TesseraReporting
 
 /// Functions that a model may call in its answer.
 public struct Tools: Sendable {
-    /// Whether they are called.
+    /// Which functions an answer calls.
     public enum Choice: Sendable, Equatable {
         /// As the model sees fit.
         case auto
-        /// One at least, and nothing else is said.
+        /// At least one, and the answer has no other text.
         case required
         /// This one.
         case named(String)
@@ -37,7 +37,7 @@ public struct Tools: Sendable {
             guard tool["type"]?.string == "function", let function = tool["function"],
                 let name = function["name"]?.string
             else {
-                throw ModelError(.badOption, "a tool that is no function with a name")
+                throw ModelError(.badOption, "a tool that is not a function with a name")
             }
             guard !name.isEmpty, name.utf8.count <= 64, name.utf8.allSatisfy(Self.isNamed) else {
                 throw ModelError(
@@ -53,7 +53,7 @@ public struct Tools: Sendable {
         guard !functions.isEmpty else { throw ModelError(.badOption, "no list of tools") }
         if case .named(let name) = choice {
             guard functions.contains(where: { $0.name == name }) else {
-                throw ModelError(.badOption, "there is no tool '\(name)' to be called")
+                throw ModelError(.badOption, "there is no tool '\(name)'")
             }
             functions.removeAll { $0.name != name }
         }
@@ -69,10 +69,10 @@ public struct Tools: Sendable {
         }
     }
 
-    /// As templates are given them.
+    /// The form in which templates get them.
     var text: String { JSONOutput(definitions).text }
 
-    /// - Throws: `badOption` where arguments cannot be held to a schema as they must be.
+    /// - Throws: `badOption` where arguments must follow a schema that is not supported.
     func grammar(_ format: ToolFormat) throws(ModelError) -> AnswerGrammar {
         do throws(GrammarError) {
             let grammar = try Grammar(
@@ -96,7 +96,7 @@ public struct ToolCall: Sendable, Equatable {
         (self.id, self.name, self.arguments) = (id, name, arguments)
     }
 
-    /// As templates are given it: arguments as values, where they are any.
+    /// The form in which templates get it: arguments as a JSON value, where they are valid JSON.
     var json: JSONOutput {
         let value = try? JSONParser.parse(Array(arguments.utf8))
         return .object([
@@ -112,19 +112,19 @@ public struct ToolCall: Sendable, Equatable {
     }
 }
 
-/// Tells text and calls of an answer apart, as its tokens come.
+/// Separates text and calls of an answer, as its tokens come.
 public struct AnswerReader: Sendable {
     public enum Part: Sendable, Equatable {
         case text(String)
         /// A call begins: the function's name.
         case call(String)
-        /// What comes next of the last call's arguments, which are JSON.
+        /// The next part of the last call's arguments, which are JSON.
         case arguments(String)
     }
 
     private var reader: ToolCallReader?
 
-    /// - Parameter model: Whose answers they are; nil where there are no tools: all is text.
+    /// - Parameter model: The model that answers; nil where there are no tools: everything is text.
     public init(_ model: Model?) { reader = model?.toolFormat.map { ToolCallReader($0) } }
 
     public mutating func read(_ text: String) -> [Part] {
@@ -132,7 +132,7 @@ public struct AnswerReader: Sendable {
         return reader?.read(text).map(Part.init) ?? []
     }
 
-    /// What was held back.
+    /// The part that was held back.
     public mutating func finish() -> [Part] { reader?.finish().map(Part.init) ?? [] }
 }
 

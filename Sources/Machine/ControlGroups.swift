@@ -1,7 +1,7 @@
 internal import Glibc
 
-/// The control groups that a process is in and those around them, of version 1 and 2: what they allow of
-/// memory and of processor time.
+/// The control groups of a process and the groups around them, of version 1 and 2: how much memory and
+/// processor time they allow.
 public struct ControlGroups: Sendable {
     /// Groups that may limit memory, and groups that may limit processor time.
     private var memory: [MemoryGroup] = []
@@ -72,7 +72,7 @@ private struct Hierarchy {
     /// - Parameter path: As /proc/self/cgroup names the group.
     func folders(of path: String, _ mounts: [Mount], root: String) -> [String] {
         let names = path.split(separator: "/").map(String.init)
-        // Outside this namespace: nothing that is mounted here lies around it.
+        // Outside this namespace: no group that is mounted here contains it.
         guard !names.contains("..") else { return [] }
         return self.mounts(mounts).flatMap { mount in
             chain(names, at: root + mount.point, below: mount.root)
@@ -97,7 +97,7 @@ private struct Hierarchy {
         let above = root.split(separator: "/").map(String.init)
         if names.starts(with: above) { names = names.dropFirst(above.count) }
         let whole = Self.prefixes(names, point)
-        // In a container the path may be the host's: as much of its end as there is here is the group.
+        // In a container the path may be the host's: the longest end of it that exists here is the group.
         while !names.isEmpty, unsafe access(point + "/" + names.joined(separator: "/"), F_OK) != 0 {
             names = names.dropFirst()
         }

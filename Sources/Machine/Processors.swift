@@ -6,7 +6,7 @@ public enum Processors {
     /// control groups give time for; at least 1.
     public static var usable: Int { usable(of: allowed(), quota: ControlGroups.own.processorQuota) }
 
-    /// A part of a processor is none: a thread that gets half the time of the others holds them up.
+    /// A part of a processor does not count: a thread that gets half the time of the others delays them.
     static func usable(of allowed: Int, quota: Double?) -> Int {
         max(1, min(allowed, quota.map { Int(min($0, 1e9)) } ?? .max))
     }

@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// An open file, read by system calls: interrupted and short reads are gone on with.
+/// An open file, read by system calls: interrupted and short reads are continued.
 @safe package final class ReadableFile: Sendable {
     package let descriptor: Int32
     /// Whether reads go past the page cache.
@@ -68,7 +68,7 @@ internal import Glibc
             guard count >= 0 else { return .failed(errno) }
             let reached = done + count
             if reached >= needed { break }
-            // A direct read that stops within a page is gone on with at the page's start.
+            // A direct read that stops within a page is continued at the page's start.
             let next = isDirect ? reached / alignment * alignment : reached
             guard next > done else { return .ended(at: reached) }
             done = next

@@ -26,7 +26,7 @@ internal import Glibc
         return body()
     }
 
-    /// Waits until another thread calls ``signal()``, or for no reason; only inside ``locked(_:)``.
+    /// Waits until another thread calls ``signal()``. May return without a signal. Only inside ``locked(_:)``.
     package func wait() { unsafe pthread_cond_wait(condition, mutex) }
 
     /// Wakes all who wait.
@@ -65,11 +65,11 @@ private func workerMain(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRa
     return nil
 }
 
-/// Whom the system lets wait for whom.
+/// The niceness of threads: which the system runs first.
 package enum Niceness {
-    /// Makes the calling thread, and those that it starts from now on, give way to others as the main thread
-    /// does: as `nice` told the process. The pool of threads that Swift's concurrency runs on gives each a
-    /// niceness of its own where it may, which is where root runs the program.
+    /// Gives the calling thread, and threads that it starts later, the niceness of the main thread, which `nice` sets.
+    /// The pool of Swift's concurrency gives its threads a niceness of its own where it may: where root runs the
+    /// program.
     package static func followMainThread() {
         let kind = __priority_which_t(PRIO_PROCESS.rawValue)
         let main = getpriority(kind, id_t(getpid()))

@@ -1,7 +1,7 @@
 internal import TesseraKernels
 internal import TesseraReporting
 
-/// One thing a user could know or change.
+/// One fact that a user should know, or one thing to change.
 public struct Advice: Sendable, Equatable {
     public enum Weight: String, Sendable {
         /// Costs much of the speed.
@@ -17,7 +17,7 @@ extension MachineReport {
     /// About what a model of 8 billion weights takes with 4.5 bits each.
     private static let largeModelBytes = 4_600_000_000
 
-    /// What follows from the facts and measurements.
+    /// Advice that follows from the facts and measurements.
     public var advice: [Advice] {
         var list: [Advice] = []
         func problem(_ text: String) { list.append(Advice(weight: .problem, text: text)) }

@@ -46,7 +46,7 @@ struct Charts {
 
     /// T(m) with its spread, above what the limits allow.
     ///
-    /// - Parameter styleSheet: Of a picture that stands alone.
+    /// - Parameter styleSheet: The style sheet of a picture that stands alone.
     func roofline(context: Int, styleSheet: String? = nil) -> String {
         let passes = report.passes.filter { $0.samples.context == context }
             .sorted { $0.samples.positions < $1.samples.positions }
@@ -98,7 +98,7 @@ struct Charts {
             styleSheet: styleSheet)
     }
 
-    /// How often a pass took how long.
+    /// A histogram of the times of a pass.
     func histogram(_ pass: PassMeasure) -> String {
         let seconds = pass.samples.seconds
         let bins = seconds.histogram(binCount: min(24, max(5, seconds.count / 2)))

@@ -36,7 +36,7 @@ extension Comparison {
             + Format.wrapped(lines.map { $0 + "\n" }.joined(), width: width)
     }
 
-    /// What scripts read.
+    /// The result for scripts.
     public var json: JSONOutput {
         .object([
             ("schema_version", 1), ("before", .string(before.path)), ("after", .string(after.path)),

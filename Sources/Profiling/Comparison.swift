@@ -4,7 +4,7 @@ internal import TesseraKernels
 public struct Comparison: Sendable {
     public let before: SavedProfile
     public let after: SavedProfile
-    /// Differences below this share are none.
+    /// Differences below this share do not count.
     public let tolerance: Double
     public private(set) var rows: [Row] = []
 
@@ -19,7 +19,7 @@ public struct Comparison: Sendable {
         case unclear
     }
 
-    /// One size of pass that both hold.
+    /// One size of pass that both profiles have.
     public struct Row: Sendable, Equatable {
         public var positions: Int
         public var context: Int
@@ -91,7 +91,7 @@ public struct Comparison: Sendable {
         return ratios.percentile(2.5)...ratios.percentile(97.5)
     }
 
-    /// What makes the two hard to compare.
+    /// Differences that make the two profiles hard to compare.
     public var remarks: [String] {
         var lines: [String] = []
         let fields = [

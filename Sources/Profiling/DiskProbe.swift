@@ -57,17 +57,17 @@ public enum DiskProbe {
         return DiskRate(bytes: bytes, seconds: elapsed, isDirect: file.isDirect)
     }
 
-    /// What the reading threads share.
+    /// State that the reading threads share.
     private final class ReadState: Sendable {
         /// Where the next piece begins.
         let next = Atomic(0)
-        /// Read by all.
+        /// Bytes read by all threads.
         let bytes = Atomic(0)
         /// `errno` of a read that failed.
         let code = Atomic(Int32(0))
     }
 
-    /// What one thread does: claims pieces and reads them until the end or its time has come.
+    /// The work of one thread: it claims pieces and reads them until the end of the file or of its time.
     private static func read(_ file: ReadableFile, until end: UInt64, _ state: ReadState) {
         guard let buffer = unsafe aligned_alloc(4096, chunkBytes) else {
             return state.code.store(ENOMEM, ordering: .relaxed)

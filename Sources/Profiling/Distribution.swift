@@ -1,4 +1,4 @@
-/// Samples of one quantity, in the order they were taken, and what summarizes them.
+/// Samples of one quantity, in the order in which they were taken, and their statistics.
 public struct Distribution: Sendable, Equatable {
     /// In order of time.
     public let samples: [Double]
@@ -58,7 +58,7 @@ public struct Distribution: Sendable, Equatable {
 public struct Histogram: Sendable, Equatable {
     /// Where the first bin begins.
     public var lower: Double
-    /// Of one bin; 0 where all values are the same.
+    /// Width of one bin; 0 where all values are equal.
     public var width: Double
     public var counts: [Int]
 }

@@ -1,6 +1,6 @@
 internal import TesseraReporting
 
-/// An SVG picture in the making; colours come from the page's style sheet.
+/// An SVG picture that is being drawn; colours come from the page's style sheet.
 struct Drawing {
     let width: Double
     let height: Double
@@ -49,7 +49,7 @@ struct Drawing {
 
     /// - Parameters:
     ///   - label: What the picture shows, for those who cannot see it.
-    ///   - styleSheet: Of a picture that stands alone; in a page, the page's counts.
+    ///   - styleSheet: The style sheet of a picture that stands alone; in a page, that of the page counts.
     func svg(label: String, styleSheet: String? = nil) -> String {
         let style = styleSheet.map { "<style>\($0)</style>\n" } ?? ""
         let space = styleSheet == nil ? "" : "xmlns=\"http://www.w3.org/2000/svg\" "

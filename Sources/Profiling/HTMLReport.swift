@@ -171,7 +171,7 @@ extension ProfileReport {
         return "<h2>The machine over time</h2>\n<div class=\"row\">\n\(pictures.joined())</div>\n"
     }
 
-    /// Mean power since the point before; what a monitor shows, where energy is not counted.
+    /// Mean power since the previous point, or the value of a monitor where energy is not counted.
     private func watts(until point: TimelinePoint) -> Double? {
         let before = timeline.last { $0.time < point.time }
         guard let before, let joules = point.load.joules(since: before.load) else {

@@ -1,6 +1,6 @@
 internal import TesseraMachine
 
-/// What the kernel says of a machine; nothing here is measured.
+/// Facts about a machine that the kernel tells; nothing here is measured.
 public struct MachineFacts: Sendable, Equatable {
     public var processor = ""
     public var kernel = ""
@@ -38,8 +38,8 @@ public struct MachineFacts: Sendable, Equatable {
     /// What the largest cache of the first processor holds; 0 where that is not known.
     public var cacheBytes: Int { caches.map(\.bytes).max() ?? 0 }
 
-    /// Memory to read when the rate of reading is measured: twice what the largest cache holds, and little
-    /// enough to be let live by a control group.
+    /// Memory to read when the rate of reading is measured: twice the largest cache, but so little that no control
+    /// group ends the process.
     public var readBytes: Int {
         let wanted = min(1 << 30, max(128 << 20, 2 * cacheBytes))
         let free = availableBytes > 0 ? availableBytes : usableBytes

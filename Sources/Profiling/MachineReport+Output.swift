@@ -2,7 +2,7 @@ internal import TesseraKernels
 public import TesseraReporting
 
 extension MachineReport {
-    /// What scripts read; also a saved profile of a machine.
+    /// The report for scripts; also a saved profile of a machine.
     public var json: JSONOutput {
         .object([
             ("schema_version", 1),

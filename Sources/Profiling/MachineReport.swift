@@ -1,6 +1,6 @@
 public import TesseraKernels
 
-/// A machine as the kernels meet it: facts, and what was measured.
+/// A machine as the kernels see it: facts and measurements.
 public struct MachineReport: Sendable {
     public var facts = MachineFacts()
     /// The instruction set that kernels use by default.
@@ -11,14 +11,14 @@ public struct MachineReport: Sendable {
     public var multiplying: [MultiplyRate] = []
     public var pageFaults: PageFaultCost?
     public var disk: DiskRate?
-    /// What else went on while measuring.
+    /// The load of the machine while it was measured.
     public var load: LoadChange?
     public var loadAverage = 0.0
 
     public init() {}
 
-    /// What some threads can do: sequential reading of memory, and 8-bit multiplications with the
-    /// default instruction set.
+    /// Rates of some threads: sequential reading of memory, and 8-bit multiplications with the default
+    /// instruction set.
     public struct ThreadRate: Sendable, Equatable {
         public var threads: Int
         public var bytesPerSecond: Double

@@ -2,7 +2,7 @@ internal import TesseraMachine
 
 internal import Glibc
 
-/// What this process holds in memory.
+/// The memory of this process.
 public enum ProcessMemory {
     /// Largest resident set since the start or the last ``forgetPeak()``, in bytes.
     public static var peak: Int {
@@ -15,11 +15,11 @@ public enum ProcessMemory {
         return (words.count > 1 ? Int(words[1]) ?? 0 : 0) * Int(sysconf(Int32(_SC_PAGESIZE)))
     }
 
-    /// Lets the peak begin anew at what is resident now.
+    /// Resets the peak to the memory that is resident now.
     public static func forgetPeak() { SystemFile.put("5", to: "/proc/self/clear_refs") }
 }
 
-/// Of what a resident set consists, in bytes.
+/// The parts of a resident set, in bytes.
 public struct MemorySplit: Sendable, Equatable {
     /// All that is resident.
     public var resident = 0
@@ -32,7 +32,7 @@ public struct MemorySplit: Sendable, Equatable {
     /// Pages of the model's file among them.
     public var model = 0
     public var swapped = 0
-    /// Of the model's file, in the page cache, whoever put it there.
+    /// Pages of the model's file in the page cache, whoever put them there.
     public var pageCache = 0
 
     public init() {}
@@ -40,7 +40,7 @@ public struct MemorySplit: Sendable, Equatable {
     /// - Parameters:
     ///   - rollup: What stands in /proc/self/smaps_rollup.
     ///   - maps: What stands in /proc/self/smaps.
-    ///   - inode: Of the model's file.
+    ///   - inode: The inode of the model's file.
     public init(rollup: String, maps: String, inode: UInt64) {
         resident = SystemFile.field("Rss", in: rollup) ?? 0
         proportional = SystemFile.field("Pss", in: rollup) ?? 0
@@ -60,7 +60,7 @@ public struct MemorySplit: Sendable, Equatable {
 
     /// This process now.
     ///
-    /// - Parameter modelPath: Whose mapping is the model's.
+    /// - Parameter modelPath: Path of the model's file.
     public static func now(modelPath: String) -> MemorySplit {
         var status = stat()
         let isKnown = unsafe stat(modelPath, &status) == 0

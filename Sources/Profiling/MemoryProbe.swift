@@ -4,7 +4,7 @@
     internal import Musl
 #endif
 
-/// What the first touch of memory costs.
+/// The cost of the first touch of memory.
 public struct PageFaultCost: Sendable, Equatable {
     /// Seconds per 4 KiB page of fresh memory, which the kernel has to clear.
     public var anonymousSecondsPerPage: Double

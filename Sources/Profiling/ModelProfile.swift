@@ -37,7 +37,7 @@ public struct ModelProfile {
         var start = nanoseconds()
         let file = try WeightFile(path: path)
         setup.loadSeconds = Double(nanoseconds() - start) * 1e-9
-        // Before the weights: the memory that this takes would push out those that are to stay.
+        // Before the weights are loaded: the memory of this measurement would push out weights that should stay.
         setup.machine = try MachineReport.measure(diskFile: nil)
         start = nanoseconds()
         let sequence = try open(file)
@@ -47,7 +47,7 @@ public struct ModelProfile {
         setup.firstTokenSeconds = setup.loadSeconds + (try profiler.firstPass())
         setup.firstTokenDiskBytes = LoadChange(from: loadAtStart, to: SystemLoad.now()).diskBytes
 
-        // A disk that gives more at first than in the long run must be read until it does not.
+        // A disk that is faster at first than in the long run must be read until it is not.
         let patience = model.residency.isResident ? 0.5 : 3
         setup.machine.disk = try DiskProbe.read(path, patience: patience)
         let facts = setup.machine.facts
@@ -58,7 +58,7 @@ public struct ModelProfile {
         let before =
             (known ? setup.machine.limits(ofThreads: compute.threads) : nil)
             ?? compute.measureLimits(readBytes: facts.readBytes)
-        // The memory that was read to find the limit is no part of what the model needs.
+        // The memory that was read to find the limit does not count as memory of the model.
         ProcessMemory.forgetPeak()
         let loadBefore = SystemLoad.now()
         let result = try profiler.run(progress: progress, isCancelled: isCancelled)
@@ -75,7 +75,7 @@ public struct ModelProfile {
         setup.kvEncoding = "\(kvEncoding)"
         setup.batchCapacity = sequence.batchCapacity
         setup.options = options
-        // The machine is shared: the better of two measurements is nearer to what it can do.
+        // The machine is shared: the better of two measurements is nearer to its limit.
         let limits = MachineLimits(
             readBytesPerSecond: max(before.readBytesPerSecond, after.readBytesPerSecond),
             int8MacsPerSecond: max(before.int8MacsPerSecond, after.int8MacsPerSecond))

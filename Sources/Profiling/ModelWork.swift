@@ -2,7 +2,7 @@ public import TesseraKernels
 public import TesseraTransformer
 public import TesseraWeightFile
 
-/// Sizes of a model that decide what its passes cost.
+/// Sizes of a model that decide the cost of its passes.
 public struct ModelWork: Sendable, Equatable {
     /// Weights in the matrices of all layers.
     public var layerWeights = 0
@@ -68,7 +68,7 @@ public struct ModelWork: Sendable, Equatable {
         windows.reduce(positions) { $0 - $1.value * max(0, positions - Double($1.key)) }
     }
 
-    /// What one step of a pass reads and multiplies, all layers together; nil for steps that only
+    /// Bytes that one step of a pass reads and products that it makes, all layers together; nil for steps that only
     /// move or transform activations.
     public func work(
         of operation: PassOperation, positions: Int, sequences: Int = 1, logitRows: Int,

@@ -5,7 +5,7 @@ public struct OperationTimes: Sendable, Equatable {
     public let layerCount: Int
     /// Passes that were recorded.
     public private(set) var passCount = 0
-    /// `[operation][layer][pass]`, seconds; what is outside the layers stands after the last.
+    /// `[operation][layer][pass]`, seconds; steps outside the layers stand after the last layer.
     private var seconds: [[[Double]]]
 
     public init(layerCount: Int) {
@@ -24,7 +24,7 @@ public struct OperationTimes: Sendable, Equatable {
             if step.waiting > 0 { add(step.waiting, to: .input, layer) }
             if step.decoding > 0 { add(step.decoding, to: .decompress, layer) }
         }
-        // What did not occur this time took no time.
+        // A step that did not occur took no time.
         for operation in seconds.indices {
             for layer in seconds[operation].indices where !seconds[operation][layer].isEmpty {
                 while seconds[operation][layer].count < passCount {
@@ -97,6 +97,6 @@ extension PassOperation {
         }
     }
 
-    /// Whether it is a step that passes tell of, not a part of one or what follows a pass.
+    /// Whether passes report it as a step; false for parts of steps and for work after a pass.
     public var isStep: Bool { rawValue <= PassOperation.head.rawValue }
 }

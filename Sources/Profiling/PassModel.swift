@@ -3,15 +3,15 @@ public import TesseraKernels
 
 /// How the time of a pass follows from a machine's limits, fitted to measured passes:
 /// seconds^p = (readFactor x time of reading alone)^p + (multiplyFactor x time of multiplying
-/// alone)^p. With p = 1 nothing overlaps, with a large p the slower of both alone counts; factors
-/// above 1 are what kernels lack to the limits, overhead that grows alike included.
+/// alone)^p. With p = 1 nothing overlaps; with a large p only the slower of both counts. Factors
+/// above 1 say how far kernels stay below the limits, overhead that grows alike included.
 public struct PassModel: Sendable, Equatable {
     public var readFactor: Double
     public var multiplyFactor: Double
     /// p, 1 or more.
     public var exponent: Double
-    /// Largest relative error at the passes that it was fitted to; nil where these are no more than the
-    /// factors, so that they fit exactly, which says nothing.
+    /// Largest relative error at the passes that it was fitted to; nil where there are no more passes than
+    /// factors, so that every fit is exact.
     public var fitError: Double?
 
     /// Exponents that are tried.

@@ -5,7 +5,7 @@ internal import TesseraWeightFile
 
 /// Times of passes of one size at one context.
 public struct PassSamples: Sendable, Equatable {
-    /// Of all texts.
+    /// Positions of all texts together.
     public var positions: Int
     /// Texts.
     public var sequences = 1
@@ -14,13 +14,13 @@ public struct PassSamples: Sendable, Equatable {
     public var seconds: Distribution
     /// When each began, nanoseconds of the monotonic clock.
     public var starts: [UInt64] = []
-    /// Steps of further passes, which took turns with the timed ones; nil where not asked for.
+    /// Steps of further passes, which took turns with the timed ones; nil where the caller did not ask for them.
     public var operations: OperationTimes?
     /// Seconds of each of those passes.
     public var recordedSeconds: Distribution?
     /// The last of them, step by step.
     public var steps: [PassStep] = []
-    /// Its reads of streamed weights, and the bytes of the median of all of them.
+    /// Its reads of streamed weights, and the median of the bytes that passes read.
     public var reads: [PassRead] = []
     public var streamedBytes = 0.0
 
@@ -46,7 +46,7 @@ public struct PassSamples: Sendable, Equatable {
         sequences == 1 ? "\(positions)" : "\(sequences) x \(positionsOfEach)"
     }
 
-    /// What noting the steps takes of a pass, as a share of it.
+    /// The share of a pass that recording its steps takes.
     public var recordingShare: Double? {
         recordedSeconds.map { Double(steps.count) * secondsPerStep / $0.median }
     }
@@ -58,7 +58,7 @@ public struct PassSamples: Sendable, Equatable {
     }
 }
 
-/// What running the passes gave.
+/// The result of running the passes.
 public struct ProfileRun: Sendable {
     public var passes: [PassSamples] = []
     /// Filling the cache: context reached, and seconds since the context before.
@@ -69,7 +69,7 @@ public struct ProfileRun: Sendable {
 /// Runs passes of several sizes over a model and times them.
 public final class PassProfiler {
     private let sequence: TokenSequence
-    /// All of them.
+    /// All sequences.
     private let sequences: [TokenSequence]
     private let options: ProfileOptions
     private let tokens: [Int32]
@@ -160,8 +160,8 @@ public final class PassProfiler {
         return Double(sizes.reduce(0) { $0 + $1.seconds.count }) / Double(max(1, wanted))
     }
 
-    /// One timed pass, and one whose steps are recorded; each is the first of them every other time, as
-    /// what ran before a pass left more or less of it in the caches.
+    /// One timed pass, and one whose steps are recorded. They change their order each time, because the work before
+    /// a pass decides what is in the caches.
     private func measure(_ size: SizeRun) throws(DecodingError) {
         let recordsFirst = options.recordsOperations && size.seconds.count % 2 == 1
         if recordsFirst { try record(size) }
@@ -238,9 +238,9 @@ public final class PassProfiler {
     }
 }
 
-/// What has been measured of one size so far.
+/// Measurements of one size so far.
 private final class SizeRun {
-    /// Of each text.
+    /// Positions of each text.
     let positions: Int
     let sequences: Int
     let runs: Int

@@ -23,7 +23,7 @@ final class PassRecorder: PassObserver {
     private var origin = Moment.now()
     /// Reads of streamed weights that ended in the pass.
     private(set) var reads: [PassRead] = []
-    /// Bytes of them.
+    /// Bytes of these reads.
     private(set) var streamedBytes = 0
     private let counters: StepCounters
 
@@ -50,7 +50,7 @@ final class PassRecorder: PassObserver {
         marks = more
     }
 
-    /// What the counters say of the last step.
+    /// The counters of the last step.
     @inline(never)
     private func takeCounters() {
         let (stream, decoding) = counters.take()
@@ -61,14 +61,14 @@ final class PassRecorder: PassObserver {
         reads += stream.reads.map { PassRead($0, now: now) }
     }
 
-    /// Drawing a token, which the transformer does not tell of.
+    /// Records the drawing of a token, which the transformer does not report.
     func record<E>(_ operation: PassOperation, _ body: () throws(E) -> Void) throws(E) {
         passBegins(tokens: 0)
         try body()
         finished(operation, layer: 0)
     }
 
-    /// What was noted since the last `clear()`.
+    /// Steps that were noted since the last `clear()`.
     var steps: [PassStep] {
         let perTick = origin.nanosecondsPerTick(until: .now())
         var last = origin.nanoseconds
@@ -89,8 +89,8 @@ final class PassRecorder: PassObserver {
         return steps
     }
 
-    /// Seconds that noting a step takes here: by how much short steps take longer with it than those
-    /// without, with which they take turns; the median.
+    /// Seconds that recording a step takes here: the median difference between short steps with recording and short
+    /// steps without, which take turns.
     static func secondsPerStep(_ compute: Compute) -> Double {
         let recorder = PassRecorder()
         let values = Buffer<Float>(count: 192)

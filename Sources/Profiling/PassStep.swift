@@ -32,7 +32,7 @@ public struct PassStep: Sendable, Equatable {
 
 /// One read of streamed weights; times are nanoseconds of the monotonic clock.
 public struct PassRead: Sendable, Equatable {
-    /// Of the reading threads, from 0.
+    /// Number of the reading thread, from 0.
     public var thread: Int
     public var bytes: Int
     public var start: UInt64

@@ -32,7 +32,7 @@ extension Prediction {
             + table.text(width: width, keyColumns: 2)
     }
 
-    /// What the figures rest on.
+    /// The assumptions of the figures.
     private var notes: [String] {
         let read = Format.fixed(target.limits.readBytesPerSecond / 1e9, 1)
         let macs = Format.fixed(target.limits.int8MacsPerSecond / 1e9, 0)
@@ -65,7 +65,7 @@ extension Prediction {
         return lines
     }
 
-    /// How well the model is known.
+    /// How well the fitted model is known.
     private var fit: String {
         guard let error = model.fitError else {
             return "as few sizes as factors, so nothing checks them (measure three or more)"
@@ -90,7 +90,7 @@ extension Prediction {
             + (row.diskSeconds.isFinite ? " to " + milliseconds(row.range.upperBound) : "")
     }
 
-    /// What scripts read.
+    /// The prediction for scripts.
     public var json: JSONOutput {
         .object([
             (
@@ -133,9 +133,9 @@ extension Prediction {
 }
 
 extension TargetMachine {
-    /// What `tessera doctor --json` printed on another machine.
+    /// Reads the output of `tessera doctor --json` on another machine.
     ///
-    /// - Parameter threads: Whose limits to take; nil: those of all threads.
+    /// - Parameter threads: Number of threads whose limits to take; nil: all threads.
     public init(path: String, threads wanted: Int? = nil) throws(ProfilingError) {
         guard let text = SystemFile.text(path) else { throw .unreadable(path, code: 0) }
         guard let root = try? JSONParser.parse(Array(text.utf8)),

@@ -23,13 +23,13 @@ public struct TargetMachine: Sendable, Equatable {
     }
 }
 
-/// What a measured model would do on another machine.
+/// The predicted times of a measured model on another machine.
 public struct Prediction: Sendable {
     public let target: TargetMachine
     public let model: PassModel
     /// Bytes that all must be in memory for passes without reading the disk.
     public let neededBytes: Double
-    /// Weights read from disk in each pass there; infinite where memory does not do at all.
+    /// Bytes of weights read from disk in each pass there; infinite where memory is too small to run at all.
     public let streamedBytes: Double
     public let rows: [Row]
     /// Threads that the passes were measured with.
@@ -43,8 +43,8 @@ public struct Prediction: Sendable {
         public var measuredSeconds: Double
         /// On the target, with the model in memory.
         public var seconds: Double
-        /// Reading what does not fit from disk; 0 where all fits, infinite where the disk's rate is
-        /// not known or memory does not do.
+        /// Seconds of reading weights that do not fit from disk. 0 where all fit; infinite where the disk's rate is not
+        /// known or memory is too small.
         public var diskSeconds: Double
 
         /// At best reading hides in the time of multiplying or the other way round; at worst one follows the
@@ -78,8 +78,8 @@ public struct Prediction: Sendable {
         }
     }
 
-    /// A measured pass, cut into what reading and multiplying limit and the other steps, which are
-    /// taken to last as long elsewhere; waiting for the disk is in neither.
+    /// A measured pass, cut into the steps that reading and multiplying limit, and the other steps, which are
+    /// assumed to last as long elsewhere. Waiting for the disk is in neither.
     private static func parts(_ pass: PassMeasure) -> (limited: Double, other: Double) {
         var (other, waiting) = (0.0, 0.0)
         for measure in pass.operations where measure.operation != .sample {
@@ -93,7 +93,7 @@ public struct Prediction: Sendable {
         return (max(whole - other - waiting, whole * 0.01), other)
     }
 
-    /// What the plan for another memory leaves on disk.
+    /// Bytes that the plan for another memory leaves on disk.
     private static func streamedBytes(_ plan: ResidencyPlan?, memory: Double?) -> Double {
         guard let plan else { return 0 }
         let bytes = memory.map { Int($0) } ?? Int.max / 2

@@ -1,6 +1,6 @@
 internal import TesseraMachine
 
-/// What the kernel says of the processors.
+/// Facts about the processors that the kernel tells.
 public enum Processor {
     /// E.g. `AMD EPYC 7B13`.
     public static var name: String { name(in: SystemFile.text("/proc/cpuinfo") ?? "") }

@@ -2,11 +2,11 @@ internal import TesseraKernels
 internal import TesseraTransformer
 internal import TesseraWeightFile
 
-/// What is to be measured.
+/// What a profile measures.
 public struct ProfileOptions: Sendable, Equatable {
     /// Texts in each pass.
     public var sequences = 1
-    /// What makes the drafts that passes verify; nil: there are none.
+    /// Source of the drafts that passes verify; nil: there are no drafts.
     public var draft: Draft?
     /// Sizes of passes, each 1 or more: positions of each text, drafted ones included.
     public var positions = [1, 2, 4, 8, 16, 32]
@@ -18,7 +18,7 @@ public struct ProfileOptions: Sendable, Equatable {
     public var repetitions: Int?
     /// Seconds to go on for, all sizes in turn, instead of a number of repetitions.
     public var duration: Double?
-    /// Untimed passes of each size before.
+    /// Untimed passes of each size before the timed ones.
     public var warmUp = 1
     /// Also runs passes whose steps are recorded.
     public var recordsOperations = false
@@ -75,7 +75,7 @@ public struct ProfileOptions: Sendable, Equatable {
         max(1, logitRows(positions: sequences * (positions.max() ?? 1)))
     }
 
-    /// What passes are, for people.
+    /// A description of the passes, for people.
     var passes: String {
         let texts = sequences == 1 ? "" : "\(sequences) texts in each, "
         guard let draft else { return texts + "\(kind.rawValue), logits \(logits.rawValue)" }
@@ -90,7 +90,7 @@ public struct ProfileOptions: Sendable, Equatable {
     static let fewest = 3
     static let most = 50
 
-    /// Refuses what cannot be measured with `sequence`.
+    /// Refuses options that cannot be measured with `sequence`.
     func check(for sequence: TokenSequence) throws(ProfilingError) {
         guard !positions.isEmpty, positions.allSatisfy({ (1...1 << 16).contains($0) }) else {
             throw .badPasses(positions)

@@ -3,10 +3,10 @@ public import TesseraReporting
 internal import TesseraResidency
 
 extension ProfileReport {
-    /// What scripts read. Names are those of llama-bench where they mean the same.
+    /// The report for scripts. Names are those of llama-bench where they mean the same.
     public var json: JSONOutput { json(prediction: nil) }
 
-    /// The same with what another machine would do.
+    /// The same with a prediction for another machine.
     public func json(prediction: Prediction?) -> JSONOutput {
         let results: [(String, JSONOutput)] = [
             ("context_fills", .array(fills.map(Self.json))),
@@ -168,7 +168,7 @@ extension PassMeasure {
 }
 
 extension ProfileReport {
-    /// Measured: resident pages. Planned: what of them are weights, cache and buffers.
+    /// Measured: resident pages. Planned: how many of them are weights, cache and buffers.
     private var memoryJSON: JSONOutput {
         let memory = setup.memory
         return .object([

@@ -49,7 +49,7 @@ extension ProfileReport {
         return .object([("displayTimeUnit", "ms"), ("traceEvents", .array(events))])
     }
 
-    /// What a pass computes of each text.
+    /// The positions of each text that a pass computes.
     private func segments(_ samples: PassSamples) -> [JSONOutput] {
         let draft = setup.options.draft
         let count = samples.positionsOfEach

@@ -1,7 +1,7 @@
 internal import TesseraReporting
 
 extension ProfileReport {
-    /// What to distrust the times for; empty on a quiet machine.
+    /// Reasons to distrust the times; empty on a quiet machine.
     public var warnings: [String] {
         setup.load.warnings + [spreadWarning].compactMap { $0 } + driftWarnings
             + [frequencyWarning, rateWarning, countWarning, cacheWarning].compactMap { $0 }

@@ -3,7 +3,7 @@ public import TesseraResidency
 internal import TesseraReporting
 public import TesseraTransformer
 
-/// Everything that profiling a model found out.
+/// The result of profiling a model.
 public struct ProfileReport: Sendable {
     public var model: ModelDescription
     public var setup: RunDescription
@@ -13,7 +13,7 @@ public struct ProfileReport: Sendable {
     public var fills: [(context: Int, seconds: Double)]
     public var timeline: [TimelinePoint]
 
-    /// What was profiled.
+    /// The profiled model.
     public struct ModelDescription: Sendable {
         public var path = ""
         public var name = ""
@@ -23,7 +23,7 @@ public struct ProfileReport: Sendable {
         public var weightBytes = 0
         public var cacheBytes = 0
         public var scratchBytes = 0
-        /// What of the weights stays in memory.
+        /// Which weights stay in memory.
         public var plan: ResidencyPlan?
         /// How the others are read; nil where all stay.
         public var inputMethod: InputMethod?
@@ -31,7 +31,7 @@ public struct ProfileReport: Sendable {
         public init() {}
     }
 
-    /// How it was profiled, and what was measured once.
+    /// Settings of the profile, and values that were measured once.
     public struct RunDescription: Sendable {
         /// Name and version of the program.
         public var program = ""
@@ -56,11 +56,11 @@ public struct ProfileReport: Sendable {
         public var cacheBytes = 0
         /// Bytes per second of reading before the passes and after them.
         public var readRates: [Double] = []
-        /// After the passes.
+        /// Memory after the passes.
         public var memory = MemorySplit()
         /// The machine, measured before the passes.
         public var machine = MachineReport()
-        /// What went on while passes ran.
+        /// The load of the machine while passes ran.
         public var load = LoadChange(from: SystemLoad(), to: SystemLoad())
 
         public init() {}
@@ -95,7 +95,7 @@ public struct ProfileReport: Sendable {
     }
 }
 
-/// One size of pass at one context, next to what the machine could do.
+/// One size of pass at one context, next to the machine's limits.
 public struct PassMeasure: Sendable {
     public var samples: PassSamples
     public var logitRows: Int
@@ -103,7 +103,7 @@ public struct PassMeasure: Sendable {
     /// Shortest time that the limits allow.
     public var floorSeconds: Double
     public var bound: Roofline.Bound
-    /// What each step reads and multiplies.
+    /// Bytes and products of each step.
     public var operationWork: [PassOperation: PassWork] = [:]
     private let limits: MachineLimits
     private let diskBytesPerSecond: Double?
@@ -180,11 +180,11 @@ public struct PassMeasure: Sendable {
 /// One step of a pass, all layers together.
 public struct OperationMeasure: Sendable {
     public var operation: PassOperation
-    /// Of each pass.
+    /// Seconds of each pass.
     public var seconds: Distribution
-    /// Of the whole pass, 0...1.
+    /// Share of the whole pass, 0...1.
     public var share: Double
-    /// What it reads, from memory or as input from disk, and multiplies; nil for steps that only move
+    /// Bytes that it reads, from memory or from disk, and products that it makes; nil for steps that only move
     /// activations.
     public var work: PassWork?
     /// 1 = as fast as the machine's limits allow; nil where that is unknown.

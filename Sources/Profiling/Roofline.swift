@@ -1,6 +1,6 @@
 public import TesseraKernels
 
-/// What a pass has to read and to multiply, counted from shapes.
+/// Bytes that a pass must read and products that it must make, counted from shapes.
 public struct PassWork: Sendable, Equatable {
     /// Weights and cached keys and values read from memory.
     public var bytes: Double
@@ -13,7 +13,7 @@ public struct PassWork: Sendable, Equatable {
     }
 
     /// - Parameters:
-    ///   - positions: Of the pass.
+    ///   - positions: Positions of the pass.
     ///   - sequences: Texts that share it in equal parts.
     ///   - logitRows: Positions whose logits are computed.
     ///   - context: Positions cached before it.
@@ -25,7 +25,7 @@ public struct PassWork: Sendable, Equatable {
         let batches = Double((positions + batchCapacity - 1) / batchCapacity)
         let cached = model.seen(of: Double(context)) * Double(model.cacheBytesPerPosition)
         bytes = batches * (Double(model.layerBytes) + Double(sequences) * cached)
-        // Each position sees the context and on average half of what is new.
+        // Each position sees the context and on average half of the new positions.
         let seen = model.seen(of: Double(context) + Double(positions / sequences + 1) / 2)
         macs = Double(positions) * (Double(model.layerWeights) + seen * model.macsPerSeenPosition)
         if logitRows > 0 {

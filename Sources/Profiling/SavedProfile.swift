@@ -2,7 +2,7 @@ public import TesseraKernels
 internal import TesseraReporting
 internal import TesseraMachine
 
-/// What `tessera profile --json` printed, read again.
+/// The output of `tessera profile --json`, read again.
 public struct SavedProfile: Sendable, Equatable {
     public var path = ""
     public var model = ""
@@ -10,7 +10,7 @@ public struct SavedProfile: Sendable, Equatable {
     public var threads = 0
     public var kind = ""
     public var logits = ""
-    /// Texts in each pass, and what drafted; empty where nothing did.
+    /// Texts in each pass, and the source of drafts; empty where there was none.
     public var sequences = 1
     public var draft = ""
     public var peakRSS = 0.0

@@ -19,10 +19,10 @@ struct Moment {
     }
 }
 
-/// What a model's counters tell of a step, where it waits for weights or decodes some.
+/// A model's counters for one step: waiting for weights and decoding of weights.
 struct StepCounters {
     private unowned let model: Model?
-    /// Whether steps are more than moments.
+    /// Whether counters can change within a step.
     let areNeeded: Bool
 
     init(_ model: Model?) {

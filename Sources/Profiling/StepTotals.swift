@@ -8,13 +8,13 @@ public import TesseraTransformer
 public final class StepTotals: PassObserver {
     private let start = Moment.now()
     private var last: UInt64 = 0
-    /// Of steps of each kind, all that is in them included.
+    /// Ticks of all steps of each kind, waiting and decoding included.
     private let ticks = Buffer<UInt64>(count: PassOperation.allCases.count)
     /// Nanoseconds that belong to waiting and decoding instead.
     private let moved = Buffer<Double>(count: PassOperation.allCases.count)
     private let counters: StepCounters
 
-    /// - Parameter workspace: Is observed from now on.
+    /// - Parameter workspace: The workspace to observe from now on.
     public init(_ workspace: Workspace) {
         counters = StepCounters(workspace.model)
         workspace.observer = self
@@ -42,7 +42,7 @@ public final class StepTotals: PassObserver {
         moved[PassOperation.decompress.rawValue] += Double(step.decoding)
     }
 
-    /// Of steps of one kind.
+    /// Seconds of all steps of one kind.
     private func seconds(_ operation: PassOperation) -> Double {
         let perTick = start.nanosecondsPerTick(until: .now())
         return (Double(ticks[operation.rawValue]) * perTick + moved[operation.rawValue]) * 1e-9
@@ -57,7 +57,7 @@ public final class StepTotals: PassObserver {
         ("decompress", [.decompress]),
     ]
 
-    /// Seconds of each kind of step, those that occurred, and what is left of a whole.
+    /// Seconds of each kind of step that occurred, and the rest of a whole time.
     ///
     /// - Parameters:
     ///   - whole: Seconds that all together took.

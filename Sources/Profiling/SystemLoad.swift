@@ -28,7 +28,7 @@ public struct SystemLoad: Sendable, Equatable {
     public var celsius: Double?
     /// Energy used by the processors so far, where the kernel lets us read it; else empty.
     public var energy: [EnergyCounter] = []
-    /// What a hardware monitor shows of the power drawn now.
+    /// Power that a hardware monitor shows now.
     public var watts: Double?
     /// Times that processors were slowed down for their heat, where the kernel counts.
     public var throttleCount: Int?
@@ -82,7 +82,7 @@ public struct SystemLoad: Sendable, Equatable {
     }
 }
 
-/// What happened between two moments.
+/// Differences between two moments.
 public struct LoadChange: Sendable, Equatable {
     public var minorFaults: Int
     public var majorFaults: Int
@@ -115,7 +115,7 @@ public struct LoadChange: Sendable, Equatable {
         foreignShare = total > 0 ? min(1, max(0, (busy - own) / total)) : 0
     }
 
-    /// What to distrust the times for; empty on a quiet machine.
+    /// Reasons to distrust the times; empty on a quiet machine.
     public var warnings: [String] {
         var lines: [String] = []
         func percent(_ share: Double) -> String { "\(Int((share * 100).rounded()))%" }

@@ -10,7 +10,7 @@ public struct ThreadTime: Sendable, Equatable {
 
     public init(id: Int, seconds: Double) { (self.id, self.seconds) = (id, seconds) }
 
-    /// Of this process's threads, the main one first.
+    /// The times of this process's threads, the main thread first.
     static func now() -> [ThreadTime] {
         let folder = "/proc/self/task"
         guard let directory = unsafe opendir(folder) else { return [] }

@@ -2,14 +2,14 @@ public import TesseraImport
 public import TesseraKernels
 public import TesseraWeightFile
 
-/// What a text told of a model: which errors matter, and which can be made up for.
+/// The result of running a text through a model: which errors matter, and how columns make up for errors.
 public struct Calibration: Sendable {
     /// How the columns of a matrix make up for each other's errors, by whether rows are turned and the tensor's name.
     public var feedback: [Bool: [String: ColumnFeedback]] = [:]
-    /// Divergence that a relative squared error of 1 would cost, by the tensor's name.
+    /// Divergence that a relative squared error of 1 would cause, by the tensor's name.
     public var importance: [String: Double] = [:]
-    /// Mean KL that sums of importance times error cost when all matrices have errors, smallest first: the less for each part
-    /// the larger the sum.
+    /// Mean KL for sums of importance times error, when all matrices have errors; smallest sum first. The larger the sum, the
+    /// less each part adds.
     public var together: [(sum: Double, divergence: Double)] = []
     /// Names the text and what was done with it.
     public let key: String
@@ -27,7 +27,7 @@ public struct Calibration: Sendable {
         feedback[storage.form == .turned]?[name]
     }
 
-    /// Of one tensor; noise of the measurement may not make it worthless.
+    /// Importance of one tensor, with a floor: noise of the measurement must not make a tensor worthless.
     public func importance(of name: String) -> Double? {
         importance[name].map { max($0, (importance.values.max() ?? 0) * 1e-5) }
     }

@@ -13,7 +13,7 @@ public struct EncodingPlan: Sendable {
             case sixteen = 16
             case thirtyTwo = 32
         }
-        /// Sizes whose bytes are shared out over the matrices, after measuring what each of them gains.
+        /// A target whose bytes are shared out over the matrices, after the gain of each matrix is measured.
         public enum Target: Sendable, Equatable {
             /// Plain codes of 3 to 6 bits in the mean. What the source has in as few bits is kept.
             case codes(bits: Int)
@@ -24,7 +24,7 @@ public struct EncodingPlan: Sendable {
             /// Divergence from the source, as far as calibration tells it: mean KL of the next token, in nats.
             case divergence(Double)
 
-            /// A little less of the same, and a little more.
+            /// A target a little below this one, and one a little above it.
             var neighbours: [Target] {
                 switch self {
                 case .codes(let bits):
@@ -37,8 +37,7 @@ public struct EncodingPlan: Sendable {
                 }
             }
         }
-        /// nil: matrices stay as they are found. What is quantized already keeps its codes; floats, which have no codes
-        /// yet, get 8 bits, and random weights 4.
+        /// nil: quantized matrices keep their codes; floats get 8 bits, and random weights 4.
         public var bits: Bits?
         /// Instead of `bits`.
         public var target: Target?
@@ -47,9 +46,9 @@ public struct EncodingPlan: Sendable {
         public var overrides: [String] = []
         /// Starting points of the search for a scale; 0 takes the first.
         public var candidates = 4
-        /// For what the target is shared out to.
+        /// Calibration for the matrices that share the target.
         public var calibration: Calibration?
-        /// How that may be stored: the planner chooses.
+        /// Storage classes that the planner may choose.
         public var storages = [StorageClass.zstd]
         /// How fast passes are; without it the planner chooses by loss alone.
         public var pace: PassPace?
@@ -59,12 +58,12 @@ public struct EncodingPlan: Sendable {
     /// A plan that was made, whether it was chosen or not.
     public struct Alternative: Sendable {
         public let storage: StorageClass
-        /// Size of the file; of coded ones about.
+        /// Size of the file; an estimate for coded files.
         public let fileBytes: Int
         public let bitsPerWeight: Double
         /// Expected mean KL of the next token from the source's, in nats; nil without calibration.
         public let divergence: Double?
-        /// Of passes over one position, at most; nil where the pace is not known.
+        /// Tokens per second of passes over one position, at most; nil where the pace is not known.
         public let tokensPerSecond: Double?
         public internal(set) var isChosen = false
     }
@@ -74,11 +73,11 @@ public struct EncodingPlan: Sendable {
         public var encoding: TensorEncoding
         /// The source's own codes are kept, bit for bit.
         public var exact: Bool
-        /// Its distance of codes where it is coded by symbols; nil elsewhere.
+        /// The distances of codes in an entropy-coded tensor; nil elsewhere.
         public var steps: UniformSteps?
         /// How it is coded by a trellis; nil where it is not.
         public var trellis: TrellisMix?
-        /// Bytes in the file; of a coded tensor expected, not known.
+        /// Bytes in the file; expected bytes for a coded tensor.
         public var byteCount: Int
         /// Expected root of the squared error over the squared values; nil where it was not measured.
         public var relativeError: Double?
@@ -99,7 +98,7 @@ public struct EncodingPlan: Sendable {
     public static let rates = 1.0...9.0
 
     public internal(set) var entries: [Entry]
-    /// What might have been planned, this plan included; empty where nothing was measured.
+    /// Plans that were possible, this plan included; empty where nothing was measured.
     public internal(set) var alternatives: [Alternative] = []
     public let options: Options
 
@@ -138,7 +137,7 @@ public struct EncodingPlan: Sendable {
         }
     }
 
-    /// How what is shared out is stored.
+    /// How the matrices that share the target are stored.
     public var storage: StorageClass {
         entries.lazy.map(\.storage).first { $0 != .plain } ?? .plain
     }
@@ -152,20 +151,20 @@ public struct EncodingPlan: Sendable {
         return Double(entries.reduce(0) { $0 + $1.byteCount }) * 8 / Double(max(1, weights))
     }
 
-    /// What a tensor is to become.
+    /// The wish for a tensor.
     struct Request {
         enum How {
             case encoding(TensorEncoding)
-            /// Coded with so many bits per weight.
+            /// Coded with a number of bits per weight.
             case rate(Double)
-            /// Coded with a share of what there is.
+            /// Coded with a share of the target.
             case share
         }
         var tensor: SourceTensor
         var how: How
     }
 
-    /// Whether some tensors are measured before it is decided what they become.
+    /// Whether some tensors are measured before their encodings are chosen.
     public static func measures(
         _ source: any TensorSource, _ options: Options
     ) throws(QuantizationError) -> Bool {
@@ -216,7 +215,7 @@ public struct EncodingPlan: Sendable {
         return role == .head || tied && role == .embedding
     }
 
-    /// Whether a source has codes of so few bits everywhere but in the head, which files of quantized weights give more.
+    /// Whether a source has codes of so few bits everywhere except in the head, which gets more in most quantized files.
     private static func isMade(of bits: Int, _ tensors: [SourceTensor], tiedHead: Bool) -> Bool {
         tensors.allSatisfy { tensor in
             guard tensor.rows > 1 else { return true }

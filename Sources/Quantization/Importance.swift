@@ -1,9 +1,9 @@
 internal import TesseraImport
 internal import TesseraWeightFile
 
-/// How much errors of a matrix hurt when nothing is known of what it multiplies.
+/// How much errors of a matrix matter when its inputs are not known.
 enum Importance {
-    /// What a relative squared error costs, in units of a gate projection's.
+    /// The cost of a relative squared error, in units of a gate projection's.
     static func of(_ tensor: SourceTensor, _ config: ModelConfig) -> Double {
         let role = TensorRole(matrix: tensor.name)
         // Errors of frequent tokens count more already (RowFrequency).

@@ -30,7 +30,7 @@ public struct UniformSteps: Sendable, Equatable {
 struct PackedRows: Sendable {
     var bytes: [UInt8]
     var distance = PanelEncoder.Distance()
-    /// Groups of the source's codes that had to be rounded anew.
+    /// Groups of the source's codes that had to be rounded again.
     var recodedGroups = 0
 }
 
@@ -50,7 +50,7 @@ struct PanelPacker: Sendable {
     var steps: UniformSteps?
     /// With steps, nested scales or a trellis: how columns make up for each other's errors.
     var feedback: ColumnFeedback?
-    /// Instead of steps.
+    /// Trellises, instead of steps.
     var trellis: TrellisMix?
 
     /// - Parameters:

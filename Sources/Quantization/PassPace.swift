@@ -28,7 +28,7 @@ public struct PassPace: Sendable {
     /// Tokens in a second of passes over one position: as many as its weights allow.
     func tokensPerSecond(_ entries: [EncodingPlan.Entry], tiedHead: Bool) -> Double {
         let seconds = entries.reduce(0.0) { sum, entry in
-            // Of an embedding that is not the head, a pass reads a row.
+            // A pass reads one row of an embedding that is not the head.
             guard tiedHead || !entry.tensor.name.contains("embed_tokens") else { return sum }
             let decoding = weightsPerSecond[entry.storage].map {
                 Double(entry.tensor.rows * entry.tensor.columns) / $0
@@ -40,7 +40,7 @@ public struct PassPace: Sendable {
 
     private static let columns = 1024
 
-    /// Of a matrix whose tiles are all the same one, of normally distributed values at some 3.5 bits.
+    /// Decoding rate of a matrix that repeats one tile of normally distributed values, at about 3.5 bits.
     private static func rate(_ compute: Compute, _ storage: StorageClass) throws -> Double {
         let spec = TensorSpec(
             name: "tile", rows: 1 << 20, columns: columns, encoding: .int8, storage: storage)

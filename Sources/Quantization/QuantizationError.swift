@@ -8,7 +8,7 @@ public enum QuantizationError: Error, Equatable, CustomStringConvertible {
     case badOverride(String, reason: String)
     /// A file that the coarsest steps do not reach; sizes in bytes.
     case tooSmall(bytes: Int, least: Int)
-    /// A divergence that the finest codes do not reach, and theirs.
+    /// A divergence that even the finest codes do not reach, with their divergence.
     case tooFar(least: Double)
     /// A file became larger than it may be, and was not kept.
     case tooLarge(bytes: Int, limit: Int)
@@ -32,7 +32,7 @@ public enum QuantizationError: Error, Equatable, CustomStringConvertible {
         }
     }
 
-    /// Whether what it says is possible is nearer to what was asked for.
+    /// Whether the size that it calls possible is nearer to the wish.
     func needsLess(than other: QuantizationError) -> Bool {
         switch (self, other) {
         case (.tooSmall(_, let one), .tooSmall(_, let another)): one < another

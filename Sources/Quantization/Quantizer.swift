@@ -2,7 +2,7 @@ public import TesseraImport
 internal import TesseraKernels
 public import TesseraWeightFile
 
-/// How weights that were stored alike and became alike differ from the source's.
+/// How far weights with equal source types and equal encodings differ from the source.
 public struct EncodingSummary: Sendable {
     public var source: SourceType
     public var encoding: TensorEncoding
@@ -11,7 +11,7 @@ public struct EncodingSummary: Sendable {
     public var storage: StorageClass
     public var tensors = 0
     public var weights = 0
-    /// Stored, the tile table left out.
+    /// Stored bytes, without the tile table.
     public var bytes = 0
     /// Groups whose codes the format lacks, so that they were rounded anew.
     public var recodedGroups = 0
@@ -64,16 +64,16 @@ public struct Quantizer: Sendable {
         var recodedGroups = 0
     }
 
-    /// What was written.
+    /// The result of writing a file.
     public struct Result: Sendable {
         public var summaries: [EncodingSummary]
-        /// The same of each tensor, in the plan's order.
+        /// A summary of each tensor, in the plan's order.
         public var tensors: [EncodingSummary]
         public var fileBytes: Int
         /// Weights that an interrupted run had written already.
         public var continuedWeights: Int
-        /// Whether an interrupted run was of another source, or of the source before it changed, or had
-        /// another plan: its work was of no use.
+        /// Whether the work of an interrupted run could not be used: it had another source, another plan, or the
+        /// source has changed since.
         public var startedAnew: Bool
     }
 
@@ -153,7 +153,7 @@ public struct Quantizer: Sendable {
         }
     }
 
-    /// Leaves out what an interrupted run has written.
+    /// Skips chunks that an interrupted run has written.
     ///
     /// - Returns: Weights of the chunks that are left.
     private func skip(
@@ -224,7 +224,7 @@ public struct Quantizer: Sendable {
 }
 
 extension Quantizer {
-    /// Size of the file; of coded tensors what is expected, and a little more.
+    /// Size of the file; for coded tensors the expected size and a little more.
     public var plannedBytes: Int {
         let tiles = plan.entries.flatMap { entry in
             let spec = TensorSpec(

@@ -10,7 +10,7 @@ struct RateAllocation {
     struct Item {
         var points: [RateCurve.Point]
         var weights: Int
-        /// What a loss of 1 costs.
+        /// The cost of a loss of 1.
         var importance: Double
     }
 
@@ -20,7 +20,7 @@ struct RateAllocation {
     /// Prices per byte between "free" and "nothing is worth it", as powers of two.
     private static let prices = (low: -200.0, high: 100.0)
 
-    /// - Parameter bytes: What all items may take; nil where even the coarsest steps take more.
+    /// - Parameter bytes: Bytes that all items may take. The result is nil where even the coarsest steps take more.
     init?(_ items: [Item], bytes: Double) {
         func total(_ choices: [RateCurve.Point]) -> Double {
             zip(items, choices).reduce(0) { $0 + Double($1.0.weights) * $1.1.cost }
@@ -33,7 +33,7 @@ struct RateAllocation {
         spend(bytes - total(choices), on: items)
     }
 
-    /// - Parameter loss: What all items may lose; nil where even the finest steps lose more.
+    /// - Parameter loss: Loss that all items may have. The result is nil where even the finest steps lose more.
     init?(_ items: [Item], loss: Double) {
         func total(_ choices: [RateCurve.Point]) -> Double {
             zip(items, choices).reduce(0) { $0 + $1.0.importance * $1.1.loss }
@@ -58,7 +58,7 @@ struct RateAllocation {
         return pow2(good)
     }
 
-    /// What is least in loss and price together, item by item.
+    /// The way with the least sum of loss and price, item by item.
     private static func choose(_ items: [Item], _ price: Double) -> [RateCurve.Point] {
         items.map { item in
             let value = Double(item.weights) * price

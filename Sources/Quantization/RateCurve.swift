@@ -2,7 +2,7 @@ internal import TesseraImport
 internal import TesseraKernels
 internal import TesseraWeightFile
 
-/// What the ways to code a matrix cost and lose: measured on a sample of its tiles.
+/// Costs and losses of the ways to code a matrix, measured on a sample of its tiles.
 struct RateCurve: Sendable {
     /// One way to store the matrix.
     struct Point: Sendable, Equatable {
@@ -14,7 +14,7 @@ struct RateCurve: Sendable {
         var cost: Double
         /// Squared error over squared value.
         var error: Double
-        /// The same with errors of frequent rows counted more.
+        /// The same, but errors of frequent rows count more.
         var loss: Double
         /// Instead of a step.
         var trellis: TrellisMix?
@@ -62,13 +62,13 @@ struct RateCurve: Sendable {
         }
     }
 
-    /// Ways between which there are none.
+    /// Ways without interpolation between them.
     init(deviation: Float, of points: [Point]) {
         self.deviation = deviation
         measured = points.map { [$0] }
     }
 
-    /// Shifts all costs of one encoding so that the way nearest to `point` costs what was measured of it.
+    /// Shifts all costs of one encoding so that the way nearest to `point` has its measured cost.
     mutating func correct(_ point: Point, cost: Double) {
         for ladder in measured.indices where measured[ladder][0].encoding == point.encoding {
             for index in measured[ladder].indices {
@@ -89,7 +89,7 @@ struct TileSample: Sendable {
 
     /// Values of a sample, at least.
     private static let size = 1 << 18
-    /// The same of plain codes, whose size is known.
+    /// The same for plain codes, whose size is known.
     private static let plainSize = 1 << 17
 
     init(
@@ -165,7 +165,7 @@ struct TileSample: Sendable {
         return Double(bytes) / (Double(tensor.rows) * Double(tensor.columns))
     }
 
-    /// What a step over deviation costs and loses; of plain codes, which have a scale for each group, the encoding alone counts.
+    /// Cost and loss of a step over deviation. For plain codes, which have a scale for each group, only the encoding counts.
     func measure(
         _ encoding: TensorEncoding, storage: StorageClass, step: Double,
         feedback: ColumnFeedback? = nil, candidates: Int = 0

@@ -3,7 +3,7 @@ internal import TesseraKernels
 internal import TesseraWeightFile
 
 extension RatePlanner {
-    /// What ways to store each matrix cost and lose.
+    /// Measures costs and losses of the ways to store each matrix.
     ///
     /// - Parameter progress: Matrices measured.
     func measure(
@@ -34,7 +34,7 @@ extension RatePlanner {
         return curves
     }
 
-    /// Of entropy coders, what was interpolated is measured, and what it costs corrected.
+    /// For entropy coders: measures the rates that were interpolated, and corrects their costs.
     func correct(
         _ curves: inout [Int: RateCurve], _ indices: [Int], _ storage: StorageClass,
         _ target: EncodingPlan.Options.Target, _ isCancelled: () -> Bool

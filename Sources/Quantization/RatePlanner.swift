@@ -2,8 +2,8 @@ public import TesseraImport
 internal import TesseraKernels
 internal import TesseraWeightFile
 
-/// Plans a file: measures what storing each matrix in several ways costs and loses, shares the bytes out so that
-/// the whole loses least, and chooses between storage classes.
+/// Plans a file: measures cost and loss of several ways to store each matrix, shares the bytes out so that the
+/// whole model loses least, and chooses between storage classes.
 public struct RatePlanner: Sendable {
     let source: any TensorSource
     let options: EncodingPlan.Options
@@ -74,8 +74,8 @@ public struct RatePlanner: Sendable {
         return plan
     }
 
-    /// Of plans for a size the fastest one whose loss is at most a fifth above the least; of plans for a divergence the
-    /// fastest one.
+    /// For a size, the fastest plan whose loss is at most a fifth above the least; for a divergence, the fastest
+    /// plan.
     static func best(_ drafts: [Draft], for target: EncodingPlan.Options.Target) -> Draft? {
         var candidates = drafts
         if case .divergence = target {

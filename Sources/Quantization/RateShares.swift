@@ -58,7 +58,7 @@ struct RateShares {
         return choices
     }
 
-    /// Bytes asked for, of what the target counts.
+    /// Bytes of the target that are asked for.
     private func bytes(_ target: EncodingPlan.Options.Target, _ shared: [Int]) -> Int {
         switch target {
         case .codes(let bits): codeBytes(bits, shared)
@@ -69,7 +69,7 @@ struct RateShares {
         }
     }
 
-    /// What the matrices take where all have codes of so many bits, and 4 % more, so that some can have finer ones.
+    /// Bytes of the matrices with codes of so many bits, and 4 % more, so that some can have finer codes.
     private func codeBytes(_ bits: Int, _ shared: [Int]) -> Int {
         let encoding = TensorEncoding.nested(bits: bits) ?? .int8
         let whole = shared.reduce(0) { sum, index in
@@ -81,8 +81,8 @@ struct RateShares {
         return whole + whole / 25
     }
 
-    /// Bytes that are not shared out: of plain tensors, of coded ones with a rate of their own and, where
-    /// the file is counted, of all that is no tensor.
+    /// Bytes that are not shared out: those of plain tensors, of coded tensors with a rate of their own and, where
+    /// the target is the size of the file, of everything that is not a tensor.
     private func fixedBytes(
         _ target: EncodingPlan.Options.Target, _ choices: [Int: RateCurve.Point]
     ) -> Int {

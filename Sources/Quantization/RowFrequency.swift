@@ -19,7 +19,7 @@ public struct RowFrequency: Sendable, Equatable {
         vocabulary = tensor.rows == config.vocabularySize ? Double(tensor.rows) : nil
     }
 
-    /// Of one row; 1 in the mean over all.
+    /// Frequency of one row; the mean over all rows is 1.
     public func callAsFunction(_ row: Int) -> Double {
         guard let vocabulary else { return 1 }
         // The integral of 1 / (row + v / 16) over all rows is ln 17.

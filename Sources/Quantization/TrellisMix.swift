@@ -59,7 +59,7 @@ struct TileShares: Sendable {
 
     /// Mixtures of the ways to code the matrix, cheapest first: each next one codes those tiles better that gain most by it.
     ///
-    /// - Parameter ways: Of all tiles alike, cheapest first; from one to the next errors fall less and less.
+    /// - Parameter ways: Ways to store all tiles alike, cheapest first; from one to the next the errors fall less and less.
     func mixtures(_ ways: [RateCurve.Point]) -> [RateCurve.Point] {
         let trellises = ways.compactMap { $0.trellis?.trellises[0] }
         let whole = tiles.reduce(into: Tile(weights: 0, squares: 0, frequency: 0)) {
@@ -75,7 +75,7 @@ struct TileShares: Sendable {
                 return (tile: tile, gain: gain * part.squares * part.frequency / part.weights)
             }
         }
-        // Of equal gains the first: the order does not depend on how it is sorted.
+        // The first of equal gains comes first, so that the order does not depend on the sort.
         let order = steps.indices.sorted {
             steps[$0].gain == steps[$1].gain ? $0 < $1 : steps[$0].gain > steps[$1].gain
         }

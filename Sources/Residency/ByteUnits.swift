@@ -1,4 +1,4 @@
-/// How a number of bytes is written as an option takes it.
+/// Units in which options take numbers of bytes.
 public enum ByteUnits: Sendable, Equatable {
     /// K, M and G count in steps of 1024,
     case binary
@@ -7,7 +7,7 @@ public enum ByteUnits: Sendable, Equatable {
 
     /// E.g. `82.3M` or `1.25GB`, to three digits.
     ///
-    /// - Parameter isLeast: Whether the text must not say less than there are.
+    /// - Parameter isLeast: Whether the text must not name fewer bytes, so that it is rounded up.
     public func text(_ bytes: Int, isLeast: Bool = false) -> String {
         let (step, names) =
             self == .binary ? (1024.0, ["K", "M", "G"]) : (1000.0, ["KB", "MB", "GB"])

@@ -3,7 +3,7 @@ internal import TesseraKernels
 internal import TesseraMachine
 internal import TesseraWeightFile
 
-/// Coded tiles that have been decoded into memory of their own, so that no pass has to.
+/// Coded tiles that were decoded into memory of their own, so that no pass needs to decode them.
 @safe final class DecodedWeights {
     private let memory: UnsafeMutableRawPointer
     private let byteCount: Int
@@ -12,7 +12,7 @@ internal import TesseraWeightFile
     struct Part {
         var matrix: Matrix
         var table: TileTable
-        /// Of all its tiles, in the file.
+        /// Ranges of all its tiles in the file.
         var ranges: [Range<Int>]
         var count: Int
     }
@@ -59,8 +59,8 @@ internal import TesseraWeightFile
     /// Stored bytes per second that all threads decode; nil where a tile is damaged.
     ///
     /// - Parameters:
-    ///   - matrix: Whose tiles 0..<count are set.
-    ///   - storedBytes: Of these tiles.
+    ///   - matrix: A matrix whose tiles 0..<count are set.
+    ///   - storedBytes: Stored bytes of these tiles.
     static func rate(
         _ matrix: Matrix, count: Int, storedBytes: Int, _ compute: Compute
     ) -> Double? {

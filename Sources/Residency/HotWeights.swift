@@ -2,17 +2,17 @@ internal import TesseraKernels
 internal import TesseraMachine
 internal import TesseraWeightFile
 
-/// Tiles that are used from the mapping in every pass, fetched before the first.
+/// Tiles that are used from the mapping in every pass, fetched before the first pass.
 ///
-/// Streaming goes past the page cache or drops its pages at once, so that nothing pushes these out; yet
-/// the kernel may, where somebody lowers a limit, instead of ending the program.
+/// Streaming goes past the page cache or drops its pages at once, so nothing pushes these tiles out. If
+/// somebody lowers a limit, the kernel may drop them instead of ending the program.
 enum HotWeights {
     /// Bytes fetched at a time.
     private static let pieceBytes = 8 << 20
 
     /// Some tiles of a matrix.
     struct Part {
-        /// Of all its tiles, in the file.
+        /// Ranges of all its tiles in the file.
         var ranges: [Range<Int>]
         var tiles: Range<Int>
         var table: TileTable
@@ -74,7 +74,7 @@ enum HotWeights {
     }
 }
 
-/// Which pieces are taken; guarded by a monitor.
+/// The pieces that threads have taken; guarded by a monitor.
 private final class LoadProgress: @unchecked Sendable {
     private var taken = 0
     var failure: ResidencyError?

@@ -11,8 +11,8 @@ public struct ReadingPace: Sendable, Equatable {
     }
 }
 
-/// Where a measured pace is kept from one run to the next; measuring takes time and drops what is
-/// measured from the page cache.
+/// Keeps a measured pace from one run to the next. To measure takes time and drops the measured bytes
+/// from the page cache.
 public struct PaceMemory: Sendable {
     /// The pace of this file, read in this way; nil where it was never measured.
     public var recall: @Sendable () -> ReadingPace?
@@ -70,7 +70,7 @@ struct InputChoice {
         pace = ReadingPace(method: best.method, bytesPerSecond: best.rate)
     }
 
-    /// One method and what it has read.
+    /// One method and the bytes that it has read.
     fileprivate struct Trial {
         var method: InputMethod
         var reader: any TileReader
@@ -129,7 +129,7 @@ struct InputChoice {
     }
 }
 
-/// What has been read so far; guarded by a monitor.
+/// Bytes read so far; guarded by a monitor.
 private final class SampleTotal: @unchecked Sendable {
     var bytes = 0
     var failure: ResidencyError?

@@ -1,6 +1,6 @@
 internal import TesseraMachine
 
-/// Notices that control groups have come to allow less than a plan takes.
+/// Notices when control groups allow less memory than a plan takes.
 struct LimitWatch {
     private let groups: ControlGroups
     /// Times that a limit had been reached at the last look.
@@ -11,11 +11,11 @@ struct LimitWatch {
         pressure = groups.memoryPressure
     }
 
-    /// What a new plan may take; nil: the old one may stay.
+    /// The budget of a new plan; nil: the old plan may stay.
     ///
-    /// A limit below what the plan takes has been lowered. Where a limit is reached again and again,
-    /// other programs may have taken what the plan counted on: weights that are to stay are pages that the
-    /// kernel drops, so that every pass would read them again.
+    /// A limit below the plan's bytes was lowered after the plan was made. If a limit is reached again and again,
+    /// other programs may have taken memory that the plan counts on. Then the kernel drops pages of weights that
+    /// should stay, and every pass reads them again.
     ///
     /// - Returns: Also whether there is no way to go on without a new plan.
     mutating func budget(

@@ -1,6 +1,6 @@
 internal import TesseraMachine
 
-/// How much memory this process may take, and who says so.
+/// How much memory this process may take, and where that limit comes from.
 public struct MemoryBudget: Sendable, Equatable {
     public enum Source: String, Sendable {
         /// The user named it.
@@ -14,7 +14,7 @@ public struct MemoryBudget: Sendable, Equatable {
     /// Bytes of everything this process holds that cannot be dropped.
     public var bytes: Int
     public var source: Source
-    /// Those in which the user named it.
+    /// Units in which the user named it.
     public var units = ByteUnits.binary
 
     /// No limit at all.
@@ -27,7 +27,7 @@ public struct MemoryBudget: Sendable, Equatable {
         self.units = units
     }
 
-    /// What is left for other work where nobody says how much memory to take: a sixteenth of a
+    /// Memory that is left for other work where the user names no limit: a sixteenth of a
     /// machine, at least 64 MiB; of a control group a sixty-fourth, at least 24 MiB, for what the
     /// kernel counts in addition to a program's own memory.
     static func reserve(of bytes: Int, in source: Source) -> Int {
@@ -50,7 +50,7 @@ public struct MemoryBudget: Sendable, Equatable {
         return budget
     }
 
-    /// What the user asked for, but not more than a control group allows.
+    /// The memory that the user asked for, but no more than a control group allows.
     ///
     /// - Parameter shared: Bytes of a weight file on a file system in memory, which are paid for.
     public static func asked(
@@ -67,7 +67,7 @@ public struct MemoryBudget: Sendable, Equatable {
         return MemoryBudget(bytes: max(0, group), source: .controlGroup, units: units)
     }
 
-    /// What a control group's limit leaves to a program that has the group for itself.
+    /// The memory that a control group's limit leaves to the only program in the group.
     static func under(_ limit: Int) -> MemoryBudget {
         MemoryBudget(
             bytes: max(0, limit - reserve(of: limit, in: .controlGroup)), source: .controlGroup)

@@ -1,6 +1,6 @@
-/// Why a model could not be set up within the memory there is, or its weights not be used any more.
+/// Why a model could not be set up in the available memory, or why its weights cannot be used any more.
 public enum ResidencyError: Error, Equatable, CustomStringConvertible {
-    /// Less memory than is needed next to the weights, which are so many bytes.
+    /// Less memory than the model needs without its weights; `needed` is in bytes.
     case tooLittle(MemoryBudget, needed: Int)
     /// The system gave no memory for the weights that stay, in bytes.
     case noMemory(Int)
@@ -10,7 +10,7 @@ public enum ResidencyError: Error, Equatable, CustomStringConvertible {
     case damaged
     /// The file cannot be read, in the words of the system.
     case unreadable(path: String, reason: String)
-    /// The weights in use are not what they were, or have no room any more: what happened and what to do.
+    /// The weights in use have changed, or have no room any more. The text says what happened and what to do.
     case lost(String)
 
     public var description: String {

@@ -1,6 +1,6 @@
-/// What of a model stays in memory and what is read in each pass; made before anything is loaded.
+/// Which weights of a model stay in memory and which are read in each pass; made before anything is loaded.
 ///
-/// A cyclic scan that is larger than memory finds nothing in a cache of pages, which keeps what was
+/// A cyclic scan that is larger than memory finds nothing in the page cache, which keeps the pages that were
 /// read last. A fixed part kept in memory is found every time. The same share of every matrix is kept,
 /// so that each step has products to compute while its other tiles are read.
 public struct ResidencyPlan: Sendable, Equatable {
@@ -24,13 +24,13 @@ public struct ResidencyPlan: Sendable, Equatable {
 
         public var bytes: Int { tiles.reduce(0, +) }
         public var hotBytes: Int { tiles[..<hotTiles].reduce(0, +) }
-        /// What stays takes this in memory.
+        /// Bytes that the staying tiles take in memory.
         var heldBytes: Int {
             decodedTiles * plainTileBytes + tiles[decodedTiles..<hotTiles].reduce(0, +)
         }
     }
 
-    /// Bytes of all that is not weights.
+    /// Bytes of everything except weights.
     public struct Needs: Sendable, Equatable {
         /// Keys and values.
         public var cache: Int
@@ -93,7 +93,7 @@ public struct ResidencyPlan: Sendable, Equatable {
         max(segmentBytes, items.reduce(0) { max($0, $1.tiles.max() ?? 0) }) + 8192
     }
 
-    /// A window that suits what is left for weights.
+    /// A window that suits the memory that is left for weights.
     private func window(free: Int) -> Int {
         let size = min(64 * segment, max(16 * segment, free / 16 / segment * segment))
         return free < size + segment ? 4 * segment : size
@@ -104,12 +104,12 @@ public struct ResidencyPlan: Sendable, Equatable {
         try ResidencyPlan(items: items, mappedBytes: mappedBytes, needs: needs, budget: budget)
     }
 
-    /// What regions and lists of tiles round up.
+    /// Bytes that regions and lists of tiles take by rounding up.
     private static func slack(_ bytes: Int) -> Int { min(8 << 20, bytes / 64) }
 
-    /// Bytes of weights that all stay where so many are free for them.
+    /// The most bytes of weights that all stay, if `free` bytes are left for them.
     ///
-    /// - Parameter free: What a budget leaves besides ``Needs``.
+    /// - Parameter free: Bytes that a budget leaves after ``Needs``.
     public static func residentWeights(in free: Int) -> Int {
         max(0, max(free - (8 << 20), free / 65 * 64))
     }
@@ -120,7 +120,7 @@ public struct ResidencyPlan: Sendable, Equatable {
         return budget.bytes - needs.total - mappedBytes - Self.slack(total)
     }
 
-    /// Keeps what there is room for after the decoded tiles.
+    /// Keeps as many tiles as there is room for after the decoded ones.
     mutating func keepRest() {
         let held = items.reduce(0) { $0 + $1.decodedTiles * $1.plainTileBytes }
         windowBytes = 0
@@ -170,10 +170,10 @@ public struct ResidencyPlan: Sendable, Equatable {
     public var decodedBytes: Int {
         items.reduce(0) { $0 + $1.decodedTiles * $1.plainTileBytes }
     }
-    /// Bytes of the mapping that are to stay as they are; the kernel may drop them.
+    /// Bytes that stay in the mapping as they are; the kernel may drop them.
     var mappedHotBytes: Int { heldBytes - decodedBytes }
     /// Whether some are decoded before the first pass.
     public var decodesAhead: Bool { items.contains { $0.decodedTiles > 0 } }
-    /// All that this process will hold.
+    /// All bytes that this process will hold.
     public var totalBytes: Int { needs.total + heldBytes + windowBytes }
 }

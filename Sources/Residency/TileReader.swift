@@ -4,7 +4,7 @@ internal import TesseraWeightFile
 
 /// How streamed weights come from their disk.
 public enum InputMethod: String, Sendable, CaseIterable {
-    /// Whichever of the others reads fastest, measured at the start.
+    /// The fastest of the other methods, measured at the start.
     case auto
     /// Reads past the page cache (O_DIRECT).
     case direct
@@ -18,7 +18,7 @@ public enum InputMethod: String, Sendable, CaseIterable {
 protocol TileReader: AnyObject, Sendable {
     /// Makes `range` readable and returns the address of its first byte, valid until `release`.
     ///
-    /// - Parameter slot: Whose memory is used; one range at a time is in a slot.
+    /// - Parameter slot: The slot whose memory is used; a slot holds one range at a time.
     func read(_ range: Range<Int>, slot: Int) -> Result<UnsafeRawPointer, ResidencyError>
     /// The slot's range is not used any more.
     func release(_ range: Range<Int>, slot: Int)
@@ -67,7 +67,7 @@ protocol TileReader: AnyObject, Sendable {
     /// Reads the pages that `range` touches.
     ///
     /// - Parameters:
-    ///   - target: Gets the first of these pages' first byte; aligned to a page.
+    ///   - target: Receives the pages; aligned to a page.
     ///   - room: Bytes from there.
     func read(
         _ range: Range<Int>, into target: UnsafeMutableRawPointer, room: Int
@@ -86,7 +86,7 @@ protocol TileReader: AnyObject, Sendable {
 }
 
 extension WeightFile {
-    /// The same file opened once more, whatever has its name now.
+    /// The same file opened once more, even if another file has its name now.
     func reopened(direct: Bool = false) throws(ResidencyError) -> ReadableFile {
         do {
             return try ReadableFile(descriptorPath, direct: direct)

@@ -60,7 +60,7 @@ struct Segment {
         threads = []
     }
 
-    /// Since the last call.
+    /// The counters since the last call, which are then reset.
     func takeCounters() -> StreamCounters {
         monitor.locked {
             defer { counters = StreamCounters() }
@@ -71,7 +71,7 @@ struct Segment {
     /// Whether counters also hold every single read.
     func noteReads(_ isOn: Bool) { monitor.locked { isNotingReads = isOn } }
 
-    /// What a reading thread does: claims the next segment whose slot is free, and reads it.
+    /// The work of a reading thread: it claims the next segment whose slot is free, and reads it.
     private func read(thread: Int) {
         while let (number, previous) = claim() {
             let segment = segments[number % segments.count]
@@ -119,7 +119,7 @@ struct Segment {
         }
     }
 
-    /// Number of the next use of segment `index`; what comes before it is given up.
+    /// Number of the next use of segment `index`; segments before it are given up.
     func skip(to index: Int) -> Int {
         monitor.locked {
             let lead = index - released % segments.count
@@ -169,13 +169,13 @@ struct Segment {
     }
 }
 
-/// What streaming has done.
+/// Counts of what was streamed.
 public struct StreamCounters: Sendable, Equatable {
     /// Bytes read from the file.
     public var bytes = 0
     /// Time in which products waited for tiles.
     public var waitSeconds = 0.0
-    /// Every read that ended, where that was asked for.
+    /// Every read that ended, if the caller asked for them.
     public var reads: [StreamRead] = []
     public init() {}
 
@@ -190,7 +190,7 @@ public struct StreamCounters: Sendable, Equatable {
 
 /// One read by one of the reading threads.
 public struct StreamRead: Sendable, Equatable {
-    /// Of the reading threads, from 0.
+    /// Number of the reading thread, from 0.
     public var thread: Int
     public var bytes: Int
     public var start: ContinuousClock.Instant

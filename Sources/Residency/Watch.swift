@@ -2,7 +2,7 @@ internal import Glibc
 internal import TesseraMachine
 internal import TesseraWeightFile
 
-/// Notices that a file in use is not what it was.
+/// Notices when a file in use has changed.
 struct Watch {
     private let file: WeightFile
     private var before: Identity?
@@ -10,12 +10,12 @@ struct Watch {
 
     /// Time between two looks; a look takes some ten microseconds.
     private static let interval = Duration.milliseconds(200)
-    /// Bytes of tiles that are held against their checksums where a file was written to.
+    /// Bytes of tiles whose checksums are verified after somebody wrote to the file.
     private static let sampleBytes = 64 << 20
 
     /// What has happened to the file.
     enum Change: Equatable {
-        /// Its bytes are not what they were, in words.
+        /// Its bytes have changed; says how.
         case damaged(String)
         /// It was written to, or its times were set; the tiles that were checked are unchanged.
         case touched(checked: Int, of: Int)

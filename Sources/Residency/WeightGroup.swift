@@ -7,7 +7,7 @@ public final class WeightGroup {
     private let names: [String]
     private var entries: [WeightStore.Entry?] = []
     private var segments = 0..<0
-    /// Of the plan that the two above belong to.
+    /// Version of the plan that the two above belong to.
     private var version = -1
     /// Segments multiplied at a time, so that the window goes on being filled.
     private static let longestRun = 4
@@ -19,8 +19,8 @@ public final class WeightGroup {
         take()
     }
 
-    /// What is multiplied by; another group of the same shape where a new plan streams what has been
-    /// used from the mapping.
+    /// The matrices to multiply by. After a new plan that streams weights which were used from the mapping, this is
+    /// another group of the same shape.
     public var matrices: MatrixGroup {
         if version != store.version { follow() }
         return current
@@ -32,7 +32,7 @@ public final class WeightGroup {
         take()
     }
 
-    /// Takes over what the store's plan says now.
+    /// Takes the entries and segments of the store's current plan.
     private func take() {
         entries = names.map { store.entry($0) }
         let ranges = entries.compactMap { $0?.segments }.filter { !$0.isEmpty }

@@ -1,4 +1,4 @@
-/// What happens to weights between passes and is not an error.
+/// Events of weights between passes that are no errors.
 public enum WeightNotice: Sendable, Equatable {
     /// The file was written to, or its times were set; the tiles that were checked are unchanged.
     case fileTouched(path: String, checked: Int, of: Int)

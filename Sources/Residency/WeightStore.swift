@@ -1,8 +1,7 @@
 public import TesseraKernels
 public import TesseraWeightFile
 
-/// The matrices of a model, wherever their bytes are: in the mapping, or still on disk until a pass
-/// needs them.
+/// The matrices of a model. Their bytes are in the mapping, or on disk until a pass needs them.
 public final class WeightStore {
     public private(set) var plan: ResidencyPlan
     /// How streamed tiles are read; nil where all weights stay.
@@ -18,7 +17,7 @@ public final class WeightStore {
     private let notice: (WeightNotice) -> Void
     private var watch: Watch
     private var limits = LimitWatch()
-    /// Of a stream that a new plan has ended.
+    /// Counters of streams that a new plan has ended.
     private var pending = StreamCounters()
     private var isNotingReads = false
 
@@ -28,7 +27,7 @@ public final class WeightStore {
         var tileRanges: [Range<Int>]
         var hotTiles: Int
         var decodedTiles: Int
-        /// Of the stream.
+        /// Its segments in the stream.
         var segments: Range<Int>
     }
 
@@ -37,9 +36,9 @@ public final class WeightStore {
     /// - Parameters:
     ///   - plan: Made for this file.
     ///   - compute: Decodes coded tiles.
-    ///   - paces: Knows the pace from an earlier run.
-    ///   - loading: Told of the plan and the pace before anything stays.
-    ///   - notice: Told of what changes between passes.
+    ///   - paces: Remembers the pace of an earlier run.
+    ///   - loading: Called with the plan and the pace before weights are loaded.
+    ///   - notice: Called when something changes between passes.
     public init(
         _ file: WeightFile, plan: ResidencyPlan, compute: Compute, method: InputMethod = .auto,
         paces: PaceMemory = .none,
@@ -126,7 +125,7 @@ public final class WeightStore {
             storedBytes: ranges[..<count].reduce(0) { $0 + $1.count }, compute)
     }
 
-    /// Marks in the entries what the plan keeps; returns the pieces of the rest.
+    /// Marks the tiles that the plan keeps in the entries; returns the pieces of the others.
     private func cut() -> [Segment] {
         version += 1
         var segments: [Segment] = []
@@ -141,7 +140,7 @@ public final class WeightStore {
         return segments
     }
 
-    /// Does what the plan says.
+    /// Loads, decodes and streams as the plan says.
     private func start() throws(ResidencyError) {
         let segments = cut()
         let size = plan.window(for: segments)
@@ -174,15 +173,15 @@ public final class WeightStore {
         stream?.noteReads(isNotingReads)
     }
 
-    /// Whether memory holds the stored tiles of those that are decoded ahead, besides all that the plan
-    /// takes: then they may stay in the page cache.
+    /// Whether memory has room for the stored form of tiles that are decoded ahead, in addition to the plan:
+    /// then they may stay in the page cache.
     private var hasRoomForSources: Bool {
         let stored = plan.items.reduce(0) { $0 + $1.tiles[..<$1.decodedTiles].reduce(0, +) }
         return MemoryBudget.available().bytes >= plan.totalBytes + stored
     }
 
-    /// To be called between passes: fails where the file is not what it was, and plans anew where a
-    /// control group has come to allow less than the plan takes.
+    /// Call it between passes. It fails if the file has changed, and makes a new plan if a control group now allows
+    /// less than the plan takes.
     public func check() throws(ResidencyError) {
         guard watch.isDue() else { return }
         switch watch.change() {
@@ -230,8 +229,8 @@ public final class WeightStore {
         MatrixGroup(names.map { entries[$0]?.matrix ?? file.matrix($0) })
     }
 
-    /// Gives back the memory of all that was only looked at while loading, where not all weights stay:
-    /// vectors are copied, and touching one brings the pages around it into memory too.
+    /// Where not all weights stay, frees pages that were touched only while loading: vectors are copied, and to touch
+    /// one brings the pages around it into memory too.
     public func forgetUnused() {
         guard isStreaming else { return }
         var start = file.metadataBytes
@@ -246,7 +245,7 @@ public final class WeightStore {
     /// Whether some weights are read in every pass.
     public var isStreaming: Bool { stream != nil }
 
-    /// Where the tiles of a matrix end that stay in the mapping; nil where none do.
+    /// End of the tiles of a matrix that stay in the mapping; nil where no tile stays.
     private func hotEnd(of name: String) -> Int? {
         entries[name].flatMap { $0.tileRanges[..<$0.hotTiles].last?.upperBound }
     }
@@ -265,7 +264,7 @@ public final class WeightStore {
         stream?.noteReads(isOn)
     }
 
-    /// What has been streamed since the last call.
+    /// Counters of streaming since the last call.
     public func takeCounters() -> StreamCounters {
         defer { pending = StreamCounters() }
         return pending + (stream?.takeCounters() ?? StreamCounters())
@@ -275,7 +274,7 @@ public final class WeightStore {
 extension ResidencyPlan {
     /// Cuts tiles `hot...` of a matrix into pieces to read at a time.
     ///
-    /// - Parameter ranges: Of all its tiles, in the file.
+    /// - Parameter ranges: Ranges of all its tiles in the file.
     func segments(_ ranges: [Range<Int>], from hot: Int) -> [Segment] {
         var segments: [Segment] = []
         var begin = hot

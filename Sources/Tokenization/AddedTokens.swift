@@ -1,7 +1,7 @@
 internal import TesseraWeightFile
 
-/// Finds added and special tokens in a text, as Hugging Face's `tokenizers` does: of those that begin
-/// at the leftmost place the longest, and each with the white space that it takes.
+/// Finds added and special tokens in a text, as Hugging Face's `tokenizers` does: the longest of those that
+/// begin at the leftmost place, with the white space that it takes.
 struct AddedTokens: Sendable {
     private struct Pattern: Sendable {
         var id: Int
@@ -18,7 +18,7 @@ struct AddedTokens: Sendable {
     /// By first byte, longest first.
     private let patterns: [[Pattern]]
     let isEmpty: Bool
-    /// Where a space is SentencePiece's sign, which is no white space.
+    /// Whether spaces stand for SentencePiece's sign, which does not count as white space.
     private let keepsSpaces: Bool
 
     /// - Parameter normalized: Take the tokens that are matched in the normalized text; else the others.
@@ -57,7 +57,7 @@ struct AddedTokens: Sendable {
             if pattern.flags.contains(.singleWord), Self.touchesWord(found, in: bytes) { continue }
             let range = widened(found, pattern.flags, from: done, in: bytes)
             if done < range.lowerBound { pieces.append(.text(done..<range.lowerBound)) }
-            // Of a token of white space that another one has taken, nothing is left.
+            // Nothing is left of white space that another token has taken.
             if !range.isEmpty { pieces.append(.token(pattern.id)) }
             done = range.upperBound
         }

@@ -67,8 +67,6 @@ public final class Tokenizer: Sendable {
         tables.kinds.indices.contains(Int(id)) ? tables.kinds[Int(id)] : .unused
     }
 
-    public func isEndOfGeneration(_ id: Int32) -> Bool { tables.eosTokens.contains(Int(id)) }
-
     /// Ids of a text. Invalid UTF-8 counts as U+FFFD.
     ///
     /// - Parameter addBOS: Put the beginning-of-sequence token in front, if the model has one.

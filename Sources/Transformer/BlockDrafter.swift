@@ -8,7 +8,7 @@ public import TesseraWeightFile
 /// Context depends on a token and those before it alone. So the keys and values of each committed token are made once, in the pass that
 /// commits it, and are dropped with the target's. A block's are open: they leave no trace.
 public final class BlockDrafter {
-    /// The drafter's own.
+    /// The drafter's own workspace.
     let workspace: Workspace
     let weights: DrafterWeights
     public let config: ModelConfig.Drafter
@@ -16,7 +16,7 @@ public final class BlockDrafter {
     private let taps: Buffer<Float>
     private let rows: Buffer<Int32>
     private let joined: Activations
-    // Of one row of a block.
+    // For one row of a block: its previous token, the factor of that token, and what it adds to the logits.
     private let id = Buffer<Int32>(count: 1)
     private let factor: Buffer<Float>
     private let factorInput: Activations
@@ -26,8 +26,8 @@ public final class BlockDrafter {
 
     /// Loads a drafter; passes of `target` are followed from now on.
     ///
-    /// - Parameter options: Of the drafter; as many positions per pass as the target's.
-    /// - Throws: Where the two do not fit, too.
+    /// - Parameter options: The drafter's options; as many positions per pass as the target's.
+    /// - Throws: `wrongDrafter` where drafter and target do not fit together; also what `Model.init` throws.
     public init(
         _ file: WeightFile, nextTo target: Workspace, options: Model.Options
     ) throws(TransformerError) {
@@ -63,7 +63,7 @@ public final class BlockDrafter {
                 tokenCapacity: options.batchCapacity, columns: width, forms: file.forms)
     }
 
-    /// Keeps what stands in the target's residual stream.
+    /// Keeps the target's residual stream after a layer.
     func keep(_ hidden: Buffer<Float>, after layer: Int, tokens: Int) {
         let width = workspace.model.config.hiddenSize
         for index in config.taps.indices where config.taps[index] == layer {
@@ -98,8 +98,8 @@ public final class BlockDrafter {
         }
     }
 
-    /// Adds to a row of logits what the token before says, and tells the chance that the row's token is right;
-    /// nil where no head does.
+    /// Adds the logits that depend on the previous token to a row. Returns the chance that the row's token is right;
+    /// nil without a head that predicts it.
     func finish(row: Int, previous: Int32) -> Float? {
         let (model, compute) = (workspace.model, workspace.model.compute)
         if let matrix = weights.previous, let next = weights.next {
@@ -121,7 +121,7 @@ public final class BlockDrafter {
         return sum
     }
 
-    /// Norms what the last layer gave, for `finish`.
+    /// Normalizes the output of the last layer, for `finish`.
     func keepOutput(rows range: Range<Int>) {
         guard weights.confidence != nil else { return }
         let model = workspace.model
@@ -155,11 +155,11 @@ extension Workspace {
     }
 }
 
-/// What a drafter has next to its layers.
+/// The weights of a drafter outside its layers.
 struct DrafterWeights {
     let fusion: MatrixGroup
     let fusionNorm: Buffer<Float>
-    /// Factors of the Markov head: of the token before, which is looked up, and of the next one.
+    /// Factors of the Markov head: of the previous token, which is looked up, and of the next token.
     let previous: Matrix?
     let next: MatrixGroup?
     let confidence: Buffer<Float>?

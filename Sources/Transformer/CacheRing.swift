@@ -7,10 +7,10 @@ internal import TesseraWeightFile
 /// Slots: `[sinks, several times | ring | open]`. A position beyond the sinks lies in ring slot
 /// (position - sinks) mod ringSlots and is overwritten ringSlots positions later; the open tail holds a
 /// block that is not decided yet. The ring is one batch longer than the window, so a batch never
-/// overwrites what its first query sees, nor what is seen after dropping its tokens; but no longer than
-/// the text can be.
+/// overwrites positions that its first query sees, nor positions that are seen after its tokens are dropped.
+/// It is never longer than the text can be.
 final class CacheRing {
-    /// Positions that stay visible whatever follows; those of a model's own window are none.
+    /// Positions that always stay visible; none where the model has a window of its own.
     let sinks: Int
     /// Newest positions that a query sees, itself included, next to the sinks.
     let window: Int
@@ -21,7 +21,8 @@ final class CacheRing {
     /// Lowest position, sinks aside, from which on every committed one is held.
     private var oldestHeld: Int
 
-    /// - Parameter window: Of the layers; 0: all positions. A longer one is the context, sinks included.
+    /// - Parameter window: Window of the layers; 0: all positions. A window longer than the context counts as the
+    ///   context, sinks included.
     init(window: Int, _ extent: KVCache.Extent) {
         let isWhole = window == 0 || window >= extent.contextLength
         sinks = isWhole ? extent.sinks : 0
@@ -35,7 +36,7 @@ final class CacheRing {
         oldestHeld = sinks
     }
 
-    /// Of a layer.
+    /// Slots of a layer.
     var slots: Int { begin + ringSlots + openSlots }
 
     /// Slot of a committed position.
@@ -52,7 +53,7 @@ final class CacheRing {
     /// Notes that the positions below `end` have been committed.
     func advance(to end: Int) { oldestHeld = max(oldestHeld, end - ringSlots) }
 
-    /// Whether all that a query at `position` sees of the past is still held.
+    /// Whether the ring still holds every past position that a query at `position` sees.
     func holds(contextOf position: Int) -> Bool {
         position <= sinks || oldest(for: position) >= oldestHeld
     }
@@ -62,8 +63,8 @@ final class CacheRing {
         if end <= sinks { oldestHeld = sinks }
     }
 
-    /// Whether another text could go on after the first `count` positions: all of them are held, or all that
-    /// is seen from there on, and no sinks have been moved.
+    /// Whether another text could go on after the first `count` positions: the ring holds all of them, or all that
+    /// later positions see, and no sinks have been moved.
     func canBeCopied(upTo count: Int) -> Bool {
         isWhole || sinks == 0 && holds(contextOf: count)
     }
@@ -86,14 +87,14 @@ final class CacheRing {
     /// Notes that those slots have been copied.
     func copy(_ other: CacheRing) { oldestHeld = other.oldestHeld }
 
-    /// What a file holds of a text of `count` positions; nil where it cannot be gone on with from there.
+    /// The ring of a saved text of `count` positions; nil where the text cannot be continued from there.
     func saved(upTo count: Int) -> SavedText.Ring? {
         guard let slots = slots(toCopy: self, upTo: count) else { return nil }
         return SavedText.Ring(slots: slots, length: ringSlots, oldestHeld: oldestHeld)
     }
 
-    /// How many slots, from the first on, the first `count` positions take of what was saved of a ring with the same
-    /// window after `committed` positions; nil where this ring cannot take them.
+    /// How many slots, from the first on, hold the first `count` positions of a saved ring with the same window and
+    /// `committed` positions; nil where this ring cannot take them.
     func slots(toTake saved: SavedText.Ring, of committed: Int, upTo count: Int) -> Int? {
         if saved.oldestHeld == sinks {
             guard saved.slots == begin + max(0, committed - sinks), count - sinks <= ringSlots
@@ -102,7 +103,7 @@ final class CacheRing {
             }
             return begin + max(0, count - sinks)
         }
-        // What was evicted lies where positions begin anew after as many slots.
+        // After an eviction, positions begin anew after the same number of slots.
         let canTake =
             sinks == 0 && saved.length == ringSlots && saved.slots == begin + ringSlots
             && saved.oldestHeld >= committed - ringSlots && saved.oldestHeld <= oldest(for: count)
@@ -116,7 +117,7 @@ final class CacheRing {
     ///
     /// - Parameters:
     ///   - sinkSlot: First slot of the sinks as this query sees them.
-    ///   - position: Of the query.
+    ///   - position: Position of the query.
     ///   - end: Committed positions below this are seen.
     ///   - open: Open tokens seen.
     func setVisible(

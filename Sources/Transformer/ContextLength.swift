@@ -1,7 +1,7 @@
 public import TesseraResidency
 public import TesseraWeightFile
 
-/// How long a context may be.
+/// The lengths that a context may have.
 extension Model {
     /// The longest context that memory has room for.
     ///
@@ -31,9 +31,9 @@ extension Model {
         return good
     }
 
-    /// A context for conversations, whose length nobody knows: as long as the model's own if all
-    /// weights stay in memory then, or else as long as they do; where they do not anyway, what an
-    /// eighth of the memory holds, at least 512 and at most 4096 positions.
+    /// A context for conversations, whose length nobody knows. It is the model's own maximum, or the longest
+    /// with which all weights stay in memory. Where the weights do not fit anyway, it takes an eighth of the
+    /// memory, at least 512 and at most 4096 positions.
     public static func conversationContext(_ file: WeightFile, options: Options) -> Int {
         let config = file.config
         let least = Options.context(

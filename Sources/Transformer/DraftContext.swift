@@ -7,10 +7,10 @@ internal import TesseraWeightFile
     internal import Musl
 #endif
 
-/// What a drafter knows of one text: its own keys and values of the tokens that the target has committed.
+/// The context of a drafter for one text: its own keys and values of the tokens that the target has committed.
 ///
 /// The first tokens of the text can be missing: a session on disk or a text without a drafter holds only what the target needs. The context then
-/// begins later, and the drafter guesses from what follows. Drafts are verified, so only their worth depends on it.
+/// begins later. Drafts are verified, so the missing tokens only make the drafts worse.
 public final class DraftContext {
     public let drafter: BlockDrafter
     let sequence: TokenSequence
@@ -19,7 +19,7 @@ public final class DraftContext {
     private var ids: [Int32] = []
     private var logitRows: [Int] = []
 
-    /// - Parameter contextLength: Of the text.
+    /// - Parameter contextLength: Context length of the text.
     /// - Throws: Where memory does not hold the cache.
     init(_ drafter: BlockDrafter, contextLength: Int) throws(TransformerError) {
         self.drafter = drafter
@@ -30,7 +30,7 @@ public final class DraftContext {
         logitRows.reserveCapacity(drafter.config.blockSize)
     }
 
-    /// Tokens of the text up to the last that has context.
+    /// Tokens of the text up to the last one that has context.
     public var position: Int { beginning + sequence.position }
     /// Tokens that a block gives at most.
     public var most: Int { drafter.config.most }
@@ -81,7 +81,7 @@ public final class DraftContext {
         beginning = position
     }
 
-    /// Takes over the first `count` tokens of another text's.
+    /// Copies the context of the first `count` tokens of another text.
     func copy(_ other: DraftContext?, upTo count: Int) {
         guard let other, other.drafter === drafter,
             (other.beginning...other.position).contains(count),
@@ -92,7 +92,7 @@ public final class DraftContext {
 }
 
 extension TokenSequence {
-    /// What the drafter has of this text: from the next token on where the text was there before the drafter.
+    /// Makes the drafter's context of this text. If the text began before the drafter was loaded, the context begins with the next token.
     ///
     /// - Throws: Where memory does not hold the cache.
     public func follow(by drafter: BlockDrafter) throws(TransformerError) -> DraftContext {

@@ -9,7 +9,7 @@ internal import TesseraWeightFile
 final class KVCache {
     /// Positions a query sees at most: the sinks and the newest others, itself included.
     let contextLength: Int
-    /// Of layers that see so many; fewer where a layer's window is shorter.
+    /// Sinks of layers that see so many; a layer with a shorter window has fewer.
     let sinks: Int
     /// One for each of the model's windows.
     let rings: [CacheRing]
@@ -19,7 +19,7 @@ final class KVCache {
     let openCapacity: Int
     private let views: [Int]
 
-    /// What a cache of a model is made of.
+    /// The shape of a model's cache.
     struct Shape {
         var windows: [Int]
         /// Index of each layer's window.
@@ -32,7 +32,7 @@ final class KVCache {
     struct Extent {
         /// Positions a query sees at most.
         var contextLength: Int
-        /// Whether there may be more; if so, how many of the first stay visible.
+        /// Whether a text may have more positions; if so, how many of its first ones stay visible.
         var slides: Bool
         var sinks: Int
         /// Positions of a pass, and open tokens of it.
@@ -62,7 +62,7 @@ final class KVCache {
         for view in rings.indices { rings[view].advance(to: end) }
     }
 
-    /// Whether all that a query at `position` sees of the past is still held.
+    /// Whether the cache still holds every past position that a query at `position` sees.
     func holds(contextOf position: Int) -> Bool {
         // Indices, since iterators of arrays take memory where nothing is optimized.
         for view in rings.indices where !rings[view].holds(contextOf: position) { return false }
@@ -104,7 +104,7 @@ final class KVCache {
             end: end, open: open)
     }
 
-    /// What a file holds of the first `count` positions; nil where a text cannot go on from there.
+    /// The rings of a saved text of `count` positions; nil where the text cannot be continued from there.
     func saved(upTo count: Int) -> [SavedText.Ring]? {
         let saved = rings.compactMap { $0.saved(upTo: count) }
         return saved.count == rings.count ? saved : nil
@@ -138,7 +138,7 @@ final class KVCache {
         return slots.count == rings.count ? slots : nil
     }
 
-    /// Whether all numbers of what was written are finite, as this program writes them.
+    /// Whether all numbers of a saved cache are finite, as in every cache that this program writes.
     ///
     /// - Precondition: As many bytes as there should be.
     func isFinite(_ saved: [SavedText.Ring], _ bytes: RawSpan) -> Bool {

@@ -4,7 +4,7 @@ internal import TesseraMachine
 public import TesseraWeightFile
 
 extension Model {
-    /// What a run of `file` would hold in memory, before anything is loaded.
+    /// The memory that a run of `file` would take, known before anything is loaded.
     public static func plan(
         _ file: WeightFile, options: Options = Options()
     ) throws(TransformerError) -> ResidencyPlan {
@@ -40,11 +40,11 @@ extension Model {
         }
     }
 
-    /// What a run of such a model holds apart from weights.
+    /// The memory that a run of such a model takes, without weights.
     ///
     /// - Parameters:
-    ///   - forms: Of the weights.
-    ///   - metadataBytes: Of the file: tokenizer, directory and tile table.
+    ///   - forms: Forms of activations that the weights multiply.
+    ///   - metadataBytes: Bytes of the file's tokenizer, directory and tile table.
     public static func needs(
         _ config: ModelConfig, forms: Matrix.Forms, metadataBytes: Int, context: Int,
         options: Options

@@ -2,7 +2,7 @@ public import TesseraKernels
 public import TesseraResidency
 public import TesseraWeightFile
 
-/// A decoder-only transformer over a mapped weight file: its weights, what of them stays in memory, and
+/// A decoder-only transformer over a mapped weight file: its weights, the plan of which stay in memory, and
 /// the threads that compute with them. One class for all families: what their layers compute is data
 /// (`LayerSpec`).
 ///
@@ -21,18 +21,18 @@ public final class Model {
     let windows: [Int]
     let embeddingName: String
     let embedding: Matrix
-    /// Of the file that the embedding is in: a drafter has that of its target.
+    /// The store of the file that holds the embedding: a drafter uses that of its target.
     let embeddingStore: WeightStore
     let finalNorm: Buffer<Float>
     let head: WeightGroup
     let store: WeightStore
-    /// What a drafter has next to its layers.
+    /// The weights of a drafter outside its layers.
     let drafting: DrafterWeights?
     /// Bytes of the caches of all sequences that live.
     private var usedCacheBytes = 0
 
-    /// - Parameter target: Of a drafter's file.
-    /// - Throws: Where the two do not fit, too.
+    /// - Parameter target: The model that a drafter's file drafts for; nil for other files.
+    /// - Throws: Where the model cannot be set up, or drafter and target do not fit together.
     public init(
         _ file: WeightFile, options: Options = Options(), draftingFor target: Model? = nil
     ) throws(TransformerError) {
@@ -75,10 +75,10 @@ public final class Model {
         }
     }
 
-    /// Bytes of weights that caches hold: a step over them may take less time than sharing it out.
+    /// Weights of fewer bytes fit the processor's caches: a step over them may take less time than sharing it out.
     private static let smallBytes = 16 << 20
 
-    /// Leaves all work to one thread if short passes are faster so, which is measured: sharing a step
+    /// Leaves all work to one thread if measured passes are faster that way: sharing a step
     /// out takes a microsecond or less between processors with a common cache, several without. A
     /// tenth is not enough, and three rounds are not: another program may have had a processor meanwhile.
     private func chooseThreads() throws(TransformerError) {
@@ -102,7 +102,7 @@ public final class Model {
         compute.workAlone(best[1] < 0.9 * best[0])
     }
 
-    /// What of the weights is in memory, and what is read in each pass.
+    /// Which weights are in memory, and which are read in each pass.
     public var residency: ResidencyPlan { store.plan }
 
     /// How weights that do not stay in memory are read; nil where all stay.
@@ -132,7 +132,7 @@ public final class Model {
         usedCacheBytes += cacheBytes
     }
 
-    /// A sequence with such a cache is gone.
+    /// Counts that a sequence with such a cache was freed.
     func release(cacheBytes: Int) { usedCacheBytes -= cacheBytes }
 
     /// Fails where the file is not what it was or a coded tile could not be decoded. Between passes.

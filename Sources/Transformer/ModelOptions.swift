@@ -23,7 +23,7 @@ extension Model {
         /// Whether a text may outgrow its context: its oldest tokens are then forgotten. Where it may not,
         /// its cache is no longer than the context.
         public var slides = true
-        /// Of a text that slides: first positions that stay visible when the window has moved past them.
+        /// In a text that slides: first positions that stay visible when the window has moved past them.
         public var sinks = 4
         /// Open tokens that a pass over one text may have; by default a whole pass of them.
         public var openCapacity: Int?
@@ -31,18 +31,18 @@ extension Model {
         public var logitCapacity = 64
         /// Context lengths of the sequences after the first whose caches are planned for.
         public var furtherContexts: [Int] = []
-        /// Bytes that the process takes for what is not the engine's.
+        /// Bytes that the process takes for other things than the engine.
         public var otherBytes = 0
         /// Memory that all of this process may take: weights beyond it are read in each pass. By
         /// default all weights are used from the mapping of the file.
         public var memory: MemoryBudget?
         /// How such weights are read.
         public var inputMethod = InputMethod.auto
-        /// Told what will stay in memory and how fast the rest can be read, before anything is loaded.
+        /// Called before anything is loaded, with the plan and the pace of reading.
         public var loading: @Sendable (ResidencyPlan, ReadingPace?) -> Void = { _, _ in }
-        /// Knows from an earlier run how fast the file is read.
+        /// Remembers how fast the file was read in an earlier run.
         public var paces = PaceMemory.none
-        /// Told of what happens to the weights between passes.
+        /// Called when something happens to the weights between passes.
         public var notice: @Sendable (WeightNotice) -> Void = { _ in }
         public init() {}
     }
@@ -64,7 +64,7 @@ extension Model.Options {
             ? most : min(most, fits ?? 512)
     }
 
-    /// Refuses what cannot work; returns the context length.
+    /// Refuses options that cannot work; returns the context length.
     func check(for config: ModelConfig) throws(TransformerError) -> Int {
         let context = contextLength ?? min(config.maxPositions, 4096)
         guard sinks >= 0, context > sinks else { throw .contextTooShort(context, sinks: sinks) }

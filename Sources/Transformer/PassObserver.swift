@@ -41,7 +41,7 @@ extension TensorRole.Product {
     }
 }
 
-/// Is told of every step of a pass, for timing; see ``Workspace/observer``.
+/// Called for every step of a pass, for timing; see ``Workspace/observer``.
 public protocol PassObserver: AnyObject {
     /// A batch begins.
     ///

@@ -50,12 +50,12 @@ final class RotaryEmbedding {
         }
     }
 
-    /// What is done to keys.
+    /// The rotation of keys.
     func keyRotation(table: Int, norm: Buffer<Float>?, eps: Float) -> Rotation {
         Rotation(cosines: cosines[table], sines: sines[table], norm: norm, eps: eps)
     }
 
-    /// What is done to queries.
+    /// The rotation of queries.
     func queryRotation(table: Int, norm: Buffer<Float>?, eps: Float) -> Rotation {
         Rotation(
             cosines: cosines[table], sines: sines[table], norm: norm, eps: eps,

@@ -8,7 +8,7 @@ internal import TesseraKernels
 ///
 /// Placement must depend on a query's position alone and not on how tokens were batched, or else a
 /// draft and its verification would differ. Therefore sinks move in steps of `period` positions, and
-/// there are copies enough for all the placements that the queries of one batch need.
+/// there are enough copies for all placements that the queries of one batch need.
 final class SinkPlacement {
     /// Positions between two placements.
     static let period = 16
@@ -50,7 +50,7 @@ final class SinkPlacement {
         sinks == 0 ? 0 : (batchCapacity / period + 2) * sinks
     }
 
-    /// Bytes held besides those slots.
+    /// Bytes held in addition to those slots.
     static func byteCount(sinks: Int, batchCapacity: Int, layerCount: Int, width: Int) -> Int {
         (slots(sinks: sinks, batchCapacity: batchCapacity) + layerCount * sinks) * 2 * width * 4
     }

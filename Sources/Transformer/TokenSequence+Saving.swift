@@ -6,8 +6,8 @@ extension TokenSequence {
     /// Writes the cache together with the text that it belongs to.
     ///
     /// - Parameters:
-    ///   - tokens: Of the whole text; the first `position` of them are committed.
-    ///   - seed: Of the random numbers.
+    ///   - tokens: Tokens of the whole text; the first `position` of them are committed.
+    ///   - seed: Seed of the random numbers.
     ///   - restarts: How often a conversation has drawn anew.
     ///   - conversation: As JSON.
     /// - Throws: `unlike` where the text has outgrown its context, or holds wrong values; `file` where it
@@ -36,13 +36,13 @@ extension TokenSequence {
     }
 
     /// Whether the first `count` tokens of a saved text of the same shape can be taken over: they fit the context,
-    /// and the cache was saved with all that is seen from there on.
+    /// and the saved cache has every position that later tokens see.
     package func canRestore(_ content: SavedText.Content, upTo count: Int) -> Bool {
         count <= min(content.committed, contextLength)
             && cache.slots(toTake: content.rings, of: content.committed, upTo: count) != nil
     }
 
-    /// Takes over a saved text: what follows here is what would have followed there.
+    /// Takes over a saved text. The text goes on as it would have gone on where it was saved.
     ///
     /// - Parameter most: Tokens that are taken over at most; nil: all that are committed.
     /// - Throws: `unlike` where the text belongs to another model, to another kind of cache, or to a longer
@@ -83,8 +83,8 @@ extension TokenSequence {
         draftContext?.truncate(to: 0)  // it is of another text
     }
 
-    /// Refuses runs whose context is so long that keys are turned otherwise than in shorter ones (LongRoPE): a file
-    /// does not say which it was.
+    /// Refuses runs whose context is so long that keys are rotated with another table (LongRoPE): the file does not
+    /// say which table was used.
     private func checkRotation(_ path: String) throws(SavedTextError) {
         guard let most = config.longestPlainContext, model.contextLength > most else { return }
         throw .unlike(

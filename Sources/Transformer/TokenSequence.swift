@@ -5,15 +5,15 @@ public import TesseraWeightFile
 /// or together with those of others by ``Workspace/forward(_:)``; no bit of its logits depends on which.
 public final class TokenSequence {
     public let workspace: Workspace
-    /// Positions a query sees, itself included; what is older is evicted, the sinks aside, or there are no
-    /// more where texts do not slide.
+    /// Positions that a query sees, its own included. Older positions are evicted, except the sinks; where texts do not
+    /// slide, there are no more positions.
     public var contextLength: Int { cache.contextLength }
     /// Tokens committed so far; the absolute position of the next.
     public internal(set) var position = 0
     /// Bytes of keys and values.
     public let cacheBytes: Int
 
-    /// What a drafter has of the committed tokens.
+    /// The drafter's context of the committed tokens.
     var draftContext: DraftContext?
     let cache: KVCache
     /// Angles of attention sinks that are placed anew.
@@ -28,7 +28,7 @@ public final class TokenSequence {
     public var compute: Compute { model.compute }
     public var batchCapacity: Int { workspace.batchCapacity }
     public var logitCapacity: Int { workspace.logitCapacity }
-    /// Of the workspace's last pass, whosever it was.
+    /// Logits of the workspace's last pass, which may be that of another sequence.
     public var logits: Buffer<Float> { workspace.logits }
     public var logitStride: Int { workspace.logitStride }
 
@@ -97,13 +97,12 @@ public final class TokenSequence {
     }
 
     /// Whether another text could go on after the first `count` tokens of this one: the cache holds them, or all
-    /// that is seen from there on, and right.
+    /// that later tokens see, and all its values are finite.
     public func canBeCopied(upTo count: Int) -> Bool {
         !isNotFinite && count <= position && cache.canBeCopied(upTo: count)
     }
 
-    /// Takes over what another sequence has computed of its first tokens: what follows here is what would
-    /// follow there.
+    /// Copies the cache of another sequence's first tokens. This text goes on as that one would.
     ///
     /// - Parameter count: Tokens.
     /// - Returns: Whether that is possible; if not, nothing has changed.
@@ -121,7 +120,7 @@ public final class TokenSequence {
     }
 }
 
-/// What one pass asks of one sequence: *committed* tokens, which are causal and enter the cache, and
+/// What one pass computes for one sequence: *committed* tokens, which are causal and enter the cache, and
 /// after them *open* ones, which see the whole past and each other and leave no trace.
 public struct Segment {
     public var sequence: TokenSequence

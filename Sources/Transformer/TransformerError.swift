@@ -1,9 +1,9 @@
 public import TesseraResidency
 internal import TesseraWeightFile
 
-/// Why a model could not be set up for a run, or a pass not be made.
+/// Why a model could not be set up for a run, or a pass could not be made.
 public enum TransformerError: Error, Equatable, CustomStringConvertible {
-    /// A window that holds no position besides the attention sinks.
+    /// A window that holds only the attention sinks and no other position.
     case contextTooShort(Int, sinks: Int)
     /// A context longer than the model knows positions.
     case contextTooLong(Int, maximum: Int)

@@ -5,7 +5,7 @@ internal import TesseraWeightFile
 /// One decoder layer's weights, and what it computes with them.
 struct DecoderLayer {
     let spec: LayerSpec
-    /// Of the views of the cache (``KVCache``): layers with one window have one.
+    /// Index of its view of the cache (``KVCache``): layers with the same window share a view.
     let view: Int
     let attentionNorm: Buffer<Float>?  // [hiddenSize]
     let queryKeyValue: WeightGroup
@@ -42,7 +42,7 @@ struct DecoderLayer {
         mlpOutputNorm = vector(.mlpOutputNorm)
     }
 
-    /// Norms of single heads, which rotation takes along.
+    /// Norms of single heads, which are applied with the rotation.
     var headNorms: (query: Buffer<Float>?, key: Buffer<Float>?) {
         spec.queryKeyNorm == .perHead ? (queryNorm, keyNorm) : (nil, nil)
     }

@@ -2,7 +2,7 @@ public import TesseraKernels
 internal import TesseraResidency
 internal import TesseraWeightFile
 
-/// What multiplications take and give, for whoever observes a pass.
+/// Inputs and products of multiplications, for observers of a pass.
 extension Workspace {
     /// A matrix's product in a buffer: `[tokens, stride]`, from `offset`, `columns` wide.
     public struct Product {
@@ -25,11 +25,11 @@ extension Workspace {
         }
     }
 
-    /// Where the product of a step's matrix stands when the step is done; of steps that add, the sum, unless a
+    /// Where the product of a step's matrix is when the step is done. A step that adds gives the sum, unless a
     /// norm comes between.
     ///
     /// - Parameters:
-    ///   - index: Of the layer.
+    ///   - index: Index of the layer.
     ///   - matrix: The index among the matrices that share their input: q, k, v are 0, 1, 2, and gate, up are
     ///     0, 1. Every other matrix has index 0.
     public func product(

@@ -16,11 +16,11 @@ public final class Workspace {
     public let logitCapacity: Int
     /// Forward passes since the start, every batch of a long input counted.
     public private(set) var passCount = 0
-    /// Is told of every step of each pass; nil, the usual case, costs a test per step.
+    /// Called for every step of each pass; nil, the usual case, costs one test per step.
     public var observer: (any PassObserver)?
 
-    /// Layers before it are left out of passes: the observer puts what they would give in place of the embeddings. For
-    /// models that stay in memory alone.
+    /// First layer that passes compute. The observer replaces the embeddings by the output of the layers before it. Only
+    /// for models that stay in memory.
     public var firstLayer = 0 {
         didSet { precondition(firstLayer == 0 || canSkipLayers, "layers are read in order") }
     }
@@ -31,7 +31,7 @@ public final class Workspace {
     public internal(set) var drafter: BlockDrafter?
     let scratch: Scratch
     let rotary: RotaryEmbedding
-    /// Of the running batch.
+    /// Parts of the current batch.
     var parts: [Part] = []
     private var single: [Segment] = []
 
@@ -61,8 +61,8 @@ public final class Workspace {
     /// One pass over the tokens of all segments, or as many as a long input needs: batches are filled
     /// with segments in their order.
     ///
-    /// Where activations, or keys and values, of a sequence are not finite or too large for the cache's
-    /// numbers, its logits are NaN until its next reset; those of others are what they would be without it.
+    /// If activations, or keys and values, of a sequence are not finite or too large for the cache's numbers, its
+    /// logits are NaN until its next reset. The logits of other sequences do not change.
     ///
     /// - Throws: Where weights cannot be read or are damaged. Sequences stand where their last good batch
     ///   left them.
@@ -109,12 +109,12 @@ public final class Workspace {
             rows.isEmpty || rows[rows.count - 1] < segment.count, "a row outside the segment")
     }
 
-    /// What the next batch begins with.
+    /// Where the next batch begins.
     private struct Cursor {
         var segment = 0
-        /// Committed tokens of it that are done.
+        /// Committed tokens of the segment that are done.
         var begin = 0
-        /// Of its logit rows that are done, and of those of all segments.
+        /// Logit rows of the segment that are done, and of all segments.
         var segmentRow = 0
         var row = 0
     }
@@ -173,7 +173,7 @@ public final class Workspace {
         }
     }
 
-    /// Writes positions, slots and visible ranges of one part.
+    /// Writes the positions, slots and visible ranges of one part.
     func place(_ part: Part, blockSize: Int = 1) {
         let (sequence, count) = (part.sequence, part.committed.count)
         let (position, cache) = (sequence.position, sequence.cache)
@@ -246,20 +246,20 @@ public final class Workspace {
     }
 }
 
-/// What one batch computes of one segment.
+/// The part of a segment that one batch computes.
 struct Part {
-    /// Of the segment, which keeps it; not kept here when the pass is over.
+    /// The sequence of the segment. The segment keeps it alive, and only for the pass.
     unowned var sequence: TokenSequence
-    /// Its index.
+    /// Index of the segment.
     var segment: Int
     /// Row of the first token in the buffers of the pass.
     var first: Int
     /// Indices of the segment's committed tokens.
     var committed: Range<Int>
     var openCount: Int
-    /// Of the logits.
+    /// Rows of the logits.
     var rows: Range<Int>
-    /// Index of the first of those in the segment's `logitRows`.
+    /// Index of the first of these rows in the segment's `logitRows`.
     var firstRow: Int
 
     var count: Int { committed.count + openCount }

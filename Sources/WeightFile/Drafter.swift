@@ -2,12 +2,12 @@ extension ModelConfig {
     /// A block drafter: layers that read another model's residual stream and guess several tokens at once.
     /// Formats/TSR.md §5.3.
     public struct Drafter: Equatable, Sendable {
-        /// What the head that tells chances reads.
+        /// The input of the head that predicts chances.
         public enum Confidence: UInt32, Equatable, Sendable {
             case none = 0
             /// The last layer's normed output.
             case output = 1
-            /// The same, and what the Markov head has for the token before.
+            /// The same, and the Markov head's factors of the previous token.
             case outputAndPrevious = 2
         }
 
@@ -35,10 +35,10 @@ extension ModelConfig {
         public var most: Int { predictsNext ? blockSize : blockSize - 1 }
     }
 
-    /// Why a model of this kind cannot be loaded next to such a target, or without one; nil where it can.
+    /// Why a model of this kind cannot be loaded with such a target, or without one; nil where it can.
     public func misfit(as target: ModelConfig?) -> String? {
         guard let drafter else {
-            return target == nil ? nil : "is no block drafter, but a model that stands alone"
+            return target == nil ? nil : "is not a block drafter, but a model of its own"
         }
         guard let target else {
             return "is a drafter, which only drafts for another model: use that with --draft"

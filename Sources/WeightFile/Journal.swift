@@ -4,16 +4,16 @@
     import Musl
 #endif
 
-/// Which tiles of an unfinished file are on disk, in a file of its own next to it: 8 bytes that say
-/// what it belongs to, then size and checksum of each tile.
+/// The tiles of an unfinished file that are on disk, listed in a file next to it: 8 bytes that name the
+/// conversion, then size and checksum of each tile.
 struct Journal {
     private let path: String
     private let descriptor: JournalDescriptor
     /// Those written so far, by this process or an earlier one.
     private(set) var tiles: [StoredTile] = []
-    /// Whether the journal was that of other bytes, and begins anew.
+    /// Whether the journal belonged to another conversion, and begins anew.
     private(set) var replacesOther = false
-    /// Of them, how many the journal's file names.
+    /// How many of them the journal's file names.
     private var savedCount = 0
     private var unsavedBytes = 0
 

@@ -1,6 +1,5 @@
 // Rotary tables and layers as they stand in a file. Formats/TSR.md §5.1 and §5.2, rules 14 and 38.
 extension ConfigRecord {
-    static let tablesOffset = 128
     static let layerBytes = 32
     private static let attentionBias: UInt32 = 1
 

@@ -19,7 +19,7 @@ public struct LayerSpec: Hashable, Sendable {
         case wholeProjection = 2
     }
 
-    /// Of the gate.
+    /// Activation function of the gate.
     public enum Activation: UInt32, Hashable, Sendable {
         case silu = 1
         /// GELU in its approximation by tanh (Gemma 3).

@@ -1,4 +1,4 @@
-/// What a decoder-only transformer is, as data: all families differ only in these values. Names are
+/// A decoder-only transformer as data: families differ only in these values. Names are
 /// those of Hugging Face's `config.json`. Formats/TSR.md §5.
 public struct ModelConfig: Equatable, Sendable {
     /// Display name, e.g. `SmolLM2-135M-Instruct`. UTF-8, at most 255 bytes.
@@ -34,7 +34,7 @@ public struct ModelConfig: Equatable, Sendable {
     public var blockDecoding: BlockDecoding?
     /// What `generate` uses where the user names nothing.
     public var sampling = SamplingDefaults()
-    /// What makes this a block drafter for another model; nil for models that stand alone.
+    /// Settings of a block drafter for another model; nil for models that run alone.
     public var drafter: Drafter?
 
     public init() {}

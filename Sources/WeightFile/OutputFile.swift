@@ -4,15 +4,15 @@
     import Musl
 #endif
 
-/// A file in the making: written next to its place under another name and renamed when complete, so
-/// that the place never names half a file. Into a pipe or a device the bytes go at once.
+/// A file that is being written: under another name next to its place, and renamed when complete, so that
+/// the place never names half a file. Bytes for a pipe or a device are written at once.
 public final class OutputFile {
     /// The name that the user gave.
     public let path: String
     private let place: OutputPlace
     private let temporaryPath: String
     private let descriptor: Int32
-    /// Whether the file stays when abandoned, to be taken up by a later run.
+    /// Whether the file stays when abandoned, so that a later run can continue it.
     private var isKept: Bool
     private var isGone = false
 
@@ -28,8 +28,8 @@ public final class OutputFile {
         try reserve(byteCount)
     }
 
-    /// The same, but one that was abandoned is taken up. The file is kept when abandoned where it was
-    /// there before or `keep` was called.
+    /// The same, but an abandoned file is continued. When abandoned again, the file is kept if it existed before or
+    /// `keep` was called.
     init(continuing place: OutputPlace, byteCount: Int) throws(WeightFileError) {
         (self.place, path, isKept) = (place, place.path, true)
         temporaryPath = place.keptPath

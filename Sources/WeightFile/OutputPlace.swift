@@ -4,7 +4,7 @@
     import Musl
 #endif
 
-/// A place for a file that is to be written, looked at before any work is done for it.
+/// A place for a file to write, checked before any work is done for it.
 ///
 /// Symbolic links are followed. A plain file is replaced when the new one is complete. Pipes and
 /// character devices are never replaced: they get the bytes as they come, or are refused. Folders,
@@ -24,8 +24,8 @@ public struct OutputPlace: Sendable, Equatable {
     let target: String
 
     /// - Parameters:
-    ///   - takesStreams: Whether a pipe or a device will do.
-    ///   - inputs: Files and folders that are read meanwhile, and so must stay.
+    ///   - takesStreams: Whether a pipe or a device is accepted.
+    ///   - inputs: Files and folders that are read meanwhile, and so must not be replaced.
     public init(
         _ path: String, takesStreams: Bool, inputs: [String] = []
     ) throws(WeightFileError) {
@@ -50,8 +50,8 @@ public struct OutputPlace: Sendable, Equatable {
     /// The name of the file while it is made, for this process alone.
     var temporaryPath: String { "\(target).\(getpid()).partial" }
 
-    /// Bytes that a file may take here, those of an unfinished one of an earlier run among them; nil
-    /// where that is not told.
+    /// Bytes that a file may take here, including those of an earlier run's unfinished file; nil where the system
+    /// does not tell.
     public var availableBytes: Int? {
         var volume = statvfs()
         guard unsafe statvfs(folder, &volume) == 0 else { return nil }
@@ -105,7 +105,7 @@ public struct OutputPlace: Sendable, Equatable {
         }
     }
 
-    /// Whether what is written to both would come to lie in one file or pipe.
+    /// Whether both places are the same file or pipe.
     public func isSame(as other: OutputPlace) -> Bool {
         guard isReplaced, other.isReplaced else {
             return Identity(target).map { $0.isShared && $0 == Identity(other.target) } ?? false
@@ -159,7 +159,7 @@ public struct OutputPlace: Sendable, Equatable {
         guard unsafe stat(folder, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
             throw .badPlace(path: path, reason: "no such folder: \(folder)")
         }
-        // Only a file that is made shows whether one can be.
+        // Only a created file shows whether one can be created.
         let flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
         let descriptor = unsafe open(temporaryPath, flags, 0o644)
         guard descriptor >= 0 else {

@@ -3,7 +3,7 @@
 public final class SavedText: Sendable {
     /// What a cache must have in common with a saved one.
     public struct Shape: Sendable, Equatable {
-        /// Of the weight file: ``WeightFile/identity``.
+        /// Identity of the weight file: ``WeightFile/identity``.
         public var model: UInt64
         /// Numbers of keys and values: 1 int8, 2 f16, 3 f32, 4 int4.
         public var encoding: UInt32
@@ -20,7 +20,7 @@ public final class SavedText: Sendable {
         }
     }
 
-    /// Of all layers with one window: how many slots are saved, and what they hold.
+    /// The saved slots of all layers that share a window, and the positions in them.
     public struct Ring: Sendable, Equatable {
         public var slots: Int
         /// Slots after which positions begin anew.
@@ -33,15 +33,15 @@ public final class SavedText: Sendable {
         }
     }
 
-    /// All but the cache's own bytes.
+    /// Everything except the bytes of the cache.
     public struct Content: Sendable, Equatable {
         public var shape: Shape
         public var rings: [Ring]
         /// All tokens of the text.
         public var tokens: [Int32]
-        /// Those of them that the cache holds.
+        /// How many of them the cache holds.
         public var committed: Int
-        /// Of the random numbers.
+        /// Seed of the random numbers.
         public var seed: UInt64
         /// How often a conversation has drawn anew.
         public var restarts: Int
@@ -71,7 +71,7 @@ public final class SavedText: Sendable {
 
     /// - Parameter checksCache: Whether keys and values are read too, to be checked; without, only what stands
     ///   in front of them.
-    /// - Throws: `notSaved` where the file is none, `damaged` where a byte has changed.
+    /// - Throws: `notSaved` where the file is not a saved text, `damaged` where a byte has changed.
     public init(path: String, checksCache: Bool = true) throws(SavedTextError) {
         do {
             file = try MappedFile(path: path)
@@ -175,7 +175,7 @@ public final class SavedText: Sendable {
         return checksum
     }
 
-    /// Of everything before the cache, the field itself taken for zeros.
+    /// Checksum of everything before the cache, with zeros in place of the checksum itself.
     private static func headerChecksum(_ bytes: RawSpan) -> UInt64 {
         let first = XXH64.hash(bytes.extracting(0..<96))
         return XXH64.hash(bytes.extracting(104..<bytes.byteCount), seed: first)
@@ -184,7 +184,7 @@ public final class SavedText: Sendable {
     /// Writes the file under another name, brings it to disk and renames it.
     ///
     /// - Parameters:
-    ///   - cacheBytes: What `cache` appends.
+    ///   - cacheBytes: Bytes that `cache` appends.
     ///   - cache: Appends keys and values.
     public static func write(
         _ content: Content, to path: String, cacheBytes: Int,
@@ -248,10 +248,10 @@ public final class SavedText: Sendable {
     }
 }
 
-/// Why a saved text cannot be gone on with.
+/// Why a saved text cannot be continued.
 public enum SavedTextError: Error, Equatable, CustomStringConvertible {
     case file(WeightFileError)
-    /// The file is something else.
+    /// The file is not a saved text.
     case notSaved(path: String)
     /// Written by another version of this program.
     case version(path: String, found: UInt32)
@@ -262,7 +262,7 @@ public enum SavedTextError: Error, Equatable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .file(let error): error.description
-        case .notSaved(let path): "'\(path)' is no saved session; name another file"
+        case .notSaved(let path): "'\(path)' is not a saved session; name another file"
         case .version(let path, let found):
             "'\(path)' is a session of format \(found), and this program reads format 1; begin anew with another file"
         case .damaged(let path):

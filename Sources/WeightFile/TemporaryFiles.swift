@@ -5,7 +5,7 @@
 #endif
 import Synchronization
 
-/// Names of files in the making that are to go when the program ends early.
+/// Names of unfinished files that are removed when the program ends early.
 ///
 /// `removeAll` may run in a signal handler: it takes no lock and no memory.
 public enum TemporaryFiles {

@@ -1,4 +1,4 @@
-/// What a tensor does in a model, and all that follows from it: the one list of a decoder's tensors.
+/// The role of a tensor in a model, and everything that follows from it: the only list of a decoder's tensors.
 /// Formats/TSR.md §8.3.
 public enum TensorRole: CaseIterable, Hashable, Sendable {
     case embedding
@@ -6,8 +6,8 @@ public enum TensorRole: CaseIterable, Hashable, Sendable {
     case attentionOutput, attentionOutputNorm
     case mlpNorm, gate, up, down, mlpOutputNorm
     case finalNorm, head
-    /// Of a block drafter: what makes context of the target's residual streams; factors of the logits that the token
-    /// before adds; the head that tells chances.
+    /// Tensors of a block drafter: those that turn the target's residual streams into context, the factors of the
+    /// logits that the previous token adds, and the head that tells chances.
     case fusion, fusionNorm, previousToken, nextToken, confidence, confidenceBias
 
     /// The multiplications of a pass, in order; those before `head` once per layer.
@@ -15,8 +15,8 @@ public enum TensorRole: CaseIterable, Hashable, Sendable {
         case queryKeyValue, attentionOutput, gateUp, down, head
     }
 
-    /// The multiplication that the matrix takes part in; nil for vectors, for what is looked up, and for what a drafter
-    /// has next to its layers.
+    /// The multiplication that the matrix takes part in; nil for vectors, for embeddings, and for matrices that a
+    /// drafter has outside its layers.
     public var product: Product? {
         switch self {
         case .query, .key, .value: .queryKeyValue
@@ -28,7 +28,7 @@ public enum TensorRole: CaseIterable, Hashable, Sendable {
         }
     }
 
-    /// Whether it is one row, used as it is whatever the model's size.
+    /// Whether it is one row, which is used as it is for every size of model.
     public var isVector: Bool {
         switch self {
         case .embedding, .fusion, .previousToken, .nextToken: false
@@ -94,7 +94,7 @@ public enum TensorRole: CaseIterable, Hashable, Sendable {
 
     /// Hugging Face's name, in a layer without `model.layers.N.`.
     ///
-    /// - Parameter norms: Of the layer: with four norms the one before the MLP has another name.
+    /// - Parameter norms: Norms of the layer: with four norms the one before the MLP has another name.
     func name(_ norms: LayerSpec.Norms) -> String {
         switch self {
         case .embedding: "model.embed_tokens.weight"
@@ -160,7 +160,7 @@ extension ModelConfig {
         return tensors
     }
 
-    /// Those of one layer.
+    /// The tensors of one layer.
     public func tensors(ofLayer index: Int) -> [ModelTensor] {
         let layer = layers[index]
         return TensorRole.allCases.compactMap { role in
@@ -220,7 +220,7 @@ extension ModelConfig {
 }
 
 extension TensorRole {
-    /// Of the matrix with this name, in whatever layer; nil for vectors and for tensors that no model needs.
+    /// The entry of the matrix with this name, in any layer; nil for vectors and for tensors that no model needs.
     public init?(matrix name: String) {
         var rest = name[...]
         if name.hasPrefix("model.layers.") {

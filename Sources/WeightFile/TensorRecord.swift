@@ -102,9 +102,9 @@ public struct TensorRecord: Sendable, Equatable {
 }
 
 extension TensorEncoding {
-    /// Rows of a tile of at most `Limits.tileBytes`, at least one panel, at most the tensor. Of a trellis, whose stored
-    /// tiles are half as large or less, twice as many, and two panels where they are allowed: kernels multiply two at a
-    /// time.
+    /// Rows of a tile of at most `Limits.tileBytes`, at least one panel, at most the tensor. A tile of a trellis has
+    /// twice as many, because its stored bytes are half as many or less, and two panels where they are allowed, because
+    /// kernels multiply two at a time.
     func tileRows(rows: Int, columns: Int, storage: StorageClass) -> Int {
         let bytes = max(1, panelBytes(columns: columns) ?? Int.max)
         let whole = (rows - 1) / rowsPerPanel + 1

@@ -1,5 +1,5 @@
-/// Rule 33: the tensors that the configuration demands are there, in the right shape, and a head
-/// only where the embedding is not the head. Further tensors may be present and are ignored.
+/// Rule 33: the tensors that the configuration demands exist in the right shape, and there is a head only
+/// if the embedding is not the head. Further tensors may be present and are ignored.
 func checkTensorSet(
     _ tensors: [TensorRecord], index: [String: Int], config: ModelConfig, directory: Range<Int>
 ) throws(Violation) {

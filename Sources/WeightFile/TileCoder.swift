@@ -67,7 +67,7 @@ internal import TesseraCZstd
         var coded = [UInt8](repeating: 0, count: tsr_rans_bound(codes.count))
         let count = unsafe coded.withUnsafeMutableBufferPointer { out in
             unsafe codes.withUnsafeBufferPointer { source in
-                // Safe: both hold what the function is told, and neither is empty.
+                // Safe: both hold the bytes that the function is given, and neither is empty.
                 unsafe tsr_rans_encode(
                     source.baseAddress!, source.count, hasNibbles, out.baseAddress!)
             }
@@ -97,7 +97,7 @@ internal import TesseraCZstd
     }
 
     private func symbols(of coded: RawSpan, _ count: Int) -> [UInt8]? {
-        // Safe: the span and the array hold what the function is told; so below.
+        // Safe: the span and the array hold the bytes that the function is given; so below.
         unsafe bytes(of: coded, count) {
             unsafe tsr_rans_decode($0, $1, tsr_rans_scalar, hasNibbles, $2, count)
         }

@@ -60,7 +60,7 @@ extension WeightFile {
         try checkValues(tensor, plain.rawSpan, at: start)
     }
 
-    /// - Parameter start: Of the tile in the file.
+    /// - Parameter start: Offset of the tile in the file.
     private func checkValues(
         _ tensor: TensorRecord, _ plain: RawSpan, at start: Int
     ) throws(Violation) {

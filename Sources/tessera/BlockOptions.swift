@@ -5,24 +5,25 @@ internal import TesseraTokenization
 internal import TesseraTransformer
 internal import TesseraWeightFile
 
-/// How many tokens a pass is to give.
+/// How many tokens a pass should give.
 struct BlockOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             """
-            Where drafts come from, tokens guessed ahead that a pass verifies together; the text is that of \
-            single tokens. lookup: what followed the same words earlier in prompt and output, with any model; \
-            masks: the model's own guesses, if it was trained with a mask token; MODEL.tsr: a smaller model \
-            with the same vocabulary, or a block drafter made for this one, or lookup where that promises more; off: single tokens; auto: masks, or else lookup.
+            Where drafts come from. Drafts are guessed tokens, which a pass verifies together; the text is that of \
+            single tokens. lookup: tokens that followed the same words earlier in prompt and output, with any model. \
+            masks: the model's own guesses, if it was trained with a mask token. MODEL.tsr: a smaller model \
+            with the same vocabulary, or a block drafter made for this model; lookup where that promises more. \
+            off: single tokens. auto: masks, or else lookup.
             """, valueName: "source"), completion: .file(extensions: ["tsr"]))
     var draft = DraftChoice.auto
 
     @Option(
         help: ArgumentHelp(
             """
-            Look drafts up in this text too, such as earlier outputs or what answers quote; repeatable. No text \
-            depends on it. With --draft auto, lookup or a MODEL.tsr; auto then looks up whatever the model. The last \
-            262144 tokens count, at some 60 bytes each.
+            Look drafts up in this text too, such as earlier outputs or documents that answers quote; repeatable. No text \
+            depends on it. With --draft auto, lookup or a MODEL.tsr; auto then looks up with every model. The last \
+            262144 tokens count, about 60 bytes each.
             """, valueName: "file"), completion: .file())
     var lookupText: [String] = []
 
@@ -35,24 +36,25 @@ struct BlockOptions: ParsableArguments {
 
     @Option(
         help: """
-            Entropy in nats that a pass may risk: more is faster and less exact. Besides, each pass \
-            decides the first open position, and the block slides on after what is fixed. Without \
+            Entropy in nats that a pass may risk: more is faster and less exact. Each pass also \
+            decides the first open position, and the block slides on after fixed tokens. Without \
             this, --factor or --threshold nothing is risked (--verify).
             """)
     var gamma: Float?
 
     @Flag(
         help: """
-            With --gamma, decide as the SBD paper does: the surest position in each pass, which need \
-            not be the first, gamma bounds the entropies without the largest, and a block is filled \
-            before the next begins.
+            With --gamma, decide as the paper on Set Block Decoding does. Each pass decides the surest \
+            position, which may not be the first. Gamma bounds the sum of the entropies without the largest. \
+            A block is filled before the next begins.
             """)
     var paperRule = false
 
     @Option(help: "Order in which positions are decided: entropy, confidence or margin.")
     var errorProxy = Proxy.entropy
 
-    @Option(help: "Decide by confidence c: the most n with (n + 1)(1 - c) below this factor.")
+    @Option(
+        help: "Decide by confidence c: the most positions n with (n + 1)(1 - c) below this factor.")
     var factor: Float?
 
     @Option(help: "Decide every position more confident than this.")
@@ -126,7 +128,7 @@ struct BlockOptions: ParsableArguments {
         }
     }
 
-    /// What is asked for, for any model.
+    /// The drafting that the user asks for, for any model.
     var drafting: Drafting {
         var drafting = Drafting()
         drafting.source =
@@ -167,14 +169,14 @@ struct BlockOptions: ParsableArguments {
     private func validateDraft() throws {
         if !lookupText.isEmpty {
             guard draft != .off, draft != .masks else {
-                throw ValidationError("--lookup-text goes without --draft \(draft)")
+                throw ValidationError("--lookup-text cannot be combined with --draft \(draft)")
             }
             guard risks.isEmpty, verify != false else {
                 throw ValidationError(
-                    "--lookup-text goes without risks, which are taken with masks")
+                    "--lookup-text cannot be combined with risks, which are taken with masks")
             }
             if case .fixed(1) = blockSize {
-                throw ValidationError("--lookup-text goes without --block-size 1")
+                throw ValidationError("--lookup-text cannot be combined with --block-size 1")
             }
         }
         guard draft != .auto, draft != .masks else { return }
@@ -187,7 +189,7 @@ struct BlockOptions: ParsableArguments {
         throw ValidationError("--draft \(draft) does not go with --block-size \(size)")
     }
 
-    /// Refuses what a model without a mask token cannot do, and says what has no effect.
+    /// Refuses options that a model without a mask token cannot follow, and names options without effect.
     func check(_ traits: ModelConfig.BlockDecoding?) throws {
         if draft == .masks, traits == nil {
             throw CommandError(

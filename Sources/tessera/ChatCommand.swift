@@ -15,11 +15,11 @@ struct ChatCommand: AsyncParsableCommand {
         discussion: """
             Each line of standard input is a message; a line that ends in \\ goes on in the next one. At \
             a terminal, lines are edited and remembered where libedit is installed, and several pasted \
-            lines are one message. Ctrl-C ends an answer, throws a line away, and twice in turn ends \
+            lines are one message. Ctrl-C ends an answer or clears a line, and a second Ctrl-C ends \
             the program. /help lists commands, such as /undo, /retry, /save FILE and /set.
 
-            Where the conversation no longer fits the context, its oldest questions are left out, and \
-            standard error says so; the system message stays. After /reset and /retry other random \
+            When the conversation no longer fits the context, its oldest questions are left out, and \
+            standard error says so. The system message stays. After /reset and /retry other random \
             numbers are drawn, made from the seed and their count.
 
             \(DrawOptions.discussion)
@@ -56,7 +56,7 @@ struct ChatCommand: AsyncParsableCommand {
     func validate() throws {
         guard maxTokens > 0 else { throw ValidationError("-n takes 1 or more") }
         guard promptCache.folder == nil || session == nil else {
-            throw ValidationError("--prompt-cache goes without --session")
+            throw ValidationError("--prompt-cache cannot be combined with --session")
         }
     }
 

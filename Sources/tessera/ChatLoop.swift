@@ -16,9 +16,9 @@ struct ChatLoop {
     private let timings: Bool
     private let reader = ChatReader()
     private let file: SessionFile?
-    /// Texts of earlier processes; nil: none are looked at.
+    /// Texts of earlier processes; nil: none are used.
     var promptCache: ChatPromptCache?
-    /// Lines that were neither answered nor done.
+    /// Lines that failed.
     private var failures = 0
 
     init(

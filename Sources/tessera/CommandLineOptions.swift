@@ -2,8 +2,8 @@ internal import ArgumentParser
 internal import Glibc
 internal import TesseraReporting
 
-/// The options of the command that an argument list names, for what the parser does not do: values
-/// that begin with a dash, and telling an unknown option from what follows from it.
+/// The options of the command that an argument list names, for two things that the parser does not do: values
+/// that begin with a dash, and errors that name the unknown option.
 struct CommandLineOptions {
     /// `tessera` or `tessera NAME`.
     let command: String
@@ -27,7 +27,7 @@ struct CommandLineOptions {
         takesValue = names
     }
 
-    /// Names the first argument that is not text in UTF-8: read as text, its bytes would be replaced in silence.
+    /// Names the first argument that is not text in UTF-8. Read as text, its bytes would be replaced without an error.
     static func unreadableArgument() -> String? {
         for index in 1..<max(1, Int(CommandLine.argc)) {
             guard let argument = unsafe CommandLine.unsafeArgv[index] else { break }
@@ -71,7 +71,7 @@ struct CommandLineOptions {
         return next.isNumber || next == "." || argument.contains(where: \.isWhitespace)
     }
 
-    /// Says which argument is no option of the command, and what may have been meant.
+    /// Names the argument that is not an option of the command, and the option that may have been meant.
     func unknown(in arguments: ArraySlice<String>) -> String? {
         var isValue = false
         for argument in joiningValues(of: arguments) {

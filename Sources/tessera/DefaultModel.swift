@@ -41,7 +41,7 @@ enum DefaultModel {
         return nil
     }
 
-    /// Whether whoever made the program, or root, made the file.
+    /// Whether the file belongs to the owner of the program, or to root.
     private static func belongs(_ file: String, to program: String) -> Bool {
         var (mine, theirs) = (stat(), stat())
         guard unsafe stat(program, &mine) == 0, unsafe stat(file, &theirs) == 0 else {

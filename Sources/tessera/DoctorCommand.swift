@@ -5,7 +5,7 @@ internal import TesseraReporting
 struct DoctorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
-        abstract: "Shows what this machine is, what it can do, and what stands in the way.",
+        abstract: "Shows what this machine is, what it can do, and what slows it down.",
         discussion: """
             Measures memory and multiplication for a second or two.
 

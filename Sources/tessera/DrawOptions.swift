@@ -6,7 +6,7 @@ internal import TesseraWeightFile
 struct DrawOptions: ParsableArguments {
     /// For the help of `chat` and `generate`.
     static let discussion = """
-        What is not named is the model's own, if it has an opinion (see 'tessera inspect'). Else chat \
+        Options that you leave out come from the model, if it has them (see 'tessera inspect'). Otherwise chat \
         and --chat draw with --temp 0.8 --top-k 40 --top-p 0.95 --min-p 0.05 --repeat-penalty 1.1, \
         and 'generate' without --chat takes the likeliest token (--temp 0), as do models that fill \
         blocks.
@@ -56,7 +56,7 @@ struct DrawOptions: ParsableArguments {
 
     /// - Parameter chat: Whether the model is to answer a message.
     func options(_ config: ModelConfig, chat: Bool) -> SamplingOptions {
-        // Who asks for the likeliest token wants it without a penalty.
+        // A user who asks for the likeliest token wants it without a penalty.
         let isGreedy = temperature == 0
         var options = named(in: isGreedy ? .init() : .init(for: config, chat: chat))
         options.seed = seed ?? UInt64.random(in: 0...UInt64(UInt32.max))

@@ -10,12 +10,12 @@ internal import TesseraWeightFile
 struct EstimateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "estimate",
-        abstract: "Says what a model would take in memory, without loading it.",
+        abstract: "Says how much memory a model would take, without loading it.",
         usage: "tessera estimate MODEL [--ram SIZE] [--ctx POSITIONS] [--json]",
         discussion: """
             Prints the plan that generate and chat follow: weights that stay in memory, weights that are \
-            read from disk in each pass, cache and buffers. Exit status 0: all weights fit; 1: they do \
-            not, and some are read in every pass, or even that needs more memory. Reading is measured now; \
+            read from disk in each pass, cache and buffers. Exit status 0: all weights fit. 1: they do \
+            not, and some are read in every pass, or memory is too small even for that. Reading is measured now; \
             how long multiplying takes is not known ('tessera profile' measures it).
 
             Examples:
@@ -68,7 +68,7 @@ struct EstimateCommand: AsyncParsableCommand {
         }
     }
 
-    /// What a model that drafts takes from the memory that weights would have.
+    /// Memory that a drafting model takes from the weights.
     private func drafterLine(_ bytes: Int, _ plan: ResidencyPlan) -> String {
         let line =
             "\(blocks.draft) drafts next to it and takes \(Format.bytes(bytes)) of the memory\n"
@@ -83,7 +83,7 @@ struct EstimateCommand: AsyncParsableCommand {
             + "more than \(ratio) times the tokens\n"
     }
 
-    /// Passes per second that reading allows: every weight from memory, and from disk what does not stay.
+    /// Passes per second that reading allows: every weight from memory, and the weights that do not stay from disk.
     private func passesPerSecond(
         _ plan: ResidencyPlan, _ pace: ReadingPace?, _ options: Model.Options
     ) throws -> Double {

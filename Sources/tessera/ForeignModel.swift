@@ -1,9 +1,9 @@
 internal import Glibc
 internal import TesseraWeightFile
 
-/// What was given in place of a .tsr file, and how it becomes one.
+/// Models that are not .tsr files, and how to convert them.
 enum ForeignModel {
-    /// What to do, where an error says that a path holds no weight file.
+    /// Advice where an error says that a path is not a weight file.
     static func advice(for error: any Error) -> String? {
         switch error as? WeightFileError {
         case .invalid(let path, let violation) where violation.rule == .magic:
@@ -16,7 +16,7 @@ enum ForeignModel {
         }
     }
 
-    /// What to do with a name on Hugging Face; nil where the path is none, or is there.
+    /// Advice for a name on Hugging Face; nil where the path is not such a name, or exists.
     static func download(ifRepository path: String) -> String? {
         unsafe isRepository(path) && access(path, F_OK) != 0 ? download(path) : nil
     }

@@ -2,17 +2,17 @@ internal import ArgumentParser
 internal import TesseraGrammars
 internal import Tessera
 
-/// What the generated text must be.
+/// The form of the generated text.
 struct FormOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The text is JSON that the JSON Schema in this file accepts.", valueName: "file"),
+            "Make the text JSON that the JSON Schema in this file accepts.", valueName: "file"),
         completion: .file(extensions: ["json"]))
     var jsonSchema: String?
 
     @Option(
         help: ArgumentHelp(
-            "The text follows the grammar in this file, in GBNF as llama.cpp reads it.",
+            "Make the text follow the grammar in this file, in GBNF as llama.cpp reads it.",
             valueName: "file"), completion: .file())
     var grammar: String?
 
@@ -40,7 +40,7 @@ final class TokenGrammars {
     private let endTokens: Set<Int32>
     private lazy var tree = source.tokenTree()
 
-    /// - Parameter ignoresEnd: The model does not end a text; where nothing can follow it ends all the same.
+    /// - Parameter ignoresEnd: The model does not end a text. The text still ends where nothing can follow.
     init(_ source: ModelSource, ignoresEnd: Bool) {
         self.source = source
         endTokens = ignoresEnd ? [] : source.stopTokens

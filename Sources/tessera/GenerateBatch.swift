@@ -146,7 +146,7 @@ private final class AnswerOutput {
     private var progress = ProgressReport("answers")
     /// Lines that got an error.
     private(set) var failures = 0
-    /// Of all answers.
+    /// Tokens of all answers.
     private(set) var tokens = 0
 
     init(_ lines: [BatchRequest.Line]) { self.lines = lines }
@@ -174,7 +174,7 @@ private final class AnswerOutput {
         }
     }
 
-    /// Prints what waits for lines that will not be answered any more.
+    /// Prints answers that wait for lines which will not be answered any more.
     func finish() {
         progress.finish()
         for index in waiting.keys.sorted() { Terminal.write(waiting[index] ?? "") }

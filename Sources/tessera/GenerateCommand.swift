@@ -14,7 +14,7 @@ struct GenerateCommand: AsyncParsableCommand {
         abstract: "Continues a text.",
         usage: "tessera generate [MODEL] [-p TEXT | -f FILE | -] [-n COUNT] [options]",
         discussion: """
-            Standard output is the text and nothing else. Ctrl-C ends it at a token, a second one at \
+            Standard output is the text and nothing else. Ctrl-C ends the text after a token, a second Ctrl-C at \
             once. Without MODEL, TESSERA_MODEL or the model that comes with the program is used.
 
             \(DrawOptions.discussion)
@@ -77,7 +77,7 @@ struct GenerateCommand: AsyncParsableCommand {
     @Flag(help: "Print special tokens as they are spelled, and recognize them in the prompt.")
     var raw = false
 
-    @Flag(help: "Do not end where the model does.")
+    @Flag(help: "Go on where the model would end the text.")
     var ignoreEnd = false
 
     @Flag(help: "Print one JSON object instead of the text.")
@@ -88,16 +88,16 @@ struct GenerateCommand: AsyncParsableCommand {
 
     @Option(
         help: """
-            Answer every line of this file (- for standard input), several at a time; prints what --json \
-            does, a line each in the file's order, or an object with an "error".
+            Answer every line of this file (- for standard input), several at a time. For each line, print what --json \
+            prints, in the order of the file, or an object with an "error".
             """, completion: .file())
     var batch: String?
 
     @Option(
         help: ArgumentHelp(
             """
-            Give so many answers to the one text, each drawn with random numbers of its own; prints what \
-            --json does, a line each.
+            Give this number of answers to one text, each drawn with random numbers of its own. For each answer, \
+            print a line with what --json prints.
             """, valueName: "count"))
     var samples: Int?
 
@@ -131,21 +131,21 @@ struct GenerateCommand: AsyncParsableCommand {
         guard !(json && jsonl) else { throw ValidationError("give one of --json and --jsonl") }
         guard chat || system == nil else { throw ValidationError("--system needs --chat") }
         guard batch == nil || !source.isNamed && !jsonl && samples == nil else {
-            throw ValidationError("--batch goes without -p, -f, -, --jsonl and --samples")
+            throw ValidationError("--batch cannot be combined with -p, -f, -, --jsonl or --samples")
         }
         guard session == nil || batch == nil && samples == nil && !chat && !keepLast else {
             throw ValidationError(
-                "--session goes without --batch, --samples, --chat and --keep-last; 'tessera chat' takes it"
-            )
+                "--session cannot be combined with --batch, --samples, --chat or --keep-last; "
+                    + "'tessera chat' takes it")
         }
         guard promptCache.folder == nil || session == nil && !keepLast else {
-            throw ValidationError("--prompt-cache goes without --session and --keep-last")
+            throw ValidationError("--prompt-cache cannot be combined with --session or --keep-last")
         }
         guard samples.map({ (1...1 << 16).contains($0) }) ?? true else {
             throw ValidationError("--samples takes 1 to 65536")
         }
         guard samples == nil || !jsonl else {
-            throw ValidationError("--samples goes without --jsonl")
+            throw ValidationError("--samples cannot be combined with --jsonl")
         }
     }
 

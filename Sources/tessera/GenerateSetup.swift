@@ -17,7 +17,7 @@ struct Job {
     var limit: Int
     var sampling: SamplingOptions
     var stop: [String]
-    /// What the text must follow; nil: nothing.
+    /// The grammar that the text must follow; nil: none.
     var grammar: TokenGrammar?
     /// Tokens of the prompt that were left out.
     var dropped = 0
@@ -25,7 +25,7 @@ struct Job {
     var held = 0
 }
 
-/// Makes jobs of what users ask of `generate`, and a session that does them.
+/// Makes jobs from the options of `generate`, and sessions that run them.
 struct GenerateSetup {
     private let command: GenerateCommand
     private let source: ModelSource
@@ -34,7 +34,7 @@ struct GenerateSetup {
     let drafting: Drafting
     private let drafter: DraftModel?
     private let grammars: TokenGrammars
-    /// Of all texts that have none of their own.
+    /// Grammar of all texts that have none of their own.
     private let grammar: TokenGrammar?
 
     init(_ command: GenerateCommand, _ path: String) throws {
@@ -50,13 +50,13 @@ struct GenerateSetup {
         grammar = try command.form.read().map { [grammars] in try grammars.make($0) }
     }
 
-    /// - Parameter index: Of several that are asked for together.
+    /// - Parameter index: Index of the request among several that are asked for together.
     func job(_ request: BatchRequest, index: Int = 0) throws -> Job {
         let prompt = try prompt(request)
         guard !prompt.ids.isEmpty else { throw DecodingError.emptyPrompt }
         return Job(
             text: request.prompt, prompt: prompt,
-            // Sums with a limit that nobody reaches are not to overflow.
+            // Sums with a limit that nobody reaches must not overflow.
             limit: min(request.maxTokens ?? command.maxTokens, 1 << 40),
             sampling: request.drawing(sampling.forSequence(index)),
             stop: request.stop ?? command.stop,
@@ -126,7 +126,7 @@ struct GenerateSetup {
             for: source.file, base, need: .positions(needed), drafter: drafter)
     }
 
-    /// Says where memory has less room than texts may need.
+    /// Notes where memory has less room than texts may need.
     func noteShortContext(_ options: Model.Options, for jobs: [Job]) {
         let needed = jobs.map { $0.prompt.ids.count + $0.limit }.max() ?? 0
         command.modelOptions.noteShortContext(
@@ -157,7 +157,7 @@ struct GenerateSetup {
         try command.modelOptions.open(source.file, options)
     }
 
-    /// Loads what drafts, before texts begin that take over what others have computed.
+    /// Loads the drafting model, before texts begin that copy the caches of others.
     func prepareDrafter(nextTo workspace: Workspace) throws {
         try drafter?.prepare(nextTo: workspace)
     }
@@ -165,7 +165,7 @@ struct GenerateSetup {
     /// - Parameters:
     ///   - sampling: Instead of the command's.
     ///   - cached: Tokens that the sequence has committed already.
-    ///   - planner: Of all texts that share passes.
+    ///   - planner: The planner of all texts that share passes.
     func session(
         _ sequence: TokenSequence, sampling: SamplingOptions? = nil, startedAt start: Double,
         cached: [Int32] = [], planner: Planner? = nil

@@ -1,5 +1,5 @@
 extension Input {
-    /// The bytes as text. Those that are not UTF-8 become U+FFFD, and this is said.
+    /// The bytes as text. Bytes that are not UTF-8 become U+FFFD, with a note.
     ///
     /// - Parameter name: What the note calls the input.
     static func text(_ bytes: [UInt8], name: String) -> String {

@@ -7,7 +7,7 @@ struct InspectCommand: AsyncParsableCommand {
         commandName: "inspect",
         abstract: "Shows what a .tsr weight file holds.",
         discussion: """
-            Opening checks everything but the weights themselves; `tessera verify` checks those.
+            Opening checks everything except the weights themselves; `tessera verify` checks those.
 
             Examples:
               tessera inspect model.tsr
@@ -32,7 +32,7 @@ struct InspectCommand: AsyncParsableCommand {
     }
 }
 
-/// What `inspect` says of a file.
+/// The facts that `inspect` shows of a file.
 struct FileSummary {
     private let file: WeightFile
     private let config: ModelConfig

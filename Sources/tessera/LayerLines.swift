@@ -1,7 +1,7 @@
 import TesseraReporting
 import TesseraWeightFile
 
-/// What a model's layers compute, for people and for programs.
+/// Descriptions of a model's layers, for people and for programs.
 struct LayerLines {
     private let config: ModelConfig
 

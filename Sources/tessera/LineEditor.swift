@@ -5,7 +5,7 @@ internal import Glibc
 
 /// Lines that a user types at a terminal, edited by libedit.
 @safe final class LineEditor {
-    /// What the user did.
+    /// The result of editing a line.
     enum Line {
         case text(String)
         /// Ctrl-C: the line is thrown away.
@@ -27,7 +27,7 @@ internal import Glibc
     /// nil where standard input or standard error is no terminal that lines can be edited on, or
     /// where libedit is missing.
     ///
-    /// - Parameter historyPath: Of the file that keeps what was typed; nil for none.
+    /// - Parameter historyPath: Path of the file that keeps the typed lines; nil for none.
     init?(historyPath: String?) {
         self.historyPath = historyPath
         unsafe library.initialize(to: tsr_edit())

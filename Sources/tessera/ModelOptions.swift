@@ -70,13 +70,13 @@ struct ModelOptions: ParsableArguments {
         try ram?.check("--ram")
     }
 
-    /// What a command needs of the context.
+    /// The context that a command needs.
     enum ContextNeed {
         /// As many positions.
         case positions(Int)
         /// As many as there is room for.
         case conversation
-        /// As many as a measurement is made over, whatever the memory: it would say something else.
+        /// The positions of a measurement, whatever the memory: with fewer, its result would differ.
         case window(Int)
     }
 
@@ -84,7 +84,7 @@ struct ModelOptions: ParsableArguments {
     ///
     /// - Parameters:
     ///   - logitCapacity: Rows of logits a pass may ask for.
-    ///   - sequences: There is to be room for so many of `context`.
+    ///   - sequences: Number of sequences of `context` to plan memory for.
     func open(
         _ file: WeightFile, logitCapacity: Int, need: ContextNeed = .conversation,
         sequences: Int = 1
@@ -116,8 +116,8 @@ struct ModelOptions: ParsableArguments {
     }
 
     /// - Parameters:
-    ///   - base: What the work wants of the engine.
-    ///   - memory: Bytes to take at most, if less than is there.
+    ///   - base: The engine's options that the work needs.
+    ///   - memory: Most bytes to take, if less than the available memory.
     func options(
         for file: WeightFile, _ base: Model.Options, need: ContextNeed = .conversation,
         memory: Int = .max
@@ -140,7 +140,7 @@ struct ModelOptions: ParsableArguments {
         _ file: WeightFile, _ options: Model.Options, _ need: ContextNeed
     ) -> Int {
         let most = file.config.maxPositions
-        // Below this nothing is saved; what does not fit even so is refused later, with numbers.
+        // A smaller context saves nothing. A model that does not fit even so is refused later, with numbers.
         let least = min(32, most)
         switch need {
         case .positions(let count):
@@ -152,7 +152,7 @@ struct ModelOptions: ParsableArguments {
         }
     }
 
-    /// Says that memory leaves less room than there would be use for.
+    /// Notes that memory leaves less room than the text could use.
     ///
     /// - Parameter wanted: Positions that would be of use.
     func noteShortContext(_ length: Int, wanted: Int, _ what: String) {

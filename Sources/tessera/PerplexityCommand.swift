@@ -12,7 +12,7 @@ struct PerplexityCommand: AsyncParsableCommand {
         abstract: "Measures how well a model predicts a text, and how close it is to another.",
         discussion: """
             The text is cut into windows of --ctx tokens (default: the model's own maximum, at most \
-            4096); every token but the first is predicted once. With a reference, its tokens are \
+            4096); every token except the first is predicted once. With a reference, its tokens are \
             scored and FILE may be left out. A reference holds all logits: 4 bytes for each token of \
             the text and each of the vocabulary, 100 MB for 500 tokens of a vocabulary of 50,000.
 
@@ -108,11 +108,11 @@ struct PerplexityCommand: AsyncParsableCommand {
                         + "but the model has \(size)")
             }
             guard known.ids.allSatisfy({ $0 >= 0 && Int($0) < size }) else {
-                throw CommandError(.badData, "\(known.path): a token id outside the vocabulary")
+                throw CommandError(.badData, "\(known.path): has a token id outside the vocabulary")
             }
             guard file == nil || ids.starts(with: known.ids) else {
                 throw CommandError(
-                    .badData, "\(known.path): made from another text or with another tokenizer")
+                    .badData, "\(known.path): was made from another text or with another tokenizer")
             }
             ids = known.ids
         }

@@ -26,7 +26,7 @@ extension ResidencyPlan {
             """
     }
 
-    /// Seconds that a pass takes to read what does not stay in memory.
+    /// Seconds that a pass takes to read the weights that do not stay in memory.
     private func seconds(_ pace: ReadingPace) -> Double {
         Double(streamedBytes) / max(pace.bytesPerSecond, 1)
     }
@@ -63,7 +63,7 @@ extension ResidencyPlan {
             rows.append(
                 (
                     "tokens per second", "< " + Format.fixed(passes, passes < 10 ? 1 : 0),
-                    "one per pass, by reading weights alone; multiplying is not known"
+                    "one per pass, from the time of reading weights only; the time of multiplying is not known"
                 ))
         }
         let width = rows.map(\.1.count).max() ?? 0

@@ -7,19 +7,19 @@ struct PredictionOptions: ParsableArguments {
     @Option(help: "Predict for the machine that this output of 'tessera doctor --json' describes.")
     var machine: String?
 
-    @Option(help: "Predict for so many threads of this machine, or of --machine's.")
+    @Option(help: "Predict for this number of threads of this machine, or of --machine's.")
     var targetThreads: Int?
 
-    @Option(help: "Predict for memory that reads so many GB/s.")
+    @Option(help: "Predict for memory that reads at this rate, in GB/s.")
     var readRate: Double?
 
-    @Option(help: "Predict for a processor of so many 8-bit G MAC/s.")
+    @Option(help: "Predict for a processor with this rate of 8-bit products, in G MAC/s.")
     var multiplyRate: Double?
 
-    @Option(help: "Predict for so many GB of memory.")
+    @Option(help: "Predict for this much memory, in GB.")
     var memory: Double?
 
-    @Option(help: "Predict for a disk that reads so many GB/s.")
+    @Option(help: "Predict for a disk that reads at this rate, in GB/s.")
     var diskRate: Double?
 
     @Option(help: "Tokens that a pass over several positions gives, for predicted tokens/s.")
@@ -46,8 +46,8 @@ struct PredictionOptions: ParsableArguments {
             || [readRate, multiplyRate, memory, diskRate, tokensPerPass].contains { $0 != nil }
     }
 
-    /// The machine asked for, with what was measured here where nothing is said; nil where nothing
-    /// is asked.
+    /// The target machine, with values measured here where the user names none; nil where no prediction is asked
+    /// for.
     func target(here report: ProfileReport) throws -> TargetMachine? {
         guard isAsked else { return nil }
         var target = TargetMachine(limits: report.limits)

@@ -9,7 +9,7 @@ struct ProfileCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "profile",
         abstract:
-            "Measures how long passes of a model take here, and how near that is to the limit.",
+            "Measures how long passes of a model take here, and compares them with the machine's limits.",
         discussion: """
             Examples:
               tessera profile model.tsr
@@ -47,7 +47,7 @@ struct ProfileCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             """
-            Passes as drafts are verified: a token of each text, and the other positions drafted by lookup, or \
+            Time passes that verify drafts: one token of each text, and the other positions drafted by lookup, or \
             masks that make the next draft. A second model's drafts take passes like those of lookup.
             """, valueName: "lookup|masks"))
     var draft: Draft?
@@ -55,10 +55,10 @@ struct ProfileCommand: AsyncParsableCommand {
     @Option(help: "Timed passes of each size (default: two seconds' worth, 3 to 50).")
     var repetitions: Int?
 
-    @Option(help: "Untimed passes of each size before.")
+    @Option(help: "Untimed passes of each size before the timed ones.")
     var warmUp = 1
 
-    @Option(help: "Go on for so many seconds, all sizes in turn.")
+    @Option(help: "Go on for this number of seconds, all sizes in turn.")
     var duration: Double?
 
     @Flag(help: "Also time every step of a pass.")
@@ -121,7 +121,7 @@ struct ProfileCommand: AsyncParsableCommand {
             valueName: "before after"), completion: .file())
     var compare: [String] = []
 
-    @Option(help: "Percent that --compare lets pass.")
+    @Option(help: "Percent by which a time may grow before --compare calls it slower.")
     var tolerance = 5.0
 
     func validate() throws {

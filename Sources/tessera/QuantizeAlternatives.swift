@@ -1,7 +1,7 @@
 internal import TesseraQuantization
 internal import TesseraReporting
 
-/// What might have been written in place of what is.
+/// Other plans that were possible.
 extension QuantizeCommand {
     func note(_ alternatives: [EncodingPlan.Alternative]) {
         guard !alternatives.isEmpty else { return }

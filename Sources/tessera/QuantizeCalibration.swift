@@ -13,8 +13,8 @@ internal import TesseraTransformer
 internal import TesseraWeightFile
 
 extension QuantizeCommand {
-    /// What a text says of the model, run through a copy of it; nil where no bytes are shared out or the user wants
-    /// none, and where no text is named for random weights or a copy that does not fit.
+    /// Calibrates with a text that is run through a copy of the model. Nil where no bytes are shared out, where the user
+    /// turned it off, and where the user names no text and the weights are random or the copy does not fit.
     func calibration(
         _ source: any TensorSource, _ options: EncodingPlan.Options
     ) async throws -> Calibration? {
@@ -31,7 +31,7 @@ extension QuantizeCommand {
         let place = try OutputPlace(path, takesStreams: false)
         if calibrate == nil, let obstacle = obstacle(to: quantizer.plannedBytes, place) {
             Terminal.note(
-                "note: not calibrated: \(obstacle); --calibrate TEXT does it all the same")
+                "note: not calibrated: \(obstacle); give --calibrate TEXT to calibrate anyway")
             return nil
         }
         try checkSpace(for: place, bytes: quantizer.plannedBytes)
@@ -52,7 +52,7 @@ extension QuantizeCommand {
             isCancelled: { Interruption.isRequested })
     }
 
-    /// Why a copy of so many bytes is not made unasked.
+    /// Why a copy of so many bytes is not made by default.
     private func obstacle(to bytes: Int, _ place: OutputPlace) -> String? {
         let memory = MemoryBudget.available().bytes
         if memory < bytes {

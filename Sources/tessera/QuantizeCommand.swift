@@ -18,7 +18,7 @@ struct QuantizeCommand: AsyncParsableCommand {
             "tessera quantize INPUT -o OUT.tsr [--bits BITS | --size SIZE | --ram SIZE | --kl DIVERGENCE]",
         discussion: """
             INPUT is a Hugging Face folder, a .gguf file, or a synthetic shape: random weights in \
-            the size of a real model, to see whether such a model would run here. A GGUF model in \
+            the shape of a real model, to see whether such a model would run here. A GGUF model in \
             parts is named by any of them, or by a folder that holds nothing else.
 
             Weights that are quantized already keep their codes, exactly: a GGUF file in Q4_K_M or any other \
@@ -26,9 +26,9 @@ struct QuantizeCommand: AsyncParsableCommand {
             changes very little.
 
             --bits, --size, --ram or --kl makes the file smaller or closer to the source. The bytes are shared out so that the \
-            model as a whole loses least, and weights are stored in the fastest of three ways that lose least: plain, \
-            as kernels read them, or coded, decoded anew in every pass, by zstd or in a trellis. A table shows what \
-            the others would give. 4, 5, 6 and 8 bits are plain. A conversion that was killed goes \
+            model as a whole loses least. Weights are stored in the fastest of three ways that lose little: plain, \
+            as kernels read them, or coded with zstd or in a trellis, and decoded in every pass. A table shows what \
+            the other ways would give. 4, 5, 6 and 8 bits are plain. A conversion that was killed goes \
             on where it was when the same command is given again and the source is as it was.
 
             Examples:
@@ -51,29 +51,30 @@ struct QuantizeCommand: AsyncParsableCommand {
     @Option(
         help: """
             Bits per code, 4, 5, 6, 8, 16 or 32, or stored bits per weight, such as 3.6; without it weights \
-            stay as they are found, and floats get 8. With 4 to 6, matrices that matter more get more and others fewer, codes \
-            of a source with as few bits are kept, and scales take another 0.6 to 0.8.
+            keep their codes, and floats get 8. With 4 to 6, important matrices get more bits and others fewer. Codes \
+            of a source with so few bits are kept. Scales take another 0.6 to 0.8 bits.
             """)
     var bits: Double?
 
     @Option(help: "Size that the file may have at most, such as 3.2GB.")
     var size: ByteSize?
 
-    @Option(help: "The file takes what lets the model run in so much memory, such as 4GB.")
+    @Option(help: "Make the largest file that lets the model run in so much memory, such as 4GB.")
     var ram: ByteSize?
 
     @Option(
         help: """
-            Divergence from the source that is allowed: the expected mean KL of the next token in nats, such as 0.02, on the \
+            Largest divergence from the source: the expected mean KL of the next token in nats, such as 0.02, on the \
             text of --calibrate.
             """)
     var kl: Double?
 
     @Option(
         help: """
-            How weights are stored: plain; zstd; trellis, which decodes several times faster, with AVX-512 VBMI \
-            as fast as memory is read; rans, which decodes twice as fast as zstd with AVX-512 and ten times more slowly \
-            without. auto takes the fastest of the first three whose divergence is at most a fifth above the least.
+            How weights are stored. plain: as kernels read them. zstd: entropy-coded, for any processor. trellis: \
+            decodes several times faster, with AVX-512 VBMI as fast as memory is read. rans: decodes twice as fast as zstd \
+            with AVX-512, and ten times more slowly without. auto: the fastest of plain, zstd and trellis whose divergence \
+            is at most a fifth above the least.
             """)
     var codec = Codec.auto
 
@@ -95,13 +96,13 @@ struct QuantizeCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             """
-            Which errors matter, and which can be made up for, is learnt from a text that is run through a copy of the \
-            model: from this one, such as the model will see, in place of the built-in text. off: not at all. Takes the memory of a \
-            copy in 8 bits and up to 1.5 GB more, and some ten minutes for 8 billion weights.
+            Calibrate with this text, in place of the built-in one. It should be like the texts that the model will see. \
+            A copy of the model reads the text, which shows which errors matter. The copy has 8 bits per weight; \
+            calibration takes up to 1.5 GB more, and about ten minutes for 8 billion weights. off: do not calibrate.
             """, valueName: "text"), completion: .file())
     var calibrate: String?
 
-    @Option(help: "Tokens of that text to take at most.")
+    @Option(help: "Most tokens of that text to use.")
     var calibrationTokens = 4096
 
     @Option(
@@ -116,14 +117,14 @@ struct QuantizeCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             """
-            INPUT is a block drafter (DFlash, DSpark) for this model, which reads what the model computes and guesses \
+            INPUT is a block drafter (DFlash, DSpark) for this model. It reads the hidden states of the model and guesses \
             several tokens at once: see 'generate --draft'.
             """, valueName: "model"), completion: .file(extensions: ["tsr"]))
     var draftsFor: String?
 
     @Option(
         help:
-            "With --drafts-for: tokens that can be drafted at most, those with the lowest ids, unless the drafter names them."
+            "With --drafts-for: most tokens that can be drafted. They are those with the lowest ids, unless the drafter names them."
     )
     var draftVocabulary = 32_768
 

@@ -14,7 +14,7 @@ extension QuantizeCommand {
         let metadata = WeightFileWriter.plannedBytes(
             config: source.config, tokenizer: source.tokenizer,
             chatTemplate: source.chatTemplate, tensors: [])
-        // The directory, the tile table and what a run holds of them.
+        // The directory, the tile table, and the memory that a run takes for them.
         let tables = ram.bytes / 256 + 1024 * source.tensors.count
         var options = Drafting().engineOptions(source.config.blockDecoding)
         options.memory = MemoryBudget(bytes: ram.bytes, source: .option, units: ram.units)

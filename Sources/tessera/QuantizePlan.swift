@@ -9,7 +9,7 @@ internal import TesseraWeightFile
 
 /// From the size that the user asks for to a plan.
 extension QuantizeCommand {
-    /// The bits of plain codes; 0 where weights stay as they are found, nil where the planner chooses codes.
+    /// The bits of plain codes; 0 where weights keep their codes, nil where the planner chooses codes.
     var plainBits: Int? {
         guard size == nil, ram == nil, kl == nil, codec == .auto || codec == .plain else {
             return nil
@@ -21,7 +21,7 @@ extension QuantizeCommand {
     /// Whether bytes are shared out over the matrices.
     var isShared: Bool { plainBits.map { (1..<8).contains($0) } ?? true }
 
-    /// How what is shared out may be stored.
+    /// How matrices that share the target may be stored.
     var storages: [StorageClass] {
         switch codec {
         case .auto: plainBits == nil ? [.plain, .zstd, .trellis] : [.plain]
@@ -55,7 +55,7 @@ extension QuantizeCommand {
         return options
     }
 
-    /// What a file of the size asked for takes, before it is planned; nil where no size is.
+    /// Bytes of the file that the user asks for, before it is planned; nil where the user names no size.
     func askedBytes(_ options: EncodingPlan.Options, _ source: any TensorSource) -> Int? {
         switch options.target {
         case .fileBytes(let bytes): bytes
@@ -86,7 +86,7 @@ extension QuantizeCommand {
         }
     }
 
-    /// Says in the unit that was asked for what the coarsest codes take.
+    /// The error that says, in the user's unit, how much the coarsest codes take.
     private func tooSmall(_ source: any TensorSource, least: Int) throws -> String {
         // Rounded up, so that asking for it works.
         let bytes = least + least / 100
@@ -105,7 +105,7 @@ extension QuantizeCommand {
             + "\(Format.fixed(rate + 0.005, 2)) bits per weight"
     }
 
-    /// Says so where nothing was wished and the file is larger than the memory at hand.
+    /// Notes that the file is larger than the free memory, where the user asked for no size.
     func noteMemory(_ bytes: Int) {
         let memory = MemoryBudget.available().bytes
         guard plainBits == 0, bytes > memory else { return }
@@ -114,7 +114,7 @@ extension QuantizeCommand {
                 + "--ram \(max(1, memory >> 20))M makes a file that fits")
     }
 
-    /// Says so where a plan is smaller than it might be, and why.
+    /// Notes that a plan is smaller than it may be, and why.
     func noteUnused(_ plan: EncodingPlan, _ bytes: Int) {
         let reason =
             plan.storage == .trellis

@@ -5,7 +5,7 @@ internal import TesseraReporting
 internal import TesseraWeightFile
 
 extension QuantizeCommand {
-    /// What was written.
+    /// Reports the written file.
     ///
     /// - Parameter seconds: From the start of the command.
     func report(
@@ -18,8 +18,8 @@ extension QuantizeCommand {
         let weights = source.tensors.reduce(0) { $0 + $1.rows * $1.columns }
         if result.startedAnew {
             Terminal.note(
-                "  started anew: what an interrupted run left was of other options, or of the source "
-                    + "before it changed")
+                "  started anew: an interrupted run had other options, or the source "
+                    + "has changed since")
         }
         if result.continuedWeights > 0 {
             let share = Double(result.continuedWeights) / Double(max(1, weights))
@@ -31,7 +31,7 @@ extension QuantizeCommand {
                 + "peak memory \(Format.bytes(Resources.peakRSS))")
     }
 
-    /// What was written, for programs.
+    /// The same for programs.
     private func json(
         _ plan: EncodingPlan, _ result: Quantizer.Result, seconds: Double
     ) -> JSONOutput {
@@ -75,7 +75,7 @@ extension QuantizeCommand {
         ])
     }
 
-    /// A line for what was stored alike and became alike, and what that cost.
+    /// A line for tensors with equal source types and equal encodings, with their error.
     private func note(_ summaries: [EncodingSummary]) {
         for summary in summaries {
             let cost =
@@ -87,7 +87,7 @@ extension QuantizeCommand {
             if summary.recodedGroups > 0 {
                 Terminal.note(
                     "  \(summary.recodedGroups) groups of the source have a scale or a code that a .tsr file "
-                        + "does not hold exactly: they were rounded anew")
+                        + "cannot hold exactly: they were rounded again")
             }
         }
         let again = summaries.filter {
@@ -143,7 +143,7 @@ extension QuantizeCommand {
     }
 }
 
-/// What tables call an encoding: `int8`, or `int8 trellis` where codes are stored in fewer bits.
+/// The name of an encoding in tables: `int8`, or `int8 trellis` where codes are stored in fewer bits.
 func encodingName(_ encoding: TensorEncoding, _ storage: StorageClass) -> String {
     storage == .plain ? "\(encoding)" : "\(encoding) \(storage)"
 }

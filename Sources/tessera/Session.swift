@@ -26,7 +26,7 @@ struct Session {
     var model: Model { sequence.model }
 
     /// - Parameters:
-    ///   - planner: Of all texts that share passes; by default one for this text.
+    ///   - planner: The planner of all texts that share passes; by default one for this text.
     ///   - cached: Tokens that the sequence has committed already.
     init(
         _ source: ModelSource, _ sequence: TokenSequence, sampling: SamplingOptions,
@@ -81,7 +81,7 @@ struct Session {
 }
 
 extension GenerationSummary {
-    /// What scripts read, for one generation.
+    /// The result of one generation, for scripts.
     ///
     /// - Parameter dropped: Tokens of the prompt that were left out.
     func members(

@@ -6,18 +6,18 @@ internal import Tessera
 internal import TesseraTransformer
 internal import TesseraWeightFile
 
-/// The file of `--session`: a text or a conversation with its cache, which a later run goes on with.
+/// The file of `--session`: a text or a conversation with its cache, which a later run continues.
 struct SessionFile {
     static let help = """
-        Go on with the text of this file, if it is there, and write it anew in the end: what was read \
+        Go on with the text of this file, if the file exists, and write it again at the end: what was read \
         is not computed again. It belongs to the model that it was made with.
         """
 
     private let path: String
-    /// What the file holds; nil where it is yet to be made.
+    /// The content of the file; nil where the file does not exist yet.
     let saved: SavedText?
 
-    /// - Throws: Where the file is none of ours, or damaged.
+    /// - Throws: Where the file is not a session, or damaged.
     init(_ path: String) throws {
         self.path = path
         saved = unsafe access(path, F_OK) == 0 ? try SavedText(path: path) : nil
@@ -35,7 +35,7 @@ struct SessionFile {
         return Array(saved.content.tokens[..<saved.content.committed])
     }
 
-    /// The options of a run that goes on: with the seed of the file, unless the user named one.
+    /// The options of a run that continues the file: with its seed, unless the user named one.
     func drawing(_ options: SamplingOptions, hasSeed: Bool) -> SamplingOptions {
         guard let saved, !hasSeed else { return options }
         var options = options
@@ -65,7 +65,7 @@ struct SessionFile {
         }
     }
 
-    /// Refuses a conversation where a text is to be gone on with.
+    /// Refuses a conversation where a text should be continued.
     func checkIsText() throws {
         guard saved?.content.conversation.isEmpty ?? true else {
             throw CommandError(

@@ -2,7 +2,7 @@ internal import Glibc
 
 /// Standard input, output and error as the program finds them.
 enum StandardStreams {
-    /// Makes lost streams errors of the calls that use them, and no signals.
+    /// Makes a lost stream an error of the call that uses it, not a signal.
     ///
     /// A closed stream gets a file that cannot be read or written in its way, so that no other file
     /// gets its number: notes would be written into a model.
@@ -18,11 +18,11 @@ enum StandardStreams {
         reportLostMappings()
     }
 
-    /// Of all memory only mapped files can be lost: one was cut short, or its disk failed.
+    /// Only memory of mapped files can be lost: a file was cut short, or its disk failed.
     private static func reportLostMappings() {
         signal(SIGBUS) { _ in
             let message: StaticString =
-                "tessera: a mapped weight file cannot be read any more; was it changed or its disk lost? Try 'tessera verify'\n"
+                "tessera: a mapped weight file cannot be read any more; was the file changed, or its disk lost? Try 'tessera verify'\n"
             unsafe _ = write(STDERR_FILENO, message.utf8Start, message.utf8CodeUnitCount)
             _exit(ExitStatus.ioError.rawValue)
         }

@@ -2,7 +2,7 @@ internal import TesseraChatTemplates
 internal import TesseraImport
 
 extension QuantizeCommand {
-    /// Says at once, not at the first conversation, where the chat template cannot be used.
+    /// Warns at once, not at the first conversation, that the chat template cannot be used.
     func warnAboutTemplate(_ source: any TensorSource) {
         guard let problem = source.chatTemplate.flatMap(ChatTemplate.problem) else { return }
         Terminal.note("note: \(problem); '--chat' and 'tessera chat' will not work")

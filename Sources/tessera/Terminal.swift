@@ -2,7 +2,7 @@ internal import Glibc
 internal import TesseraReporting
 internal import TesseraMachine
 
-/// What the program says apart from its result: everything here goes to stderr.
+/// Notes and progress of the program, which go to stderr.
 enum Terminal {
     static let errorIsTTY = isatty(STDERR_FILENO) == 1
     static let outputIsTTY = isatty(STDOUT_FILENO) == 1
@@ -25,8 +25,8 @@ enum Terminal {
     /// Writes a line to stderr.
     static func note(_ text: String) { write(text + "\n", to: STDERR_FILENO) }
 
-    /// Writes all of `text`. Where standard output cannot take it, the program ends: quietly when the
-    /// reader went away. What standard error cannot take is lost, and nothing else is.
+    /// Writes all of `text`. Where standard output fails, the program ends, without a message when the reader
+    /// went away. Where standard error fails, only its text is lost.
     static func write(_ text: String, to descriptor: Int32 = STDOUT_FILENO) {
         guard let code = failure(of: text, descriptor), descriptor == STDOUT_FILENO else { return }
         guard code != EPIPE else { ExitStatus.brokenPipe.end() }

@@ -9,7 +9,7 @@ struct TokenizeCommand: AsyncParsableCommand {
         commandName: "tokenize",
         abstract: "Prints the token ids of a text.",
         discussion: """
-            MODEL is a .tsr file; a .gguf file or a Hugging Face folder will do as well. A token that is \
+            MODEL is a .tsr file, a .gguf file or a Hugging Face folder. A token that is \
             a part of a character shows U+FFFD.
 
             Examples:

@@ -5,10 +5,10 @@ internal import TesseraWeightFile
 struct VerifyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Reads a .tsr weight file to the end and proves it whole.",
+        abstract: "Reads a whole .tsr weight file and checks that it is undamaged.",
         discussion: """
-            Checks every checksum and that every number is finite. Exit status 0 when the file is \
-            whole, 65 when it is damaged, 66 when it cannot be opened.
+            Checks every checksum, and that every number is finite. Exit status 0 when the file is \
+            undamaged, 65 when it is damaged, 66 when it cannot be opened.
 
             Example:
               tessera verify model.tsr

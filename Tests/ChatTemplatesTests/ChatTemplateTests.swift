@@ -59,7 +59,7 @@ struct ChatTemplateTests {
                 == .evaluation(line: 3, reason: "the filter 'groupby' is not supported"))
     }
 
-    /// What a filter, function, method, test or macro does not know is never ignored.
+    /// An argument that a filter, function, method, test or macro does not know is never ignored.
     @Test(arguments: [
         "{{ [1]|sort(order='x') }}", "{{ 'a'|trim(side='left') }}", "{{ 'a'|upper(1) }}",
         "{{ 'a'.strip(chars='a') }}", "{{ 'a'.split(' ', limit=1) }}", "{{ range(stop=3) }}",

@@ -6,7 +6,7 @@ import Testing
 import TesseraTokenization
 
 @Suite struct ConversationTests {
-    /// The same turns told to a model that has seen nothing yet.
+    /// The same turns for a model with an empty cache.
     private func fresh(_ talk: Talk, _ template: String, context: Int) throws -> Talk {
         let other = try Talk(template, context: context, system: talk.conversation.system)
         var result = other

@@ -74,7 +74,7 @@ import Testing
             try home.run(["chat", Models.standard, "--session", talk], input: "Hi\n").status == 0)
         #expect(refused(try generate(["--session", talk]), "chat --session"))
         let notes = try home.write("my notes", to: "notes.txt")
-        #expect(refused(try generate(["-p", "x", "--session", notes]), "no saved session"))
+        #expect(refused(try generate(["-p", "x", "--session", notes]), "not a saved session"))
         #expect(try String(contentsOfFile: notes, encoding: .utf8) == "my notes")
         let bytes = try Data(contentsOf: URL(filePath: file))
         try (bytes.prefix(5000) + [1] + bytes.dropFirst(5001)).write(to: URL(filePath: file))

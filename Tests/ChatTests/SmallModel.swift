@@ -76,7 +76,7 @@ struct Talk {
 
     /// Asks a question.
     ///
-    /// - Returns: What the model is to be given yet, and how many questions were left out.
+    /// - Returns: The tokens that the model still needs, and how many questions were left out.
     mutating func ask(_ text: String, limit: Int) throws -> Conversation.Question {
         var question = try conversation.ask(text, limit: limit)
         question.ids = NextTokenDecoder(state).rest(of: question.ids)
@@ -85,7 +85,7 @@ struct Talk {
 
     /// Asks, lets the model say `count` tokens, and puts those in the conversation.
     ///
-    /// - Returns: What the model was given, and the ids it gave.
+    /// - Returns: The ids that the model was given, and the ids that it gave.
     @discardableResult
     mutating func say(
         _ text: String, count: Int = 5

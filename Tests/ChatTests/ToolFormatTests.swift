@@ -12,7 +12,7 @@ import Testing
         }
     }
 
-    /// What is told of a text that comes in pieces of so many characters, neighbours of one kind joined.
+    /// The parts of a text that comes in pieces of so many characters, with neighbours of one kind joined.
     private static func parts(_ format: ToolFormat, _ text: String, by count: Int)
         -> [ToolCallReader.Part]
     {

@@ -54,7 +54,7 @@ import Testing
             #expect(estimate.status == 1 && generate.status != 0)
             #expect(estimate.errors == generate.errors)
             #expect(estimate.errors.hasPrefix("tessera: --ram \(size)"), "\(estimate.errors)")
-            // What is asked for is enough.
+            // The memory that the error asks for is enough.
             let words = estimate.errors.split(separator: " ")
             let index = try #require(words.lastIndex(of: "--ram"))
             let enough = try Program.run(

@@ -2,7 +2,7 @@ import Foundation
 import TesseraTestSupport
 import Testing
 
-/// What is given as a model, and where one comes from when none is given.
+/// The model argument, and the model that is used without one.
 @Suite(.timeLimit(.minutes(30))) struct ModelArgumentTests {
     private static let commands = [
         ["generate", "-p", "x"], ["chat"], ["perplexity", "/dev/null"], ["inspect"], ["verify"],

@@ -46,7 +46,7 @@ import Testing
             try problem("--tensor", "*x*=int8").contains("no tensor of the model has such a name"))
     }
 
-    /// What is said to be the least is enough.
+    /// The size that an error calls the least is enough.
     @Test func theLeastThatIsNamedWorks() throws {
         let words = try problem("--bits", "1.5", "--codec", "zstd").split(separator: " ")
         let least = try #require(words.dropLast(3).last)
@@ -79,7 +79,7 @@ import Testing
         #expect(encodings.allSatisfy { $0["bits_per_weight"] is Double })
     }
 
-    /// The time that is told is that of the whole command, with what was measured first.
+    /// The reported time is that of the whole command, measuring included.
     @Test func allOfTheTimeCounts() throws {
         let start = ContinuousClock.now
         let run = try quantize("--bits", "5", "--json")
@@ -98,7 +98,7 @@ import Testing
         #expect((json.first?["tensors"] as? [Any])?.count == 21)
     }
 
-    /// A table says what else there was; the one chosen is what is written.
+    /// A table shows the other plans; the chosen one is written.
     @Test func alternativesAreShown() throws {
         let run = try quantize("--bits", "5.5")
         #expect(run.errors.contains("expected KL"))

@@ -2,7 +2,7 @@ import Foundation
 import TesseraTestSupport
 import Testing
 
-/// What happens when standard output or error cannot take what is said.
+/// Standard output or standard error that cannot be written.
 @Suite(.timeLimit(.minutes(30))) struct StandardStreamTests {
     private let folder: TemporaryFolder
     private let model: String
@@ -13,7 +13,7 @@ import Testing
         #expect(try Program.run(["quantize", Models.folder, "-o", model]).status == 0)
     }
 
-    /// What is said next to the result may be lost; the work is not.
+    /// Notes next to the result may be lost; the work is not.
     @Test(arguments: ["2>&-", "2>/dev/full", "2> >(true)", "2> >(head -c 1 >/dev/null)"])
     func workGoesOnWithoutStandardError(redirection: String) throws {
         let output = folder.file("out.tsr")

@@ -2,7 +2,7 @@ import Foundation
 import TesseraTestSupport
 import Testing
 
-/// What is drawn on terminals of all kinds.
+/// Output on terminals of all kinds.
 @Suite struct TerminalTests {
     private let folder: TemporaryFolder
 

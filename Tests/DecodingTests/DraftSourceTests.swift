@@ -197,7 +197,7 @@ private final class TestSource: DraftSource {
         #expect(source.calls.map(\.unchanged) == [0, 3, 3, 0])
     }
 
-    /// A drafter follows texts that are cut, go on otherwise and begin anew, and never falls out of step.
+    /// A drafter follows texts that are cut, continue differently or begin anew, and never gets out of step.
     @Test func aDraftingModelFollowsTheText() throws {
         let model = try ScriptedModel(maskToken: nil, seed: 5)
         let small = try ScriptedModel(maskToken: nil, seed: 5)
@@ -223,7 +223,7 @@ private final class TestSource: DraftSource {
         #expect(state.draftCounts.drafted > 0)
     }
 
-    /// What the text promises spares the model, and what it does not is the model's to draft.
+    /// Where a looked-up draft promises enough, the model makes none; elsewhere the model drafts.
     @Test func theTextIsAskedBeforeTheModel() throws {
         let small = try ScriptedModel(maskToken: nil, seed: 5)
         let sampler = Sampler(

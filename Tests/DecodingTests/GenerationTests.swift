@@ -33,7 +33,7 @@ import TesseraWeightFile
         #expect(text == (isAnswer ? "so  it" : " so  it"))
     }
 
-    /// A model that says `text` behind a prompt of one token, then ends.
+    /// A model that says `text` after a prompt of one token, then ends.
     private static func model(_ text: [Int32]) throws -> ScriptedModel {
         let model = try ScriptedModel()
         for (index, token) in (text + [30]).enumerated() {

@@ -36,7 +36,7 @@ import Testing
         #expect(offer(LookupSource(corpus: LookupCorpus([])), [12, 13]).isEmpty)
         // The text itself comes first where it matches as long.
         #expect(offer(source, [10, 11, 20, 10, 11]).tokens.first == 20)
-        // What it copies from the corpus is followed over what it replaces.
+        // A copy from the corpus is followed over the tokens that it replaces.
         let long = LookupCorpus((0..<40).map { 100 + $0 })
         let other = LookupSource(corpus: long)
         _ = offer(other, [100, 101, 102, 103])
@@ -45,7 +45,7 @@ import Testing
         #expect(offer(other, copied + [7], unchanged: 6).tokens.first == 107)
     }
 
-    /// Texts learn how far a corpus is to be believed, next to what they learn of themselves.
+    /// Texts learn the chances of a corpus apart from their own.
     @Test func aCorpusIsBelievedLessUntilItHasBeenRight() throws {
         let corpus = (0..<400).map { Int32(1000 + $0) }
         let source = LookupSource(corpus: LookupCorpus(corpus))
@@ -75,7 +75,7 @@ import Testing
     }
 
     /// Where a copy has replaced a token, the draft goes on after it, though nothing there matches yet.
-    @Test func aCopyGoesOnBehindWhatItReplaces() {
+    @Test func aCopyGoesOnAfterReplacedTokens() {
         let source = LookupSource()
         let original = (0..<60).map { Int32(100 + $0 * $0 % 61) }
         var text = original + [1, 2]

@@ -20,7 +20,7 @@ import Testing
         #expect(times.ratio(1000) > times.ratio(128))
     }
 
-    /// What a machine takes that slows down is the pace's, not the size's, whichever sizes show it.
+    /// A machine that slows down changes the pace and not the ratio of a size, whichever sizes show it.
     @Test(arguments: [[1, 8], [8], [4, 8]])
     func aSlowMachineSlowsAllPasses(shown: [Int]) {
         var times = times { $0 < 4 ? 1 : 2 }
@@ -43,7 +43,7 @@ import Testing
         #expect(abs(times.single - 1) < 0.15)
     }
 
-    /// The first tries of a size that is dearer than it seemed tell of the size, not of the machine.
+    /// The first passes of a size that costs more than it seemed change the size's ratio, not the machine's pace.
     @Test func firstTriesTellOfTheSize() {
         var times = PassTimes()
         for _ in 0..<5 { times.add(positions: 1, seconds: 1) }

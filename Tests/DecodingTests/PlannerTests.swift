@@ -1,7 +1,7 @@
 @testable import TesseraDecoding
 import Testing
 
-/// Machines that differ in what a further position of a pass costs.
+/// Machines that differ in the cost of a further position of a pass.
 private enum Machine: String, CaseIterable {
     case disk, memory, arithmetic
 

@@ -39,7 +39,7 @@ enum PublishedCheckpoint: String, CaseIterable {
         return try JSONDecoder().decode(Golden.self, from: json)
     }
 
-    /// Logits of all passes' rows, one behind the other.
+    /// Logits of all passes' rows, one after the other.
     func goldenLogits() throws -> [Float] {
         let data = try Data(contentsOf: Self.resources.appending(path: rawValue + ".golden.f32"))
         return stride(from: 0, to: data.count, by: 4).map { at in
@@ -79,7 +79,7 @@ enum PublishedCheckpoint: String, CaseIterable {
         struct Blocks: Decodable {
             var prompt: [Int32]
             var limit: Int
-            /// Of the EB sampler; nil for the checkpoint's own threshold.
+            /// Gamma of the EB sampler; nil for the checkpoint's own threshold.
             var gamma: Float?
             /// `[block][pass][reveal]`: position and token.
             var blocks: [[[[Int32]]]]

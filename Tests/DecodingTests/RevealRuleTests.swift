@@ -31,7 +31,7 @@ import Testing
 
     @Test func theFirstPositionIsAlwaysDecidedAndDoesNotCount() {
         let some = predictions(entropies: [0.3, 0.05, 2, 0.1, 0.04])
-        // Behind the first, sorted: 0.04 0.05 0.1 2
+        // After the first, sorted: 0.04 0.05 0.1 2
         #expect(revealed(.firstAndBound(gamma: 0, .entropy), some) == [0])
         #expect(revealed(.firstAndBound(gamma: 0.1, .entropy), some) == [0, 4, 1])
         #expect(revealed(.firstAndBound(gamma: 0.2, .entropy), some) == [0, 4, 1, 3])

@@ -106,7 +106,7 @@ enum Way {
     case verified(Int)
 }
 
-/// Decodes `limit` tokens behind `prompt`, or up to a stop token.
+/// Decodes `limit` tokens after `prompt`, or up to a stop token.
 func decode(
     _ model: ScriptedModel, _ way: Way, prompt: [Int32] = [1, 2, 3], limit: Int = 40,
     options: SamplingOptions = SamplingOptions(), stop: Set<Int32> = [], traced: Bool = false

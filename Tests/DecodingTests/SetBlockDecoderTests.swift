@@ -58,7 +58,7 @@ import TesseraWeightFile
     }
 
     @Test(arguments: [2, 5, 16])
-    func aWindowSlidesBehindWhatIsFixed(size: Int) throws {
+    func aWindowSlidesAfterFixedTokens(size: Int) throws {
         for limit in [1, size, 3 * size + 2, 60] {
             let model = try ScriptedModel(seed: 3)
             let (tokens, decoder) = try decode(
@@ -103,7 +103,7 @@ import TesseraWeightFile
     }
 
     @Test(arguments: [bound, window])
-    func nothingBehindAStopTokenIsEmittedOrWaitedFor(rule: RevealRule) throws {
+    func nothingAfterAStopTokenIsEmittedOrWaitedFor(rule: RevealRule) throws {
         for seed in 1...20 as ClosedRange<UInt64> {
             let (plain, _) = try decode(
                 try ScriptedModel(seed: seed), .blocks(8, rule), limit: 60)

@@ -114,7 +114,7 @@ import TesseraWeightFile
         }
     }
 
-    /// Probabilities of the third token behind [1], by summing over all first and second ones.
+    /// Probabilities of the third token after [1], by summing over all first and second ones.
     private func exactThird(seed: UInt64) throws -> [Double] {
         let model = try ScriptedModel(vocabularySize: 5, maskToken: 4, seed: seed)
         model.noise = 1.5

@@ -120,7 +120,7 @@ import TesseraTokenization
     }
 
     private static let refused: [(String, String)] = [
-        ("{", "no JSON at byte"), ("[]", "root of the schema is neither"),
+        ("{", "not JSON at byte"), ("[]", "root of the schema is neither"),
         ("false", "cannot be followed"),
         (##"{"type": "objet"}"##, "'/type' of the schema names no type"),
         (##"{"properties": {"a": {"not": {}}}}"##, "'/properties/a' of the schema has 'not'"),
@@ -244,7 +244,7 @@ import TesseraTokenization
         }
     }
 
-    /// Whatever a hostile model draws from what is allowed, the text is valid in the end.
+    /// The text is valid whatever a hostile model draws from the allowed tokens.
     @Test func anyDrawnTextIsValid() throws {
         var dice = Dice(state: 11)
         let tokenizer = try makeTokenizer([

@@ -39,7 +39,7 @@ import TesseraTokenization
         ] + limited.map { try Grammar(gbnf: $0) }
     }
 
-    /// A mask says of each token what reading its bytes says, however near the end of a repetition is.
+    /// A mask allows exactly the tokens whose bytes the grammar can read, also near the end of a repetition.
     @Test func masksAreThoseOfEachToken() throws {
         var dice = Dice(state: 1)
         for form in try Self.grammars() {

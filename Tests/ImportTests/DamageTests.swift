@@ -8,7 +8,7 @@ import TesseraWeightFile
 /// proportion. Every byte is changed once and every length is tried once; Tools/fuzz goes further.
 @Suite(.timeLimit(.minutes(30))) struct DamageTests {
     @Test func everyChangedByteOfAGGUFFile() throws {
-        // Behind the metadata lie weights, where every value is possible.
+        // Weights follow the metadata, and every value of them is possible.
         try damage(resources.appending(path: "mini.gguf"), in: 0..<7500)
     }
 
@@ -43,7 +43,7 @@ import TesseraWeightFile
         }
     }
 
-    /// What a parser of JSON is asked to swallow.
+    /// Hostile texts for the parser of JSON.
     @Test(arguments: [
         "[*200000", "{\"a\":*100000", "{\"a\": \"\\ud800\"}", "{\"a\": \"\\u00\"}", "nul", "\"",
         "{\"a\" 1}", "{,}", "[1,]", "{\"a\": 1}}", "\u{feff}{}", "{\"a\": 0x10}", "{\"a\": 1e}",

@@ -4,7 +4,7 @@ import TesseraWeightFile
 
 @testable import TesseraImport
 
-/// GGUF files in parts, and what of their settings and tensors is refused.
+/// GGUF files in parts; settings and tensors that are refused.
 struct GGUFTests {
     private func withFolder(_ body: (URL) throws -> Void) throws {
         let folder = FileManager.default.temporaryDirectory
@@ -137,7 +137,7 @@ struct GGUFTests {
         }
     }
 
-    /// The same number for every layer, and what is switched off, say nothing new.
+    /// The same number for every layer, and settings that are switched off, change nothing.
     @Test func uniformAndNeutralSettingsAreUnderstood() throws {
         try withFolder { folder in
             var file = try MiniGGUF.mini()

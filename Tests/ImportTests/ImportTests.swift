@@ -8,7 +8,7 @@ import TesseraWeightFile
 let resources = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Resources")
 
 struct ImportTests {
-    /// Random blocks of a type, and what the gguf package says of them.
+    /// Random blocks of a type, and their values by the gguf package.
     struct Blocks {
         var type: SourceType
         var bytes: [UInt8]
@@ -58,7 +58,7 @@ struct ImportTests {
         }
     }
 
-    /// What the codes of a source stand for by the definition of their encoding is what the source stands for.
+    /// The values of a source's codes, by the definition of their encoding, are the source's values.
     @Test func codesOfEveryTypeAreWorthTheSame() throws {
         for blocks in try Self.blocks() {
             guard let encoding = blocks.type.codeEncoding else { continue }
@@ -212,7 +212,7 @@ struct ImportTests {
         try withMiniFolder { folder in
             let path = folder.appending(path: "config.json")
             let text = try String(contentsOf: path, encoding: .utf8)
-            // Of two members with one name the last counts.
+            // The last of two members with one name counts.
             try Data((text.dropLast() + #", "\#(name)": \#(value)}"#).utf8).write(to: path)
             let error = #expect(throws: ImportError.self) { try openModel(at: folder.path) }
             #expect(error?.description.contains("mini") == true)

@@ -4,7 +4,7 @@ import TesseraWeightFile
 
 @testable import TesseraImport
 
-/// Vocabularies in SentencePiece's form, and what of them is refused.
+/// Vocabularies in SentencePiece's form, and settings of them that are refused.
 struct SentencePieceSettingsTests {
     /// 245 bytes that UTF-8 has, then other tokens in place of those that it has not.
     private static func spellings(_ others: [String]) -> [String] {

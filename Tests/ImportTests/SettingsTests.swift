@@ -4,8 +4,8 @@ import TesseraWeightFile
 
 @testable import TesseraImport
 
-/// config.json and generation_config.json: what is understood is understood as transformers does, the
-/// rest is refused by name.
+/// config.json and generation_config.json: settings are understood as transformers does, or refused by
+/// name.
 struct SettingsTests {
     /// Made with transformers by Tools/oracle/make_settings_cases.py.
     @Test func settingsAreReadAsTransformersReadsThem() throws {
@@ -162,7 +162,7 @@ struct SettingsTests {
         }
     }
 
-    /// What attention has no room for is refused before anything is converted.
+    /// Heads that attention has no room for are refused before anything is converted.
     @Test func tooManyQueriesToAKeyAreRefused() throws {
         try withMiniFolder { folder in
             try folder.edit("config.json") {

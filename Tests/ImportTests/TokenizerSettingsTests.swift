@@ -45,7 +45,7 @@ struct TokenizerSettingsTests {
         }
     }
 
-    /// Of equal merges tokenizers takes the last, and it skips a line with a version.
+    /// `tokenizers` takes the last of equal merges, and skips a line with a version.
     @Test func mergesAreThoseOfTokenizers() throws {
         try withMiniFolder { folder in
             try model(folder) {
@@ -126,7 +126,7 @@ struct TokenizerSettingsTests {
         }
     }
 
-    @Test func aTokenBehindTextsIsNoted() throws {
+    @Test func aTokenAfterTextsIsNoted() throws {
         try withMiniFolder { folder in
             try folder.edit("tokenizer.json") {
                 $0["post_processor"] = template(front: [], back: ["<|end|>"])

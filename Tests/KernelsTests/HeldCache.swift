@@ -4,8 +4,8 @@ import Testing
 
 @testable import TesseraKernels
 
-/// What the bytes of a cache stand for, read by the layout that Sources/CKernels/place.c writes, and attention over
-/// them in double precision.
+/// The values of a cache's bytes, read by the layout that Sources/CKernels/place.c writes, and attention over them
+/// in double precision.
 struct HeldCache {
     /// Keys or values, `[kvHeads, slots, headDim]`.
     struct Rows {
@@ -13,7 +13,7 @@ struct HeldCache {
         var plain: [Double] = []
         /// As they are multiplied: after the Hadamard transform where the cache holds codes.
         var turned: [Double] = []
-        /// Of the codes, `[kvHeads, slots]`; 0 where there are none.
+        /// Scales of the codes, `[kvHeads, slots]`; 0 where there are none.
         var scales: [Double] = []
     }
 

@@ -27,7 +27,7 @@ struct MultiplyTests {
         }
     }
 
-    /// What a token gets is the same to the last bit alone, where two panels may be multiplied at a time, and among others.
+    /// A token's product is the same to the last bit alone, where two panels may be multiplied at a time, and with others.
     @Test(arguments: Compute.availableISAs, Self.integers)
     func aTokenIsMultipliedAloneAsAmongOthers(isa: String, encoding: Matrix.Encoding) throws {
         let compute = try Compute(isa: isa, threads: 1)

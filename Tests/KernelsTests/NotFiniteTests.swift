@@ -16,7 +16,7 @@ import Testing
                 for bad in Self.bad {
                     for index in 0..<row.count { row[index] = Float(index % 13) - 6 }
                     for place in places { row[1 + place] = bad }
-                    // What stands before and after the row does not count.
+                    // Values before and after the row do not count.
                     (row[0], row[count + 1]) = (.nan, .nan)
                     let summary = compute.summarize(row, 1..<count + 1)
                     #expect(summary.notFinite == places.count, "\(bad) in \(count)")
@@ -75,7 +75,7 @@ import Testing
 
     private static let (dim, slots) = (40, 70)
 
-    /// A head of the cache with keys and values from -1 to 1, but for `change`.
+    /// A head of the cache with keys and values from -1 to 1, except `change`.
     private func layer(
         _ compute: Compute, _ encoding: KVLayer.Encoding,
         _ change: (_ keys: inout [Float], _ values: inout [Float], _ slot: Int) -> Void = {
@@ -104,7 +104,7 @@ import Testing
         return layer
     }
 
-    /// What two query heads get of the slots in `visible`.
+    /// The result of two query heads over the slots in `visible`.
     private func attend(
         _ compute: Compute, _ layer: KVLayer, _ visible: Range<Int> = 0..<slots,
         query: (Int) -> Float = { Float($0 % 5) - 2 }
@@ -133,7 +133,7 @@ import Testing
                 if slot == 60 { values[39] = bad }
             }
             #expect(compute.takeNotFinite() == 2, "\(bad)")
-            // Who does not see those slots gets what it would get without them.
+            // A query that does not see those slots gets the result without them.
             #expect(attend(compute, damaged, 0..<50) == clean)
             #expect(attend(compute, damaged).allSatisfy { $0.isFinite })
             #expect(compute.takeNotFinite() == 0)

@@ -2,7 +2,7 @@ import TesseraCKernels
 import TesseraKernels
 import Testing
 
-/// What the counting tasks share: how often each index was taken.
+/// State of the counting tasks: how often each index was taken.
 private final class Tally: @unchecked Sendable {
     let counts: Buffer<Int32>
     let workers: Int

@@ -16,7 +16,7 @@ struct SeededGenerator: RandomNumberGenerator {
     }
 }
 
-/// A matrix packed as the format's specification says, beside the values it stands for.
+/// A matrix packed as the format's specification says, next to the values it stands for.
 struct ReferenceMatrix {
     let rows: Int
     let columns: Int

@@ -2,13 +2,13 @@ import Foundation
 import TesseraMachine
 import Testing
 
-/// Threads give way to others as the process was told to.
+/// Threads have the niceness of the process.
 @Suite struct NicenessTests {
     private static let kind = __priority_which_t(PRIO_PROCESS.rawValue)
 
     private static func ofThisThread() -> Int32 { getpriority(kind, 0) }
 
-    /// What the system's pool of threads does to them, where it may.
+    /// The system's pool of threads changes the niceness where it may.
     @Test(.enabled(if: geteuid() == 0, "only root makes a thread less nice"))
     func aThreadFollowsTheMainThread() throws {
         final class Seen: @unchecked Sendable { var values: [Int32] = [] }

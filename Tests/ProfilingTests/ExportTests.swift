@@ -152,7 +152,7 @@ struct ExportTests {
         #expect(spans("step", 2).count == 12)
         let layers = spans("layer", 2)
         #expect(layers.count == 4)
-        // The first layer begins behind the embedding; times count from the first point.
+        // The first layer begins after the embedding; times count from the first point.
         #expect(abs(layers[0].start - 5100) < 1e-6 && abs(layers[0].end - 5500) < 1e-6)
         #expect(spans("pass", 1).allSatisfy { $0.start >= 0 && $0.end > $0.start })
         #expect(events.filter { $0["ph"] as? String == "C" }.count == 6)

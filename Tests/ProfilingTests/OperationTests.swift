@@ -150,7 +150,7 @@ struct OperationTests {
         #expect((down["layer_median_seconds"] as? [Double])?.count == pass0Layers(report))
     }
 
-    /// What a pass of plain weights in memory shows.
+    /// The steps of a pass of plain weights in memory.
     private let stepsAndSampling = PassOperation.allCases.filter { $0.isStep || $0 == .sample }
 
     private func pass0Layers(_ report: ProfileReport) -> Int? {

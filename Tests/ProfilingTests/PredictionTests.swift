@@ -75,7 +75,7 @@ struct PredictionTests {
         #expect(prediction.breakEven(prediction.rows[0]) == 1)
     }
 
-    /// A report about 1 MB of weights in 100 tiles that need 0.5 MB beside them.
+    /// A report about 1 MB of weights in 100 tiles that need 0.5 MB in addition.
     private func planned() throws -> ProfileReport {
         var report = knownReport()
         report.model.plan = try ResidencyPlan(

@@ -16,7 +16,7 @@ struct BlockSource: TensorSource {
     var poison: Float?
     /// The scale of one group of it: row 3, columns 32..<64; of K-quants the row's first factor.
     var scale: Float16?
-    /// Of that group, where the first code is -128: the others, from what they would be.
+    /// In a group whose first code is -128, the other codes, from what they would be.
     var lowest: (@Sendable (UInt8) -> UInt8)?
     let poisoned = "model.layers.1.mlp.up_proj.weight"
 
@@ -37,7 +37,7 @@ struct BlockSource: TensorSource {
     var origin: String { "blocks" }
     var sourceBytes: Int { base.sourceBytes }
 
-    /// What the codes stand for, by the runtime's definition of the encoding.
+    /// The values of the codes, by the runtime's definition of the encoding.
     func read(
         _ tensor: SourceTensor, rows: Range<Int>, into output: inout [Float]
     ) throws(ImportError) {

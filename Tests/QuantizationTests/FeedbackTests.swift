@@ -3,7 +3,7 @@ import TesseraKernels
 import Testing
 import TesseraWeightFile
 
-/// What rounds the columns.
+/// Ways to round the columns.
 enum Rounding: CaseIterable { case steps, nested, trellis }
 
 /// Columns that make up for each other's rounding errors.

@@ -30,7 +30,7 @@ import TesseraWeightFile
         return calibration
     }
 
-    /// What all errors together cost is interpolated between what was measured, and a wish finds its sum.
+    /// The cost of all errors together is interpolated between measured sums, and a wish finds its sum.
     @Test func largeErrorsCostLessThanTheirSum() async throws {
         var calibration = calibration
         #expect(calibration.divergence(of: 0.3) == 0.3 && calibration.sum(of: 0.3) == 0.3)
@@ -57,7 +57,7 @@ import TesseraWeightFile
                 tokensPerSecond: tokens))
     }
 
-    /// At a size the fastest of those whose loss is at most a fifth above the least; for a divergence the fastest.
+    /// For a size, the fastest plan whose loss is at most a fifth above the least; for a divergence, the fastest plan.
     @Test func theFastestOfTheGoodOnesIsChosen() throws {
         let drafts = [
             try draft(.plain, loss: 0.5, tokens: 300), try draft(.zstd, loss: 0.1, tokens: 20),

@@ -85,7 +85,7 @@ struct QuantizationTests {
         }
     }
 
-    /// What is quantized already keeps every value, in every type of GGUF.
+    /// Quantized weights keep every value, in every type of GGUF.
     @Test(arguments: BlockSource.types)
     func codesOfTheSourceAreKept(type: SourceType) async throws {
         let source = try BlockSource(type)
@@ -117,7 +117,7 @@ struct QuantizationTests {
         #expect(try encoding(.bf16, "lm_head.weight") == .int6Nested)
     }
 
-    /// Without a number of bits nothing becomes worse than 8 bits make it, but random weights get 4.
+    /// Without a number of bits floats get 8 bits, and random weights 4.
     @Test func floatsGetEightBitsWhereNoneAreAskedFor() throws {
         for (type, wanted) in [
             (SourceType.f32, TensorEncoding.int8), (.bf16, .int8), (.synthetic, .int4Nested),
@@ -151,7 +151,7 @@ struct QuantizationTests {
         }
     }
 
-    /// One rule for every way to store a tensor: what its numbers do not reach is refused, by name.
+    /// One rule for every way to store a tensor: values that its numbers cannot reach are refused by name.
     @Test(
         arguments: [Float.nan, .infinity, 1e38, -65520],
         [[], ["*=int4"], ["*=int4Affine"], ["*=int8"], ["*=f16"]])
@@ -246,7 +246,7 @@ private func quantize(
     return file
 }
 
-/// What the writer says of a file of 8-bit codes.
+/// The writer's result for a file of 8-bit codes.
 private func result(of source: any TensorSource) async throws -> Quantizer.Result {
     var options = EncodingPlan.Options()
     options.bits = .eight
@@ -285,7 +285,7 @@ private func values(of tensor: SourceTensor, in source: any TensorSource) throws
     return values
 }
 
-/// What the file's bytes stand for, by the runtime's own row lookup.
+/// The values of the file's bytes, by the runtime's own row lookup.
 private func stored(_ tensor: SourceTensor, in file: WeightFile) throws -> [Float] {
     let record = try #require(file.tensor(tensor.name))
     let encoding = try #require(Matrix.Encoding(rawValue: record.encoding.rawValue))

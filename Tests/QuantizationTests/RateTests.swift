@@ -146,7 +146,7 @@ import TesseraWeightFile
         }
     }
 
-    /// A file of 4-bit codes whose head has 8 is what it is asked to be.
+    /// A file of 4-bit codes with an 8-bit head gets the size that is asked for.
     @Test(arguments: [SourceType.q4_1, .q5_0])
     func aFinerHeadStays(type: SourceType) throws {
         func tensor(_ name: String, _ type: SourceType) -> SourceTensor {
@@ -169,7 +169,7 @@ import TesseraWeightFile
         #expect(untied == [false, all])
     }
 
-    /// What a price leaves over goes where it saves most.
+    /// Bytes that a price leaves over go where they save most.
     @Test func noBytesAreLeftThatABetterWayFitsIn() throws {
         func item(_ importance: Double) -> RateAllocation.Item {
             let points = [(0.5, 0.1), (0.75, 0.02), (1, 0.001)].map {
@@ -210,7 +210,7 @@ import TesseraWeightFile
                 == Data(contentsOf: URL(filePath: folder.path("other.tsr"))))
     }
 
-    /// Of a gaussian, uniform steps and an entropy coder take at most a quarter bit more than any code
+    /// For a normal distribution, uniform steps and an entropy coder take at most a quarter bit more than any code
     /// must; the coder's tables and whole bits per symbol add a little.
     @Test(arguments: [(TensorEncoding.int8, 0.15), (.int8, 0.3), (.int8, 0.45), (.int4, 0.8)])
     func aGaussianTakesAThirdOfABitMoreThanTheBound(
@@ -293,12 +293,12 @@ import TesseraWeightFile
         #expect(second.continuedWeights == 0 && second.startedAnew)
     }
 
-    /// Of all coded matrices, each of which errs as planned.
+    /// Sum of the errors of all coded matrices; each must err as planned.
     private func sumOfErrors(_ plan: EncodingPlan, in file: WeightFile) throws -> Double {
         try plan.entries.filter { $0.storage != .plain }.reduce(0) { sum, entry in
             let error = try relativeError(entry.tensor, in: file)
             let expected = try #require(entry.relativeError)
-            // What trellises lose is told from two rates, with tables that are not yet made for the matrix.
+            // The loss of trellises is derived from two rates, with tables that are not yet made for the matrix.
             let part = entry.storage == .trellis ? 0.08 : 0.05
             #expect(
                 abs(error - expected) < part * expected,

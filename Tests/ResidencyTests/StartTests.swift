@@ -6,9 +6,9 @@ import TesseraWeightFile
 @testable import TesseraResidency
 @testable import TesseraTransformer
 
-/// What the start of a model does to the page cache and to the mapping.
+/// Effects of starting a model on the page cache and on the mapping.
 @Suite struct StartTests {
-    /// Of a mapping of the file, what /proc/self/smaps says.
+    /// The flags and resident bytes of a file's mapping in /proc/self/smaps.
     private func maps(of path: String) throws -> (flags: Set<String>, residentBytes: Int) {
         let text = try #require(SystemFile.text("/proc/self/smaps"))
         var (isHere, flags, resident) = (false, Set<String>(), 0)

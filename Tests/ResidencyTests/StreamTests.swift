@@ -12,7 +12,7 @@ import TesseraWeightFile
     static let model = URL(filePath: #filePath).deletingLastPathComponent()
         .appending(path: "Resources/word-problems.tsr").standardizedFileURL
 
-    /// - Parameter share: Of the weights that have room; nil: no limit.
+    /// - Parameter share: Share of the weights that have room; nil: no limit.
     func options(
         _ share: Double?, _ method: InputMethod, path: String = model.path
     ) throws -> Model.Options {
@@ -319,7 +319,7 @@ import TesseraWeightFile
     }
 }
 
-/// Gives empty memory, but for bytes from 300 on, where the disk fails.
+/// Gives empty memory. Reads from byte 300 on fail.
 private final class FailingReader: TileReader, @unchecked Sendable {
     private let memory = UnsafeMutableRawPointer.allocate(byteCount: 400, alignment: 64)
 

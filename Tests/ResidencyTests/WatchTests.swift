@@ -122,7 +122,7 @@ struct ModelCopy {
     }
 }
 
-/// What a store has told.
+/// Notices of a store.
 private final class Notices: @unchecked Sendable {
     private let lock = NSLock()
     private var notices: [WeightNotice] = []

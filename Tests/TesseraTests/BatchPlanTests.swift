@@ -6,7 +6,7 @@ import TesseraWeightFile
 
 @testable import Tessera
 
-/// How many texts share passes, and what models draft for others.
+/// How many texts share passes, and which models draft for others.
 @Suite struct BatchPlanTests {
     private let file: WeightFile
 

@@ -4,7 +4,7 @@ import TesseraTestSupport
 import Tessera
 import Testing
 
-/// What prompts begin with, kept in a folder for later processes.
+/// Beginnings of prompts, kept in a folder for later processes.
 @Suite(.timeLimit(.minutes(30))) struct PromptCacheTests {
     private static let rules = String(repeating: "Answer in one short sentence. ", count: 10)
     private static let questions = [

@@ -4,7 +4,7 @@ import Foundation
 public final class FakeTree: Sendable {
     private let folder: TemporaryFolder
 
-    /// What is to be put in front of every path.
+    /// The folder to put in front of every path.
     public var root: URL { folder.url }
 
     /// - Parameter files: Texts by path.

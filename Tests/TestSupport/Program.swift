@@ -9,7 +9,7 @@ public enum Program {
         public var output: String
         public var errors: String
 
-        /// What the run printed, line by line, as JSON objects.
+        /// The output of the run, line by line, as JSON objects.
         public func objects() throws -> [[String: Any]] {
             try output.split(separator: "\n").map {
                 let value = try JSONSerialization.jsonObject(with: Data($0.utf8))
@@ -30,8 +30,8 @@ public enum Program {
     /// Runs the program to its end.
     ///
     /// - Parameters:
-    ///   - input: What standard input holds; without it, nothing.
-    ///   - environment: Added to the least that a program needs.
+    ///   - input: The text of standard input; empty by default.
+    ///   - environment: Variables in addition to those that every program needs.
     public static func run(
         _ arguments: [String], input: String? = nil, environment: [String: String] = [:]
     ) throws -> Outcome {
@@ -97,10 +97,10 @@ public final class RunningProgram {
 
     public func send(signal number: Int32) { kill(process.processIdentifier, number) }
 
-    /// What the run has printed so far on standard error.
+    /// Standard error of the run so far.
     public var errors: String { text("errors") }
 
-    /// What the run has printed so far on standard output.
+    /// Standard output of the run so far.
     public var output: String { text("output") }
 
     /// Waits until `condition` holds or the run ends.

@@ -114,7 +114,7 @@ struct TokenizerTests {
         }
     }
 
-    /// What a name in a GGUF file stands for is what the oracle's tokenizer.json spells.
+    /// The pattern of a name in a GGUF file is that of the oracle's tokenizer.json.
     @Test(arguments: [
         ("gpt4o", PreTokenizerPatterns.o200k), ("qwen35", PreTokenizerPatterns.qwen35),
         ("tekken", PreTokenizerPatterns.tekken),

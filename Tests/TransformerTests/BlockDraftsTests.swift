@@ -86,7 +86,7 @@ import TesseraWeightFile
 
     @Test("Where the text repeats what the drafter says, drafts are accepted")
     func accepted() async throws {
-        // Of a hundred random drafters' tokens some are right by chance at a high temperature with equal noise.
+        // Some of a hundred tokens of a random drafter are right by chance, at a high temperature with equal noise.
         let drafter = TinyDrafter.plain
         let (target, file) = (try await drafter.target(), try await drafter.open())
         let counts = try (0..<12).map { seed in

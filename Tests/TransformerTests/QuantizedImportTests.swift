@@ -57,7 +57,7 @@ import TesseraWeightFile
         return (source, try WeightFile(path: output))
     }
 
-    /// What the file's bytes stand for, by the runtime's own row lookup.
+    /// The values of the file's bytes, by the runtime's own row lookup.
     private func rows(of tensor: SourceTensor, in file: WeightFile) throws -> [Float] {
         let record = try #require(file.tensor(tensor.name))
         let encoding = try #require(Matrix.Encoding(rawValue: record.encoding.rawValue))

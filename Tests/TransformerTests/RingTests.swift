@@ -15,7 +15,7 @@ import Testing
         }
     }
 
-    /// What each slot holds: a committed position, or an open one of the current pass.
+    /// The content of a slot: a committed position, or an open one of the current pass.
     private enum Content: Hashable {
         case committed(Int)
         case open(Int)

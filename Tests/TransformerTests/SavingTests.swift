@@ -121,7 +121,7 @@ import TesseraWeightFile
         #expect(refusal(stranger).contains("another model"))
         #expect(try refusal(sequence(file, cache: .int4)).contains("--kv int8"))
         #expect(try refusal(sequence(file, context: 20)).contains("--ctx"))
-        // What has outgrown its context is not saved, and what was there stays.
+        // A text that has outgrown its context is not saved, and the earlier file stays.
         _ = try logits(first, tokens(60))
         #expect(throws: SavedTextError.self) { try first.save(tokens(90), seed: 1, to: path) }
         #expect(try SavedText(path: path).content == saved.content)

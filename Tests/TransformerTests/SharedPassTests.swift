@@ -231,7 +231,7 @@ enum StoredWeights: String, CaseIterable {
                 #expect(available < first.cacheBytes)
             }
         }
-        // What the second took is free again.
+        // The memory of the second sequence is free again.
         _ = try TokenSequence(workspace)
     }
 }

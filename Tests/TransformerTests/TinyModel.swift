@@ -94,7 +94,7 @@ extension TokenSequence {
         }
     }
 
-    /// Logits behind each of `tokens`.
+    /// Logits after each of `tokens`.
     func causalLogits(_ tokens: [Int32]) throws -> [[Float]] {
         try logits(committed: tokens, rows: Array(tokens.indices))
     }

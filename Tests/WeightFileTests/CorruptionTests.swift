@@ -37,7 +37,7 @@ struct CorruptionTests {
         }
     }
 
-    /// A liar's file: its checksums and its size are right, everything else may be wrong.
+    /// A hostile file: its checksums and its size are right, everything else may be wrong.
     @Test(arguments: ["int8-everything", "int4Affine", "int4Affine-coded"])
     func everyFlippedByteUnderRightChecksumsFailsOrLoads(name: String) throws {
         let scratch = try Scratch()
@@ -77,7 +77,7 @@ struct CorruptionTests {
         }
     }
 
-    /// What a liar writes into coded tiles, under right checksums, is refused or decodes to something.
+    /// Wrong bytes of coded tiles under right checksums are refused, or decode to some values.
     @Test func everyFlippedByteOfCodedTilesFailsOrLoads() throws {
         let scratch = try Scratch()
         let good = try golden("int4Affine-coded")

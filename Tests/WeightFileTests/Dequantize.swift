@@ -57,7 +57,7 @@ func dequantize(_ tensor: TensorRecord, in file: WeightFile) -> [Float] {
 struct PanelLayout {
     let bits: Int
     let plane: Int
-    /// Of a super-group.
+    /// Bytes of a super-group's factors.
     let factorBytes: Int
     let planesBytes: Int
 

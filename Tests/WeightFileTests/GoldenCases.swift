@@ -393,7 +393,7 @@ enum GoldenErrors {
             $0.set($0.config + 8, u32: 4096)
             $0.set($0.config + 152, u32: 4096)
         },
-        Case(rule: .tensorSet, label: "head-beside-tied", model: headBesideTied) {
+        Case(rule: .tensorSet, label: "head-beside-tied", model: headNextToTied) {
             let last = $0.name($0.tensorCount - 1)
             $0.bytes[last + 7] = UInt8(ascii: ".")
         },
@@ -449,7 +449,7 @@ enum GoldenErrors {
             $0.sealTensor(0)
         },
         Case(rule: .tileCoding, label: "exception-beyond", model: GoldenModels.tinyTrellis) {
-            // The second of two, behind the table and the scales of one panel.
+            // The second of two, after the table and the scales of one panel.
             $0.set($0.tensor(0) + 136 + 32 + 8, u32: 1 << 20)
             $0.sealTensor(0)
         },
@@ -472,7 +472,7 @@ enum GoldenErrors {
     ]
 
     /// A tied model with a further tensor, to be renamed to a head.
-    private static var headBesideTied: TinyModel {
+    private static var headNextToTied: TinyModel {
         var model = TinyModel()
         model.tensors.append(
             TensorSpec(name: "lm_head_weight", rows: 6, columns: 8, encoding: .int4))

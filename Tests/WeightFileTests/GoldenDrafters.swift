@@ -31,7 +31,7 @@ extension GoldenModels {
 
 extension GoldenErrors {
     static let drafter: [Case] = [
-        // Of a file with one run of layers, the drafter begins at 184.
+        // The drafter begins at 184 in a file with one run of layers.
         Case(rule: .drafter, label: "block-of-0", model: GoldenModels.drafter) {
             $0.set($0.config + 188, u32: 0)
         },

@@ -88,7 +88,7 @@ struct GoldenTests {
             dequantize(tensor, in: file) == [-2, -1.75, -1.5, -1.25, -1, -0.75, -0.5, 1.75, 0.25])
     }
 
-    /// What `read_tsr.py` prints, from this reader.
+    /// The output of `read_tsr.py`, made by this reader.
     private func describe(_ file: WeightFile) -> [String: Any] {
         var config = describe(file.config)
         config["source"] = file.source

@@ -14,8 +14,8 @@ struct TinyModel: Sendable {
     var storage: StorageClass
 
     /// - Parameters:
-    ///   - encoding: Of the matrices; vectors are f32.
-    ///   - storage: Of the matrices.
+    ///   - encoding: Encoding of the matrices; vectors are f32.
+    ///   - storage: Storage class of the matrices.
     init(encoding: TensorEncoding = .int4, storage: StorageClass = .plain) {
         self.storage = storage
         config.name = "tiny"

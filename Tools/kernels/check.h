@@ -1,4 +1,4 @@
-// What the checks of Tools/kernels share: random inputs, and how a difference is told.
+// Shared by the checks of Tools/kernels: random inputs, and the report of a difference.
 #ifndef CHECK_H
 #define CHECK_H
 #include <float.h>

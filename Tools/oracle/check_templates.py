@@ -23,8 +23,6 @@ from random_templates import Grammar
 from template_environment import environment
 
 LINES = 200
-# Letters that only users write, in place of others: none of them may come out as the template's own.
-USER_MARK = "\ue000"
 
 
 def rendered(source, variables):

@@ -4,7 +4,7 @@
 
 Needs the PyPI packages sentencepiece, protobuf, tokenizers, gguf and numpy. One small BPE vocabulary with byte fallback is trained on the
 words of make_tokenizer_cases.py. As GGUF files it is held against sentencepiece: without a space in front, with one,
-and with scores of which many are equal. As tokenizer.json files it is held against tokenizers: in the form of Llama 2
+and with many equal scores. As tokenizer.json files it is held against tokenizers: in the form of Llama 2
 (normalizers), of Mistral (Metaspace, in two ways) and of Gemma, with added tokens of every kind.
 """
 

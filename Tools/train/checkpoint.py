@@ -88,7 +88,7 @@ def write_json(path: str, value) -> None:
 
 
 def save_state(path: str, state: dict) -> None:
-    """Writes a training state beside `path`, then renames: a killed run leaves the older one whole."""
+    """Writes a training state next to `path`, then renames: a killed run leaves the older one whole."""
     torch.save(state, path + ".part")
     os.replace(path + ".part", path)
 

@@ -3,7 +3,7 @@
     python data_text.py --out data/text            # download, extract, write *.txt and SOURCES.json
     python data_text.py --out data/text --only django-docs python-stdlib
 
-Every source has its licence here and, as found in the package, in SOURCES.json beside the text.
+Every source has its licence here and, as found in the package, in SOURCES.json next to the text.
 """
 import argparse
 import fnmatch

@@ -35,7 +35,7 @@ class Sequence:
     passes: int = 0
     done: bool = False
     trace: list = field(default_factory=list)         # per pass: [(position in the output, token)]
-    end: int | None = None                            # open positions from here on are behind a stop token
+    end: int | None = None                            # open positions from here on come after a stop token
     drafted: int = 0                                  # lossless: how many of `fresh` are unverified
     acceptance: float = 1.0                           # lossless: accepted tokens per draft, moving average
 
@@ -124,9 +124,9 @@ def choose(key: Tensor, entropy: Tensor, gamma: float, first: bool) -> list[int]
 
 def advance(s: Sequence, fresh_logits: Tensor, open_logits: Tensor, settings: Settings, mask_id: int, end: set[int]) -> None:
     """Reveals positions of the open block after a pass. Where the first one is revealed in every pass, the block is a
-    window that slides on behind the finished tokens; else the next block begins when it is full.
+    window that slides on after the finished tokens; else the next block begins when it is full.
 
-    Once a stop token is revealed, the positions behind it matter no more.
+    Once a stop token is revealed, the positions after it no longer matter.
     """
     logits = open_logits[:len(s.open)].clone()
     if s.fresh and settings.use_ntp:
@@ -178,7 +178,7 @@ def advance_lossless(s: Sequence, fresh_logits: Tensor, open_logits: Tensor, set
                      end: set[int]) -> None:
     """Keeps the drafted tokens that greedy next-token decoding would give, plus one; drafts anew from the masks.
 
-    The last `drafted` fresh tokens are a draft. When all of it holds, the masks behind it were the
+    The last `drafted` fresh tokens are a draft. When all of it holds, the masks after it were the
     right ones and supply the next draft; otherwise the next pass starts from the corrected token.
     With a tokens accepted per draft on average, a further draft token of confidence c gains c and
     risks (1 - c) a, so the draft ends where c <= a / (1 + a).

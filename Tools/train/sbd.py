@@ -1,7 +1,7 @@
 """The Set Block Decoding objective (arXiv 2509.04185, algorithm 1): batches, mask, loss.
 
 A batch holds the clean half [B, T] and the noised half [B, M]. The noised half repeats only the
-tokens that are trained on (answers), in blocks of k that start at the answer's first token; behind
+tokens that are trained on (answers), in blocks of k that start at the answer's first token; after
 the end it goes on with end tokens to the end of its block, as the open positions of a decoder do.
 Every rule of attention follows from three vectors: document, position, block.
 """

@@ -19,7 +19,7 @@ CHAT_TEMPLATE = (
 
 
 def pre_tokenizer(digits: bool) -> pre_tokenizers.PreTokenizer:
-    """GPT-2's pattern, behind a split at every digit if `digits`."""
+    """GPT-2's pattern, after a split at every digit if `digits`."""
     steps = [pre_tokenizers.Digits(individual_digits=True)] if digits else []
     return pre_tokenizers.Sequence([*steps, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
 

@@ -61,7 +61,7 @@ def parse(argv=None) -> argparse.Namespace:
     p.add_argument("--vocabulary", type=int, default=768)
     p.add_argument("--optimizer", choices=["muon", "adamw"], default="muon")
     p.add_argument("--lr", type=float, default=0.02)
-    p.add_argument("--adam-lr", type=float, default=3e-3, help="of embeddings and norms beside muon")
+    p.add_argument("--adam-lr", type=float, default=3e-3, help="of embeddings and norms, next to muon")
     p.add_argument("--weight-decay", type=float, default=0.0)
     p.add_argument("--clip", type=float, default=1.0)
     p.add_argument("--warmup", type=int, default=50)

@@ -1,4 +1,4 @@
-"""Families of freely worded problems, beside the plain ones of families.py. Each draws (question, solution lines, answer, numbers) or None to redraw.
+"""Families of freely worded problems, next to the plain ones of families.py. Each draws (question, solution lines, answer, numbers) or None to redraw.
 
 A solution repeats the sentence that a step comes from and adds the operation: what to copy and what to
 compute is settled by the question. Sums stay below 1000, mostly below 100; factors are at most 12, or one has two digits.

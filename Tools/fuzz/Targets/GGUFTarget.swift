@@ -12,7 +12,7 @@ enum GGUFTarget {
     }
 }
 
-/// A Hugging Face folder of which one file comes from the input, the others from the smallest model.
+/// A Hugging Face folder. One file comes from the input, the others from the smallest model.
 enum FolderTarget {
     private static let mini = Repository.path + "/Tests/ImportTests/Resources/mini"
     private static let shards = [

@@ -1,4 +1,4 @@
-/// Takes choices from the front of an input; what is left is content.
+/// Takes choices from the front of an input; the rest is content.
 struct InputBytes {
     private(set) var rest: ArraySlice<UInt8>
 

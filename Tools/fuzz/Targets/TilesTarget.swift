@@ -35,7 +35,7 @@ enum TilesTarget {
         case 0: check(Array(input.rest), shape)
         case 1: check(coded(content(input.rest, shape), shape), shape)
         default:
-            // A tile as the writer makes it, of which some bytes are changed.
+            // A tile as the writer makes it, with some bytes changed.
             let changes = input.bytes(12)
             var tile = coded(content(input.rest, shape), shape)
             for index in stride(from: 0, to: changes.count - 2, by: 3) {

@@ -148,7 +148,7 @@ class Decoding(unittest.TestCase):
             prefix = block[:block.index(MASK)] if MASK in block else block
             if stop in prefix:
                 return output + prefix[:prefix.index(stop) + 1], passes
-            # A window slides behind what is finished; a block has to be full.
+            # A window slides on after what is finished; a block has to be full.
             first = settings.first or MASK not in block
             if first:
                 output += prefix

@@ -9,7 +9,7 @@ struct AnswerMessage {
 
     /// Takes the next part.
     ///
-    /// - Returns: Of a call, what is sent of it.
+    /// - Returns: The part of a call that is sent; nil for text.
     @discardableResult
     mutating func add(_ part: AnswerReader.Part) -> Completion.Delta.Call? {
         switch part {

@@ -32,9 +32,9 @@ enum JSON {
         } catch DecodingError.keyNotFound(let key, _) {
             throw Refusal(.badRequest, "'\(key.stringValue)' is missing", key.stringValue)
         } catch DecodingError.dataCorrupted {
-            throw Refusal(.badRequest, "the request is no valid JSON in UTF-8")
+            throw Refusal(.badRequest, "the request is not valid JSON in UTF-8")
         } catch {
-            throw Refusal(.badRequest, "the request is no JSON of the expected form")
+            throw Refusal(.badRequest, "the request is not JSON of the expected form")
         }
     }
 }

@@ -14,7 +14,7 @@ extension ByteSize: @retroactive ExpressibleByArgument {
 @main struct Server: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tessera-server",
-        abstract: "Serves a model over HTTP, by the interface that OpenAI's clients speak.",
+        abstract: "Serves a model over HTTP with OpenAI's interface.",
         discussion: """
             Listens on this machine only, unless --host says otherwise. Requests that come together share passes, \
             which read the weights once. A prompt that begins like an earlier one is computed from where they \
@@ -62,14 +62,14 @@ extension ByteSize: @retroactive ExpressibleByArgument {
     @Option(
         help: ArgumentHelp(
             """
-            Where tokens are guessed ahead, which no answer depends on: auto, lookup, off, or MODEL.tsr, a smaller \
-            model with the same vocabulary or a block drafter made for this one.
+            Where drafts come from; answers do not depend on it: auto, lookup, off, or MODEL.tsr, a smaller model \
+            with the same vocabulary or a block drafter made for this one.
             """, valueName: "source"), completion: .file(extensions: ["tsr"]))
     var draft = "auto"
 
     @Option(
         help: ArgumentHelp(
-            "Look drafts up in this text too, such as earlier outputs; no answer depends on it.",
+            "Look drafts up in this text too, such as earlier outputs. Answers do not depend on it.",
             valueName: "file"), completion: .file())
     var lookupText: String?
 
@@ -78,11 +78,11 @@ extension ByteSize: @retroactive ExpressibleByArgument {
 
     @Option(
         help: ArgumentHelp(
-            "Folder for what prompts begin with, so that later runs need not compute it; off for none.",
+            "Folder that keeps the beginnings of prompts, so that later runs need not compute them; off: none.",
             valueName: "folder"), completion: .directory)
     var promptCache: String?
 
-    @Option(help: ArgumentHelp("Bytes of that folder at most, such as 4G.", valueName: "size"))
+    @Option(help: ArgumentHelp("Largest size of that folder, such as 4G.", valueName: "size"))
     var promptCacheSize: ByteSize?
 
     @Option(help: "Largest request in bytes.")

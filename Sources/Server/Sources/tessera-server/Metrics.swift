@@ -46,7 +46,7 @@ final class Metrics: Sendable {
         guard isAdmitted else {
             throw Refusal(
                 .serviceUnavailable,
-                "\(slots + queue) requests are being answered or wait; come again")
+                "\(slots + queue) requests are being answered or wait; try again later")
         }
         return Permit(self)
     }

@@ -24,7 +24,7 @@ struct Refusal: Error, HTTPResponseError {
             }
         case is CancellationError: self.init(.init(code: 499), "the client left")
         case let error as HTTPError: self.init(error.status, error.body ?? "\(error.status)")
-        default: self.init(.badRequest, "the request is no JSON of the expected form")
+        default: self.init(.badRequest, "the request is not JSON of the expected form")
         }
     }
 

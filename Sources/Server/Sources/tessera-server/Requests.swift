@@ -115,7 +115,7 @@ struct Asked: Decodable {
         } else {
             let alternatives: Int? = try value(.logprobs)
             wantsLogprobs = alternatives != nil
-            try Self.check((alternatives ?? 0) == 0, .logprobs, "alternatives are not given; 0 is")
+            try Self.check((alternatives ?? 0) == 0, .logprobs, "alternatives are not given; use 0")
         }
         echo = try value(.echo) ?? false
         try Self.check((1...64).contains(count), .n, "takes 1 to 64")
@@ -190,7 +190,7 @@ struct AskedMessage: Decodable {
         if values.contains(.toolCalls), calls == nil,
             try !values.decodeNil(forKey: .toolCalls)
         {
-            throw Refusal(.badRequest, "'tool_calls' are not functions' calls", "messages")
+            throw Refusal(.badRequest, "'tool_calls' are not calls of functions", "messages")
         }
         message = Message(
             role: role, content: "", toolCalls: calls?.map(\.call) ?? [],
@@ -205,7 +205,7 @@ struct AskedMessage: Decodable {
             return
         }
         guard let parts = try? values.decode([Part].self, forKey: .content) else {
-            throw Refusal(.badRequest, "a message's 'content' is no text", "messages")
+            throw Refusal(.badRequest, "a message's 'content' is not text", "messages")
         }
         let texts = try parts.map { part in
             guard part.type == "text", let text = part.text else {

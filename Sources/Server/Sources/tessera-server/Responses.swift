@@ -27,11 +27,11 @@ struct Completion: Encodable, Sendable {
 
     struct Choice: Encodable, Sendable {
         var index: Int
-        /// Of a whole chat answer.
+        /// In a whole chat answer.
         var message: Delta?
-        /// Of a part of one.
+        /// In a part of a streamed chat answer.
         var delta: Delta?
-        /// Of a text.
+        /// In a text completion.
         var text: String?
         var finishReason: String?
         var logprobs: Logprobs?
@@ -65,7 +65,7 @@ struct Completion: Encodable, Sendable {
 
         /// A call, or a part of one.
         struct Call: Encodable, Sendable {
-            /// Of parts alone.
+            /// Only in parts of a streamed answer.
             var index: Int?
             var id: String?
             var type: String?
@@ -78,7 +78,7 @@ struct Completion: Encodable, Sendable {
         }
     }
 
-    /// Of chats `content`, of texts the other two.
+    /// Chats have `content`, text completions the other two.
     struct Logprobs: Encodable, Sendable {
         var content: [Entry]?
         var tokens: [String]?
