@@ -95,7 +95,7 @@ struct Automaton {
         return only
     }
 
-    /// Where a text would be that may repeat more, and is elsewhere the same.
+    /// The place of a text that may repeat more, and is the same otherwise.
     ///
     /// - Returns: Both places may go on with the same texts of up to `bytes` bytes. A place that goes on as this one
     ///   as far as is looked at, and differs, comes first; then the one that may repeat the most.

@@ -3,11 +3,11 @@
 /// A repetition with a limit is a chain of copies of its body. A state of one copy reads what the same state of the
 /// fullest copy reads, the one with the most copies after it, until the copies have come to an end.
 struct Repetitions: Sendable {
-    /// By state: one that may go on with the same texts, as far as these have at most as many bytes as are looked at.
+    /// For each state, one that may go on with the same texts, up to the number of bytes that is looked at.
     private(set) var alike: [Int32]
-    /// By state: the same state of the fullest copy; the state itself where it is in no chain.
+    /// For each state, the same state of the fullest copy; the state itself where it is in no chain.
     private(set) var fullest: [Int32]
-    /// By state: it and the fullest one may go on with the same texts of at most so many bytes.
+    /// For each state, the most bytes of a text with which it and the fullest one may go on alike.
     private(set) var bytes: [Int32]
 
     /// Copies that lie one after the other; the first one built is the last one read.
@@ -16,7 +16,7 @@ struct Repetitions: Sendable {
         /// States of one copy.
         var stride: Int
         var copies: Int
-        /// Bytes of a body at least.
+        /// Least bytes of a body.
         var bytes: Int
     }
 
@@ -45,7 +45,7 @@ struct Repetitions: Sendable {
 extension Expression {
     /// No text of the expression has fewer bytes; up to a limit that is far above any token.
     ///
-    /// - Parameter rules: The same of each rule.
+    /// - Parameter rules: The least bytes of each rule.
     func leastBytes(_ rules: [Int]) -> Int {
         let limit = 1 << 16
         switch self {
@@ -60,7 +60,7 @@ extension Expression {
         }
     }
 
-    /// What is known of each rule after some rounds. Each starts from less, so that none says too much.
+    /// The least bytes known of each rule after some rounds. The rounds begin with less, so that no value is too large.
     static func leastBytes(of rules: [Grammar.Rule]) -> [Int] {
         var known = [Int](repeating: 0, count: rules.count)
         for _ in 0..<4 { known = rules.map { $0.body.leastBytes(known) } }

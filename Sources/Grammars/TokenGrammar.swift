@@ -75,7 +75,7 @@ public final class TokenGrammar {
         let twin = state == Self.over ? (place: state, bytes: 0) : try automaton.twin(state)
         var mask: TokenMask
         if twin.place != state, twin.bytes > 0 {
-            // Only tokens that are long enough to meet the end of a repetition are told apart.
+            // Only tokens that are long enough to reach the end of a repetition may differ.
             mask = try self.mask(twin.place)
             if twin.bytes < tree.deepest {
                 walks += 1

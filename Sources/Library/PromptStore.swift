@@ -54,7 +54,7 @@ package final class PromptStore {
         return String(repeating: "0", count: 16 - digits.count) + digits
     }
 
-    /// Removes what processes have left that ended while they were writing.
+    /// Removes files of processes that ended while they were writing.
     private func removeRemains() {
         for name in Self.names(folder, suffix: ".partial") {
             let parts = name.split(separator: ".")
@@ -66,7 +66,7 @@ package final class PromptStore {
         }
     }
 
-    /// Names of files, whatever model they belong to.
+    /// Names of files of all models.
     private static func names(_ folder: String, suffix: String) -> [String] {
         guard let stream = unsafe opendir(folder) else { return [] }
         defer { unsafe closedir(stream) }

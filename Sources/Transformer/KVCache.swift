@@ -128,8 +128,8 @@ final class KVCache {
         try placement.write(body)
     }
 
-    /// How many slots of each ring the first `count` positions take of what was written of a text of `committed`
-    /// positions; nil where this cache cannot take them.
+    /// How many slots of each ring hold the first `count` positions of a saved text of `committed` positions; nil where
+    /// this cache cannot take them.
     func slots(toTake saved: [SavedText.Ring], of committed: Int, upTo count: Int) -> [Int]? {
         guard saved.count == rings.count else { return nil }
         let slots = zip(rings, saved).compactMap {
@@ -155,7 +155,7 @@ final class KVCache {
 
     /// Takes over what was written.
     ///
-    /// - Parameter slots: Of each ring, as ``slots(toTake:of:upTo:)`` says.
+    /// - Parameter slots: Slots of each ring, as ``slots(toTake:of:upTo:)`` gives them.
     /// - Precondition: As many bytes as there should be.
     func read(_ saved: [SavedText.Ring], slots: [Int], from bytes: RawSpan) {
         var done = 0
