@@ -25,8 +25,8 @@ typedef struct {
   size_t first, last;  // tokens; a row is a token and a query head of the group
   size_t kv_head, rows;
   row_sums part, total;  // of the current section, and of all
-  float *scales;         // [rows]; 8-bit cache: of the query codes
-  int32_t *sums;         // [rows]: of those codes
+  float *scales;         // [rows]; 8-bit cache: scales of the query codes
+  int32_t *sums;         // [rows]: sums of those codes
   uint32_t *visible;     // [rows, TSR_SECTION_TILES], the first for tokens
   float *queries;        // [rows, width], times the attention's scale; 8-bit cache: int16 codes
   float *scores;         // [rows, TSR_SLOT_TILE]; not for an 8-bit cache, as what follows

@@ -149,7 +149,7 @@ INLINE group_weights load_group(const panel_source *s, size_t panel, size_t grou
   return w;
 }
 
-// Fetches the group that comes AHEAD of `group`: of this panel, or of the one `next` panels after it.
+// Fetches the group that comes AHEAD groups after `group`: in this panel, or in the panel `next` panels after it.
 INLINE void fetch_ahead(const panel_source *s, size_t panel, size_t next, size_t group,
                         size_t groups, matrix_form form) {
   size_t coming = group + (form == STRANDS ? STRANDS_AHEAD : AHEAD);

@@ -98,7 +98,7 @@ INLINE bool load(const tsr_rows *s, size_t first, group *g) {
   return finite;
 }
 
-// Sums of one group: of rows that exist, lane after lane.
+// Adds up the sums of one group, lane after lane; lanes without a row do not count.
 INLINE void add_up(const tsr_rows *s, const group *g, const lanes *error, double sums[2]) {
   lanes energy = {0};
   for (size_t i = 0; i < g->count; i++) {

@@ -26,7 +26,7 @@ static inline unsigned step_of(size_t i, unsigned rate) {
 }
 static inline size_t states_after(size_t i, unsigned rate) { return ENTRIES >> step_of(i, rate); }
 
-// Step i: of every state that follows, the least sum of errors and the entry that leads there. Entry e leads from state
+// Step i: finds for every next state the least sum of errors and the entry that leads there. Entry e leads from state
 // e mod S, where S are the states before, to state e / 2^bits.
 static inline __attribute__((always_inline)) void advance(const float x[LANES],
                                                           const float weights[LANES],

@@ -31,7 +31,7 @@ INLINE panel_planes planes(const uint8_t *panel, size_t groups, tsr_panel_form f
 typedef enum { PACKED, DECODED } code_form;
 
 // Groups first..<last, a span: their codes, and all planes of the panel. While they are multiplied, the
-// packed codes of the next span are fetched: of each group, the lines in the range.
+// packed codes of the next span are fetched: the lines of each group in the range.
 typedef struct {
   const tsr_activations *x;
   panel_planes planes;

@@ -1,5 +1,5 @@
-/// The text that models are calibrated with where the user names none: of several kinds, so that each matrix sees inputs like
-/// those of later use. Kinds alternate, so that a beginning has all of them too.
+/// The text for calibration if the user names none. It has passages of several kinds, so that each matrix sees inputs like
+/// those of later use. The kinds alternate, so that the beginning of the text has all of them too.
 public enum CalibrationText {
     public enum Passage: Sendable {
         case text(String)

@@ -3,7 +3,7 @@ internal import TesseraTokenization
 /// A text that remembers, scalar by scalar, what a user wrote: slicing, trimming and joining keep the
 /// mark, so that user text stays user text wherever a template puts it.
 ///
-/// Texts with the same scalars are equal, whoever wrote them. All operations take linear time.
+/// Texts with the same scalars are equal, also if their marks differ. All operations take linear time.
 struct MarkedText: Hashable, Sendable {
     /// Scalars; `userBit` marks those of a user.
     var units: [UInt32] = []

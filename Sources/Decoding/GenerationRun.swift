@@ -2,7 +2,7 @@ internal import TesseraGrammars
 internal import TesseraMachine
 internal import TesseraTokenization
 
-/// A generation on its way: what it offers for the next pass, and what the pass gave.
+/// A generation in progress: it offers rows for the next pass and takes the pass's results.
 public final class GenerationRun {
     private let generation: Generation
     private let decoder: any TokenDecoder

@@ -27,7 +27,7 @@ struct OfferedDraft {
     /// The learned chance of a token to which the model gives the probability `confidence`.
     func chance(_ confidence: Float) -> Double { curve.chance(confidence) }
 
-    /// Offers the draft with its chances, and notes what it was worth.
+    /// Offers the draft with its chances, and measures its worth.
     mutating func offer(_ request: DraftRequest, seconds: Double, into offer: inout Draft) {
         for (token, confidence) in zip(draft.tokens, draft.confidences) {
             offer.append(token, Float(chance(confidence)))

@@ -48,7 +48,7 @@ public struct RandomSource: Sendable, Equatable {
     }
 
     /// An upper bound of ``gumbel(_:)`` that costs a few integer operations: with v >= 2^-(z + 1),
-    /// where z counts the leading zeros, -ln(1 - v) >= v, hence the noise is <= -ln v.
+    /// where z counts the leading zeros, -ln(1 - v) >= v, so the noise is <= -ln v.
     @inline(__always)
     static func gumbelBound(_ bits: UInt64) -> Float {
         Float(min(bits.leadingZeroBitCount, 54) + 1) * 0.693_147_2 + 1e-5

@@ -11,7 +11,7 @@ public import TesseraKernels
 public struct Prediction: Sendable, Equatable {
     /// Likeliest token.
     public var token: Int32
-    /// Entropy of the distribution sampled from, in nats; greedy: of softmax(logits).
+    /// Entropy in nats of the distribution that tokens are drawn from; greedy: entropy of softmax(logits).
     public var entropy: Float
     /// Probability of the likeliest token, in the same distribution.
     public var confidence: Float

@@ -77,7 +77,7 @@ public final class Scheduler {
         planner.passMade(
             offers, picks, tokens: tokens, seconds: (.now - drafted).seconds,
             drafting: (drafted - start).seconds)
-        segments.removeAll(keepingCapacity: true)  // whoever drops a sequence gets its memory
+        segments.removeAll(keepingCapacity: true)  // so that a dropped sequence frees its memory
         removeFinished()
     }
 

@@ -96,7 +96,7 @@ extension SchemaCompiler {
         default: break
         }
         throw part.failure(
-            "has another '\(name)' than what it is combined with, which is not supported")
+            "has another '\(name)' than the schema it is combined with, which is not supported")
     }
 
     /// Refuses members that the other schema excludes: `additionalProperties` counts the members of its own schema.

@@ -166,7 +166,7 @@ actor Engine {
                 request.finish(.cancelled)
                 continue
             }
-            // Others need not wait for what this one waits for.
+            // Other prompts need not wait until this one has waited.
             guard !isBeingRead(request.prompt) else {
                 index += 1
                 continue

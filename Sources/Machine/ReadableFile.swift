@@ -22,7 +22,7 @@ internal import Glibc
     /// - Parameter direct: Read past the page cache, where the file system can.
     /// - Throws: `errno`.
     package init(_ path: String, direct: Bool = false) throws(SystemCode) {
-        // Without the last, opening a pipe would wait for whoever writes to it.
+        // Without O_NONBLOCK, opening a pipe would wait for its writer.
         let flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK
         let first = direct ? unsafe open(path, flags | Self.directFlag) : -1
         isDirect = first >= 0

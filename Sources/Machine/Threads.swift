@@ -33,7 +33,7 @@ internal import Glibc
     package func signal() { unsafe pthread_cond_broadcast(condition) }
 }
 
-/// A thread of the system, joined by whoever started it.
+/// A thread of the system. The code that starts it must join it.
 @safe package struct WorkerThread: @unchecked Sendable {
     private let handle: pthread_t
 

@@ -32,7 +32,7 @@ public struct MemorySplit: Sendable, Equatable {
     /// Pages of the model's file among them.
     public var model = 0
     public var swapped = 0
-    /// Pages of the model's file in the page cache, whoever put them there.
+    /// Pages of the model's file in the page cache, also those that other processes have read.
     public var pageCache = 0
 
     public init() {}

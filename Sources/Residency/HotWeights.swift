@@ -34,7 +34,7 @@ enum HotWeights {
         for part in parts {
             for tile in part.tiles {
                 let range = part.ranges[tile]
-                // Safe: whoever owns the table keeps the file open.
+                // Safe: the owner of the table keeps the file open.
                 unsafe part.table.set(
                     tile,
                     to: UnsafeRawBufferPointer(

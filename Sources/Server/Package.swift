@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// A package of its own, so that whoever builds the command line or the library resolves and builds nothing of a web
+/// A package of its own, so that a build of the command line or the library resolves and builds nothing of a web
 /// server.
 let package = Package(
     name: "Server",

@@ -79,7 +79,7 @@ public final class Tokenizer: Sendable {
         return [Int32(bos)] + encoded.ids
     }
 
-    /// Ids of a text that begins with one beginning-of-sequence token at most, whoever puts it there.
+    /// Ids of a text that begins with at most one beginning-of-sequence token, whether the text or the tokenizer adds it.
     ///
     /// - Returns: The ids, and whether the text spelled that token itself where one was to be added.
     public func encodeOnceBegun(

@@ -16,7 +16,7 @@ public final class BlockDrafter {
     private let taps: Buffer<Float>
     private let rows: Buffer<Int32>
     private let joined: Activations
-    // For one row of a block: its previous token, the factor of that token, and what it adds to the logits.
+    // For one row of a block: its previous token, the factor of that token, and the values that this factor adds to the logits.
     private let id = Buffer<Int32>(count: 1)
     private let factor: Buffer<Float>
     private let factorInput: Activations
@@ -159,7 +159,7 @@ extension Workspace {
 struct DrafterWeights {
     let fusion: MatrixGroup
     let fusionNorm: Buffer<Float>
-    /// Factors of the Markov head: of the previous token, which is looked up, and of the next token.
+    /// Factors of the Markov head: one for the previous token, which is looked up, and one for the next token.
     let previous: Matrix?
     let next: MatrixGroup?
     let confidence: Buffer<Float>?

@@ -14,7 +14,7 @@ internal import TesseraWeightFile
 public final class DraftContext {
     public let drafter: BlockDrafter
     let sequence: TokenSequence
-    /// Tokens of the text before the first that has context.
+    /// Tokens of the text before the first one that has context.
     private var beginning = 0
     private var ids: [Int32] = []
     private var logitRows: [Int] = []
@@ -92,7 +92,7 @@ public final class DraftContext {
 }
 
 extension TokenSequence {
-    /// Makes the drafter's context of this text. If the text began before the drafter was loaded, the context begins with the next token.
+    /// Makes the drafter's context of this text. If the text began before the drafter, the context begins with the next token.
     ///
     /// - Throws: Where memory does not hold the cache.
     public func follow(by drafter: BlockDrafter) throws(TransformerError) -> DraftContext {

@@ -135,7 +135,7 @@ public final class Model {
     /// Counts that a sequence with such a cache was freed.
     func release(cacheBytes: Int) { usedCacheBytes -= cacheBytes }
 
-    /// Fails where the file is not what it was or a coded tile could not be decoded. Between passes.
+    /// Fails if the file has changed or a coded tile could not be decoded. Call it between passes.
     func check() throws(TransformerError) {
         do throws(ResidencyError) {
             try store.check()

@@ -2,7 +2,7 @@ internal import TesseraKernels
 internal import TesseraResidency
 internal import TesseraWeightFile
 
-/// One decoder layer's weights, and what it computes with them.
+/// The weights of one decoder layer, and its computation.
 struct DecoderLayer {
     let spec: LayerSpec
     /// Index of its view of the cache (``KVCache``): layers with the same window share a view.

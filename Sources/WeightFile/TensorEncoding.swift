@@ -85,7 +85,7 @@ public enum TensorEncoding: UInt32, Sendable, CaseIterable {
         return factorBytes(columns).map { [plane..<plane + $0] } ?? []
     }
 
-    /// Bytes of one panel (f32, f16: of one row), nil past `Int.max`.
+    /// Bytes of one panel (f32, f16: one row), nil past `Int.max`.
     func panelBytes(columns: Int) -> Int? {
         switch self {
         case .f32: return product(columns, 4)

@@ -116,7 +116,7 @@ enum Wakeup {
     /// Has bytes from ``signal()`` until ``clear()``.
     static var descriptor: Int32 { ends.reading }
 
-    /// Wakes whoever waits. For signal handlers.
+    /// Wakes the thread that waits. For signal handlers.
     static func signal() {
         let saved = errno
         var byte: UInt8 = 1

@@ -169,7 +169,7 @@ struct ProfileCommand: AsyncParsableCommand {
             Interruption.install()
             try predicted.check()
             let path = try model ?? DefaultModel.path()
-            // Opened before the work, so that it is not done in vain.
+            // Opened before the work, so that an error shows at once.
             let pages = try places(inputs: [path]).map { try $0.map { try OutputFile($0) } }
             let report = try measure(path)
             let texts = [{ report.html }, { report.plot }, { report.trace.text + "\n" }]

@@ -8,7 +8,7 @@ import Testing
 
     init() throws { folder = try TemporaryFolder() }
 
-    /// Runs `quantize` on a terminal of so many columns and gives back what it drew.
+    /// Runs `quantize` on a terminal with this many columns and returns the output.
     private func drawn(term: String, columns: Int) throws -> String {
         let script = """
             import fcntl, os, pty, struct, sys, termios

@@ -212,7 +212,7 @@ private final class TestSource: DraftSource {
             switch round % 6 {
             case 2: state.drop(last: min(state.history.count, Int(random.unit() * 9)))
             case 4: state.reset()
-            case 5: small.held = 3  // has lost what it would go back to
+            case 5: small.held = 3  // has lost the position that it would go back to
             default: small.held = .max
             }
             try state.append([Int32(random.unit() * 30), Int32(random.unit() * 30)])

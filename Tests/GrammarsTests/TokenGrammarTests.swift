@@ -19,7 +19,7 @@ import TesseraTokenization
         return (try TokenGrammar(grammar, tree, tokenizer, endTokens: [end]), tokenizer)
     }
 
-    /// Grammars with limits of several kinds: of strings, nested, in rules that are called, ambiguous.
+    /// Grammars with several kinds of limits: in strings, nested, in rules that are called, ambiguous.
     private static let limited = [
         "root ::= \"[\" [a-z0-9]{0,12} \"]\"", "root ::= \"[\" [a-z0-9]{9} \"]]\"?",
         "root ::= (\"a\" [b-c0-9]{2,5} \", \"){1,7} \"}\"",

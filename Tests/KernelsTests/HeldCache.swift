@@ -76,7 +76,7 @@ struct HeldCache {
         return (place % 32 < 16 ? (byte << 4) & 0xF0 : byte & 0xF0) - 128
     }
 
-    /// Its own inverse: of each block as long as the largest power of two that divides the count.
+    /// The transform is its own inverse. A block is as long as the largest power of two that divides the count.
     private static func hadamard(_ x: inout [Double]) {
         let block = x.count & -x.count
         let factor = 1 / Double(block).squareRoot()

@@ -15,7 +15,7 @@ private final class Elements: NSObject, XMLParserDelegate {
     ) { counts[name, default: 0] += 1 }
 }
 
-/// A report made of numbers that are known: of passes that become slower, or faster.
+/// A report with known numbers: passes become slower, or faster.
 func knownReport(recorded: Bool = true, faster: Bool = false) -> ProfileReport {
     var model = ProfileReport.ModelDescription()
     model.name = "a \"<b>\", & c"

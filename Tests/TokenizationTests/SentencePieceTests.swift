@@ -63,7 +63,7 @@ struct SentencePieceTests {
         }
     }
 
-    /// Each id prints what it completes: a character that is spelled in bytes comes with its last one.
+    /// Each id prints the characters that it completes: a character that is spelled in bytes comes with its last byte.
     @Test func bytesBecomeCharactersAsSoonAsTheyAreComplete() throws {
         let tokenizer = try Self.tokenizer("plain")
         let ids = tokenizer.encode("a\u{1f600}\u{e9}b")

@@ -222,7 +222,7 @@ struct SourceHead: DraftTarget {
     }
 
     @Test(
-        "A text that was there before its drafter has context of what follows, and of all once it begins anew"
+        "A text that began before its drafter has context only for later tokens, and for all tokens after it begins anew"
     )
     func late() async throws {
         let golden = try TinyDrafter.dflash.golden()

@@ -193,7 +193,7 @@ class Decoder:
         return trace
 
     def fill(self, past, block, gamma, is_first):
-        """One pass over a block: what it reveals."""
+        """One pass over a block: the tokens that it reveals."""
         traits, start = self.traits, len(past)
         opened = [i for i, token in enumerate(block) if token == traits.mask]
         if traits.sub_block:

@@ -136,7 +136,7 @@ def type_of(name, mixture):
 
 
 class Padding:
-    """Zeros that fill a Llama up; what it computes stays the same."""
+    """Fills a Llama up with zeros; its results stay the same."""
 
     def __init__(self, fields, on):
         self.hidden, self.heads, self.kv = (

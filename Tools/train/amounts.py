@@ -8,7 +8,7 @@ def limit(rng) -> int:
 
 
 def factors(rng, low: int = 2, high: int = 12) -> tuple[int, int]:
-    """Two factors: of the table up to twelve, or one of two digits and one of one."""
+    """Two factors: both up to twelve, or one of two digits and one of one digit."""
     if rng.random() < 0.2:
         pair = [rng.randint(11, 60), rng.randint(2, 9)]
         rng.shuffle(pair)

@@ -42,7 +42,7 @@ def in_test_set(key: str) -> bool:
 
 
 def generate(rng: random.Random, split: str = "train", small_talk: float = 0.01, free: bool = False) -> Problem:
-    """Draws one problem of `split` ("train" or "test"); `free`: of more families, in many wordings, with larger numbers."""
+    """Draws one problem of `split` ("train" or "test"); `free`: with more families, many wordings and larger numbers."""
     source = words_families if free else families
     if split == "train" and rng.random() < small_talk:
         question, answer = rng.choice(SMALL_TALK)

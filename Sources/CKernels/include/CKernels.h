@@ -63,7 +63,7 @@ typedef struct {
 // Activations [tokens, columns], columns padded to a multiple of 32 with zeros, in two forms: values,
 // and terms of 32 codes with one scale, |code| <= 127. A token's first terms are its groups of
 // columns, value ~ scale * code. The terms after them, the residuals, code the rounding errors of some
-// groups: of those with the largest scales, where a few large values hide the others.
+// groups: those with the largest scales, because a few large values make their other values coarse.
 typedef struct tsr_activations {
   float *values;  // [tokens, columns]
   int8_t *codes;  // [tokens, terms, 32]
@@ -123,7 +123,7 @@ typedef struct {
   size_t rows, group;       // rows that share visible bits
   const int16_t *queries;   // [rows, dim]
   const float *query_scales;
-  const int32_t *query_sums;  // [rows]: of the codes
+  const int32_t *query_sums;  // [rows]: sums of the codes
   float *outputs;             // [rows, dim]: values times weights e^(score - the row's maximum)
   float *states;              // [rows, 2]: that maximum, and the sum of weights
 } tsr_section;

@@ -45,7 +45,7 @@ enum SessionTarget {
             try sequence.restore(saved, path: path)
             defer { sequence.reset() }
             precondition(sequence.position == saved.content.committed, "not the saved position")
-            // Written again at once, the file says what it said.
+            // A file that is written again at once has the same contents.
             let again = folder.path + "/again.session"
             let content = saved.content
             try sequence.save(
