@@ -18,7 +18,7 @@ public struct Turn: Equatable, Sendable {
 public struct ChatFormat: Sendable {
     public let tokenizer: Tokenizer
     private let template: ChatTemplate
-    /// How calls of functions are written; nil where the template knows none.
+    /// How calls of functions are written; nil if the template knows none.
     package let tools: ToolFormat?
     private let bosToken: String?
     private let eosToken: String?

@@ -59,7 +59,7 @@ public struct TerminalKeys {
         }
     }
 
-    /// The first character and its bytes; nil where more bytes are needed, U+FFFD for a wrong byte.
+    /// The first character and its bytes; nil if more bytes are needed, U+FFFD for a wrong byte.
     private static func scalar(_ bytes: ArraySlice<UInt8>) -> (Unicode.Scalar, Int)? {
         let first = bytes[bytes.startIndex]
         let length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4

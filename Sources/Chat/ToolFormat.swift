@@ -7,7 +7,7 @@ package enum ToolFormat: Sendable, Equatable {
     /// An object with "name" and "parameters" alone: Llama 3.1 and later.
     case llama
 
-    /// The format of a template; nil where it has none that is known.
+    /// The format of a template; nil if it has none that is known.
     package init?(template: String) {
         func has(_ text: String) -> Bool { Self.contains(template, text) }
         guard has("tools") else { return nil }

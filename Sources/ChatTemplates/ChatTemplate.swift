@@ -28,7 +28,7 @@ public struct ChatTemplate: Sendable {
         statements = try Parser.parse(source)
     }
 
-    /// Why `source` is of no use, found by rendering a short conversation; nil where it is. A
+    /// Why `source` is of no use, found by rendering a short conversation; nil if it is. A
     /// template that refuses that conversation may accept others.
     public static func problem(of source: String) -> TemplateError? {
         do throws(TemplateError) {
@@ -46,7 +46,7 @@ public struct ChatTemplate: Sendable {
     ///
     /// - Parameters:
     ///   - addGenerationPrompt: End with the opening of the assistant's turn.
-    ///   - bosToken: How the token is spelled; nil where the model has none.
+    ///   - bosToken: How the token is spelled; nil if the model has none.
     ///   - eosToken: Likewise.
     ///   - flags: Further variables, e.g. `enable_thinking`.
     ///   - tools: A list of functions as JSON text; empty for none.

@@ -36,14 +36,14 @@ struct Comparison {
         return true
     }
 
-    /// -1, 0 or 1; nil where one of two numbers is no number or they are none.
+    /// -1, 0 or 1; nil if one of two numbers is no number or they are none.
     private static func numberOrder(_ a: Value, _ b: Value) -> Int? {
         if let x = a.int, let y = b.int { return (x > y ? 1 : 0) - (x < y ? 1 : 0) }
         guard let x = a.double, let y = b.double, !x.isNaN, !y.isNaN else { return nil }
         return (x > y ? 1 : 0) - (x < y ? 1 : 0)
     }
 
-    /// -1, 0 or 1; nil where neither is smaller and they differ (not a number).
+    /// -1, 0 or 1; nil if neither is smaller and they differ (not a number).
     private func order(_ a: Value, _ b: Value) throws(TemplateError) -> Int? {
         try work.charge()
         if let x = a.string, let y = b.string {

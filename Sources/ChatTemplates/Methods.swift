@@ -180,7 +180,7 @@ struct StringMethods {
         return found
     }
 
-    /// The part of the text that the arguments `start` and `end` (1 and 2) leave; nil where they
+    /// The part of the text that the arguments `start` and `end` (1 and 2) leave; nil if they
     /// begin after the end.
     private func range(_ bound: Arguments.Bound) throws(TemplateError) -> MarkedText? {
         func place(_ index: Int, _ standard: Int) throws(TemplateError) -> Int {

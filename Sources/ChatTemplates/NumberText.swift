@@ -36,7 +36,7 @@ enum NumberText {
         return String(decoding: bytes[..<Int(count)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// The result of Python's `int(text, base)`; nil where it fails. Base 0 reads `0x`, `0o` and `0b`.
+    /// The result of Python's `int(text, base)`; nil if it fails. Base 0 reads `0x`, `0o` and `0b`.
     static func int(_ text: MarkedText, base: Int) throws(TemplateError) -> Int? {
         guard base == 0 || (2...36).contains(base) else { throw .failure("the base \(base)") }
         var digits = ascii(text)[...]
@@ -64,7 +64,7 @@ enum NumberText {
         return value
     }
 
-    /// The result of Python's `float(text)`; nil where it fails.
+    /// The result of Python's `float(text)`; nil if it fails.
     static func float(_ text: MarkedText) -> Double? {
         let characters = ascii(text)
         var rest = characters[...]

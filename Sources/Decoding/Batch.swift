@@ -49,7 +49,7 @@ public final class Batch {
     ///   - places: Prompts at a time, 1 or more.
     ///   - planner: The planner that all decoders share.
     ///   - takeUp: Loads more of a prompt's first tokens into a sequence than the number that it holds; returns how
-    ///     many it then holds, or nil where it has changed nothing.
+    ///     many it then holds, or nil if it has changed nothing.
     public init(
         _ workspace: Workspace, places: Int, _ planner: Planner = Planner(),
         takeUp: ((ArraySlice<Int32>, _ held: Int, TokenSequence) -> Int?)? = nil

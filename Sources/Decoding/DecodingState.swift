@@ -134,9 +134,9 @@ public protocol TokenDecoder: AnyObject {
     var commitBlockSize: Int { get }
     /// Positions of the block that the last pass worked on.
     var blockSize: Int { get }
-    /// The name that users see for the source of drafts; nil where there are no drafts.
+    /// The name that users see for the source of drafts; nil if there are no drafts.
     var draftSource: String? { get }
-    /// Chooses between options, and learns; nil where there is one option only.
+    /// Chooses between options, and learns; nil if there is one option only.
     var planner: Planner? { get }
     /// What the next pass may compute.
     ///

@@ -43,7 +43,7 @@ public struct DraftCounts: Sendable, Equatable {
 
     public init() {}
 
-    /// The share that was right; nil where nothing was drafted.
+    /// The share that was right; nil if nothing was drafted.
     public var acceptance: Double? {
         drafted > 0 ? Double(accepted) / Double(drafted) : nil
     }

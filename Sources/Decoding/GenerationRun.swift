@@ -60,7 +60,7 @@ public final class GenerationRun {
     /// Whether the prompt is still to be computed: a pass takes as much as there is room for.
     public var isInPrompt: Bool { summary.tokens.isEmpty && decoder.state.pending.count > 1 }
 
-    /// What the next pass may compute; nil where the generation is over.
+    /// What the next pass may compute; nil if the generation is over.
     ///
     /// - Parameter room: Positions that a part of the prompt may take; at least a block.
     public func offer(room: Int = .max) throws(DecodingError) -> Offer? {

@@ -75,7 +75,7 @@ public final class LogitReader {
         }
     }
 
-    /// Bytes of the whole file; nil where they do not fit an Int.
+    /// Bytes of the whole file; nil if they do not fit an Int.
     private static func byteCount(positions: Int, vocabulary: Int) -> Int? {
         let (logits, isHuge) = positions.multipliedReportingOverflow(by: 4 * vocabulary)
         let (sum, isTooLarge) = logits.addingReportingOverflow(headerBytes + 4 * (positions + 1))

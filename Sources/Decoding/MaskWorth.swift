@@ -102,7 +102,7 @@ struct MaskWorth: Sendable {
         let none = value(reach, tokens, verified, costs)
         var best = none
         for index in sizes.indices.dropFirst() {
-            // So many masks draft so many tokens and decide one.
+            // Each of these masks drafts a token, and one of them is decided.
             while verified < min(sizes[index] - 1, drafts[place].confidences.count),
                 reach >= Self.leastReach
             {
@@ -115,7 +115,7 @@ struct MaskWorth: Sendable {
         }
     }
 
-    /// Value of a pass that verifies so many tokens, with the best number of masks.
+    /// Value of a pass that verifies this many tokens, with the best number of masks.
     private func value(
         _ reach: Double, _ tokens: Double, _ verified: Int, _ costs: [Double]
     ) -> Double {

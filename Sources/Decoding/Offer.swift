@@ -63,7 +63,7 @@ struct DraftOffer {
     ///   - chances: Chances of the draft's tokens to be right.
     ///   - isEnded: The draft's last token ends the text.
     ///   - limit: Tokens that are wanted at most.
-    ///   - masks: What masks are worth; nil where there are none.
+    ///   - masks: What masks are worth; nil if there are none.
     mutating func fill(
         given: Int, chances: [Double], isEnded: Bool, limit: Int, masks: MaskWorth?
     ) {

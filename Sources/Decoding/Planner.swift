@@ -87,7 +87,7 @@ public final class Planner {
     /// Tokens per second, all texts together; 0 where nothing is known.
     var rate: Double { times.single > 0 ? price / times.single : 0 }
 
-    /// Time of a pass over so many positions.
+    /// Time of a pass over this many positions.
     func time(_ positions: Double) -> Double { isFixed ? 1 : times.ratio(positions) }
 
     /// Worth in tokens of a block that is not verified. It is the tokens of the block, or those that are expected to be

@@ -141,7 +141,7 @@ public final class Scheduler {
         }
     }
 
-    /// What a place offers; nil where it is over.
+    /// What a place offers; nil if it is over.
     private func offer(of place: Place, room: Int) -> Offer? {
         if let offer = place.offer { return offer }
         guard !place.run.isOver else { return nil }

@@ -8,7 +8,7 @@ struct SharedBeginning: Equatable {
     /// The fewest tokens that are worth copying.
     private static let least = 16
 
-    /// For each prompt the longest beginning that it shares with an earlier one, the latest of several; nil where
+    /// For each prompt the longest beginning that it shares with an earlier one, the latest of several; nil if
     /// that is short.
     static func all(_ prompts: [[Int32]]) -> [SharedBeginning?] {
         var tree = PromptTree()

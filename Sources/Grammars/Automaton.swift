@@ -78,7 +78,7 @@ struct Automaton {
         return next
     }
 
-    /// The one byte that may follow; nil where there are several or none, or where the text may end.
+    /// The one byte that may follow; nil if there are several or none, or if the text may end.
     mutating func onlyByte(_ place: Int32) -> UInt8? {
         var only: UInt8?
         for reading in readings[Int(place)] {

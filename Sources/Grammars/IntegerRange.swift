@@ -1,6 +1,6 @@
 /// Whole numbers between two bounds as decimal texts.
 enum IntegerRange {
-    /// - Returns: An expression that allows no text where there is no such number.
+    /// - Returns: An expression that allows no text if there is no such number.
     static func expression(_ least: Int?, _ most: Int?) -> Expression {
         let limit = 999_999_999_999_999
         let (least, most) = (max(least ?? -limit, -limit), min(most ?? limit, limit))

@@ -80,7 +80,7 @@ extension SchemaPart {
         return types.contains(.number) ? types.filter { $0 != .integer } : types
     }
 
-    /// The values that `const` and `enum` leave; nil where there is neither.
+    /// The values that `const` and `enum` leave; nil if there is neither.
     func listedValues() throws(GrammarError) -> [JSONValue]? {
         var listed: [JSONValue]?
         if let one = value["const"] { listed = [one] }

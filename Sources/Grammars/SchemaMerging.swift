@@ -149,13 +149,13 @@ extension SchemaPart {
         value["required"]?.array?.contains { $0.string == name } ?? false
     }
 
-    /// Types of the listed values, or else those of `type`; nil where the schema has neither.
+    /// Types of the listed values, or else those of `type`; nil if the schema has neither.
     fileprivate func kinds(_ listed: [JSONValue]?) throws(GrammarError) -> [JSONType]? {
         if let listed { return listed.map(\.type) }
         return value["type"] == nil ? nil : try types()
     }
 
-    /// Listed values; nil where there are none or other keywords would have to be looked at.
+    /// Listed values; nil if there are none or other keywords would have to be looked at.
     fileprivate func plainValues() throws(GrammarError) -> [JSONValue]? {
         value["const"] == nil && value["enum"] == nil ? nil : try listedValues()
     }

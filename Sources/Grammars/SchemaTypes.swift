@@ -217,7 +217,7 @@ extension SchemaCompiler {
         return try object(members, further, part)
     }
 
-    /// The value of members that `properties` does not name; nil where there are none.
+    /// The value of members that `properties` does not name; nil if there are none.
     private mutating func further(_ part: SchemaPart) throws(GrammarError) -> Expression? {
         guard let further = part.member("additionalProperties") else {
             return part.value["properties"] == nil ? Self.anything : nil

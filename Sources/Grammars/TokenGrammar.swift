@@ -54,7 +54,7 @@ public final class TokenGrammar {
         state == Self.over || automaton.isComplete(state)
     }
 
-    /// The state after a token; nil where the token may not follow.
+    /// The state after a token; nil if the token may not follow.
     public func next(_ state: State, _ token: Int32) throws(GrammarError) -> State? {
         guard state != Self.over else { return nil }
         if endTokens.contains(token) { return automaton.canEnd(state) ? Self.over : nil }

@@ -98,7 +98,7 @@ public struct TokenTree: Sendable {
 
     private static let byteLimit = 4096
 
-    /// The token that `text` begins with; nil where there is none, where there are several, or where a longer token
+    /// The token that `text` begins with; nil if there is none, if there are several, or if a longer token
     /// begins with `text`.
     func onlyToken(of text: ArraySlice<UInt8>) -> Int32? {
         var only: Int32?

@@ -49,7 +49,7 @@ struct MergeBuilder {
     /// - Parameter ids: By spelling.
     init(ids: [[UInt8]: UInt32]) { self.ids = ids }
 
-    /// The merge of two spellings; nil where one of the three tokens does not exist.
+    /// The merge of two spellings; nil if one of the three tokens does not exist.
     func merge(
         _ left: some Collection<UInt8>, _ right: some Collection<UInt8>
     ) -> (left: UInt32, right: UInt32, result: UInt32)? {

@@ -86,7 +86,7 @@ extension GGUFFile {
         }
     }
 
-    /// What each rotary frequency is divided by; nil where there is no such tensor.
+    /// What each rotary frequency is divided by; nil if there is no such tensor.
     func frequencyDivisors(_ name: String, count: Int) throws(ImportError) -> [Float]? {
         guard let tensor = tensors.first(where: { $0.name == name }) else { return nil }
         guard tensor.shape == [count], tensor.type == .f32 else {

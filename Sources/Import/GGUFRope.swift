@@ -84,7 +84,7 @@ struct GGUFRope {
             theta: theta, rotated: rotated, headDim: headDim, attentionFactor: attention)
     }
 
-    /// The tables of LongRoPE, whose divisors are tensors; nil where there are none.
+    /// The tables of LongRoPE, whose divisors are tensors; nil if there are none.
     private func longRope(
         theta: Double, rotated: Int, original: Int
     ) throws(ImportError) -> [RotaryTable]? {

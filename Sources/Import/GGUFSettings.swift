@@ -81,7 +81,7 @@ struct GGUFSettings {
         return plan
     }
 
-    /// Positions that sliding layers see; nil where there are no such layers, which some files express by 0. In
+    /// Positions that sliding layers see; nil if there are no such layers, which some files express by 0. In
     /// families without such layers the key is refused.
     private func window() throws(ImportError) -> Int? {
         let name = key("attention.sliding_window")

@@ -65,7 +65,7 @@ struct HuggingFaceConfig {
     /// parts are not known.
     var isWholeModel: Bool { text === root && family != "nemotron_labs_diffusion" }
 
-    /// `tie_word_embeddings`, nil where the file does not say.
+    /// `tie_word_embeddings`, nil if the file does not say.
     func tied() throws(ImportError) -> Bool? {
         let (inner, outer) = (
             try text.bool("tie_word_embeddings"), try root.bool("tie_word_embeddings")

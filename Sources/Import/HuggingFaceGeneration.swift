@@ -3,7 +3,7 @@ internal import TesseraWeightFile
 
 /// generation_config.json: how to draw tokens, and which end an answer.
 struct HuggingFaceGeneration {
-    /// nil where there is no file.
+    /// nil if there is no file.
     let settings: Settings?
 
     init(folder: String) throws(ImportError) {

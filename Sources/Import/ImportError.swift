@@ -9,7 +9,7 @@ public enum ImportError: Error, Equatable, CustomStringConvertible {
     case unreadable(path: String, reason: String)
     /// The file ends before something that it promises.
     case truncated(path: String, offset: Int, wanted: Int)
-    /// A field's value is impossible. `offset` is nil where the reason says the place.
+    /// A field's value is impossible. `offset` is nil if the reason says the place.
     case malformed(path: String, offset: Int?, reason: String)
     /// Valid, but not supported by this program.
     case unsupported(path: String, what: String, advice: String)

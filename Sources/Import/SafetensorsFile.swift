@@ -6,7 +6,7 @@ struct SafetensorsFile {
         var shape: [Int]
         /// As in the file, such as `BF16`.
         var dtype: String
-        /// nil where no weight of ours can have this type, such as integers.
+        /// nil if no weight of ours can have this type, such as integers.
         var type: SourceType?
         /// From the start of the file.
         var offset: Int

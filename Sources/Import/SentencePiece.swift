@@ -31,7 +31,7 @@ enum SentencePiece {
     /// the highest score, of several the leftmost. As each symbol is a token, that is a merge for every way to cut
     /// a token in two, and merges have one rank where scores are equal.
     ///
-    /// - Parameter scores: By id; nil where no merge makes the token.
+    /// - Parameter scores: By id; nil if no merge makes the token.
     static func merges(
         _ tokens: TokenList, _ kinds: [TokenizerTables.TokenKind], _ scores: [Float?]
     ) throws(Obstacle) -> [TokenizerTables.Merge] {

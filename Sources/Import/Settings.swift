@@ -35,7 +35,7 @@ final class Settings {
         prefix = ""
     }
 
-    /// The settings file at `path`; nil where there is none.
+    /// The settings file at `path`; nil if there is none.
     static func file(_ path: String) throws(ImportError) -> Settings? {
         guard let json = try SourceFile.json(path) else { return nil }
         return try Settings(json, path: path)
@@ -44,7 +44,7 @@ final class Settings {
     /// Whether the member is there, be it null.
     func has(_ name: String) -> Bool { members[name] != nil }
 
-    /// The member as it is, or nil where it is missing or null.
+    /// The member as it is, or nil if it is missing or null.
     func value(_ name: String) -> JSONValue? {
         asked.insert(name)
         guard let value = members[name], !value.isNull else { return nil }

@@ -1,7 +1,7 @@
 internal import TesseraReporting
 
 extension SourceFile {
-    /// Parses the file at `path`; nil where there is none.
+    /// Parses the file at `path`; nil if there is none.
     static func json(_ path: String, limit: Int = 1 << 28) throws(ImportError) -> JSONValue? {
         guard fileKind(path) == .file else { return nil }
         let bytes = try SourceFile(path: path).readAll(limit: limit)

@@ -66,7 +66,7 @@ internal import TesseraCKernels
         Self.byteCount(slots: slots, kvHeads: kvHeads, headDim: headDim, encoding: encoding)
     }
 
-    /// Bytes that so many slots take.
+    /// Bytes that this many slots take.
     public static func byteCount(
         slots: Int, kvHeads: Int, headDim: Int, encoding: Encoding
     ) -> Int {

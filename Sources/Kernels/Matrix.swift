@@ -97,7 +97,7 @@ extension Compute {
     ///
     /// - Parameters:
     ///   - bytes: All panels of the matrix; must outlive every use of it.
-    ///   - owner: An object that keeps them alive; nil where the caller does.
+    ///   - owner: An object that keeps them alive; nil if the caller does.
     /// - Precondition: `bytes` has the size that the shape and the encoding ask for.
     @unsafe public init(
         rows: Int, columns: Int, encoding: Encoding, bytes: UnsafeRawBufferPointer,
@@ -129,7 +129,7 @@ extension Compute {
     ///   - tileRows: Rows of each tile but the last, a multiple of 16.
     ///   - tiles: One entry per tile, each set before the tile is multiplied with.
     ///   - byteCount: Stored bytes of all tiles.
-    ///   - owner: An object that keeps the tiles in their places; nil where the caller does.
+    ///   - owner: An object that keeps the tiles in their places; nil if the caller does.
     public init(
         rows: Int, columns: Int, encoding: Encoding, storage: Storage, tileRows: Int,
         tiles: TileTable, byteCount: Int, owner: (any AnyObject & Sendable)? = nil

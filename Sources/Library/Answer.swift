@@ -59,7 +59,7 @@ public struct Answer: AsyncSequence, Sendable {
     /// What it took; nil as long as it has not ended, and where it failed.
     public var summary: Summary? { request.summary }
 
-    /// Why it failed; nil where it has not failed. An error of the prompt is known at once.
+    /// Why it failed; nil if it has not failed. An error of the prompt is known at once.
     public var failure: ModelError? { request.failure }
 
     public func makeAsyncIterator() -> Iterator { Iterator(tokens: stream.makeAsyncIterator()) }

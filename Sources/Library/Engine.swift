@@ -244,7 +244,7 @@ actor Engine {
 
     // MARK: Places
 
-    /// The free place whose cache holds the longest beginning of a prompt; nil where all are taken.
+    /// The free place whose cache holds the longest beginning of a prompt; nil if all are taken.
     private func place(for prompt: [Int32]) throws -> Place? {
         let ids = prompt.dropLast()
         let free = places.filter { !$0.isBusy }

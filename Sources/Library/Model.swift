@@ -106,7 +106,7 @@ public final class Model: Sendable {
                 (self.folder, self.limit) = (folder, limit)
             }
 
-            /// In the user's cache folder; nil where there is none.
+            /// In the user's cache folder; nil if there is none.
             public static var standard: PromptCache? {
                 CacheFile.folder().map { PromptCache(folder: $0 + "/prompts") }
             }
@@ -194,7 +194,7 @@ public final class Model: Sendable {
         source.tokenizer.encode(text, specials: .asText).map { Int($0) }
     }
 
-    /// The bytes that ids stand for, special tokens as they are spelled; nil where one is outside the
+    /// The bytes that ids stand for, special tokens as they are spelled; nil if one is outside the
     /// vocabulary.
     public func detokenize(_ ids: [Int]) -> [UInt8]? {
         var bytes: [UInt8] = []
@@ -247,7 +247,7 @@ public final class Model: Sendable {
         return options
     }
 
-    /// How its template writes calls of tools; nil where it has none.
+    /// How its template writes calls of tools; nil if it has none.
     var toolFormat: ToolFormat? { try? format().tools }
 
     func format() throws(ModelError) -> ChatFormat {

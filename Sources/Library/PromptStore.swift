@@ -121,7 +121,7 @@ package final class PromptStore {
     /// - Parameters:
     ///   - ids: The prompt without its last token.
     ///   - held: Tokens of it that the sequence holds already; a file is loaded only if it holds more.
-    /// - Returns: How many of `ids` the sequence holds now; nil where it has not been changed.
+    /// - Returns: How many of `ids` the sequence holds now; nil if it has not been changed.
     package func restore(
         _ ids: ArraySlice<Int32>, held: Int, to sequence: TokenSequence
     ) -> Int? {

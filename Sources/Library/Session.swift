@@ -90,7 +90,7 @@ public final class Session: Sendable {
 
     /// Takes back the last question and its answer.
     ///
-    /// - Returns: The question; nil where there is none.
+    /// - Returns: The question; nil if there is none.
     /// - Throws: ``ModelError`` while an answer is being computed.
     @discardableResult
     public func undo() throws(ModelError) -> String? {

@@ -124,7 +124,7 @@ public struct AnswerReader: Sendable {
 
     private var reader: ToolCallReader?
 
-    /// - Parameter model: The model that answers; nil where there are no tools: everything is text.
+    /// - Parameter model: The model that answers; nil if there are no tools: everything is text.
     public init(_ model: Model?) { reader = model?.toolFormat.map { ToolCallReader($0) } }
 
     public mutating func read(_ text: String) -> [Part] {

@@ -127,7 +127,7 @@ private struct MemoryGroup: Sendable {
             .compactMap { $0 }.filter { $0 < 1 << 60 }.min()  // larger ones mean none
     }
 
-    /// Bytes in use, pages of files included; nil where that is not told.
+    /// Bytes in use, pages of files included; nil if that is not told.
     var used: Int? { integer(isUnified ? "memory.current" : "memory.usage_in_bytes") }
 
     func left(sharing shared: Int) -> Int? {

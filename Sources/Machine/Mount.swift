@@ -59,7 +59,7 @@ package struct Mount: Sendable, Equatable {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// The mount that holds the file at `path`; nil where it is not known.
+    /// The mount that holds the file at `path`; nil if it is not known.
     package static func holding(_ path: String) -> Mount? {
         var status = stat()
         guard unsafe stat(path, &status) == 0 else { return nil }

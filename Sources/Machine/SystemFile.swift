@@ -2,7 +2,7 @@ internal import Glibc
 
 /// Small text files, such as the kernel's in /proc and /sys.
 package enum SystemFile {
-    /// All of a file, nil where it cannot be read. A pipe is empty: its writer is not waited for.
+    /// All of a file, nil if it cannot be read. A pipe is empty: its writer is not waited for.
     package static func text(_ path: String) -> String? {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { return nil }

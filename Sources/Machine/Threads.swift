@@ -37,7 +37,7 @@ internal import Glibc
 @safe package struct WorkerThread: @unchecked Sendable {
     private let handle: pthread_t
 
-    /// - Returns: nil where the system has no thread to give.
+    /// - Returns: nil if the system has no thread to give.
     package init?(_ run: @escaping @Sendable () -> Void) {
         let work = unsafe Unmanaged.passRetained(Work(run))
         var handle = pthread_t()

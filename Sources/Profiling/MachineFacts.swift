@@ -17,7 +17,7 @@ public struct MachineFacts: Sendable, Equatable {
     public var group = GroupLimits()
     /// `always`, `madvise` or `never`; empty where unknown.
     public var hugePages = ""
-    /// Scaling governor of the first processor; empty where there is none.
+    /// Scaling governor of the first processor; empty if there is none.
     public var governor = ""
 
     public init() {}

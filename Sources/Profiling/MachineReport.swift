@@ -47,7 +47,7 @@ public struct MachineReport: Sendable {
             int8MacsPerSecond: multiplying.first { $0.isa == isa }?.macsPerSecond ?? 0)
     }
 
-    /// The same on some threads; nil where that was not measured.
+    /// The same on some threads; nil if that was not measured.
     func limits(ofThreads threads: Int) -> MachineLimits? {
         reading.first { $0.threads == threads }.map {
             MachineLimits(

@@ -8,7 +8,7 @@
 public struct PageFaultCost: Sendable, Equatable {
     /// Seconds per 4 KiB page of fresh memory, which the kernel has to clear.
     public var anonymousSecondsPerPage: Double
-    /// Seconds per 4 KiB page of a mapped file that is in the page cache; nil where not measured.
+    /// Seconds per 4 KiB page of a mapped file that is in the page cache; nil if not measured.
     public var mappedSecondsPerPage: Double?
     /// Pages that one fault on the mapped file brings in.
     public var mappedPagesPerFault: Double?

@@ -53,7 +53,7 @@ public struct OperationTimes: Sendable, Equatable {
         return samples.isEmpty ? 0 : Distribution(samples).median
     }
 
-    /// All layers together: one sample per pass; nil where the step did not occur.
+    /// All layers together: one sample per pass; nil if the step did not occur.
     public func total(_ operation: PassOperation) -> Distribution? {
         let layers = seconds[operation.rawValue].filter { !$0.isEmpty }
         guard !layers.isEmpty else { return nil }

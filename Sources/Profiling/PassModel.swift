@@ -10,7 +10,7 @@ public struct PassModel: Sendable, Equatable {
     public var multiplyFactor: Double
     /// p, 1 or more.
     public var exponent: Double
-    /// Largest relative error at the passes that it was fitted to; nil where there are no more passes than
+    /// Largest relative error at the passes that it was fitted to; nil if there are no more passes than
     /// factors, so that every fit is exact.
     public var fitError: Double?
 

@@ -14,7 +14,7 @@ public struct PassSamples: Sendable, Equatable {
     public var seconds: Distribution
     /// When each began, nanoseconds of the monotonic clock.
     public var starts: [UInt64] = []
-    /// Steps of further passes, which took turns with the timed ones; nil where the caller did not ask for them.
+    /// Steps of further passes, which took turns with the timed ones; nil if the caller did not ask for them.
     public var operations: OperationTimes?
     /// Seconds of each of those passes.
     public var recordedSeconds: Distribution?
@@ -217,7 +217,7 @@ public final class PassProfiler {
             min(max(affordable, Double(ProfileOptions.fewest)), Double(ProfileOptions.most)))
     }
 
-    /// One pass over so many positions of each text; the caches are as before afterwards.
+    /// One pass over this many positions of each text; the caches are as before afterwards.
     private func pass(_ positions: Int) throws(DecodingError) -> Double {
         let context = sequence.position
         let committed = positions - options.openCount(positions)

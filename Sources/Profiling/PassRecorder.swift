@@ -6,7 +6,7 @@ internal import TesseraTransformer
 /// Notes the steps of passes: the processor's ticks at the end of each, which become times when the
 /// steps are asked for.
 final class PassRecorder: PassObserver {
-    /// The end of a step, or where there is none, the beginning of the next.
+    /// The end of a step; without steps, the beginning of the next one.
     private struct Mark: BitwiseCopyable {
         var ticks = tsr_ticks()
         var operation: PassOperation?

@@ -103,7 +103,7 @@ public struct Prediction: Sendable {
         return there.map { Double($0.streamedBytes) } ?? .infinity
     }
 
-    /// Tokens that a pass must give to be as fast as one position at a time; nil where that was not
+    /// Tokens that a pass must give to be as fast as one position at a time; nil if that was not
     /// measured at the same context.
     public func breakEven(_ row: Row) -> Double? {
         rows.first { $0.positions == 1 && $0.context == row.context }

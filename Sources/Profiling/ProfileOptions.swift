@@ -62,12 +62,12 @@ public struct ProfileOptions: Sendable, Equatable {
         }
     }
 
-    /// Open tokens of one text with so many positions.
+    /// Open tokens of one text with this many positions.
     func openCount(_ count: Int) -> Int {
         draft == .masks ? count - 1 : kind == .open ? count : 0
     }
 
-    /// Rows of logits of a pass over so many positions of all texts.
+    /// Rows of logits of a pass over this many positions of all texts.
     public func logitRows(positions: Int) -> Int { sequences * rows(positions / sequences).count }
 
     /// Rows of logits that the transformer must hold.

@@ -25,7 +25,7 @@ public struct ProfileReport: Sendable {
         public var scratchBytes = 0
         /// Which weights stay in memory.
         public var plan: ResidencyPlan?
-        /// How the others are read; nil where all stay.
+        /// How the others are read; nil if all stay.
         public var inputMethod: InputMethod?
 
         public init() {}
@@ -187,6 +187,6 @@ public struct OperationMeasure: Sendable {
     /// Bytes that it reads, from memory or from disk, and products that it makes; nil for steps that only move
     /// activations.
     public var work: PassWork?
-    /// 1 = as fast as the machine's limits allow; nil where that is unknown.
+    /// 1 = as fast as the machine's limits allow; nil if that is unknown.
     public var shareOfLimit: Double?
 }

@@ -17,7 +17,7 @@ public struct PassWork: Sendable, Equatable {
     ///   - sequences: Texts that share it in equal parts.
     ///   - logitRows: Positions whose logits are computed.
     ///   - context: Positions cached before it.
-    ///   - batchCapacity: A longer input reads the weights once per so many positions.
+    ///   - batchCapacity: A longer input reads the weights once per this many positions.
     public init(
         _ model: ModelWork, positions: Int, sequences: Int = 1, logitRows: Int, context: Int,
         batchCapacity: Int

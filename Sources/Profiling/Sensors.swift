@@ -5,14 +5,14 @@ public struct EnergyCounter: Sendable, Equatable {
     /// E.g. `package-0`.
     public var name: String
     public var joules: Double
-    /// Where it begins anew; nil where unknown.
+    /// Where it begins anew; nil if unknown.
     public var range: Double?
 
     public init(name: String, joules: Double, range: Double? = nil) {
         (self.name, self.joules, self.range) = (name, joules, range)
     }
 
-    /// Joules from an earlier reading to this one; nil where the counter began anew and nobody says
+    /// Joules from an earlier reading to this one; nil if the counter began anew and nobody says
     /// where. A counter that went round more than once cannot be told from one that did so once.
     func since(_ earlier: EnergyCounter) -> Double? {
         if joules >= earlier.joules { return joules - earlier.joules }
@@ -104,7 +104,7 @@ struct Sensors {
         return values.isEmpty ? nil : values.reduce(0, +) / Double(values.count)
     }
 
-    /// Times that a processor or its package was slowed down for its heat; nil where nobody counts.
+    /// Times that a processor or its package was slowed down for its heat; nil if nobody counts.
     var throttleCount: Int? {
         let counts = paths("/sys/devices/system/cpu/cpu").flatMap { cpu in
             ["core", "package"].compactMap {

@@ -61,7 +61,7 @@ public struct SystemLoad: Sendable, Equatable {
         return load
     }
 
-    /// Energy used since an earlier moment; nil where it is unknown.
+    /// Energy used since an earlier moment; nil if it is unknown.
     func joules(since start: SystemLoad) -> Double? {
         guard !energy.isEmpty, energy.map(\.name) == start.energy.map(\.name) else { return nil }
         let parts = zip(energy, start.energy).compactMap { $0.since($1) }
@@ -94,9 +94,9 @@ public struct LoadChange: Sendable, Equatable {
     public var stolenShare: Double
     /// Share of the machine's time that other programs used, 0...1.
     public var foreignShare: Double
-    /// Energy used by the processors; nil where unknown.
+    /// Energy used by the processors; nil if unknown.
     public var joules: Double?
-    /// Times that processors were slowed down for their heat; nil where nobody counts.
+    /// Times that processors were slowed down for their heat; nil if nobody counts.
     public var throttleCount: Int?
 
     public init(from start: SystemLoad, to end: SystemLoad) {

@@ -63,7 +63,7 @@ public struct EncodingPlan: Sendable {
         public let bitsPerWeight: Double
         /// Expected mean KL of the next token from the source's, in nats; nil without calibration.
         public let divergence: Double?
-        /// Tokens per second of passes over one position, at most; nil where the pace is not known.
+        /// Tokens per second of passes over one position, at most; nil if the pace is not known.
         public let tokensPerSecond: Double?
         public internal(set) var isChosen = false
     }
@@ -75,11 +75,11 @@ public struct EncodingPlan: Sendable {
         public var exact: Bool
         /// The distances of codes in an entropy-coded tensor; nil elsewhere.
         public var steps: UniformSteps?
-        /// How it is coded by a trellis; nil where it is not.
+        /// How it is coded by a trellis; nil if it is not.
         public var trellis: TrellisMix?
         /// Bytes in the file; expected bytes for a coded tensor.
         public var byteCount: Int
-        /// Expected root of the squared error over the squared values; nil where it was not measured.
+        /// Expected root of the squared error over the squared values; nil if it was not measured.
         public var relativeError: Double?
 
         public var storage = StorageClass.plain

@@ -20,7 +20,7 @@ struct RateAllocation {
     /// Prices per byte between "free" and "nothing is worth it", as powers of two.
     private static let prices = (low: -200.0, high: 100.0)
 
-    /// - Parameter bytes: Bytes that all items may take. The result is nil where even the coarsest steps take more.
+    /// - Parameter bytes: Bytes that all items may take. The result is nil if even the coarsest steps take more.
     init?(_ items: [Item], bytes: Double) {
         func total(_ choices: [RateCurve.Point]) -> Double {
             zip(items, choices).reduce(0) { $0 + Double($1.0.weights) * $1.1.cost }
@@ -33,7 +33,7 @@ struct RateAllocation {
         spend(bytes - total(choices), on: items)
     }
 
-    /// - Parameter loss: Loss that all items may have. The result is nil where even the finest steps lose more.
+    /// - Parameter loss: Loss that all items may have. The result is nil if even the finest steps lose more.
     init?(_ items: [Item], loss: Double) {
         func total(_ choices: [RateCurve.Point]) -> Double {
             zip(items, choices).reduce(0) { $0 + $1.0.importance * $1.1.loss }
@@ -45,7 +45,7 @@ struct RateAllocation {
         choices = Self.choose(items, price)
     }
 
-    /// The last price on the way from one power of two to another that `holds`; nil where the first does not.
+    /// The last price on the way from one power of two to another that `holds`; nil if the first does not.
     private static func price(
         from begin: Double, to end: Double, _ holds: (Double) -> Bool
     ) -> Double? {

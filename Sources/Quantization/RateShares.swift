@@ -69,7 +69,7 @@ struct RateShares {
         }
     }
 
-    /// Bytes of the matrices with codes of so many bits, and 4 % more, so that some can have finer codes.
+    /// Bytes of the matrices with codes of this many bits, and 4 % more, so that some can have finer codes.
     private func codeBytes(_ bits: Int, _ shared: [Int]) -> Int {
         let encoding = TensorEncoding.nested(bits: bits) ?? .int8
         let whole = shared.reduce(0) { sum, index in

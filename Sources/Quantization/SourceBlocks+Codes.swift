@@ -17,7 +17,7 @@ extension SourceBlocks {
         return (rounded, distance)
     }
 
-    /// The same values by codes half as large; false where there are none.
+    /// The same values by codes half as large; false if there are none.
     private mutating func halve(_ group: Int, _ range: Range<Int>) -> Bool {
         let doubled = 2 * scales[group]
         guard codes[range].allSatisfy({ $0 % 2 == 0 }), doubled.isFinite else { return false }

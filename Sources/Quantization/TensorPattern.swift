@@ -4,7 +4,7 @@ internal import TesseraWeightFile
 struct TensorPattern {
     enum Request {
         case encoding(TensorEncoding)
-        /// Entropy-coded, with so many bits per weight.
+        /// Entropy-coded, with this many bits per weight.
         case rate(Double)
     }
 

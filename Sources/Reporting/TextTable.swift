@@ -17,11 +17,11 @@ public struct TextTable: Sendable {
     /// All rows, the headings first, each with a line end.
     public var text: String { lines(of: Array(rows[0].indices)) }
 
-    /// The same for a terminal of so many columns: a table that is too wide is cut into several,
+    /// The same for a terminal of this many columns: a table that is too wide is cut into several,
     /// one below the other.
     ///
     /// - Parameters:
-    ///   - width: nil where lines may be of any length.
+    ///   - width: nil if lines may be of any length.
     ///   - keyColumns: First columns that each of them repeats.
     public func text(width: Int?, keyColumns: Int) -> String {
         guard let width else { return text }

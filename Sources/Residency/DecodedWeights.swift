@@ -56,7 +56,7 @@ internal import TesseraWeightFile
 
     deinit { unsafe munmap(memory, byteCount) }
 
-    /// Stored bytes per second that all threads decode; nil where a tile is damaged.
+    /// Stored bytes per second that all threads decode; nil if a tile is damaged.
     ///
     /// - Parameters:
     ///   - matrix: A matrix whose tiles 0..<count are set.

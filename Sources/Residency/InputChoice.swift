@@ -14,7 +14,7 @@ public struct ReadingPace: Sendable, Equatable {
 /// Keeps a measured pace from one run to the next. To measure takes time and drops the measured bytes
 /// from the page cache.
 public struct PaceMemory: Sendable {
-    /// The pace of this file, read in this way; nil where it was never measured.
+    /// The pace of this file, read in this way; nil if it was never measured.
     public var recall: @Sendable () -> ReadingPace?
     public var remember: @Sendable (ReadingPace) -> Void
 

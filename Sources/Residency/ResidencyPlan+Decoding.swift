@@ -58,7 +58,7 @@ extension ResidencyPlan {
 }
 
 extension ResidencyPlan.Item {
-    /// Quarters by which its tiles are larger when decoded; nil where they are plain.
+    /// Quarters by which its tiles are larger when decoded; nil if they are plain.
     fileprivate var growth: Int? {
         plainTileBytes > 0 ? 4 * plainTileBytes * tiles.count / max(1, bytes) : nil
     }

@@ -4,7 +4,7 @@ public import TesseraWeightFile
 /// The matrices of a model. Their bytes are in the mapping, or on disk until a pass needs them.
 public final class WeightStore {
     public private(set) var plan: ResidencyPlan
-    /// How streamed tiles are read; nil where all weights stay.
+    /// How streamed tiles are read; nil if all weights stay.
     public private(set) var pace: ReadingPace?
     private let file: WeightFile
     private(set) var stream: TileStream?
@@ -73,7 +73,7 @@ public final class WeightStore {
     deinit { stream?.stop() }
 
     /// A plan that takes into account how fast this machine reads and decodes, and how fast the weights
-    /// that do not stay can be read; nil where all stay.
+    /// that do not stay can be read; nil if all stay.
     public static func measured(
         _ file: WeightFile, plan: ResidencyPlan, compute: Compute, method: InputMethod = .auto,
         paces: PaceMemory = .none
@@ -245,7 +245,7 @@ public final class WeightStore {
     /// Whether some weights are read in every pass.
     public var isStreaming: Bool { stream != nil }
 
-    /// End of the tiles of a matrix that stay in the mapping; nil where no tile stays.
+    /// End of the tiles of a matrix that stay in the mapping; nil if no tile stays.
     private func hotEnd(of name: String) -> Int? {
         entries[name].flatMap { $0.tileRanges[..<$0.hotTiles].last?.upperBound }
     }

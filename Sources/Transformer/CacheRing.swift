@@ -72,7 +72,7 @@ final class CacheRing {
     /// Whether nothing has been evicted.
     private var isWhole: Bool { oldestHeld <= sinks }
 
-    /// How many slots, from the first on, a copy of the first `count` positions takes; nil where this ring
+    /// How many slots, from the first on, a copy of the first `count` positions takes; nil if this ring
     /// cannot take them.
     func slots(toCopy other: CacheRing, upTo count: Int) -> Int? {
         guard sinks == other.sinks, begin == other.begin, other.canBeCopied(upTo: count) else {
@@ -87,14 +87,14 @@ final class CacheRing {
     /// Notes that those slots have been copied.
     func copy(_ other: CacheRing) { oldestHeld = other.oldestHeld }
 
-    /// The ring of a saved text of `count` positions; nil where the text cannot be continued from there.
+    /// The ring of a saved text of `count` positions; nil if the text cannot be continued from there.
     func saved(upTo count: Int) -> SavedText.Ring? {
         guard let slots = slots(toCopy: self, upTo: count) else { return nil }
         return SavedText.Ring(slots: slots, length: ringSlots, oldestHeld: oldestHeld)
     }
 
     /// How many slots, from the first on, hold the first `count` positions of a saved ring with the same window and
-    /// `committed` positions; nil where this ring cannot take them.
+    /// `committed` positions; nil if this ring cannot take them.
     func slots(toTake saved: SavedText.Ring, of committed: Int, upTo count: Int) -> Int? {
         if saved.oldestHeld == sinks {
             guard saved.slots == begin + max(0, committed - sinks), count - sinks <= ringSlots

@@ -62,7 +62,7 @@ public final class DraftContext {
     /// Completes a row of logits.
     ///
     /// - Parameter previous: The token before the row's.
-    /// - Returns: The chance, as the drafter says, that the row's token is right where those before it are; nil where
+    /// - Returns: The chance, as the drafter says, that the row's token is right where those before it are; nil if
     ///   it does not say.
     public func finish(row: Int, previous: Int32) -> Float? {
         drafter.finish(row: row, previous: previous).map { 1 / (1 + exp(-$0)) }

@@ -104,7 +104,7 @@ final class KVCache {
             end: end, open: open)
     }
 
-    /// The rings of a saved text of `count` positions; nil where the text cannot be continued from there.
+    /// The rings of a saved text of `count` positions; nil if the text cannot be continued from there.
     func saved(upTo count: Int) -> [SavedText.Ring]? {
         let saved = rings.compactMap { $0.saved(upTo: count) }
         return saved.count == rings.count ? saved : nil
@@ -128,7 +128,7 @@ final class KVCache {
         try placement.write(body)
     }
 
-    /// How many slots of each ring hold the first `count` positions of a saved text of `committed` positions; nil where
+    /// How many slots of each ring hold the first `count` positions of a saved text of `committed` positions; nil if
     /// this cache cannot take them.
     func slots(toTake saved: [SavedText.Ring], of committed: Int, upTo count: Int) -> [Int]? {
         guard saved.count == rings.count else { return nil }

@@ -71,7 +71,7 @@ extension Model {
     }
 
     /// The plan as it will be once this machine has been measured, and how fast weights that do not stay
-    /// can be read; nil where all stay.
+    /// can be read; nil if all stay.
     public static func measuredPlan(
         _ file: WeightFile, options: Options = Options()
     ) throws(TransformerError) -> (plan: ResidencyPlan, pace: ReadingPace?) {

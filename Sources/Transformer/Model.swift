@@ -105,7 +105,7 @@ public final class Model {
     /// Which weights are in memory, and which are read in each pass.
     public var residency: ResidencyPlan { store.plan }
 
-    /// How weights that do not stay in memory are read; nil where all stay.
+    /// How weights that do not stay in memory are read; nil if all stay.
     public var inputMethod: InputMethod? { store.pace?.method }
 
     /// Weights that passes have read from disk since the last call.

@@ -13,7 +13,7 @@ final class RotaryEmbedding {
     /// `[tokens, headDim / 2]` of each table, times its attention factor.
     private let cosines: [Buffer<Float>]
     private let sines: [Buffer<Float>]
-    /// `[tokens]`: 1 + beta ln(1 + floor(position / original)); nil where the model has none.
+    /// `[tokens]`: 1 + beta ln(1 + floor(position / original)); nil if the model has none.
     private let queryFactors: Buffer<Float>?
     private let tables: [RotaryTable]
     private let queryScaling: ModelConfig.QueryScaling?

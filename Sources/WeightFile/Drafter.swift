@@ -35,7 +35,7 @@ extension ModelConfig {
         public var most: Int { predictsNext ? blockSize : blockSize - 1 }
     }
 
-    /// Why a model of this kind cannot be loaded with such a target, or without one; nil where it can.
+    /// Why a model of this kind cannot be loaded with such a target, or without one; nil if it can.
     public func misfit(as target: ModelConfig?) -> String? {
         guard let drafter else {
             return target == nil ? nil : "is not a block drafter, but a model of its own"

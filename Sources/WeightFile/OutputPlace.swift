@@ -50,7 +50,7 @@ public struct OutputPlace: Sendable, Equatable {
     /// The name of the file while it is made, for this process alone.
     var temporaryPath: String { "\(target).\(getpid()).partial" }
 
-    /// Bytes that a file may take here, including those of an earlier run's unfinished file; nil where the system
+    /// Bytes that a file may take here, including those of an earlier run's unfinished file; nil if the system
     /// does not tell.
     public var availableBytes: Int? {
         var volume = statvfs()
@@ -171,7 +171,7 @@ public struct OutputPlace: Sendable, Equatable {
 }
 
 package enum SymbolicLink {
-    /// What the link at `path` names; nil where no link is.
+    /// What the link at `path` names; nil if no link is.
     package static func target(of path: String) -> String? {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let count = unsafe readlink(path, &buffer, buffer.count)

@@ -204,7 +204,7 @@ enum TensorDirectory {
             : TileCoder.leastStored...TileCoder.largestStored(plain)
     }
 
-    /// Places `specs` one after the other from `dataOffset`; nil where sizes pass `Int.max`.
+    /// Places `specs` one after the other from `dataOffset`; nil if sizes pass `Int.max`.
     ///
     /// - Parameter tileBytes: Stored bytes of the tiles of coded tensors, in order; those that are
     ///   missing count as plain.

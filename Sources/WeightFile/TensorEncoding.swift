@@ -42,7 +42,7 @@ public enum TensorEncoding: UInt32, Sendable, CaseIterable {
     /// Bits of a code; 0 for f32 and f16.
     public var codeBits: Int { isFloat ? 0 : Int(form.bits) }
 
-    /// The one whose scales are integers times factors of super-groups; nil where there is none of so many bits.
+    /// The one whose scales are integers times factors of super-groups; nil if there is none of this many bits.
     public static func nested(bits: Int) -> TensorEncoding? {
         allCases.first { !$0.isFloat && $0.form.factors > 0 && $0.codeBits == bits }
     }
@@ -60,7 +60,7 @@ public enum TensorEncoding: UInt32, Sendable, CaseIterable {
         groups(columns).flatMap { product($0, 32) }.flatMap { roundUp($0, to: 64) }
     }
 
-    /// Bytes of the factors of a row's groups, without padding; 0 where there are none.
+    /// Bytes of the factors of a row's groups, without padding; 0 if there are none.
     private func factorBytes(_ columns: Int) -> Int? {
         groups(columns).flatMap { roundUp($0, to: Int(TSR_SUPER_GROUP)) }
             .flatMap { product($0 / Int(TSR_SUPER_GROUP), 32 * Int(form.factors)) }

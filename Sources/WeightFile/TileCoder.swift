@@ -76,7 +76,7 @@ internal import TesseraCZstd
         return coded
     }
 
-    /// `count` bytes that a decoder of `CKernels` makes of `coded`; nil where it refuses.
+    /// `count` bytes that a decoder of `CKernels` makes of `coded`; nil if it refuses.
     ///
     /// - Parameter decode: Given the coded bytes, their number and the place for what they hold.
     private func bytes(
@@ -110,7 +110,7 @@ internal import TesseraCZstd
         }
     }
 
-    /// The plain bytes of a stored tile; nil where it does not decode to exactly `panels` panels.
+    /// The plain bytes of a stored tile; nil if it does not decode to exactly `panels` panels.
     public func decode(_ stored: RawSpan, panels: Int) -> [UInt8]? {
         guard storage != .trellis else { return trellisPanels(of: stored, panels) }
         guard stored.byteCount >= 4 else { return nil }

@@ -53,7 +53,7 @@ final class ChatReader {
 /// Files that the program keeps for its user, and that are no cache.
 enum StateFile {
     /// A file in `$XDG_STATE_HOME/tessera` or `~/.local/state/tessera`, whose folder is made where it is
-    /// missing; nil where there is no home.
+    /// missing; nil if there is no home.
     static func path(_ name: String) -> String? {
         func absolute(_ name: String) -> String? {
             Terminal.environment(name).flatMap { $0.hasPrefix("/") ? $0 : nil }

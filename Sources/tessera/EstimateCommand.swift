@@ -94,7 +94,7 @@ struct EstimateCommand: AsyncParsableCommand {
         return 1 / max(memory, disk, 1e-9)
     }
 
-    /// The plan and the pace; where there is no plan, says so and ends.
+    /// The plan and the pace; if there is no plan, says so and ends.
     private func plan(
         _ file: WeightFile, _ options: Model.Options, context: Int
     ) throws -> (ResidencyPlan, ReadingPace?) {

@@ -16,7 +16,7 @@ enum ForeignModel {
         }
     }
 
-    /// Advice for a name on Hugging Face; nil where the path is not such a name, or exists.
+    /// Advice for a name on Hugging Face; nil if the path is not such a name, or exists.
     static func download(ifRepository path: String) -> String? {
         unsafe isRepository(path) && access(path, F_OK) != 0 ? download(path) : nil
     }

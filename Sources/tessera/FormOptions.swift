@@ -22,7 +22,7 @@ struct FormOptions: ParsableArguments {
         }
     }
 
-    /// The grammar that is asked for; nil where the text may be anything.
+    /// The grammar that is asked for; nil if the text may be anything.
     func read() throws -> Grammar? {
         guard let path = jsonSchema ?? grammar else { return nil }
         let text = Input.text(try Input.all(path: path), name: path)

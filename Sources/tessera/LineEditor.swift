@@ -24,7 +24,7 @@ internal import Glibc
     /// The one editor: libedit's callback has no other way to find it.
     nonisolated(unsafe) private static var current: LineEditor?
 
-    /// nil where standard input or standard error is no terminal that lines can be edited on, or
+    /// nil if standard input or standard error is no terminal that lines can be edited on, or
     /// where libedit is missing.
     ///
     /// - Parameter historyPath: Path of the file that keeps the typed lines; nil for none.

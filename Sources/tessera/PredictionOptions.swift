@@ -46,7 +46,7 @@ struct PredictionOptions: ParsableArguments {
             || [readRate, multiplyRate, memory, diskRate, tokensPerPass].contains { $0 != nil }
     }
 
-    /// The target machine, with values measured here where the user names none; nil where no prediction is asked
+    /// The target machine, with values measured here where the user names none; nil if no prediction is asked
     /// for.
     func target(here report: ProfileReport) throws -> TargetMachine? {
         guard isAsked else { return nil }

@@ -14,7 +14,7 @@ struct PromptCacheOption: ParsableArguments {
             """, valueName: "folder"), completion: .directory)
     var folder: String?
 
-    /// The folder's texts; nil where the user names no folder, or where later tokens change the cache of earlier ones.
+    /// The folder's texts; nil if the user names no folder, or if later tokens change the cache of earlier ones.
     ///
     /// - Parameter sequence: A sequence of the model.
     func store(for sequence: TokenSequence) -> PromptStore? {

@@ -52,7 +52,7 @@ extension QuantizeCommand {
             isCancelled: { Interruption.isRequested })
     }
 
-    /// Why a copy of so many bytes is not made by default.
+    /// Why a copy of this many bytes is not made by default.
     private func obstacle(to bytes: Int, _ place: OutputPlace) -> String? {
         let memory = MemoryBudget.available().bytes
         if memory < bytes {

@@ -9,7 +9,7 @@ internal import TesseraWeightFile
 
 /// From the size that the user asks for to a plan.
 extension QuantizeCommand {
-    /// The bits of plain codes; 0 where weights keep their codes, nil where the planner chooses codes.
+    /// The bits of plain codes; 0 where weights keep their codes, nil if the planner chooses codes.
     var plainBits: Int? {
         guard size == nil, ram == nil, kl == nil, codec == .auto || codec == .plain else {
             return nil
@@ -55,7 +55,7 @@ extension QuantizeCommand {
         return options
     }
 
-    /// Bytes of the file that the user asks for, before it is planned; nil where the user names no size.
+    /// Bytes of the file that the user asks for, before it is planned; nil if the user names no size.
     func askedBytes(_ options: EncodingPlan.Options, _ source: any TensorSource) -> Int? {
         switch options.target {
         case .fileBytes(let bytes): bytes

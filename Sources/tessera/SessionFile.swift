@@ -14,7 +14,7 @@ struct SessionFile {
         """
 
     private let path: String
-    /// The content of the file; nil where the file does not exist yet.
+    /// The content of the file; nil if the file does not exist yet.
     let saved: SavedText?
 
     /// - Throws: Where the file is not a session, or damaged.
@@ -43,7 +43,7 @@ struct SessionFile {
         return options
     }
 
-    /// The saved conversation; nil where there is none.
+    /// The saved conversation; nil if there is none.
     ///
     /// - Throws: Where the file holds another text.
     func conversation(

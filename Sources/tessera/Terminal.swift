@@ -57,7 +57,7 @@ enum Terminal {
     /// Columns of the terminal on stderr.
     static var width: Int { columns(of: STDERR_FILENO) ?? 80 }
 
-    /// Columns of the terminal on stdout; nil where it is none, and lines may be of any length.
+    /// Columns of the terminal on stdout; nil if it is none, and lines may be of any length.
     static var outputWidth: Int? { outputIsTTY ? columns(of: STDOUT_FILENO) : nil }
 
     private static func columns(of descriptor: Int32) -> Int? {

@@ -94,7 +94,7 @@ private enum Machine: String, CaseIterable {
             let fixed = fixed(bestMasks(machine, chance))
             let best = simulate(fixed, tokens: 1200, machine, chance)
             let rate = simulate(planner(), tokens: 1200, machine, noise: 0.2, chance)
-            // Where all is certain and all costs the same, it takes long to try so many masks.
+            // Where all is certain and all costs the same, it takes long to try this many masks.
             let least = text == "certain" && machine == .disk ? 0.55 : 0.88
             #expect(rate > least * best, "\(machine), \(text): \(rate / best)")
         }

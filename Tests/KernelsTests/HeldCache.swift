@@ -13,7 +13,7 @@ struct HeldCache {
         var plain: [Double] = []
         /// As they are multiplied: after the Hadamard transform where the cache holds codes.
         var turned: [Double] = []
-        /// Scales of the codes, `[kvHeads, slots]`; 0 where there are none.
+        /// Scales of the codes, `[kvHeads, slots]`; 0 if there are none.
         var scales: [Double] = []
     }
 

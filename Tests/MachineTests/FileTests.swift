@@ -5,7 +5,7 @@ import Testing
 @testable import TesseraMachine
 
 @Suite struct ReadableFileTests {
-    /// Reads `needed` of 16 KiB by calls that return so many bytes each, or minus an `errno`.
+    /// Reads `needed` of 16 KiB by calls that return this many bytes each, or minus an `errno`.
     private func read(
         needed: Int, isDirect: Bool = false, of size: Int, _ calls: [Int]
     ) -> (outcome: ReadableFile.Outcome, starts: [Int]) {

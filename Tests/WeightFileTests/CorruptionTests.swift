@@ -127,7 +127,7 @@ private final class Scratch {
 
     deinit { close(descriptor) }
 
-    /// The error of opening and verifying a file of these bytes; where there is none, everything in
+    /// The error of opening and verifying a file of these bytes; if there is none, everything in
     /// the file has been used.
     func failure(of bytes: [UInt8]) throws -> WeightFileError? {
         ftruncate(descriptor, bytes.count)

@@ -17,7 +17,7 @@ def factors(rng, low: int = 2, high: int = 12) -> tuple[int, int]:
 
 
 def spread(rng, low: int, high: int) -> int | None:
-    """A number in low...high, small ones more often; None where there is none."""
+    """A number in low...high, small ones more often; None if there is none."""
     if low > high:
         return None
     return min(rng.randint(low, high), rng.randint(low, high)) if rng.random() < 0.4 else rng.randint(low, high)
@@ -29,7 +29,7 @@ def step(total: int, amount: int) -> str:
 
 
 def drift(rng, total: int, top: int, least: int = 2) -> int | None:
-    """A gain or a loss that keeps `total` in 0...top, signed; None where there is none."""
+    """A gain or a loss that keeps `total` in 0...top, signed; None if there is none."""
     gains = total < 6 or (total < 0.9 * top and rng.random() < 0.5)
     amount = spread(rng, least, min(top - total if gains else total, max(20, top // 2)))
     return amount if amount is None or gains else -amount

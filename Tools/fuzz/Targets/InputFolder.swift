@@ -36,7 +36,7 @@ struct InputFolder: Sendable {
         close(file)
     }
 
-    /// All of a file; nothing where there is none.
+    /// All of a file; nothing if there is none.
     static func read(_ path: String) -> [UInt8] {
         let file = open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return [] }

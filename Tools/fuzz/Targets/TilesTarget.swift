@@ -195,7 +195,7 @@ private final class Stored {
             tiles: table, byteCount: count)
     }
 
-    /// What kernels decode it to; nil where it is damaged.
+    /// What kernels decode it to; nil if it is damaged.
     func decoded(_ matrix: Matrix, _ compute: Compute) -> [UInt8]? {
         var plain = [UInt8](repeating: 0, count: matrix.tileBytes)
         let isWhole = plain.withUnsafeMutableBytes {

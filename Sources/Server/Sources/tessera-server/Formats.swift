@@ -30,7 +30,7 @@ extension AnswerFormat {
 }
 
 extension Tools {
-    /// `tools` and `tool_choice`; nil where none is to be called.
+    /// `tools` and `tool_choice`; nil if none is to be called.
     init?(asked: OrderedJSON) throws {
         guard let tools = asked["tools"], tools.elements?.isEmpty != true else { return nil }
         let choice: Choice
