@@ -102,7 +102,7 @@ struct MaskWorth: Sendable {
         let none = value(reach, tokens, verified, costs)
         var best = none
         for index in sizes.indices.dropFirst() {
-            // Each of these masks drafts a token, and one of them is decided.
+            // A pass with n masks drafts n tokens and decides one.
             while verified < min(sizes[index] - 1, drafts[place].confidences.count),
                 reach >= Self.leastReach
             {

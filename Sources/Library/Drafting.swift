@@ -114,7 +114,7 @@ package struct Drafting: Sendable {
         LookupSource(corpus: corpus, chances: planner.lookups)
     }
 
-    /// The decoder for a text of a model that was opened for these options.
+    /// The decoder for a text, if the model was opened for these options.
     ///
     /// - Parameter drafts: Their source, where it is not the text itself.
     package func decoder(

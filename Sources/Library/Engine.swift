@@ -182,8 +182,8 @@ actor Engine {
         }
     }
 
-    /// Whether another prompt with the same beginning is being read, and has not come to where the two differ: that beginning is then
-    /// copied instead of computed twice.
+    /// Whether another place reads a prompt with the same beginning and has not reached the first difference. This
+    /// prompt then waits, and copies that beginning instead of computing it again.
     private func isBeingRead(_ prompt: [Int32]) -> Bool {
         guard isCausal else { return false }
         let ids = prompt.dropLast()
@@ -197,7 +197,7 @@ actor Engine {
         }
     }
 
-    /// Tokens that are worth a wait for another prompt.
+    /// The fewest common tokens that are worth a wait for another prompt.
     private static let leastShared = 32
 
     private func begin(_ request: AnswerRequest, in place: Place) throws {

@@ -67,8 +67,8 @@ public final class Model: Sendable {
         public var threads: Int?
         /// Numbers of the key/value cache.
         public var cache = Cache.int8
-        /// Where tokens are guessed ahead. They are verified, so that no text depends on it; models that were
-        /// published to fill blocks of masks fill them in their own way.
+        /// Where drafts come from. Drafts are verified, so no answer depends on it. Models that were published to fill
+        /// blocks of masks fill them in their own way.
         public var drafts = Drafts.auto
         /// Text that answers may repeat, such as earlier outputs: drafts are looked up there too, unless `drafts` is
         /// off. Its last 262,144 tokens count, and take some 60 bytes each.
@@ -89,7 +89,7 @@ public final class Model: Sendable {
             /// What followed the same words earlier.
             case lookup
             /// A second `.tsr` file at this path: a small model with the same vocabulary, or a block drafter that was made
-            /// for the model. What followed the same words earlier is taken where it promises more.
+            /// for the model. Looked-up drafts are used where they promise more.
             case model(String)
             /// One token per pass.
             case off

@@ -7,7 +7,7 @@ extension Model {
     ///
     /// - Parameters:
     ///   - wanted: Positions that will be needed; the model's own maximum is never exceeded.
-    ///   - isGood: What the plan of a run with the context has to be. What holds for a context has to
+    ///   - isGood: Tells whether the plan of a run with this context will do. What holds for a context has to
     ///     hold for each shorter one.
     /// - Returns: Positions; 0 where not even the shortest context is good.
     public static func longestContext(

@@ -9,7 +9,7 @@ internal import TesseraWeightFile
 final class KVCache {
     /// Positions a query sees at most: the sinks and the newest others, itself included.
     let contextLength: Int
-    /// Sinks of layers that see so many; a layer with a shorter window has fewer.
+    /// Sinks of layers that see the whole context; layers with a shorter window have none.
     let sinks: Int
     /// One for each of the model's windows.
     let rings: [CacheRing]

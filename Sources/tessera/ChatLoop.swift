@@ -184,7 +184,7 @@ struct ChatPromptCache {
 
     func save(_ session: Session) { store.save(session.state.history, session.sequence) }
 
-    /// What goes on after the beginning of a prompt that a file holds; nil if memory holds as much.
+    /// The session after a beginning of the prompt from a file; nil if memory holds as much of the prompt.
     func takeUp(_ ids: [Int32], after current: Session) throws -> Session? {
         let beginning = ids.dropLast()
         let history = current.state.history.prefix(current.sequence.position)

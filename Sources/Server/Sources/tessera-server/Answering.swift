@@ -1,7 +1,7 @@
 import HTTPTypes
 import Tessera
 
-/// One request for answers: it asks the model, and puts what comes into the form that was asked for.
+/// One request for answers: it asks the model, and sends the answers in the form that was asked for.
 struct Answering: Sendable {
     let model: Model
     let asked: Asked

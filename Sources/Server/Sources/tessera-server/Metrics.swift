@@ -36,7 +36,7 @@ final class Metrics: Sendable {
 
     /// Counts a request until its permit is released.
     ///
-    /// - Throws: ``Refusal`` with status 503 where as many wait as may.
+    /// - Throws: ``Refusal`` with status 503 if the largest number of requests waits already.
     func admit() throws(Refusal) -> Permit {
         let isAdmitted = counts.withLock { counts in
             guard counts.active < slots + queue else { return false }

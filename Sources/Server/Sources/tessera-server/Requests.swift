@@ -129,7 +129,7 @@ struct Asked: Decodable {
         }
     }
 
-    /// Refuses what changes answers and is not done here.
+    /// Refuses members that would change answers and are not supported.
     private static func refuseUnknown(_ values: KeyedDecodingContainer<Key>) throws {
         for key in [Key.presencePenalty, .frequencyPenalty, .topLogprobs] {
             let number = try? values.decodeIfPresent(Double.self, forKey: key)
@@ -148,7 +148,7 @@ struct Asked: Decodable {
         }
     }
 
-    /// How tokens are drawn: what is not asked for is the model's own.
+    /// How tokens are drawn: as the request says, and otherwise as the model does by default.
     func sampling(_ model: Model, answering: Bool) -> Sampling {
         // Who asks for the likeliest token wants it without a penalty.
         var sampling = temperature == 0 ? .greedy : model.defaultSampling(answering: answering)
