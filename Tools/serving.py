@@ -77,7 +77,7 @@ class Server:
         return float(re.search(rf"^tessera_{name} (\S+)$", self.get("/metrics"), re.M).group(1))
 
     def memory(self):
-        """Bytes that are resident."""
+        """Bytes of resident memory."""
         with open(f"/proc/{self.process.pid}/statm") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 

@@ -3,17 +3,17 @@ import NIOCore
 import NIOHTTPTypes
 import Synchronization
 
-/// Connections of all clients, and what they may cost: so that nobody is kept waiting by others who send nothing.
+/// Limits of all connections together, so that clients that send nothing keep nobody waiting.
 ///
-/// Where there are as many as may be, those go first that have waited longest for a request; whoever has sent one stays.
+/// With too many connections, it closes those that have waited longest for a request. A connection with a request stays.
 final class Connections: Sendable {
     struct Limits: Sendable {
         /// Connections at a time.
         var count: Int
-        /// Bytes of one request's body, and of those of all requests that are not answered yet.
+        /// Bytes of one request's body, and bytes of the bodies of all requests that are not answered yet.
         var body: Int
         var bodies: Int
-        /// For a whole request, and for a client that does not read its answer.
+        /// Time for a whole request to arrive, and for a client to read its answer.
         var patience: TimeAmount
     }
 
@@ -25,7 +25,7 @@ final class Connections: Sendable {
         var next: UInt64 = 0
         var count = 0
         var bytes = 0
-        /// Those that wait for a request, by ticket, and the tickets in their order.
+        /// Connections that wait for a request, by ticket, and the tickets in their order.
         var waiting: [UInt64: any Channel] = [:]
         var order: ArraySlice<UInt64> = []
     }
@@ -59,7 +59,7 @@ final class Connections: Sendable {
             state.next += 1
             state.waiting[state.next] = channel
             state.order.append(state.next)
-            // Tickets that are of no use any more.
+            // Drops tickets that are no longer used.
             if state.order.count > 2 * state.waiting.count + 64 {
                 state.order = ArraySlice(state.order.filter { state.waiting[$0] != nil })
             }
@@ -71,7 +71,7 @@ final class Connections: Sendable {
         _ = state.withLock { $0.waiting.removeValue(forKey: ticket) }
     }
 
-    /// Counts bytes of a body; false where there are too many of all bodies together.
+    /// Counts bytes of a body; false if all bodies together have too many.
     fileprivate func take(_ bytes: Int) -> Bool {
         state.withLock { state in
             guard state.bytes + bytes <= limits.bodies else { return false }
@@ -96,13 +96,13 @@ private final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHan
 
     private let connections: Connections
     private var ticket: UInt64?
-    /// Requests that have come whole and are not answered.
+    /// Requests that have come whole and are not answered yet.
     private var unanswered = 0
-    /// A request of which the head has come, but not the end.
+    /// Whether the head of a request has come, but not its end.
     private var isInRequest = false
     private var hadRequest = false
     private var isAnswerBegun = false
-    /// Nothing more is read.
+    /// Whether nothing more is read.
     private var isEnding = false
     private var isCounted = false
     /// Bytes of bodies that are not answered.
@@ -113,7 +113,7 @@ private final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHan
     private var deadline: Scheduled<Void>?
     private var stall: Scheduled<Void>?
 
-    /// For which a connection stays open after its last answer, so that the client has time to read it.
+    /// How long a connection stays open after its last answer, so that the client has time to read it.
     private static let farewell = TimeAmount.seconds(2)
 
     init(_ connections: Connections) { self.connections = connections }
@@ -169,7 +169,7 @@ private final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHan
     }
 
     private func tooLate(_ context: ChannelHandlerContext) {
-        // A connection that is kept for further requests ends without a word.
+        // A connection that waits for a further request is closed without an answer.
         guard !hadRequest || isInRequest, !isAnswerBegun else { return context.close(promise: nil) }
         let seconds = connections.limits.patience.nanoseconds / 1_000_000_000
         refuse(
@@ -180,7 +180,7 @@ private final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHan
     // MARK: Requests
 
     func read(context: ChannelHandlerContext) {
-        // Whoever sends without end waits for the end of the connection.
+        // A client that keeps sending has to wait until the connection is closed.
         if !isEnding || thrownAway < connections.limits.bodies { context.read() }
     }
 
@@ -200,7 +200,7 @@ private final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHan
             guard bodyBytes <= connections.limits.body else { return refuse(tooLarge, context) }
             guard connections.take(part.readableBytes) else {
                 return refuse(
-                    Refusal(.serviceUnavailable, "too many bytes of requests wait; come again"),
+                    Refusal(.serviceUnavailable, "too many bytes of requests wait; try again"),
                     context)
             }
             bytes += part.readableBytes
@@ -216,7 +216,7 @@ private final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHan
         Refusal(.contentTooLarge, "the request has more than \(connections.limits.body) bytes")
     }
 
-    /// Answers in place of a route, and ends the connection; where another answer is on its way, just ends it.
+    /// Answers in place of a route, and ends the connection; if another answer is being sent, it only ends the connection.
     private func refuse(_ refusal: Refusal, _ context: ChannelHandlerContext) {
         stopWaiting()
         isEnding = true
@@ -236,8 +236,8 @@ private final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHan
         end(context)
     }
 
-    /// Closes when the client has had time to read what was written. What it sends until then is thrown away: closing
-    /// at once would take the answer back.
+    /// Closes when the client has had time to read the answer. Bytes that it sends until then are dropped: closing
+    /// at once could destroy the answer on its way.
     private func end(_ context: ChannelHandlerContext) {
         isEnding = true
         stopWaiting()
@@ -254,7 +254,7 @@ private final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHan
         case .head(var head):
             isAnswerBegun = true
             guard isInRequest, unanswered == 0 else { break }
-            // Answered before it came whole: what is left of it is not read.
+            // Answered before it came whole: the rest of it is not read.
             head.headerFields[.connection] = "close"
             return context.write(wrapOutboundOut(.head(head)), promise: promise)
         case .body: break

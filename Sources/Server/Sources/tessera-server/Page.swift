@@ -2,7 +2,7 @@ import HTTPTypes
 import Hummingbird
 import NIOCore
 
-/// The page at `/`, Resources/page.html: a conversation in a browser, without anything from elsewhere.
+/// The page at `/`, Resources/page.html: a conversation in a browser. It loads nothing from other servers.
 enum Page {
     static var response: Response {
         Response(

@@ -1,8 +1,8 @@
 import Glibc
 
-/// What the system allows this process.
+/// Limits that the system sets for this process.
 enum ProcessLimits {
-    /// Files that are open apart from connections.
+    /// Files that are open in addition to connections.
     private static let others = 128
 
     /// Raises the limit of open files for some connections.
@@ -23,6 +23,6 @@ enum ProcessLimits {
         return min(connections, max(16, Int(clamping: limit.rlim_cur) - others))
     }
 
-    /// Makes a file beyond the limit of `ulimit -f` an error of the call that writes it, and no signal.
+    /// A write beyond the limit of `ulimit -f` then fails with an error instead of ending the process by a signal.
     static func ignoreFileSize() { signal(SIGXFSZ, SIG_IGN) }
 }

@@ -1,11 +1,11 @@
 import FoundationEssentials
 import Glibc
 
-/// What this process uses, as the kernel counts it.
+/// Memory and disk use of this process, as the kernel counts them.
 struct ProcessUsage {
-    /// Memory that is resident.
+    /// Bytes of resident memory.
     var memoryBytes: Int
-    /// Read from disks so far, through the page cache or past it.
+    /// Bytes read from disks so far, through the page cache or past it.
     var bytesRead: Int
 
     static var now: ProcessUsage {
