@@ -5,6 +5,7 @@
 
 Fails where a client gets an error other than status 503, where an answer is not that of the command line, or where memory
 grows in the second half of the time. Then 16 clients at once and one after another take turns, each with a question of its own.
+Status 69: Python's openai is missing.
 """
 
 import argparse
@@ -15,7 +16,11 @@ import sys
 import threading
 import time
 
-import openai
+try:
+    import openai
+except ImportError:
+    print("load.py: Python's openai is missing; pip install openai", file=sys.stderr)
+    sys.exit(69)
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../Tools"))
 from serving import Server  # noqa: E402
@@ -102,7 +107,7 @@ def clients(options):
                 def work(number):
                     client = server.client()
                     for index in range(16 // count):
-                        # Prompts of a turn of their own, so that no cache holds more than their form.
+                        # Each turn has its own prompts, so a cache holds no more of them than the chat template.
                         place = (2 * turn + (count == 16)) * 16 + number + index
                         tokens[number] += ask(client, place, options.tokens)[1]
                 begin = time.monotonic()
