@@ -1,5 +1,4 @@
-// What one task of attention works on: shared by attention.c, which hands tasks out, and
-// attention_fold.c, which sums up sections.
+// The data of one task of attention: attention.c hands tasks out, and attention_fold.c sums up sections.
 #ifndef TSR_ATTENTION_H
 #define TSR_ATTENTION_H
 #include "CKernels.h"

@@ -1,9 +1,9 @@
-// The AVX2 kernels, which the tables of newer x86 instruction sets take over.
+// The AVX2 kernels, which the tables of newer x86 instruction sets use too.
 #ifndef TSR_AVX2_H
 #define TSR_AVX2_H
 #include "x86_kernels.h"
 
-// Whether the processor runs what stands below.
+// Whether the processor runs these kernels.
 bool tsr_avx2_usable(void);
 
 #define TSR_AVX2_PANEL(NAME, ENCODING)                                                      \
@@ -25,7 +25,7 @@ void tsr_avx2_widen_f16(const uint16_t *x, float *y, size_t count);
 #define TSR_AVX2_FLOAT_KERNELS                                      \
   .dot_f16 = tsr_avx2_dot_f16, .scores = tsr_avx2_scores,           \
   .weigh = tsr_avx2_weigh, .widen_f16 = tsr_avx2_widen_f16
-// All but its name, panels and mac_loop.
+// All entries except its name, panels and mac_loop.
 #define TSR_AVX2_VECTOR_KERNELS TSR_AVX2_FLOAT_KERNELS, TSR_VECTOR_KERNELS(tsr_avx2_)
 
 #endif

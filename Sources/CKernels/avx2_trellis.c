@@ -12,7 +12,7 @@
 
 enum { STEP = 32, TABLES = TSR_TRELLIS_TABLE / 16, LOADED = 16 };
 
-// Windows of 16 bits in each lane: which two bytes they lie in, and what moves them to the top.
+// For windows of 16 bits in each lane: the two bytes that hold each, and the factors that move it to the top.
 typedef struct {
   __m256i bytes, factors;
 } cuts;

@@ -1,4 +1,4 @@
-// Everything but the matrix multiplication on 256-bit vectors.
+// All kernels except the matrix multiplication, on 256-bit vectors.
 #include "x86_kernels.h"
 #include "scalar.h"
 
@@ -15,7 +15,7 @@
 #define INLINE static inline __attribute__((always_inline))
 #define NAME(FUNCTION) tsr_avx2_##FUNCTION
 #include "x86_lanes256.h"
-// The templates, in order: each uses what stands above it.
+// The templates, in order: each uses those above it.
 #include "x86_vectors.h"
 #include "vector_attention.h"
 #include "x86_summary.h"

@@ -47,7 +47,7 @@ INLINE __m512i take(const tables *t, __m512i states[2], const uint8_t *next[2]) 
   const __m512i six = _mm512_set1_epi16(63), low = _mm512_set1_epi32(0xFFFF);
   __m512i x = _mm512_mask_blend_epi16(ODD, states[0], _mm512_slli_epi32(states[1], 16));
   __m512i index = _mm512_srli_epi16(x, 6), rank = _mm512_and_si512(x, six);
-  // Both of a bucket's symbols are looked up before it is known which one it is.
+  // Both symbols of a bucket are looked up; the right one is chosen later.
   __m512i other = look_up(t->other, index), shift = look_up(t->shift, index);
   __m512i frequency = look_up(t->own_frequency, index);
   __m512i other_frequency = look_up(t->other_frequency, index);

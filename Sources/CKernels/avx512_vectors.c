@@ -1,4 +1,4 @@
-// Everything but the matrix multiplication on 512-bit vectors.
+// All kernels except the matrix multiplication, on 512-bit vectors.
 #include "x86_kernels.h"
 #include "scalar.h"
 
@@ -19,7 +19,7 @@
 #define INLINE static inline __attribute__((always_inline))
 #define NAME(FUNCTION) tsr_avx512_##FUNCTION
 #include "x86_lanes512.h"
-// The templates, in order: each uses what stands above it.
+// The templates, in order: each uses those above it.
 #include "x86_vectors.h"
 #include "vector_attention.h"
 #include "x86_summary.h"

@@ -1,5 +1,5 @@
-// AVX-VNNI on 256-bit vectors: Alder Lake, Gracemont, Zen 5 and later. All but the matrix
-// multiplication is AVX2.
+// AVX-VNNI on 256-bit vectors: Alder Lake, Gracemont, Zen 5 and later. All kernels except the
+// matrix multiplication are those of AVX2.
 #include "CKernels.h"
 #include "avx2.h"
 

@@ -8,7 +8,7 @@ typedef struct {
   lanes q, x, qx, qq;
 } moments;
 
-// The squared error of a fit, and what a better one can be made from.
+// The squared error of a fit, and the sums that a better fit is made from.
 INLINE void judge(const group *g, fit *f, float low, float high, moments *m) {
   lanes inverse = inverses(&f->scale);
   memset(&f->error, 0, sizeof f->error);
@@ -177,7 +177,7 @@ INLINE fit fit_group(const tsr_rows *s, const group *g, const lanes *steps) {
   }
 }
 
-// Scales of a group; false with the row whose is beyond half precision.
+// Scales of a group; false, with the row, if a scale is beyond half precision.
 INLINE bool store_scales(const tsr_rows *s, const fit *f, size_t at, size_t plane, uint8_t *panel,
                          size_t *row) {
   for (size_t l = 0; l < s->rows; l++) {

@@ -33,7 +33,7 @@ typedef struct {
 // The nearest integer, ties to even, of |x| < 2^22.
 INLINE float nearest(float x) { return (x + 12582912.0f) - 12582912.0f; }
 
-// x rounded to half precision, still a float; too large stays too large.
+// x rounded to half precision, still a float; a number that is too large stays too large.
 INLINE float half_rounded(float x) {
   uint32_t bits;
   memcpy(&bits, &x, 4);

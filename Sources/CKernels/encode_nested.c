@@ -13,8 +13,8 @@ typedef struct {
   lanes w, q, x, qx, qq;
 } weighted;
 
-// Columns first..<end of a group, and what their errors count: large values more, because they tend to meet large
-// activations, and a part that all have.
+// Columns first..<end of a group, and the weights of their errors: an equal part for all, and more for large values,
+// because they tend to meet large activations.
 typedef struct {
   const group *g;
   size_t first, end;
@@ -29,7 +29,7 @@ INLINE span make_span(const group *g, size_t first, size_t count) {
   return s;
 }
 
-// The weighted error of a fit, and what a better one can be made from.
+// The weighted error of a fit, and the sums that a better fit is made from.
 INLINE void judge_span(const span *s, fit *f, float low, float high, weighted *m) {
   lanes inverse = inverses(&f->scale);
   memset(&f->error, 0, sizeof f->error);
@@ -64,7 +64,7 @@ INLINE fit fit_range(const span *s, float high, size_t candidates) {
   for (size_t c = 0; c <= 2 * candidates; c++) {
     fit f = {.minimum = low};
     weighted m;
-    // In turn narrower and wider.
+    // Narrower and wider ranges take turns.
     float reach = high + (c % 2 ? 0.2f : -0.2f) * (float)((c + 1) / 2) * high / 15;
     EACH_LANE f.scale.v[l] = (most.v[l] - low.v[l]) / reach;
     judge_span(s, &f, 0, high, &m);

@@ -1,4 +1,4 @@
-// NEON (Armv8 Advanced SIMD): everything but the matrix multiplication.
+// NEON (Armv8 Advanced SIMD): all kernels except the matrix multiplication.
 #include "CKernels.h"
 #include "neon.h"
 #include "scalar.h"

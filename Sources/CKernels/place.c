@@ -28,8 +28,8 @@ static void rotate_head(const tsr_kernels *k, const tsr_rotation *r, size_t toke
             r->factors ? r->factors[token] : 1.0f);
 }
 
-// Codes of 4 bits, as 8-bit codes that are multiples of 16: with the largest value the largest code, or
-// cut off, whichever is nearest in squares. Returns the scale, as narrow_int8 does.
+// Codes of 4 bits, as 8-bit codes that are multiples of 16. The largest value gets the largest code or is cut off,
+// whichever has the least squared error. Returns the scale, as narrow_int8 does.
 static float narrow_int4(const float *x, size_t count, int8_t *codes) {
   enum { MOST = 7, TRIALS = 5 };
   float largest = tsr_largest_size(x, count), best = INFINITY, scale = 0;

@@ -14,8 +14,8 @@ static void put32(uint8_t *p, uint32_t v) { put16(p, v), put16(p + 2, v >> 16); 
 static uint32_t get16(const uint8_t *p) { return p[0] | (uint32_t)p[1] << 8; }
 static uint32_t get32(const uint8_t *p) { return get16(p) | get16(p + 2) << 16; }
 
-// Symbols that lack slots of their own bucket leave them, in ascending order, then in that in which
-// they came to lack some, to the lowest symbol that has too many.
+// A symbol with too few slots for its bucket leaves the others to the lowest symbol that has too many. Symbols do so in
+// ascending order, and then in the order in which they came to have too few.
 static void make_table(tsr_rans_table *t) {
   uint32_t rest[TSR_RANS_SYMBOLS], ranks[TSR_RANS_SYMBOLS];
   size_t poor[TSR_RANS_SYMBOLS], first = 0, last = 0, rich = 0;
@@ -122,7 +122,7 @@ static void scale_counts(const uint32_t counts[TSR_RANS_SYMBOLS], uint64_t total
     sum += frequency[s];
     if (counts[s] > counts[likeliest]) likeliest = s;
   }
-  // At most 64 off, of at least 64: rounding, and 1 for the rare.
+  // The sum is off by at most 64, through rounding and the 1 for rare symbols; the largest frequency is at least 64.
   while (sum > TSR_RANS_SLOTS) {
     size_t most = 0;
     for (size_t s = 1; s < TSR_RANS_SYMBOLS; s++)
@@ -243,7 +243,8 @@ bool tsr_rans_decode(const uint8_t *coded, size_t size, tsr_rans_loop loop, bool
     starts[j + 1] = starts[j] + bytes;
   }
   if (starts[TSR_RANS_STREAMS] != streams.end) return false;
-  // As many steps at a time as no stream can leave the tile in; the last from a copy with room after it.
+  // Each round takes so few steps that no stream can pass the end of the tile. The last steps read a copy with room after
+  // it.
   size_t steps = step_count(count, nibbles);
   uint8_t last[TSR_RANS_STREAMS][4 * TSR_RANS_LANES];
   while (steps > 0) {

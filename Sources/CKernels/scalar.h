@@ -1,4 +1,4 @@
-// Kernels of the scalar table that other tables take over where they have nothing faster.
+// Kernels of the scalar table that other tables use where they have no faster ones.
 #ifndef TSR_SCALAR_H
 #define TSR_SCALAR_H
 #include <string.h>

@@ -88,8 +88,8 @@ static void load_targets(const work *w, size_t panel) {
       w->targets[c * ROWS + row] = r->values[(panel * ROWS + row) * r->columns + c];
 }
 
-// What `count` codes of a lane from `at` on should be, in units of the table, and what their errors count: in every row the
-// same, or small rows would be left to chance next to large ones.
+// The values that `count` codes of a lane from `at` on should have, in units of the table, and the weights of their errors.
+// All rows count the same; otherwise small rows would be left to chance next to large ones.
 static void load_lane(const work *w, size_t lane, size_t at, size_t count) {
   const tsr_trellis_rows *r = w->rows;
   for (size_t i = 0; i < count; i++) {

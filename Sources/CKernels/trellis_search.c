@@ -114,7 +114,7 @@ static void normal_values(float *values, uint32_t count) {
   }
 }
 
-// Lloyd's algorithm: the values of entries become the means of what they were chosen for.
+// Lloyd's algorithm: the value of an entry becomes the mean of the values that it was chosen for.
 static bool improve(const float *x, size_t count, unsigned rate, int rounds,
                     float values[ENTRIES]) {
   uint8_t *paths = malloc(count * states_after(0, rate)), *entries = malloc(count);
