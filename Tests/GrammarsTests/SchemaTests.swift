@@ -126,7 +126,7 @@ import TesseraTokenization
         (##"{"properties": {"a": {"not": {}}}}"##, "'/properties/a' of the schema has 'not'"),
         (##"{"properties": {"a/b~": {"if": {}}}}"##, "'/properties/a~1b~0' of the schema has 'if'"),
         (##"{"$ref": "other.json"}"##, "another document"),
-        (##"{"$ref": "#/$defs/x"}"##, "not there"),
+        (##"{"$ref": "#/$defs/x"}"##, "does not exist"),
         (##"{"$ref": "#"}"##, "begins with itself"),
         (
             ##"{"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}"##,
@@ -161,7 +161,7 @@ import TesseraTokenization
         (##"{"type": "number", "multipleOf": 5}"##, "multipleOf"),
         (
             ##"{"type": "string", "minLength": -1}"##,
-            "'/minLength' of the schema is no whole number"
+            "'/minLength' of the schema is not a whole number"
         ),
         (##"{"type": "string", "minLength": 200000, "maxLength": 300000}"##, "too large"),
         (##"{"type": "array", "minItems": 1000000000}"##, "too large"),
