@@ -113,6 +113,8 @@ private final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHan
     private var deadline: Scheduled<Void>?
     private var stall: Scheduled<Void>?
 
+    /// Requests that a client may send ahead of their answers. One buffer of more would keep its thread busy for long.
+    private static let mostUnanswered = 16
     /// How long a connection stays open after its last answer, so that the client has time to read it.
     private static let farewell = TimeAmount.seconds(2)
 
@@ -191,6 +193,7 @@ private final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHan
         }
         switch unwrapInboundIn(data) {
         case .head(let head):
+            guard unanswered < Self.mostUnanswered else { return refuse(tooLarge, context) }
             (isInRequest, hadRequest, bodyBytes) = (true, true, 0)
             if unanswered == 0 { isAnswerBegun = false }
             let length = head.headerFields[.contentLength].flatMap { Int($0) } ?? 0
