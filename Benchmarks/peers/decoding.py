@@ -47,7 +47,7 @@ def our_lookup(args, path, draft):
 def their_lookup(args, path, draft):
     """The same; `off` drafts nothing."""
     out, err = output_of([os.path.join(args.llama, "llama-lookup"), "-m", args.gguf, "-f", path, "--temp", "0",
-                          "-n", str(args.tokens), "--draft-max", "0" if draft == "off" else str(args.draft_max),
+                          "-n", str(args.tokens), "--spec-draft-n-max", "0" if draft == "off" else str(args.draft_max),
                           "-t", str(args.threads), "-fa", "on"])
     found = re.search(r"decoded +(\d+) tokens in +([\d.]+) seconds", out + err)
     if not found:
