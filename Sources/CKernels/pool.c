@@ -1,6 +1,6 @@
 // A thread pool for regions of a few microseconds: workers spin on a generation counter, then park
 // on a futex. The caller is worker 0. Each worker claims the indices of a stretch of its own one by
-// one, in order, so that what it fetches ahead is what it needs next; then it helps the others from
+// one, in order, so that it needs next the data that it has fetched ahead; then it helps the others from
 // the ends of theirs. The caller waits only for claimed indices: a worker that the system does not
 // run delays nobody.
 #define _GNU_SOURCE

@@ -41,7 +41,7 @@ public final class TokenGrammar {
         self.endTokens = endTokens.filter { tree.spelled.indices.contains(Int($0)) }.sorted()
     }
 
-    /// About what it has learned so far, in bytes.
+    /// Bytes of the automaton and the masks that were made so far, roughly.
     public var byteCount: Int {
         automaton.byteCount + masks.count * (tree.spelled.count / 8)
     }

@@ -2,9 +2,8 @@ public import TesseraKernels
 public import TesseraResidency
 public import TesseraWeightFile
 
-/// A decoder-only transformer over a mapped weight file: its weights, the plan of which stay in memory, and
-/// the threads that compute with them. One class for all families: what their layers compute is data
-/// (`LayerSpec`).
+/// A decoder-only transformer over a mapped weight file: its weights, the plan that says which weights stay in
+/// memory, and the threads that compute. All families share this class. Their layers differ by data (`LayerSpec`).
 ///
 /// Any number of ``TokenSequence``s share a model, and a ``Workspace`` runs passes over them. One pass
 /// runs at a time.

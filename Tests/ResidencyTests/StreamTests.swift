@@ -63,7 +63,7 @@ import TesseraWeightFile
         #expect(streamed.model.residency.hitRate < 0.95)
         #expect(try logits(streamed) == logits(resident))
         let counters = streamed.model.takeStreamCounters()
-        // Eight passes, one of which is cut in three; five do without the head.
+        // Eight passes. One is cut in three, and five do without the head.
         #expect(counters.bytes > 3 * streamed.model.residency.streamedBytes)
     }
 

@@ -393,7 +393,7 @@ enum GoldenErrors {
             $0.set($0.config + 8, u32: 4096)
             $0.set($0.config + 152, u32: 4096)
         },
-        Case(rule: .tensorSet, label: "head-beside-tied", model: headNextToTied) {
+        Case(rule: .tensorSet, label: "head-next-to-tied", model: headNextToTied) {
             let last = $0.name($0.tensorCount - 1)
             $0.bytes[last + 7] = UInt8(ascii: ".")
         },
@@ -457,7 +457,7 @@ enum GoldenErrors {
             $0.set($0.tensor(0) + 136 + 32, u32: 15)
             $0.sealTensor(0)
         },
-        Case(rule: .tileCoding, label: "bits-behind-a-strand", model: GoldenModels.tinyTrellis) {
+        Case(rule: .tileCoding, label: "bits-after-a-strand", model: GoldenModels.tinyTrellis) {
             $0.bytes[$0.tensor(0) + 136 + 32 + 16 + 32 * Int($0.bytes[$0.tensor(0)])] |= 0x80
             $0.sealTensor(0)
         },
